@@ -1,0 +1,28 @@
+/* An atomic reference count, for what threads share. */
+#ifndef BRIDLE_BASE_REF_H
+#define BRIDLE_BASE_REF_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct ref {
+	atomic_uint count;
+};
+
+static inline void ref_init(struct ref *r)
+{
+	atomic_init(&r->count, 1);
+}
+
+static inline void ref_take(struct ref *r)
+{
+	atomic_fetch_add_explicit(&r->count, 1, memory_order_relaxed);
+}
+
+/* True for the holder that dropped the last reference: it frees. */
+static inline bool ref_drop(struct ref *r)
+{
+	return atomic_fetch_sub_explicit(&r->count, 1, memory_order_acq_rel) == 1;
+}
+
+#endif

@@ -1,0 +1,16 @@
+/* A seedable generator (xoshiro256**), passed to whoever decides by chance. Not for secrets. */
+#ifndef BRIDLE_BASE_RNG_H
+#define BRIDLE_BASE_RNG_H
+
+#include <stdint.h>
+
+struct rng {
+	uint64_t s[4];
+};
+
+void rng_init(struct rng *r, uint64_t seed);
+uint64_t rng_next(struct rng *r);
+/* Even over 0 .. @bound-1; @bound is not 0. */
+uint64_t rng_below(struct rng *r, uint64_t bound);
+
+#endif

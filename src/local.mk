@@ -1,0 +1,37 @@
+# Everything but main() is in libraries; the daemon and every test link them. wire/ and rpc/ read
+# what strangers send, so they are built with stricter warnings.
+
+EXTRA_DIST += src/LAYERS
+
+noinst_LIBRARIES += src/libcodec.a src/libbridle.a
+
+src_libcodec_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS)
+src_libcodec_a_SOURCES = \
+	src/base/address.c src/base/address.h \
+	src/base/arena.c src/base/arena.h \
+	src/base/clock.c src/base/clock.h \
+	src/base/cursor.h \
+	src/base/err.c src/base/err.h \
+	src/base/list.h \
+	src/base/log.c src/base/log.h \
+	src/base/mem.c src/base/mem.h \
+	src/base/protocol.c src/base/protocol.h \
+	src/base/reason.c src/base/reason.h \
+	src/base/ref.h \
+	src/base/rng.c src/base/rng.h \
+	src/base/slice.c src/base/slice.h \
+	src/base/stat.c src/base/stat.h \
+	src/base/table.c src/base/table.h \
+	src/base/wheel.c src/base/wheel.h \
+	src/wire/crc32c.c src/wire/crc32c.h \
+	src/wire/kitexpb.c src/wire/kitexpb.h \
+	src/wire/sniff.c src/wire/sniff.h \
+	src/wire/thrift.c src/wire/thrift.h \
+	src/wire/ttheader.c src/wire/ttheader.h \
+	src/wire/wire.h
+
+src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(YAML_CFLAGS) $(CJSON_CFLAGS) $(CARES_CFLAGS)
+src_libbridle_a_SOURCES = \
+	src/model/config.h
+
+BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS)
