@@ -1,0 +1,331 @@
+/*
+ * The old application of the examples: a server that knows nothing of meshes.
+ *
+ *     legacy-echo [-b] [-v] unix:PATH | 127.0.0.1:PORT
+ *
+ * It speaks Framed Thrift and Kitex Protobuf; with -b Buffered Thrift (no frame, no length) and
+ * nothing else. With -v it says what it was asked. Each connection has a thread that reads a
+ * message, answers it and reads the next, as such servers do.
+ *
+ *     string Echo(1: string text)          gives the text back
+ *     string fail(1: string text)          always an exception, type 6
+ *     oneway void Notify(1: string text)   is counted, not answered
+ *     i32 Count()                          how many Notify there were
+ *
+ * In Kitex Protobuf Echo gives the bytes of the message back, whatever they mean.
+ */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define THRIFT_MAGIC  0x8001u /* the upper half of a strict Thrift Binary message's first word */
+#define KITEXPB_MAGIC 0x9001u /* the same place in Kitex Protobuf */
+#define MESSAGE_MAX   (64u << 20)
+#define METHOD_MAX    64u
+
+enum message_type { CALL = 1, REPLY = 2, EXCEPTION = 3, ONEWAY = 4 };
+enum field_type { STOP = 0, I32 = 8, STRING = 11 };
+enum exception_type { UNKNOWN_METHOD = 1, INTERNAL_ERROR = 6 };
+
+/* A connection. What is left of the message being read bounds every read from it. */
+struct peer {
+	FILE *in, *out;
+	uint32_t left;
+	bool failed;
+};
+
+struct call {
+	uint32_t magic, type, seq;
+	char method[METHOD_MAX + 1];
+	char *text; /* owned: the argument of Thrift, the whole message of Kitex Protobuf */
+	uint32_t len;
+};
+
+/* A message being written; it must be whole before its length can be told. */
+struct answer {
+	char *bytes; /* owned */
+	size_t len;
+	FILE *out;
+};
+
+static bool buffered, verbose;
+static atomic_uint notified;
+
+static void take(struct peer *peer, void *to, uint32_t n)
+{
+	if (peer->failed || n > peer->left || fread(to, 1, n, peer->in) != n) {
+		peer->failed = true;
+		memset(to, 0, n);
+		return;
+	}
+	peer->left -= n;
+}
+
+static uint32_t take_u32(struct peer *peer)
+{
+	uint32_t word;
+
+	take(peer, &word, sizeof(word));
+	return ntohl(word);
+}
+
+static unsigned take_u8(struct peer *peer)
+{
+	uint8_t byte;
+
+	take(peer, &byte, 1);
+	return byte;
+}
+
+static void take_text(struct peer *peer, struct call *call, uint32_t len)
+{
+	if (len > peer->left)
+		peer->failed = true;
+	if (peer->failed)
+		return;
+	free(call->text);
+	call->text = calloc(1, len + 1);
+	if (!call->text)
+		abort();
+	call->len = len;
+	take(peer, call->text, len);
+}
+
+/* An argument struct: at most one string. An old application knows no other interface than its own. */
+static void take_arguments(struct peer *peer, struct call *call)
+{
+	unsigned type;
+
+	while ((type = take_u8(peer)) == STRING) {
+		take_u8(peer);
+		take_u8(peer);
+		take_text(peer, call, take_u32(peer));
+	}
+	if (type != STOP)
+		peer->failed = true;
+}
+
+/* Returns false at the end of the connection, or when what came cannot be understood. */
+static bool take_call(struct peer *peer, struct call *call)
+{
+	uint32_t word, len;
+
+	peer->left = buffered ? MESSAGE_MAX : sizeof(word);
+	if (!buffered) {
+		len = take_u32(peer);
+		peer->left = len <= MESSAGE_MAX ? len : 0;
+	}
+	word = take_u32(peer);
+	call->magic = word >> 16;
+	call->type = word & 0xffffu;
+	len = take_u32(peer);
+	if (len > METHOD_MAX)
+		return false;
+	take(peer, call->method, len);
+	call->method[len] = '\0';
+	call->seq = take_u32(peer);
+	if (call->magic == THRIFT_MAGIC)
+		take_arguments(peer, call);
+	else if (call->magic == KITEXPB_MAGIC && !buffered)
+		take_text(peer, call, peer->left);
+	else
+		return false;
+	return !peer->failed && (buffered || peer->left == 0);
+}
+
+static void put_u8(FILE *out, unsigned value)
+{
+	putc((int)(value & 0xffu), out);
+}
+
+static void put_u32(FILE *out, uint32_t value)
+{
+	value = htonl(value);
+	fwrite(&value, sizeof(value), 1, out);
+}
+
+static void put_field(FILE *out, enum field_type type, unsigned id)
+{
+	put_u8(out, type);
+	put_u8(out, id >> 8);
+	put_u8(out, id);
+}
+
+static void put_text(FILE *out, const char *text, size_t len)
+{
+	put_u32(out, (uint32_t)len);
+	fwrite(text, 1, len, out);
+}
+
+static void answer_begin(struct answer *answer, const struct call *call, enum message_type type)
+{
+	answer->out = open_memstream(&answer->bytes, &answer->len);
+	if (!answer->out)
+		abort();
+	put_u32(answer->out, call->magic << 16 | type);
+	put_text(answer->out, call->method, strlen(call->method));
+	put_u32(answer->out, call->seq);
+}
+
+static void answer_send(struct answer *answer, struct peer *peer)
+{
+	fclose(answer->out);
+	if (!buffered)
+		put_u32(peer->out, (uint32_t)answer->len);
+	fwrite(answer->bytes, 1, answer->len, peer->out);
+	fflush(peer->out);
+	free(answer->bytes);
+}
+
+static void reply_text(struct peer *peer, const struct call *call)
+{
+	struct answer answer;
+
+	answer_begin(&answer, call, REPLY);
+	if (call->magic == THRIFT_MAGIC) {
+		put_field(answer.out, STRING, 0);
+		put_text(answer.out, call->text ? call->text : "", call->len);
+		put_u8(answer.out, STOP);
+	} else {
+		fwrite(call->text, 1, call->len, answer.out);
+	}
+	answer_send(&answer, peer);
+}
+
+static void reply_count(struct peer *peer, const struct call *call)
+{
+	struct answer answer;
+	uint32_t count = atomic_load(&notified);
+
+	answer_begin(&answer, call, REPLY);
+	if (call->magic == THRIFT_MAGIC) {
+		put_field(answer.out, I32, 0);
+		put_u32(answer.out, count);
+		put_u8(answer.out, STOP);
+	} else {
+		fprintf(answer.out, "%u", count);
+	}
+	answer_send(&answer, peer);
+}
+
+/* Thrift: {1: string text, 2: i32 type}. Kitex Protobuf: {1: int32 type, 2: string text}. */
+static void reply_exception(
+    struct peer *peer, const struct call *call, enum exception_type type, const char *text)
+{
+	struct answer answer;
+
+	answer_begin(&answer, call, EXCEPTION);
+	if (call->magic == THRIFT_MAGIC) {
+		put_field(answer.out, STRING, 1);
+		put_text(answer.out, text, strlen(text));
+		put_field(answer.out, I32, 2);
+		put_u32(answer.out, type);
+		put_u8(answer.out, STOP);
+	} else {
+		put_u8(answer.out, 1 << 3 | 0); /* field 1, a varint */
+		put_u8(answer.out, type);
+		put_u8(answer.out, 2 << 3 | 2); /* field 2, a string */
+		put_u8(answer.out, (unsigned)strlen(text));
+		fputs(text, answer.out);
+	}
+	answer_send(&answer, peer);
+}
+
+static void serve_call(struct peer *peer, const struct call *call)
+{
+	if (verbose)
+		printf("legacy-echo: %s%s %s, seq %d, %u bytes\n",
+		    buffered ? "buffered " : "framed ",
+		    call->magic == THRIFT_MAGIC ? "Thrift" : "Kitex Protobuf", call->method,
+		    (int)call->seq, call->len);
+	if (strcmp(call->method, "Notify") == 0)
+		atomic_fetch_add(&notified, 1);
+	else if (strcmp(call->method, "Echo") == 0)
+		reply_text(peer, call);
+	else if (strcmp(call->method, "Count") == 0)
+		reply_count(peer, call);
+	else if (strcmp(call->method, "fail") == 0)
+		reply_exception(peer, call, INTERNAL_ERROR, "this method always fails");
+	else
+		reply_exception(peer, call, UNKNOWN_METHOD, "there is no such method here");
+}
+
+static void *serve_connection(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	struct peer peer = {.in = fdopen(fd, "r"), .out = fdopen(dup(fd), "w")};
+	struct call call = {0};
+
+	if (!peer.in || !peer.out)
+		abort();
+	while (take_call(&peer, &call)) {
+		serve_call(&peer, &call);
+		free(call.text);
+		call = (struct call){0};
+	}
+	free(call.text);
+	fclose(peer.out);
+	fclose(peer.in);
+	return NULL;
+}
+
+static int listen_at(const char *where)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	bool local = strncmp(where, "unix:", 5) == 0;
+	int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM, 0), on = 1, bound;
+
+	if (local) {
+		snprintf(un.sun_path, sizeof(un.sun_path), "%s", where + 5);
+		unlink(un.sun_path);
+		bound = bind(fd, (struct sockaddr *)&un, sizeof(un));
+	} else {
+		in.sin_port = htons((uint16_t)atoi(where + strcspn(where, ":") + 1));
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		bound = bind(fd, (struct sockaddr *)&in, sizeof(in));
+	}
+	if (bound < 0 || listen(fd, 1024) < 0) {
+		perror(where);
+		exit(1);
+	}
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_attr_t detached;
+	pthread_t thread;
+	int opt, listener, fd;
+
+	while ((opt = getopt(argc, argv, "bv")) != -1) {
+		buffered |= opt == 'b';
+		verbose |= opt == 'v';
+		if (opt == '?')
+			return 2;
+	}
+	if (optind + 1 != argc || !strchr(argv[optind], ':')) {
+		fprintf(stderr, "usage: legacy-echo [-b] [-v] unix:PATH | 127.0.0.1:PORT\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	listener = listen_at(argv[optind]);
+	while ((fd = accept(listener, NULL, NULL)) >= 0) {
+		if (pthread_create(&thread, &detached, serve_connection, (void *)(intptr_t)fd) != 0)
+			close(fd);
+	}
+	perror("accept");
+	return 1;
+}
