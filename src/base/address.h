@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-#define ADDRESS_TEXT_MAX  272u /* longest host name, port, NUL */
-#define ADDRESS_PATH_MAX  107u /* what sun_path holds beside its NUL */
+#define ADDRESS_TEXT_MAX 272u /* longest host name, port, NUL */
+#define ADDRESS_PATH_MAX 107u /* what sun_path holds beside its NUL */
 
 enum address_kind {
 	ADDRESS_IP,

@@ -48,7 +48,8 @@ void *arena_alloc(struct arena *a, size_t size)
 	size_t pad = -(uintptr_t)a->at % ARENA_ALIGN;
 	uint8_t *p;
 
-	if (a->at == NULL || (size_t)(a->end - a->at) < pad || (size_t)(a->end - a->at) - pad < size) {
+	if (a->at == NULL || (size_t)(a->end - a->at) < pad ||
+	    (size_t)(a->end - a->at) - pad < size) {
 		arena_grow(a, size);
 		pad = 0;
 	}

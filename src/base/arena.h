@@ -10,7 +10,7 @@
 #include "base/slice.h"
 
 struct arena {
-	uint8_t *at, *end;         /* free room in the newest chunk */
+	uint8_t *at, *end;          /* free room in the newest chunk */
 	struct arena_chunk *chunks; /* owned */
 };
 
@@ -24,7 +24,6 @@ void *arena_calloc(struct arena *a, size_t count, size_t size);
 struct slice arena_copy(struct arena *a, struct slice s);
 /* A copy that ends with NUL. */
 char *arena_str(struct arena *a, struct slice s);
-char *arena_printf(struct arena *a, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

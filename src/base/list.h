@@ -61,7 +61,8 @@ static inline struct list *list_pop_front(struct list *head)
 }
 
 /* The loop variable is the link; list_item gives the element. The second form allows removal. */
-#define list_each(link, head) for (struct list *link = (head)->next; link != (head); link = link->next)
+#define list_each(link, head)                                                                      \
+	for (struct list *link = (head)->next; link != (head); link = link->next)
 #define list_each_safe(link, head)                                                                 \
 	for (struct list *link = (head)->next, *link##_next = link->next; link != (head);          \
 	     link = link##_next, link##_next = link->next)

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define LINE_MAX_LEN   2048
-#define OUTSIDE_MAX    256
+#define LINE_MAX_LEN    2048
+#define OUTSIDE_MAX     256
 #define USEC_PER_SECOND 1000000u
 
 static atomic_int threshold = LOG_LEVEL_INFO;
@@ -51,7 +51,8 @@ static void write_stderr(const struct log_record *r)
 	    r->pairs[0] ? " " : "", r->pairs);
 }
 
-void log_write(enum log_level level, const char *subject, const char *event, const char *format, ...)
+void log_write(
+    enum log_level level, const char *subject, const char *event, const char *format, ...)
 {
 	char pairs[LINE_MAX_LEN];
 	struct log_record record = {level, subject, event, pairs};

@@ -15,7 +15,7 @@ struct slice {
 	size_t len;
 };
 
-#define SLICE_NONE ((struct slice){NULL, 0})
+#define SLICE_NONE      ((struct slice){NULL, 0})
 #define SLICE_LIT(text) ((struct slice){(const uint8_t *)(text), sizeof(text) - 1})
 
 static inline struct slice slice_of(const void *data, size_t len)
@@ -61,7 +61,7 @@ static inline bool slice_eq_str(struct slice a, const char *b)
 static inline bool slice_starts(struct slice s, struct slice prefix)
 {
 	return s.len >= prefix.len &&
-	    (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
+	       (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
 }
 
 /* Order of bytes, the shorter first where one is the start of the other. */

@@ -28,7 +28,7 @@ usec_t histogram_quantile(const struct histogram *h, double share)
 
 		if (counts[i] && (double)(below + counts[i]) >= rank)
 			return low + (usec_t)((double)(histogram_bounds[i] - low) *
-			    (rank - (double)below) / (double)counts[i]);
+					      (rank - (double)below) / (double)counts[i]);
 		below += counts[i];
 	}
 	return histogram_bounds[HISTOGRAM_BOUNDS - 1];

@@ -37,7 +37,8 @@ static struct table_slot *find(const struct table *t, struct slice key, uint64_t
 
 static void grow(struct table *t)
 {
-	struct table bigger = {.size = t->size ? t->size * 2 : 16, .used = t->used, .seed = t->seed};
+	struct table bigger = {
+	    .size = t->size ? t->size * 2 : 16, .used = t->used, .seed = t->seed};
 
 	bigger.slots = mem_calloc(bigger.size, sizeof *bigger.slots);
 	for (size_t i = 0; i < t->size; i++)

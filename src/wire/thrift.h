@@ -30,9 +30,10 @@ struct thrift_head {
  * that is longer than THRIFT_METHOD_MAX. An empty method and any type are read: exceptions may
  * carry both; the caller decides.
  */
-enum wire_result thrift_head_read(struct slice in, struct thrift_head *head, struct wire_note *note);
-void thrift_head_write(struct writer *w, uint16_t magic, enum thrift_type type, struct slice method,
-    int32_t seq);
+enum wire_result thrift_head_read(
+    struct slice in, struct thrift_head *head, struct wire_note *note);
+void thrift_head_write(
+    struct writer *w, uint16_t magic, enum thrift_type type, struct slice method, int32_t seq);
 
 /*
  * A walk over one struct (args or result), fed in pieces of any size; it never looks back. Iterative,
@@ -57,10 +58,11 @@ struct thrift_walk {
 void thrift_walk_init(struct thrift_walk *walk);
 /*
  * WIRE_OK: the struct has ended, *@used bytes of @in belong to it. WIRE_MORE: all of @in does and
- * more is to come. WIRE_BAD: not a struct; note->why says what.
+ * more is to come: note->need further bytes at least. WIRE_BAD: not a struct; note->why says what,
+ * *@used how far it got.
  */
-enum wire_result thrift_walk(struct thrift_walk *walk, struct slice in, size_t *used,
-    struct wire_note *note);
+enum wire_result thrift_walk(
+    struct thrift_walk *walk, struct slice in, size_t *used, struct wire_note *note);
 
 /* The body of a type 3 message: exactly text and id, in this order. */
 void thrift_exception_write(struct writer *w, struct slice text, int32_t id);

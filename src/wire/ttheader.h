@@ -54,8 +54,9 @@ struct ttheader {
 /*
  * Reads the fixed part when all header bytes are there. Checks in wide types, before anything is
  * used: magic, HEADER WORDS not 0, header within LENGTH, at least 8 payload bytes (Kitex's readers
- * hang on fewer), protocol id 0, 3, 4 (0x10 and 0x11 only with the streaming flag), no transforms,
- * header <= @max_header, whole message <= @max_message (WIRE_TOO_LARGE).
+ * hang on fewer; a streaming frame may have none), protocol id 0, 3, 4 (0x10 and 0x11 only with the
+ * streaming flag), no transforms; HEADER WORDS in bytes <= @max_header, whole message <= @max_message
+ * (WIRE_TOO_LARGE).
  */
 enum wire_result ttheader_read(struct slice in, size_t max_header, size_t max_message,
     struct ttheader *h, struct wire_note *note);
@@ -65,8 +66,9 @@ struct meshheader {
 	struct slice sections; /* count, then entries: iterate with ttheader_entries_mesh */
 };
 
-enum wire_result meshheader_read(struct slice in, size_t max_header, struct meshheader *h,
-    struct wire_note *note);
+/* Checks the size (at least a count) against @max_header; the entries are checked by the iteration. */
+enum wire_result meshheader_read(
+    struct slice in, size_t max_header, struct meshheader *h, struct wire_note *note);
 
 /* One entry of an info section. */
 struct ttheader_entry {
@@ -74,8 +76,8 @@ struct ttheader_entry {
 	uint16_t int_key;           /* INT */
 	struct slice key;           /* STR */
 	struct slice value;         /* STR, INT; ACL: the token */
-	size_t offset, len;         /* of the whole entry within the sections (ACL: with its id byte) */
-	size_t section;             /* offset of the section's id byte (mesh header: 0) */
+	size_t offset, len; /* of the whole entry within the sections (ACL: with its id byte) */
+	size_t section;     /* offset of the section's id byte (mesh header: 0) */
 };
 
 struct ttheader_iter {
@@ -105,8 +107,8 @@ struct ttheader_writer {
 	uint16_t count;
 };
 
-void ttheader_begin(struct ttheader_writer *t, struct writer *w, uint16_t flags, int32_t seq,
-    uint8_t protocol_id);
+void ttheader_begin(
+    struct ttheader_writer *t, struct writer *w, uint16_t flags, int32_t seq, uint8_t protocol_id);
 void ttheader_section_begin(struct ttheader_writer *t, enum ttheader_section kind);
 void ttheader_put_str(struct ttheader_writer *t, struct slice key, struct slice value);
 void ttheader_put_int(struct ttheader_writer *t, uint16_t key, struct slice value);
