@@ -1,0 +1,111 @@
+#include "model/route.h"
+
+#include <stdlib.h>
+
+#define SERVICE_NAME_MAX 200u
+
+static void add_name(struct snapshot *s, struct slice name, struct service *service)
+{
+	if (name.len && table_get(&s->by_name, name) == NULL)
+		table_put(&s->by_name, name, service);
+}
+
+/* Labels win over wire names, wire names over aliases. */
+void route_index(struct snapshot *s)
+{
+	table_init(&s->by_name, (uint64_t)(uintptr_t)s);
+	for (size_t i = 0; i < s->n_services; i++)
+		add_name(s, s->services[i].label, &s->services[i]);
+	for (size_t i = 0; i < s->n_services; i++)
+		add_name(s, s->services[i].name, &s->services[i]);
+	for (size_t i = 0; i < s->n_services; i++) {
+		const struct config_list *aliases = &s->services[i].config->aliases;
+
+		for (size_t k = 0; k < aliases->n; k++)
+			add_name(s, slice_str(aliases->items[k]), &s->services[i]);
+	}
+}
+
+/* Names from callers: [A-Za-z0-9._-]{1,200}. */
+static bool is_service_name(struct slice name)
+{
+	if (name.len == 0 || name.len > SERVICE_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		uint8_t b = name.data[i];
+		bool is_letter = (b | 0x20) >= 'a' && (b | 0x20) <= 'z';
+
+		if (!is_letter && !(b >= '0' && b <= '9') && b != '.' && b != '_' && b != '-')
+			return false;
+	}
+	return true;
+}
+
+static const struct service *find_pinned(const struct snapshot *s, const struct call_facts *f,
+    const char **why)
+{
+	const struct service_config *pin = f->listener->service;
+	const struct service *asked;
+
+	if (f->listener->strict_service && f->service_asked.len) {
+		asked = table_get(&s->by_name, f->service_asked);
+		if (!slice_eq_str(f->service_asked, pin->name) &&
+		    (asked == NULL || asked->config != pin)) {
+			*why = "the call asks for another service than this listener's (strict_service)";
+			return NULL;
+		}
+	}
+	return table_get(&s->by_name, slice_str(pin->label));
+}
+
+static const struct service *find_named(const struct snapshot *s, const struct call_facts *f,
+    const char **why)
+{
+	const struct service *found = NULL;
+
+	if (f->service_asked.len) {
+		*why = "no service of that name; list it under services, or as an alias of one";
+		if (is_service_name(f->service_asked))
+			found = table_get(&s->by_name, f->service_asked);
+	} else if (f->idl_service.len) {
+		*why = "the IDL service (isn) is no alias of any service; add it under aliases";
+		if (is_service_name(f->idl_service))
+			found = table_get(&s->by_name, f->idl_service);
+	} else {
+		*why = "the call names no service; pin the listener with service:, or use TTHeader";
+	}
+	return found;
+}
+
+static int compare_method(const void *key, const void *element)
+{
+	const struct slice *name = key;
+	const struct method_config *method = element;
+
+	return slice_cmp(*name, slice_str(method->name));
+}
+
+static const struct policy *find_policy(const struct service_config *service, struct slice method)
+{
+	const struct method_config *found;
+	struct slice all = SLICE_LIT("*");
+
+	if (service->n_methods == 0)
+		return &service->policy;
+	found = bsearch(&method, service->methods, service->n_methods, sizeof *service->methods,
+	    compare_method);
+	if (found == NULL)
+		found = bsearch(&all, service->methods, service->n_methods,
+		    sizeof *service->methods, compare_method);
+	return found ? &found->policy : &service->policy;
+}
+
+struct route_decision route_decide(const struct snapshot *s, const struct call_facts *f)
+{
+	struct route_decision d = {.why = "pinned"};
+
+	d.service = f->listener->service ? find_pinned(s, f, &d.why) : find_named(s, f, &d.why);
+	if (d.service)
+		d.policy = find_policy(d.service->config, f->method);
+	return d;
+}

@@ -1,0 +1,137 @@
+#include "model/snapshot.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "model/route.h"
+
+const char *endpoint_state_name(enum endpoint_state state)
+{
+	switch (state) {
+	case ENDPOINTS_UNKNOWN:
+		return "unknown";
+	case ENDPOINTS_FRESH:
+		return "fresh";
+	case ENDPOINTS_STALE:
+		return "stale";
+	case ENDPOINTS_EMPTY:
+		return "empty";
+	}
+	return "unknown";
+}
+
+struct shared_config *shared_config_new(struct config *moved)
+{
+	struct shared_config *shared = mem_alloc(sizeof *shared);
+
+	ref_init(&shared->ref);
+	shared->config = moved;
+	return shared;
+}
+
+struct shared_config *shared_config_ref(struct shared_config *shared)
+{
+	ref_take(&shared->ref);
+	return shared;
+}
+
+void shared_config_unref(struct shared_config **shared)
+{
+	struct shared_config *s = *shared;
+
+	*shared = NULL;
+	if (s && ref_drop(&s->ref)) {
+		config_free(&s->config);
+		free(s);
+	}
+}
+
+static struct config_map copy_map(struct arena *a, const struct config_map *map)
+{
+	struct config_pair *pairs = arena_calloc(a, map->n, sizeof *pairs);
+
+	for (size_t i = 0; i < map->n; i++) {
+		pairs[i].name = arena_str(a, slice_str(map->pairs[i].name));
+		pairs[i].value = arena_str(a, slice_str(map->pairs[i].value));
+	}
+	return (struct config_map){pairs, map->n};
+}
+
+static void copy_endpoints(struct snapshot *s, struct service *service,
+    const struct endpoint_set *set)
+{
+	struct endpoint *list = arena_calloc(&s->arena, set->n, sizeof *list);
+
+	for (size_t i = 0; i < set->n; i++) {
+		list[i] = set->list[i];
+		list[i].tags = copy_map(&s->arena, &set->list[i].tags);
+		list[i].zone = set->list[i].zone ?
+		    arena_str(&s->arena, slice_str(set->list[i].zone)) :
+		    NULL;
+		service->weights_differ |= list[i].weight != list[0].weight;
+	}
+	service->endpoints = list;
+	service->n_endpoints = set->n;
+	service->state = set->state;
+}
+
+static void find_limits(struct snapshot *s)
+{
+	for (size_t i = 0; i < s->config->n_listeners; i++) {
+		const struct listener_config *l = &s->config->listeners[i];
+
+		s->max_message = l->max_message > s->max_message ? l->max_message : s->max_message;
+		s->max_header = l->max_header > s->max_header ? l->max_header : s->max_header;
+	}
+}
+
+struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoint_set *sets)
+{
+	struct snapshot *s = mem_calloc(1, sizeof *s);
+
+	ref_init(&s->ref);
+	arena_init(&s->arena, NULL, 0);
+	s->shared = shared_config_ref(shared);
+	s->config = shared->config;
+	s->n_services = s->config->n_services;
+	s->services = arena_calloc(&s->arena, s->n_services, sizeof *s->services);
+	for (size_t i = 0; i < s->n_services; i++) {
+		struct service *service = &s->services[i];
+
+		service->config = s->config->services[i];
+		service->label = slice_str(service->config->label);
+		service->name = slice_str(service->config->name);
+		service->index = i;
+		copy_endpoints(s, service, &sets[i]);
+	}
+	find_limits(s);
+	route_index(s);
+	return s;
+}
+
+struct snapshot *snapshot_ref(struct snapshot *s)
+{
+	ref_take(&s->ref);
+	return s;
+}
+
+void snapshot_unref(struct snapshot **snapshot)
+{
+	struct snapshot *s = *snapshot;
+
+	*snapshot = NULL;
+	if (s == NULL || !ref_drop(&s->ref))
+		return;
+	table_fini(&s->by_name);
+	arena_fini(&s->arena);
+	shared_config_unref(&s->shared);
+	free(s);
+}
+
+const struct listener_config *snapshot_listener(const struct snapshot *s, struct slice name)
+{
+	for (size_t i = 0; i < s->config->n_listeners; i++)
+		if (slice_eq_str(name, s->config->listeners[i].name))
+			return &s->config->listeners[i];
+	return NULL;
+}

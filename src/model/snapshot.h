@@ -1,0 +1,74 @@
+/*
+ * The immutable world that calls run in: one configuration and, for each of its services, the
+ * endpoints that discovery last gave. The control thread builds snapshots and hands them to the
+ * workers; nobody changes one afterwards. References are counted atomically.
+ */
+#ifndef BRIDLE_MODEL_SNAPSHOT_H
+#define BRIDLE_MODEL_SNAPSHOT_H
+
+#include "base/ref.h"
+#include "base/table.h"
+#include "model/config.h"
+
+/* One address of a service: a value. */
+struct endpoint {
+	struct address address; /* never a NAME */
+	unsigned weight;
+	const char *zone;
+	struct config_map tags;
+};
+
+enum endpoint_state {
+	ENDPOINTS_UNKNOWN, /* nothing was ever heard of them */
+	ENDPOINTS_FRESH,
+	ENDPOINTS_STALE, /* the last good set, kept over an error */
+	ENDPOINTS_EMPTY, /* discovery says there are none */
+};
+
+const char *endpoint_state_name(enum endpoint_state state);
+
+/* What discovery says of one service; the list is the giver's. */
+struct endpoint_set {
+	const struct endpoint *list;
+	size_t n;
+	enum endpoint_state state;
+};
+
+struct service {
+	const struct service_config *config;
+	struct slice label, name;
+	size_t index; /* in snapshot->services */
+	const struct endpoint *endpoints;
+	size_t n_endpoints;
+	enum endpoint_state state;
+	bool weights_differ;
+};
+
+/* A configuration that several snapshots share; the last of them frees it. */
+struct shared_config {
+	struct ref ref;
+	struct config *config;
+};
+
+struct shared_config *shared_config_new(struct config *moved);
+struct shared_config *shared_config_ref(struct shared_config *shared);
+void shared_config_unref(struct shared_config **shared);
+
+struct snapshot {
+	struct ref ref;
+	struct shared_config *shared; /* owned reference */
+	const struct config *config;
+	struct service *services; /* in the order of config->services */
+	size_t n_services;
+	struct table by_name; /* label, then wire name, then alias -> service; private to route.c */
+	uint64_t max_message, max_header; /* the largest of all listeners: what a reply may have */
+	struct arena arena;
+};
+
+/* @sets: one for each service of the configuration, copied. Takes its own reference of @shared. */
+struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoint_set *sets);
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot **s);
+const struct listener_config *snapshot_listener(const struct snapshot *s, struct slice name);
+
+#endif

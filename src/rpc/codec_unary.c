@@ -1,0 +1,433 @@
+/*
+ * The codec of every unary protocol: Buffered and Framed Thrift, TTHeader in both forms, Kitex
+ * Protobuf, and the mesh header on input. Kitex decides for each message anew what it is, and so does
+ * this: a connection may carry a TTHeader call and then a Framed one.
+ *
+ *     AT_HEAD --whole message--> AT_HEAD
+ *     AT_HEAD --long message--> IN_BODY --last byte--> AT_HEAD
+ *     any --a byte that cannot be--> DEAD
+ *
+ * Input that makes no whole message yet is held, and only that: an idle codec has no buffer.
+ */
+#include "rpc/codec.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "rpc/head.h"
+#include "wire/kitexpb.h"
+#include "wire/sniff.h"
+#include "wire/thrift.h"
+
+#define HELD_MIN   512u
+#define STACK_HEAD 2048u
+
+enum codec_state { AT_HEAD, IN_BODY, DEAD };
+
+struct codec {
+	struct codec_limits limits;
+	codec_sink_fn sink;
+	void *arg; /* borrowed */
+	enum codec_side side;
+	enum codec_state state;
+	bool is_first;     /* nothing has been read yet: the family is still open */
+	bool has_detected; /* the message that is coming in is of a known kind */
+	bool is_thrift;    /* IN_BODY: the body is walked */
+	bool held_is_out;  /* the last event's views lie in what is held */
+
+	uint64_t left;            /* IN_BODY: of the body, or RPC_LENGTH_UNKNOWN */
+	uint64_t seen;            /* bytes of the present message so far, while its length is unknown */
+	struct thrift_walk *walk; /* owned; of a body that is walked in pieces */
+	size_t walked;            /* AT_HEAD: bytes of a held body of unknown length that were walked */
+
+	uint8_t *held; /* owned; the beginning of a message */
+	size_t held_len, held_size;
+};
+
+struct codec *codec_open(enum codec_side side, const struct codec_limits *limits, codec_sink_fn sink,
+    void *arg)
+{
+	struct codec *c = mem_calloc(1, sizeof *c);
+
+	c->side = side;
+	c->limits = *limits;
+	c->sink = sink;
+	c->arg = arg;
+	c->is_first = true;
+	return c;
+}
+
+static void drop_held(struct codec *c)
+{
+	free(c->held);
+	c->held = NULL;
+	c->held_len = c->held_size = 0;
+	c->held_is_out = false;
+}
+
+static void drop_walk(struct codec *c)
+{
+	free(c->walk);
+	c->walk = NULL;
+	c->walked = 0;
+}
+
+void codec_close(struct codec **codec)
+{
+	if (*codec == NULL)
+		return;
+	drop_held(*codec);
+	drop_walk(*codec);
+	free(*codec);
+	*codec = NULL;
+}
+
+bool codec_is_idle(const struct codec *c)
+{
+	return c->state == AT_HEAD && (c->held_len == 0 || c->held_is_out);
+}
+
+bool codec_has_detected(const struct codec *c)
+{
+	return c->has_detected;
+}
+
+size_t codec_held(const struct codec *c)
+{
+	return c->held_size;
+}
+
+static enum codec_event refuse(struct codec *c, struct codec_item *item, enum reason reason,
+    const char *why)
+{
+	c->state = DEAD;
+	rpc_status_set(&item->why, reason, "%s", why);
+	return CODEC_REFUSED;
+}
+
+/* Moves up to @len bytes from the input into what is held. False when memory is gone. */
+static bool hold(struct codec *c, struct slice *in, size_t len)
+{
+	len = len < in->len ? len : in->len;
+	if (c->held_size - c->held_len < len) {
+		size_t size = c->held_size ? c->held_size : HELD_MIN;
+		uint8_t *bigger;
+
+		while (size - c->held_len < len)
+			size *= 2;
+		bigger = realloc(c->held, size);
+		if (bigger == NULL)
+			return false;
+		c->held = bigger;
+		c->held_size = size;
+	}
+	memcpy(c->held + c->held_len, in->data, len);
+	c->held_len += len;
+	*in = slice_from(*in, len);
+	return true;
+}
+
+static struct thrift_walk *begin_walk(struct codec *c)
+{
+	c->walk = mem_alloc(sizeof *c->walk);
+	thrift_walk_init(c->walk);
+	return c->walk;
+}
+
+/* Does the struct end exactly where the body does? */
+static bool body_is_exact(const struct rpc_message *m, const char **why)
+{
+	struct thrift_walk walk;
+	struct wire_note note;
+	size_t used;
+	enum wire_result result;
+
+	if (m->form.payload == RPC_KITEXPB)
+		return true;
+	thrift_walk_init(&walk);
+	result = thrift_walk(&walk, m->body, &used, &note);
+	if (result == WIRE_OK && used == m->body.len)
+		return true;
+	*why = result == WIRE_BAD ? note.why : "the struct does not end where its frame does";
+	return false;
+}
+
+static enum codec_event give(struct codec *c, struct codec_item *item, size_t body_len, bool complete)
+{
+	item->has_message = true;
+	item->message.complete = complete;
+	item->message.body.len = body_len;
+	c->state = complete ? AT_HEAD : IN_BODY;
+	c->is_thrift = item->message.form.payload == RPC_THRIFT;
+	c->is_first = false;
+	c->has_detected = !complete;
+	return CODEC_MESSAGE;
+}
+
+/* A long body begins: what is here of it is walked and given out with the head. */
+static enum codec_event begin_long(struct codec *c, struct codec_item *item)
+{
+	struct rpc_message *m = &item->message;
+	struct wire_note note;
+	size_t used;
+
+	c->left = m->body_len - m->body.len;
+	if (m->form.payload == RPC_THRIFT &&
+	    thrift_walk(begin_walk(c), m->body, &used, &note) != WIRE_MORE)
+		return refuse(c, item, REASON_MALFORMED,
+		    "the struct does not end where its frame does");
+	return give(c, item, m->body.len, false);
+}
+
+/*
+ * A Buffered message says nowhere how long it is; its end is found by walking. @new_bytes is what of
+ * the body has not been walked yet. Sets *@used to how much of it belongs to the message.
+ */
+static enum codec_event find_end(struct codec *c, struct slice new_bytes, struct codec_item *item,
+    size_t body_before, size_t *used)
+{
+	struct wire_note note;
+	enum wire_result result;
+
+	result = thrift_walk(c->walk ? c->walk : begin_walk(c), new_bytes, used, &note);
+	if (result == WIRE_BAD)
+		return refuse(c, item, REASON_MALFORMED, note.why);
+	if (item->message.head.len + body_before + *used > c->limits.max_message)
+		return refuse(c, item, REASON_TOO_LARGE, "message longer than max_message");
+	if (result == WIRE_OK) {
+		drop_walk(c);
+		return give(c, item, body_before + *used, true);
+	}
+	c->walked = body_before + *used;
+	if (c->walked <= CODEC_RELAY_ABOVE)
+		return CODEC_MORE;
+	c->left = RPC_LENGTH_UNKNOWN;
+	c->seen = item->message.head.len + c->walked;
+	return give(c, item, c->walked, false);
+}
+
+/*
+ * Tries to read a message from the start of @view. CODEC_MORE: *@need bytes are wanted in all, 0 when
+ * any will do. Otherwise *@used says how much of the view the event took.
+ */
+static enum codec_event read_message(struct codec *c, struct slice view, struct codec_item *item,
+    size_t *need, size_t *used)
+{
+	struct rpc_message *m = &item->message;
+	struct head_refusal refusal;
+	const char *why;
+
+	switch (head_read(c->side, &c->limits, view, m, need, &refusal)) {
+	case WIRE_OK:
+		break;
+	case WIRE_MORE:
+		c->has_detected = view.len >= SNIFF_BYTES;
+		return CODEC_MORE;
+	case WIRE_BAD:
+	case WIRE_TOO_LARGE:
+		item->has_message = refusal.has_message;
+		return refuse(c, item, refusal.reason, refusal.why);
+	}
+	c->has_detected = true;
+	m->body = slice_from(view, m->head.len);
+	if (m->body_len == RPC_LENGTH_UNKNOWN) {
+		size_t walked = c->walked, got = 0;
+		enum codec_event event =
+		    find_end(c, slice_from(m->body, walked), item, walked, &got);
+
+		*need = 0;
+		*used = m->head.len + walked + got;
+		return event;
+	}
+	m->body = slice_first(m->body, m->body_len);
+	*used = m->head.len + m->body.len;
+	if (m->body.len < m->body_len) {
+		*need = m->head.len + m->body_len;
+		return m->body_len > CODEC_RELAY_ABOVE ? begin_long(c, item) : CODEC_MORE;
+	}
+	item->has_message = true;
+	if (!body_is_exact(m, &why))
+		return refuse(c, item, REASON_MALFORMED, why);
+	return give(c, item, m->body.len, true);
+}
+
+/* The family is decided once: a unary codec cannot go on with another. */
+static enum codec_event check_family(struct codec *c, struct slice view, struct codec_item *item)
+{
+	switch (sniff_family(view)) {
+	case SNIFF_FAMILY_HTTP2:
+		return refuse(c, item, REASON_PROTOCOL_UNKNOWN,
+		    "HTTP/2 (gRPC) is not spoken by this version");
+	case SNIFF_FAMILY_TTSTREAM:
+		return refuse(c, item, REASON_PROTOCOL_UNKNOWN,
+		    "TTHeader streaming is not spoken by this version");
+	case SNIFF_FAMILY_MORE:
+	case SNIFF_FAMILY_UNARY:
+	case SNIFF_FAMILY_UNKNOWN:
+		break;
+	}
+	return CODEC_MORE;
+}
+
+/*
+ * Gives the message out of what is held. Behind a message of unknown length there may be bytes that
+ * were held too: they came out of this very input, so it is simply moved back over them.
+ */
+static void unhold_rest(struct codec *c, struct slice *in, size_t used)
+{
+	size_t rest = c->held_len - used;
+
+	in->data -= rest;
+	in->len += rest;
+	c->held_len = used;
+	c->held_is_out = true;
+}
+
+/*
+ * The view is what is held, joined by just as much input as the next decision needs, or the input
+ * itself while nothing is held.
+ */
+static enum codec_event next_message(struct codec *c, struct slice *in, struct codec_item *item)
+{
+	for (;;) {
+		bool is_held = c->held_len > 0;
+		struct slice view = is_held ? slice_of(c->held, c->held_len) : *in;
+		size_t need = 0, used = 0;
+		enum codec_event event;
+
+		if (view.len == 0)
+			return CODEC_MORE;
+		if (c->is_first && check_family(c, view, item) == CODEC_REFUSED)
+			return CODEC_REFUSED;
+		event = read_message(c, view, item, &need, &used);
+		if (event == CODEC_REFUSED)
+			return event;
+		if (event == CODEC_MESSAGE) {
+			if (is_held)
+				unhold_rest(c, in, used);
+			else
+				*in = slice_from(*in, used);
+			return event;
+		}
+		if (in->len == 0)
+			return CODEC_MORE;
+		if (!hold(c, in, need ? need - c->held_len : in->len))
+			return refuse(c, item, REASON_OVERLOAD, "no memory for the message");
+		if (!is_held || c->held_len < need)
+			return CODEC_MORE;
+	}
+}
+
+static enum codec_event next_data(struct codec *c, struct slice *in, struct codec_item *item)
+{
+	bool is_measured = c->left != RPC_LENGTH_UNKNOWN;
+	size_t take = is_measured && c->left < in->len ? c->left : in->len, used = take;
+	bool is_last = is_measured && take == c->left;
+
+	if (in->len == 0)
+		return CODEC_MORE;
+	if (c->is_thrift) {
+		struct wire_note note;
+		enum wire_result result = thrift_walk(c->walk, slice_first(*in, take), &used, &note);
+
+		if (result == WIRE_BAD)
+			return refuse(c, item, REASON_MALFORMED, note.why);
+		if (is_measured && (is_last != (result == WIRE_OK) || used != take))
+			return refuse(c, item, REASON_MALFORMED,
+			    "the struct does not end where its frame does");
+		is_last = result == WIRE_OK;
+	}
+	if (is_measured)
+		c->left -= used;
+	else if ((c->seen += used) > c->limits.max_message)
+		return refuse(c, item, REASON_TOO_LARGE, "message longer than max_message");
+	item->data = slice_first(*in, used);
+	item->last = is_last;
+	*in = slice_from(*in, used);
+	if (is_last) {
+		drop_walk(c);
+		c->state = AT_HEAD;
+		c->has_detected = false;
+	}
+	return CODEC_DATA;
+}
+
+enum codec_event codec_next(struct codec *c, struct slice *in, struct codec_item *item)
+{
+	item->has_message = false;
+	if (c->held_is_out)
+		drop_held(c);
+	switch (c->state) {
+	case AT_HEAD:
+		return next_message(c, in, item);
+	case IN_BODY:
+		return next_data(c, in, item);
+	case DEAD:
+		break;
+	}
+	*in = slice_from(*in, in->len);
+	return CODEC_MORE;
+}
+
+bool codec_can_convert(struct rpc_form from, struct rpc_form to)
+{
+	return from.payload == to.payload && (to.payload == RPC_THRIFT || to.framed);
+}
+
+bool codec_send_message(struct codec *c, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	uint8_t small[STACK_HEAD], *room = small;
+	struct slice pieces[2] = {m->head, m->body};
+	bool fits = true;
+
+	if (head_is_changed(m, edit)) {
+		size_t bound = head_write_bound(m, edit);
+		struct writer w;
+
+		if (bound > sizeof small)
+			room = malloc(bound);
+		w = writer_of(room, room ? bound : 0);
+		head_write(&w, m, edit);
+		fits = !w.bad;
+		pieces[0] = writer_slice(&w);
+	}
+	if (fits)
+		c->sink(c->arg, pieces, 2);
+	if (room != small)
+		free(room);
+	return fits;
+}
+
+void codec_send_data(struct codec *c, struct slice data)
+{
+	c->sink(c->arg, &data, 1);
+}
+
+void codec_send_exception(struct codec *c, const struct rpc_message *call, struct slice text,
+    int exception_id, bool closing)
+{
+	uint8_t head[STACK_HEAD], body[STACK_HEAD];
+	struct writer h = writer_of(head, sizeof head), b = writer_of(body, sizeof body);
+	struct slice pieces[2];
+
+	if (call->kind == RPC_ONEWAY)
+		return;
+	text = slice_first(text, sizeof body - 64);
+	if (call->form.payload == RPC_KITEXPB)
+		kitexpb_error_write(&b, text, exception_id);
+	else
+		thrift_exception_write(&b, text, exception_id);
+	head_write_exception(&h, call, writer_len(&b), closing);
+	pieces[0] = writer_slice(&h);
+	pieces[1] = writer_slice(&b);
+	c->sink(c->arg, pieces, 2);
+}
+
+void codec_send_failure(struct codec *c, const struct rpc_message *call, const struct rpc_status *why,
+    bool closing)
+{
+	char text[RPC_STATUS_TEXT_MAX];
+	size_t len = rpc_status_text(why, text, sizeof text);
+
+	codec_send_exception(c, call, slice_of(text, len), reason_exception_id(why->reason), closing);
+}

@@ -1,0 +1,471 @@
+#include "rpc/head.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "wire/crc32c.h"
+#include "wire/thrift.h"
+#include "wire/ttheader.h"
+
+#define FLAGS_AT  6u /* in the fixed part of a TTHeader */
+#define SEQ_AT    8u
+#define MAX_CHANGES 8 /* collect_changes never makes more */
+
+/* One change to the entries of a header. */
+struct head_change {
+	enum { CHANGE_SET, CHANGE_REPLACE, CHANGE_REMOVE, CHANGE_REMOVE_PREFIX } what;
+	enum ttheader_section kind;
+	uint16_t int_key;
+	struct slice key, value;
+};
+
+struct head_changes {
+	struct head_change list[MAX_CHANGES];
+	int n;
+	char timeout[24], checksum[9];
+};
+
+static struct slice message_head(const struct rpc_message *m)
+{
+	return slice_from(m->head, m->message_at);
+}
+
+static bool is_renumbered(const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	return edit->renumber && edit->seq != m->seq;
+}
+
+/* Does a byte behind the transport header change? Then checksums over it are void. */
+static bool payload_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	return edit->form.framed != m->form.framed || is_renumbered(m, edit);
+}
+
+bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	if (!rpc_form_eq(m->form, edit->form) || is_renumbered(m, edit))
+		return true;
+	if (m->form.transport != RPC_TTHEADER)
+		return false;
+	return (edit->renumber && edit->transport_seq != m->transport_seq) ||
+	    (edit->out_of_order && !(m->flags & TTHEADER_FLAG_OUT_OF_ORDER)) ||
+	    (edit->strip_crrst && m->marks & RPC_HAS_CRRST) || edit->add_crrst || edit->set_timeout ||
+	    edit->caller.len || edit->rip.len;
+}
+
+size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	return m->head.len + m->method.len + edit->caller.len + edit->rip.len + edit->service.len +
+	    edit->idl_service.len + edit->log_id.len + 256;
+}
+
+static uint64_t payload_len(const struct rpc_message *m, struct rpc_form form)
+{
+	return (form.framed ? 4 : 0) + message_head(m).len + m->body_len;
+}
+
+/* The payload's part of the head: inner length and message head. */
+static void write_payload_head(struct writer *w, const struct rpc_message *m,
+    const struct rpc_edit *edit)
+{
+	struct slice head = message_head(m);
+
+	if (edit->form.framed)
+		write_u32(w, (uint32_t)(head.len + m->body_len));
+	if (!edit->renumber) {
+		write_bytes(w, head);
+		return;
+	}
+	write_bytes(w, slice_first(head, head.len - 4));
+	write_u32(w, (uint32_t)edit->seq);
+}
+
+static struct head_change *add_change(struct head_changes *c, int what, enum ttheader_section kind)
+{
+	struct head_change *change = &c->list[c->n++];
+
+	*change = (struct head_change){.kind = kind};
+	change->what = what;
+	return change;
+}
+
+static void change_str(struct head_changes *c, int what, struct slice key, struct slice value)
+{
+	struct head_change *change = add_change(c, what, TTHEADER_STR);
+
+	change->key = key;
+	change->value = value;
+}
+
+static void change_int(struct head_changes *c, int what, uint16_t key, struct slice value)
+{
+	struct head_change *change = add_change(c, what, TTHEADER_INT);
+
+	change->int_key = key;
+	change->value = value;
+}
+
+/* The checksum over the payload as it will be written; the whole body is here. */
+static struct slice checksum(struct head_changes *c, const struct rpc_message *m,
+    const struct rpc_edit *edit)
+{
+	uint8_t room[4 + 12 + THRIFT_METHOD_MAX];
+	struct writer w = writer_of(room, sizeof room);
+
+	write_payload_head(&w, m, edit);
+	snprintf(c->checksum, sizeof c->checksum, "%08x",
+	    crc32c(crc32c(0, writer_slice(&w)), m->body));
+	return slice_str(c->checksum);
+}
+
+static void collect_payload_changes(struct head_changes *c, const struct rpc_message *m,
+    struct rpc_edit *edit)
+{
+	if (!payload_is_changed(m, edit))
+		return;
+	if (m->marks & RPC_HAS_TRANSPORT_TYPE && edit->form.framed != m->form.framed)
+		change_int(c, CHANGE_REPLACE, TTKEY_TRANSPORT_TYPE,
+		    edit->form.framed ? SLICE_LIT("framed") : SLICE_LIT("unframed"));
+	if (m->marks & RPC_HAS_CHECKSUM) {
+		if (m->complete)
+			change_str(c, CHANGE_REPLACE, SLICE_LIT("crc32c"), checksum(c, m, edit));
+		else
+			change_str(c, CHANGE_REMOVE, SLICE_LIT("crc32c"), SLICE_NONE);
+		edit->dropped[RPC_DROPPED_CHECKSUM] += !m->complete;
+	}
+	if (m->marks & RPC_HAS_VALIDATOR) {
+		change_str(c, CHANGE_REMOVE_PREFIX, SLICE_LIT("PV_"), SLICE_NONE);
+		edit->dropped[RPC_DROPPED_CHECKSUM]++;
+	}
+}
+
+static void collect_changes(struct head_changes *c, const struct rpc_message *m,
+    struct rpc_edit *edit)
+{
+	c->n = 0;
+	if (edit->add_crrst)
+		change_str(c, CHANGE_SET, SLICE_LIT("crrst"), SLICE_LIT("1"));
+	else if (edit->strip_crrst && m->marks & RPC_HAS_CRRST)
+		change_str(c, CHANGE_REMOVE, SLICE_LIT("crrst"), SLICE_NONE);
+	if (edit->rip.len)
+		change_str(c, CHANGE_SET, SLICE_LIT("rip"), edit->rip);
+	if (edit->caller.len)
+		change_int(c, CHANGE_SET, TTKEY_FROM_SERVICE, edit->caller);
+	if (edit->set_timeout) {
+		int len = snprintf(c->timeout, sizeof c->timeout, "%llu",
+		    (unsigned long long)edit->timeout_ms);
+
+		change_int(c, CHANGE_SET, TTKEY_RPC_TIMEOUT, slice_of(c->timeout, (size_t)len));
+	}
+	collect_payload_changes(c, m, edit);
+}
+
+static bool change_applies(const struct head_change *change, const struct ttheader_entry *e)
+{
+	if (change->kind != e->kind)
+		return false;
+	if (e->kind == TTHEADER_INT)
+		return change->int_key == e->int_key;
+	if (change->what == CHANGE_REMOVE_PREFIX)
+		return slice_starts(e->key, change->key);
+	return slice_eq(e->key, change->key);
+}
+
+static struct head_change *find_change(struct head_changes *c, const struct ttheader_entry *e)
+{
+	for (int i = 0; i < c->n; i++)
+		if (change_applies(&c->list[i], e))
+			return &c->list[i];
+	return NULL;
+}
+
+static void put_change(struct ttheader_writer *t, const struct head_change *change)
+{
+	if (change->kind == TTHEADER_INT)
+		ttheader_put_int(t, change->int_key, change->value);
+	else
+		ttheader_put_str(t, change->key, change->value);
+}
+
+static void put_entry(struct ttheader_writer *t, const struct ttheader_entry *e)
+{
+	if (e->kind == TTHEADER_INT)
+		ttheader_put_int(t, e->int_key, e->value);
+	else
+		ttheader_put_str(t, e->key, e->value);
+}
+
+/* The first section of a kind takes the additions of that kind. */
+static bool wants_additions(const struct head_changes *c, enum ttheader_section kind)
+{
+	for (int i = 0; i < c->n; i++)
+		if (c->list[i].kind == kind && c->list[i].what == CHANGE_SET)
+			return true;
+	return false;
+}
+
+static void put_additions(struct ttheader_writer *t, struct head_changes *c,
+    enum ttheader_section kind)
+{
+	for (int i = 0; i < c->n; i++) {
+		if (c->list[i].kind == kind && c->list[i].what == CHANGE_SET) {
+			put_change(t, &c->list[i]);
+			c->list[i].what = CHANGE_REPLACE; /* written: repeated keys follow suit */
+		}
+	}
+}
+
+struct section_span {
+	enum ttheader_section kind;
+	size_t start, end;            /* within the sections */
+	bool is_touched;
+	struct ttheader_iter entries; /* stands before the first entry */
+};
+
+/* Finds the next section that has entries. */
+static bool next_section(struct ttheader_iter *it, struct head_changes *c, struct section_span *s)
+{
+	struct ttheader_iter before = *it;
+	struct ttheader_entry e;
+
+	if (!ttheader_next(it, &e))
+		return false;
+	*s = (struct section_span){.kind = e.kind, .start = e.section, .entries = before};
+	s->is_touched = wants_additions(c, e.kind);
+	do {
+		s->end = e.offset + e.len;
+		s->is_touched |= find_change(c, &e) != NULL;
+		before = *it;
+	} while (ttheader_next(it, &e) && e.section == s->start);
+	*it = before;
+	return true;
+}
+
+static void rewrite_section(struct ttheader_writer *t, struct head_changes *c,
+    struct section_span *s)
+{
+	struct ttheader_entry e;
+
+	ttheader_section_begin(t, s->kind);
+	while (ttheader_next(&s->entries, &e) && e.section == s->start) {
+		struct head_change *change = find_change(c, &e);
+
+		if (change == NULL) {
+			put_entry(t, &e);
+		} else if (change->what == CHANGE_SET || change->what == CHANGE_REPLACE) {
+			put_change(t, change);
+			change->what = CHANGE_REPLACE;
+		}
+	}
+	put_additions(t, c, s->kind);
+	ttheader_section_end(t);
+}
+
+/*
+ * Sections keep their order. An untouched one is copied byte by byte, with whatever padding stands
+ * before it; a touched one is built anew; what found no section of its kind gets one at the end.
+ */
+static void rewrite_sections(struct ttheader_writer *t, const struct rpc_message *m,
+    struct head_changes *c)
+{
+	static const enum ttheader_section kinds[] = {TTHEADER_STR, TTHEADER_INT};
+	struct ttheader_iter it = ttheader_entries(m->sections);
+	struct section_span s;
+	size_t copied = 0;
+
+	while (next_section(&it, c, &s)) {
+		size_t upto = s.is_touched ? s.start : s.end;
+
+		write_bytes(t->w, slice_sub(m->sections, copied, upto - copied));
+		if (s.is_touched)
+			rewrite_section(t, c, &s);
+		copied = s.end;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		ttheader_section_begin(t, kinds[i]);
+		put_additions(t, c, kinds[i]);
+		ttheader_section_end(t);
+	}
+}
+
+/* A TTHeader with its ids and flag patched, and only the sections changed that have to. */
+static void write_ttheader_again(struct writer *w, const struct rpc_message *m,
+    struct rpc_edit *edit)
+{
+	uint16_t flags = m->flags | (edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0);
+	int32_t seq = edit->renumber ? edit->transport_seq : m->transport_seq;
+	uint64_t len = payload_len(m, edit->form);
+	struct head_changes changes;
+	uint8_t *fixed = w->at;
+
+	collect_changes(&changes, m, edit);
+	if (changes.n == 0) {
+		write_bytes(w, slice_first(m->head, m->payload_at));
+		if (w->bad)
+			return;
+		store_u32(fixed, (uint32_t)(m->payload_at - 4 + len));
+		store_u16(fixed + FLAGS_AT, flags);
+		store_u32(fixed + SEQ_AT, (uint32_t)seq);
+	} else {
+		struct ttheader_writer t;
+
+		ttheader_begin(&t, w, flags, seq, m->head.data[TTHEADER_FIXED]);
+		rewrite_sections(&t, m, &changes);
+		ttheader_end(&t, len);
+	}
+	write_payload_head(w, m, edit);
+}
+
+/* The str keys of a mesh header live on in a TTHeader. */
+static void put_mesh_entries(struct ttheader_writer *t, const struct rpc_message *m)
+{
+	struct ttheader_iter it = ttheader_entries_mesh(m->sections);
+	struct ttheader_entry e;
+
+	if (m->form.transport != RPC_MESH)
+		return;
+	while (ttheader_next(&it, &e))
+		ttheader_put_str(t, e.key, e.value);
+}
+
+static void put_int_if(struct ttheader_writer *t, uint16_t key, struct slice value)
+{
+	if (value.len)
+		ttheader_put_int(t, key, value);
+}
+
+/* The keys that a Kitex client with its TTHeader handler writes on a call.
+ * Source: kitex pkg/transmeta/ttheader.go. */
+static void put_call_keys(struct ttheader_writer *t, const struct rpc_message *m,
+    const struct rpc_edit *edit)
+{
+	char number[24];
+
+	ttheader_put_int(t, TTKEY_TRANSPORT_TYPE,
+	    edit->form.framed ? SLICE_LIT("framed") : SLICE_LIT("unframed"));
+	put_int_if(t, TTKEY_FROM_SERVICE, edit->caller);
+	put_int_if(t, TTKEY_TO_SERVICE, edit->service);
+	ttheader_put_int(t, TTKEY_TO_METHOD, m->method);
+	put_int_if(t, TTKEY_LOG_ID, edit->log_id);
+	if (edit->set_timeout) {
+		snprintf(number, sizeof number, "%llu", (unsigned long long)edit->timeout_ms);
+		ttheader_put_int(t, TTKEY_RPC_TIMEOUT, slice_str(number));
+	}
+}
+
+/* Source: kitex pkg/remote/message.go: the message types, in decimal. */
+static struct slice msg_type_text(enum rpc_kind kind)
+{
+	switch (kind) {
+	case RPC_CALL:
+		return SLICE_LIT("1");
+	case RPC_ONEWAY:
+		return SLICE_LIT("4");
+	case RPC_REPLY:
+		return SLICE_LIT("2");
+	case RPC_EXCEPTION:
+		break;
+	}
+	return SLICE_LIT("3");
+}
+
+/* A TTHeader where there was none. */
+static void write_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	bool is_call = m->kind == RPC_CALL || m->kind == RPC_ONEWAY;
+	struct ttheader_writer t;
+
+	ttheader_begin(&t, w, edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0,
+	    edit->renumber ? edit->transport_seq : m->transport_seq, 0);
+	ttheader_section_begin(&t, TTHEADER_STR);
+	put_mesh_entries(&t, m);
+	if (edit->idl_service.len && m->idl_service.len == 0)
+		ttheader_put_str(&t, SLICE_LIT("isn"), edit->idl_service);
+	if (edit->rip.len)
+		ttheader_put_str(&t, SLICE_LIT("rip"), edit->rip);
+	if (edit->add_crrst)
+		ttheader_put_str(&t, SLICE_LIT("crrst"), SLICE_LIT("1"));
+	ttheader_section_end(&t);
+	ttheader_section_begin(&t, TTHEADER_INT);
+	if (is_call)
+		put_call_keys(&t, m, edit);
+	ttheader_put_int(&t, TTKEY_MSG_TYPE, msg_type_text(m->kind));
+	ttheader_section_end(&t);
+	ttheader_end(&t, payload_len(m, edit->form));
+	write_payload_head(w, m, edit);
+}
+
+static void count_str(struct rpc_edit *edit, struct slice key)
+{
+	if (slice_starts(key, SLICE_LIT("RPC_PERSIST_")))
+		edit->dropped[RPC_DROPPED_PERSISTENT]++;
+	else if (slice_starts(key, SLICE_LIT("RPC_TRANSIT_")))
+		edit->dropped[RPC_DROPPED_TRANSIENT]++;
+	else if (slice_starts(key, SLICE_LIT("PV_")) || slice_eq(key, SLICE_LIT("crc32c")))
+		edit->dropped[RPC_DROPPED_CHECKSUM]++;
+	else if (slice_starts(key, SLICE_LIT("biz-")))
+		edit->dropped[RPC_DROPPED_BIZ]++;
+	else if (!slice_eq(key, SLICE_LIT("crrst"))) /* belongs to the connection, not to the call */
+		edit->dropped[RPC_DROPPED_HEADER]++;
+}
+
+/* A header that has no place in the new form. Keys that only repeat what the message head says, or
+ * how it was wrapped, are no loss. */
+static void count_dropped(const struct rpc_message *m, struct rpc_edit *edit)
+{
+	struct ttheader_iter it = m->form.transport == RPC_MESH ?
+	    ttheader_entries_mesh(m->sections) :
+	    ttheader_entries(m->sections);
+	struct ttheader_entry e;
+
+	while (ttheader_next(&it, &e)) {
+		if (e.kind == TTHEADER_STR)
+			count_str(edit, e.key);
+		else if (e.kind == TTHEADER_ACL)
+			edit->dropped[RPC_DROPPED_ACL]++;
+		else if (e.int_key != TTKEY_TRANSPORT_TYPE && e.int_key != TTKEY_TO_METHOD &&
+		    e.int_key != TTKEY_MSG_TYPE)
+			edit->dropped[RPC_DROPPED_INT]++;
+	}
+}
+
+void head_write(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	if (edit->form.transport == RPC_TTHEADER) {
+		if (m->form.transport == RPC_TTHEADER)
+			write_ttheader_again(w, m, edit);
+		else
+			write_new_ttheader(w, m, edit);
+		return;
+	}
+	if (edit->form.transport == RPC_MESH)
+		write_bytes(w, slice_first(m->head, m->payload_at));
+	else if (m->form.transport != RPC_PLAIN)
+		count_dropped(m, edit);
+	write_payload_head(w, m, edit);
+}
+
+void head_write_exception(struct writer *w, const struct rpc_message *call, uint64_t body_len,
+    bool closing)
+{
+	size_t head_len = 12 + call->method.len;
+
+	if (call->form.transport == RPC_TTHEADER) {
+		struct ttheader_writer t;
+
+		ttheader_begin(&t, w, 0, call->transport_seq, 0);
+		if (closing) {
+			ttheader_section_begin(&t, TTHEADER_STR);
+			ttheader_put_str(&t, SLICE_LIT("crrst"), SLICE_LIT("1"));
+			ttheader_section_end(&t);
+		}
+		ttheader_section_begin(&t, TTHEADER_INT);
+		ttheader_put_int(&t, TTKEY_MSG_TYPE, msg_type_text(RPC_EXCEPTION));
+		ttheader_section_end(&t);
+		ttheader_end(&t, (call->form.framed ? 4 : 0) + head_len + body_len);
+	}
+	if (call->form.framed)
+		write_u32(w, (uint32_t)(head_len + body_len));
+	thrift_head_write(w, call->form.payload == RPC_KITEXPB ? KITEXPB_MAGIC : THRIFT_MAGIC,
+	    THRIFT_EXCEPTION, call->method, call->seq);
+}

@@ -1,0 +1,78 @@
+/*
+ * One RPC message, whatever protocol it travelled in. It is cut in two: the head is every byte before
+ * the argument or result struct (transport header, inner length, message head up to and with the
+ * sequence id), the body is that struct alone. Converting between protocols changes the head only.
+ *
+ * All slices of a message are views. As a codec gives it out they lie in the codec's input and end
+ * with the next call into the codec; rpc_message_keep_head moves them into an arena.
+ */
+#ifndef BRIDLE_RPC_MESSAGE_H
+#define BRIDLE_RPC_MESSAGE_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/protocol.h"
+#include "base/slice.h"
+
+enum rpc_transport { RPC_PLAIN, RPC_TTHEADER, RPC_MESH };
+enum rpc_payload { RPC_THRIFT, RPC_KITEXPB };
+enum rpc_kind { RPC_CALL, RPC_ONEWAY, RPC_REPLY, RPC_EXCEPTION };
+
+/* How a message is wrapped. */
+struct rpc_form {
+	enum rpc_transport transport;
+	enum rpc_payload payload;
+	bool framed; /* a 4-byte length before the message head */
+};
+
+static inline bool rpc_form_eq(struct rpc_form a, struct rpc_form b)
+{
+	return a.transport == b.transport && a.payload == b.payload && a.framed == b.framed;
+}
+
+/* The name that configuration, logs and metrics have for a form; a mesh header does not count. */
+enum protocol rpc_form_protocol(struct rpc_form form);
+
+/* What the TTHeader of a message carries beside plain facts. */
+enum rpc_mark {
+	RPC_HAS_CRRST = 1u << 0,     /* the peer will close this connection */
+	RPC_HAS_CHECKSUM = 1u << 1,  /* crc32c */
+	RPC_HAS_VALIDATOR = 1u << 2, /* PV_... */
+	RPC_HAS_BIZ = 1u << 3,       /* a business error: biz-status is not 0 */
+	RPC_HAS_TRANSPORT_TYPE = 1u << 4, /* int key 1 */
+	RPC_HAS_RIP = 1u << 5,
+};
+
+#define RPC_LENGTH_UNKNOWN UINT64_MAX
+
+struct rpc_message {
+	struct rpc_form form;
+	enum rpc_kind kind;
+	int32_t seq;           /* the message's own */
+	int32_t transport_seq; /* TTHeader's; the message's own elsewhere */
+	uint16_t flags;        /* TTHeader's */
+	unsigned marks;        /* enum rpc_mark */
+	struct slice method;
+
+	/* What the transport header says; empty where it says nothing. */
+	struct slice service_asked, idl_service, caller, caller_method, log_id;
+	struct slice biz_status, biz_message;
+	usec_t timeout; /* asked by the caller; USEC_NONE */
+
+	struct slice head;     /* all of it */
+	struct slice sections; /* of the transport header, within head */
+	size_t payload_at;     /* where the payload begins in head: behind the transport header */
+	size_t message_at;     /* where the message head begins: payload_at, + 4 if framed */
+
+	struct slice body; /* what is here of it */
+	uint64_t body_len; /* of all of it, or RPC_LENGTH_UNKNOWN */
+	bool complete;     /* no more of the body follows */
+};
+
+/* Copies the head into the arena and turns all views but the body's onto the copy. */
+void rpc_message_keep_head(struct rpc_message *m, struct arena *arena);
+
+/* The caller announced that replies may come in any order. */
+bool rpc_message_is_unordered(const struct rpc_message *m);
+
+#endif
