@@ -1,7 +1,7 @@
 # Everything but main() is in libraries; the daemon and every test link them. wire/ and rpc/ read
 # what strangers send, so they are built with stricter warnings.
 
-EXTRA_DIST += src/LAYERS
+EXTRA_DIST += src/LAYERS src/LIBRARIES
 
 noinst_LIBRARIES += src/libcodec.a src/libbridle.a
 
