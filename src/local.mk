@@ -32,6 +32,12 @@ src_libcodec_a_SOURCES = \
 
 src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(YAML_CFLAGS) $(CJSON_CFLAGS) $(CARES_CFLAGS)
 src_libbridle_a_SOURCES = \
+	src/net/conn.c src/net/conn.h \
+	src/net/inbox.c src/net/inbox.h \
+	src/net/listener.c src/net/listener.h \
+	src/net/loop.c src/net/loop.h \
+	src/net/output.c src/net/output.h \
+	src/net/socket_file.c src/net/socket_file.h \
 	src/model/config.h
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS)
