@@ -56,7 +56,8 @@ static inline struct slice cursor_take(struct cursor *c, size_t len)
 		c->bad = true;
 		return SLICE_NONE;
 	}
-	c->at += len;
+	if (len) /* NULL has no other offset, not even 0 */
+		c->at += len;
 	return slice_of(at, len);
 }
 
@@ -81,7 +82,7 @@ static inline uint32_t cursor_u32(struct cursor *c)
 	return c->bad ? 0 : load_u32(s.data);
 }
 
-/* Writes into room that the caller owns. `need` counts what was asked for, room or not. */
+/* Writes into room that the caller owns, or NULL. `need` counts what was asked for, room or not. */
 struct writer {
 	uint8_t *start, *at, *end; /* borrowed */
 	size_t need;
@@ -90,7 +91,7 @@ struct writer {
 
 static inline struct writer writer_of(void *room, size_t size)
 {
-	return (struct writer){room, room, (uint8_t *)room + size, 0, false};
+	return (struct writer){room, room, room ? (uint8_t *)room + size : NULL, 0, false};
 }
 
 static inline size_t writer_len(const struct writer *w)
@@ -113,7 +114,8 @@ static inline uint8_t *writer_room(struct writer *w, size_t len)
 		w->bad = true;
 		return NULL;
 	}
-	w->at += len;
+	if (len)
+		w->at += len;
 	return at;
 }
 

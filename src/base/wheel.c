@@ -13,7 +13,7 @@ _Static_assert(1 << LEVEL_BITS == WHEEL_SLOTS, "slots are indexed by whole bits"
 
 static uint64_t tick_of(usec_t at)
 {
-	return (at + TICK - 1) / TICK; /* up: never early */
+	return at / TICK + (at % TICK != 0); /* up: never early */
 }
 
 void wheel_init(struct wheel *w, usec_t now)

@@ -1,0 +1,16 @@
+/* One Check suite made of a list of tests, and what every test program needs besides. */
+#ifndef BRIDLE_TESTS_SUITE_H
+#define BRIDLE_TESTS_SUITE_H
+
+#include <stddef.h>
+
+#include <check.h>
+
+/* Runs the tests and returns main's result. */
+int suite_run(const char *name, const TTest *const *tests, size_t count);
+
+/* A file that comes with the sources, seen from the top folder, wherever the build is. Valid until
+ * the next call. */
+const char *suite_path(const char *path);
+
+#endif
