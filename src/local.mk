@@ -38,6 +38,32 @@ src_libbridle_a_SOURCES = \
 	src/net/loop.c src/net/loop.h \
 	src/net/output.c src/net/output.h \
 	src/net/socket_file.c src/net/socket_file.h \
-	src/model/config.h
+	src/model/config.h \
+	src/model/config_bind.c src/model/config_bind.h \
+	src/model/config_check.c src/model/config_check.h \
+	src/model/config_dump.c src/model/config_dump.h \
+	src/model/config_env.c \
+	src/model/config_fill.c \
+	src/model/config_keys.h \
+	src/model/config_load.c \
+	src/model/config_manual.c \
+	src/model/config_merge.c \
+	src/model/config_net.c \
+	src/model/config_number.c \
+	src/model/config_override.c \
+	src/model/config_peer.c \
+	src/model/config_schema.c \
+	src/model/config_source.c src/model/config_source.h \
+	src/model/config_text.c \
+	src/model/config_word.c \
+	src/model/host.c src/model/host.h \
+	src/model/key_path.c src/model/key_path.h \
+	src/model/keys_listener.c \
+	src/model/keys_service.c \
+	src/model/keys_top.c \
+	src/model/nearest.c src/model/nearest.h \
+	src/model/problems.c src/model/problems.h \
+	src/model/yaml.c src/model/yaml.h \
+	src/model/yaml_tree.c
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS)

@@ -40,8 +40,8 @@ struct policy {
 	usec_t timeout_call;    /* USEC_NONE: only the caller's */
 	usec_t timeout_default; /* where neither says anything */
 	usec_t timeout_attempt;
-	usec_t timeout_margin; /* USEC_NONE: let the caller's own timer fire first */
-	bool retry;            /* retry.type is not none */
+	usec_t timeout_margin;   /* USEC_NONE: let the caller's own timer fire first */
+	bool retry;              /* retry.type is not none */
 	unsigned retry_attempts; /* after the first */
 	bool retry_on_connect, retry_on_unsent;
 	unsigned pool_keep; /* idle connections kept, for each endpoint and worker */
@@ -70,6 +70,9 @@ enum service_protocol {
 	SERVICE_TTHEADER_BARE,
 };
 
+/* How metadata reaches an application that cannot read TTHeader. */
+enum service_metadata { METADATA_AUTO, METADATA_DROP };
+
 enum balance_type { BALANCE_WEIGHTED_ROUND_ROBIN, BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
 
 struct service_config {
@@ -80,6 +83,7 @@ struct service_config {
 	struct config_list aliases;
 	enum service_protocol protocol;
 	bool multiplex;
+	enum service_metadata metadata;
 	bool biz_error_drop; /* biz_error: drop */
 	enum balance_type balance;
 	struct policy policy;
@@ -137,12 +141,14 @@ struct access_log_config {
 struct config {
 	struct arena arena; /* owns everything below */
 	char hash[17];      /* of the effective content, for /status and bridle_config_info */
+	unsigned version;   /* of the file's format: 1 */
 
 	struct {
 		const char *service, *cluster, *zone, *id;
 		struct config_map tags;
 	} node;
 	unsigned workers;
+	struct policy defaults; /* already in every service */
 
 	const struct listener_config *listeners;
 	size_t n_listeners;
@@ -204,6 +210,9 @@ struct config_source {
  * all problems are in @problems either way. Does not bind, connect or resolve.
  */
 struct config *config_load(const struct config_source *source, struct problems *problems);
+/* The same for a file that is in memory already and is called @name; source->path is not read. */
+struct config *config_load_text(struct slice text, const char *name,
+    const struct config_source *source, struct problems *problems);
 void config_free(struct config **config);
 /* The service with that label, or NULL. */
 const struct service_config *config_service(const struct config *config, struct slice label);

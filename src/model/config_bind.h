@@ -1,0 +1,76 @@
+/* From nodes to structs: what the parts that parse share. */
+#ifndef BRIDLE_MODEL_CONFIG_BIND_H
+#define BRIDLE_MODEL_CONFIG_BIND_H
+
+#include "base/table.h"
+#include "model/config_keys.h"
+#include "model/key_path.h"
+#include "model/yaml.h"
+
+/* Where a value of the configuration came from: the key @key of the struct @base, or with key NULL
+ * the struct itself (or an element of a plain list). */
+struct origin {
+	struct {
+		const void *base;
+		const struct key *key;
+	} id;
+	struct place at;
+};
+
+struct config_origins {
+	struct table table; /* id -> struct origin in the configuration's arena */
+};
+
+/* NULL when the value is a default. */
+const struct origin *origin_find(
+    const struct config *config, const void *base, const struct key *key);
+/* The same by the name of the key; falls back to the struct itself. */
+struct place origin_place(const struct config *config, const void *base, const char *name);
+
+/* A `service:` of a listener, looked up when all services are known. */
+struct pin {
+	struct pin *next;
+	struct listener_config *listener;
+	const char *label;
+	const struct yaml_node *node;
+	const char *path;
+};
+
+struct binder {
+	struct config *config;
+	struct arena *arena;   /* the configuration's */
+	struct arena *scratch; /* gone after loading */
+	struct config_origins *origins;
+	struct problems *problems;
+	const struct config_source *from;
+	struct key_path path;
+	size_t index; /* of the item of a list that is being bound */
+	struct pin *pins;
+	/* Structs with every default in them, made once for each scope that repeats. */
+	void *listener, *service, *endpoint, *method; /* in the configuration's arena */
+};
+
+/* Complains about a value; the part of the text behind a newline is the remedy. Returns -1. */
+int bind_error(struct binder *b, const struct yaml_node *node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* "a list", "a map", "\"abc\"": for messages. Lives in the scratch arena. */
+const char *bind_shows(struct binder *b, const struct yaml_node *node);
+/* Complains that @node is no @what; @like says what one is. Returns -1. */
+int bind_expected(
+    struct binder *b, const struct yaml_node *node, const char *what, const char *like);
+
+/* The scalar as text: not a number, a bool or nothing, unless quoted. */
+int bind_text(struct binder *b, const struct yaml_node *node, struct slice *text);
+bool bind_is_none(const struct key *key, const struct yaml_node *node);
+/* Letters, digits, dot, underscore and hyphen, 1 to 200 of them. */
+int bind_name(struct binder *b, const struct yaml_node *node, struct slice text);
+
+void bind_origin(struct binder *b, const void *base, const struct key *key, struct place at);
+/* Fills the struct of a scope, whose defaults are in it already, and complains about every key that
+ * it does not know. What an included scope inherits comes from @parent, a struct of that scope. */
+void bind_scope(struct binder *b, const struct scope *scope, const struct yaml_node *node,
+    void *base, const void *parent);
+/* Puts the defaults of a scope into a struct. */
+void bind_defaults(struct binder *b, const struct scope *scope, void *base);
+
+#endif

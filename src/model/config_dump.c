@@ -1,0 +1,155 @@
+#include "model/config_dump.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "model/config_bind.h"
+
+struct dump {
+	const struct config *config;
+	FILE *to;
+	bool comments;
+	unsigned indent; /* in steps of two spaces */
+	bool dash;       /* the next line starts an item of a list */
+};
+
+static void start_line(struct dump *d)
+{
+	for (unsigned i = 0; i + d->dash < d->indent; i++)
+		fputs("  ", d->to);
+	if (d->dash)
+		fputs("- ", d->to);
+	d->dash = false;
+}
+
+static void end_line(struct dump *d, const struct origin *origin)
+{
+	if (d->comments && origin == NULL)
+		fputs("  # default", d->to);
+	else if (d->comments && origin->at.line)
+		fprintf(d->to, "  # %s:%u", origin->at.file, origin->at.line);
+	else if (d->comments)
+		fprintf(d->to, "  # %s", origin->at.file);
+	fputc('\n', d->to);
+}
+
+/* Opens the maps that the name lies in and the one before did not. Returns how deep it is. */
+static unsigned open_maps(struct dump *d, const char *name, const char *before)
+{
+	unsigned depth = 0;
+	const char *dot;
+
+	for (const char *at = name; (dot = strchr(at, '.')) != NULL; at = dot + 1) {
+		size_t len = (size_t)(dot + 1 - name);
+
+		if (strncmp(name, before, len) != 0) {
+			d->indent += depth;
+			start_line(d);
+			d->indent -= depth;
+			fprintf(d->to, "%.*s:\n", (int)(dot - at), at);
+		}
+		depth++;
+	}
+	return depth;
+}
+
+static void dump_scope(struct dump *d, const struct scope *scope, const void *base);
+
+/* A list or map of structs, or one struct. */
+static void dump_values(struct dump *d, const struct key *key, const void *base)
+{
+	const struct scope *scope = key->scope;
+	const char *label = NULL;
+	const void *item;
+	size_t i = 0;
+
+	start_line(d);
+	fprintf(d->to, "%s:", key->name);
+	if (key->type == &key_policy) {
+		fputc('\n', d->to);
+		d->indent++;
+		dump_scope(d, scope, (const char *)base + key->offset);
+		d->indent--;
+		return;
+	}
+	item = scope->item(base, 0, &label);
+	fputs(item                                                         ? "\n"
+	      : key->type == &key_listeners || key->type == &key_endpoints ? " []\n"
+									   : " {}\n",
+	    d->to);
+	for (; item; item = scope->item(base, ++i, &label)) {
+		d->indent++;
+		if (label) {
+			start_line(d);
+			print_text(slice_str(label), d->to);
+			fputs(":\n", d->to);
+		} else {
+			d->dash = true;
+		}
+		d->indent++;
+		dump_scope(d, scope, item);
+		d->indent -= 2;
+	}
+}
+
+static void dump_key(struct dump *d, const struct key *key, const void *base)
+{
+	const char *name = strrchr(key->name, '.');
+
+	start_line(d);
+	fprintf(d->to, "%s: ", name ? name + 1 : key->name);
+	key->type->print(key, base, d->to);
+	end_line(d, origin_find(d->config, base, key));
+}
+
+static void dump_scope(struct dump *d, const struct scope *scope, const void *base)
+{
+	const struct key *key;
+	const char *before = "";
+	void *at;
+
+	for (size_t i = 0; (key = scope_key(scope, i, (void *)(uintptr_t)base, &at)) != NULL; i++) {
+		unsigned depth;
+
+		if (key->type == NULL)
+			continue;
+		depth = open_maps(d, key->name, before);
+		before = key->name;
+		d->indent += depth;
+		if (key->scope)
+			dump_values(d, key, at);
+		else
+			dump_key(d, key, at);
+		d->indent -= depth;
+	}
+}
+
+static void dump(const struct config *config, FILE *to, bool comments)
+{
+	struct dump d = {.config = config, .to = to, .comments = comments};
+
+	dump_scope(&d, &top_scope, config);
+}
+
+void config_dump(const struct config *config, FILE *to)
+{
+	dump(config, to, true);
+}
+
+/* Source of the constants: RFC 9923 section 5 (64 bits). */
+void config_hash(struct config *config)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+	size_t size = 0;
+	char *text = NULL;
+	FILE *to = open_memstream(&text, &size);
+
+	if (to) {
+		dump(config, to, false);
+		fclose(to);
+	}
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3u;
+	free(text);
+	snprintf(config->hash, sizeof config->hash, "%016" PRIx64, hash);
+}

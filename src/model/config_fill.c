@@ -1,0 +1,75 @@
+/* Defaults that depend on the machine, the environment, or where the value stands. */
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "model/config_bind.h"
+#include "model/config_source.h"
+#include "model/host.h"
+
+#define WORKERS_DEFAULT 2u
+#define MEMORY_DEFAULT  ((uint64_t)512 << 20)
+#define MEMORY_LEAST    ((uint64_t)16 << 20)
+
+void fill_workers(struct binder *b, void *base)
+{
+	struct config *config = base;
+	unsigned cpus = host_cpus();
+
+	(void)b;
+	config->workers = cpus < WORKERS_DEFAULT ? cpus : WORKERS_DEFAULT;
+}
+
+void fill_node_id(struct binder *b, void *base)
+{
+	struct config *config = base;
+	char name[HOST_NAME_MAX + 1];
+
+	host_name(name, sizeof name);
+	config->node.id = arena_str(b->arena, slice_str(name));
+}
+
+void fill_admin_socket(struct binder *b, void *base)
+{
+	struct config *config = base;
+	const char *runtime = source_getenv(b->from, "RUNTIME_DIRECTORY");
+	const char *user = source_getenv(b->from, "XDG_RUNTIME_DIR");
+
+	/* systemd gives a list when the unit names several. */
+	if (runtime && *runtime)
+		config->admin.socket =
+		    arena_printf(b->arena, "%.*s/admin.sock", (int)strcspn(runtime, ":"), runtime);
+	else if (geteuid() == 0)
+		config->admin.socket = "/run/bridled/admin.sock";
+	else if (user && *user)
+		config->admin.socket = arena_printf(b->arena, "%s/bridled/admin.sock", user);
+	else
+		config->admin.socket =
+		    arena_printf(b->arena, "/run/user/%u/bridled/admin.sock", (unsigned)geteuid());
+}
+
+void fill_memory(struct binder *b, void *base)
+{
+	struct config *config = base;
+	uint64_t limit = host_memory_limit("");
+
+	(void)b;
+	config->limit_memory = MEMORY_DEFAULT;
+	if (limit != UINT64_MAX)
+		config->limit_memory = limit / 4 > MEMORY_LEAST ? limit / 4 : MEMORY_LEAST;
+}
+
+void fill_listener_name(struct binder *b, void *base)
+{
+	struct listener_config *listener = base;
+
+	listener->name = arena_printf(b->arena, "listener-%zu", b->index + 1);
+}
+
+void fill_service_name(struct binder *b, void *base)
+{
+	struct service_config *service = base;
+
+	(void)b;
+	service->name = service->label;
+}

@@ -1,0 +1,95 @@
+/*
+ * The table of keys, the one description of the file: it drives parsing, defaults, the dump, the
+ * JSON Schema and the manual. A key belongs to a scope, which is a struct that keys fill; a dotted
+ * name lies in nested maps of the file and in the same struct.
+ */
+#ifndef BRIDLE_MODEL_CONFIG_KEYS_H
+#define BRIDLE_MODEL_CONFIG_KEYS_H
+
+#include "model/config.h"
+
+struct binder;
+struct key;
+struct yaml_node;
+
+enum {
+	KEY_REQUIRED = 1 << 0,
+	KEY_NONE = 1 << 1,  /* `none` switches it off */
+	KEY_SHORT = 1 << 2, /* what the map above means when it is written as this value alone */
+	KEY_AUTO = 1 << 3,  /* `auto` is worked out by fill */
+};
+
+/* A word with a meaning: the value of an enum, a bit, or the offset of a bool. */
+struct word {
+	const char *word;
+	unsigned value;
+	bool is_later; /* known, but not in this version; also stands for word:<anything> */
+};
+
+struct key_type {
+	const char *name; /* in the manual */
+	/* Reads the node into the struct of the scope. Returns -1 when it has complained. */
+	int (*parse)(
+	    struct binder *b, const struct key *key, const struct yaml_node *node, void *base);
+	/* The value as it is written in a file; NULL where the dump walks the scope. */
+	void (*print)(const struct key *key, const void *base, FILE *to);
+	void (*schema)(const struct key *key, FILE *to);
+};
+
+struct key {
+	const char *name;
+	const struct key_type *type; /* NULL: known, but not in this version */
+	size_t offset;               /* in the struct of the scope */
+	const char *fallback;        /* the default, as one would write it */
+	const char *worked_out;      /* the default in words, where fill finds it */
+	void (*fill)(struct binder *b, void *base);
+	uint64_t min, max; /* of numbers; max 0: no bound of its own */
+	const struct word *words;
+	const struct scope *scope; /* of the values of a list or map, or of this one */
+	unsigned flags;
+	const char *missing; /* the remedy where a required key is not there */
+	const char *text;    /* for the manual, in sentences */
+};
+
+struct scope {
+	const char *name;
+	const struct key *keys;
+	size_t n;
+	size_t size; /* of the struct */
+	/* Further keys, in a struct inside this one; they are inherited. */
+	const struct scope *include;
+	size_t include_at;
+	/* The values of a list or map of this scope: the i-th of what the key holds in @base, and the
+	 * label it has, or NULL past the end. */
+	const void *(*item)(const void *base, size_t i, const char **label);
+};
+
+extern const struct scope top_scope, listener_scope, service_scope, endpoint_scope, method_scope,
+    policy_scope;
+
+/* Key @i of the scope and of what it includes, with the struct it fills in @base (which may be NULL);
+ * NULL past the end. */
+const struct key *scope_key(const struct scope *scope, size_t i, void *base, void **at);
+
+extern const struct key_type key_bool, key_count, key_count64, key_size, key_time, key_share,
+    key_mode, key_memory, key_version;
+extern const struct key_type key_text, key_name, key_path, key_log_target, key_format, key_word,
+    key_word_bool, key_word_bits, key_word_flags, key_names, key_pairs;
+extern const struct key_type key_address, key_addresses, key_http, key_access, key_caller, key_pin,
+    key_resolvers;
+extern const struct key_type key_policy, key_listeners, key_services, key_endpoints, key_methods;
+
+/* Works out what depends on the machine. */
+void fill_workers(struct binder *b, void *base);
+void fill_node_id(struct binder *b, void *base);
+void fill_admin_socket(struct binder *b, void *base);
+void fill_memory(struct binder *b, void *base);
+void fill_listener_name(struct binder *b, void *base);
+void fill_service_name(struct binder *b, void *base);
+
+/* A text as it is written in YAML, quoted where it must be. */
+void print_text(struct slice text, FILE *to);
+/* The same inside of JSON's quotes. */
+void print_json(struct slice text, FILE *to);
+
+#endif

@@ -1,0 +1,6 @@
+#include "model/config_dump.h"
+
+void config_manual(FILE *to)
+{
+	(void)to;
+}

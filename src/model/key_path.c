@@ -1,0 +1,107 @@
+#include "model/key_path.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static size_t append(struct key_path *path, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static size_t append(struct key_path *path, const char *format, ...)
+{
+	size_t before = path->len, room = sizeof path->text - path->len;
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(path->text + before, room, format, args);
+	va_end(args);
+	path->len += (size_t)len < room ? (size_t)len : room - 1;
+	return before;
+}
+
+static bool is_word_byte(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '-' || c == '*';
+}
+
+static bool is_word(struct slice key)
+{
+	for (size_t i = 0; i < key.len; i++)
+		if (!is_word_byte(key.data[i]))
+			return false;
+	return key.len > 0;
+}
+
+size_t key_path_key(struct key_path *path, struct slice key)
+{
+	const char *dot = path->len ? "." : "", *quote = is_word(key) ? "" : "\"";
+	struct slice shown = slice_first(key, 256);
+	size_t before =
+	    append(path, "%s%s%.*s%s", dot, quote, (int)shown.len, (const char *)shown.data, quote);
+
+	/* A key is bytes of the file; the path is one line of a message. */
+	for (size_t i = before; i < path->len; i++)
+		if ((uint8_t)path->text[i] < ' ')
+			path->text[i] = '?';
+	return before;
+}
+
+size_t key_path_index(struct key_path *path, size_t index)
+{
+	return append(path, "[%zu]", index);
+}
+
+void key_path_cut(struct key_path *path, size_t len)
+{
+	path->len = len;
+	path->text[len] = '\0';
+}
+
+static bool take_until(struct slice *rest, const char *stops, struct slice *part)
+{
+	size_t len = 0;
+
+	while (len < rest->len && (rest->data[len] == 0 || !strchr(stops, rest->data[len])))
+		len++;
+	*part = slice_first(*rest, len);
+	*rest = slice_from(*rest, len);
+	return len > 0;
+}
+
+static bool take_index(struct slice *rest, struct key_step *step)
+{
+	struct slice digits;
+	uint64_t value;
+
+	*rest = slice_from(*rest, 1);
+	if (!take_until(rest, "]", &digits) || rest->len == 0 || !slice_to_u64(digits, &value) ||
+	    value > 1000000)
+		return false;
+	*rest = slice_from(*rest, 1);
+	*step = (struct key_step){.is_index = true, .index = (size_t)value};
+	return true;
+}
+
+static bool take_key(struct slice *rest, struct slice *key)
+{
+	if (rest->len == 0 || rest->data[0] != '"')
+		return take_until(rest, ".[", key);
+	*rest = slice_from(*rest, 1);
+	if (!take_until(rest, "\"", key) || rest->len == 0)
+		return false;
+	*rest = slice_from(*rest, 1);
+	return true;
+}
+
+bool key_path_step(struct slice *rest, struct key_step *step)
+{
+	if (rest->len == 0)
+		return false;
+	if (rest->data[0] == '[')
+		return take_index(rest, step);
+	if (rest->data[0] == '.')
+		*rest = slice_from(*rest, 1);
+	*step = (struct key_step){.is_index = false};
+	return take_key(rest, &step->key);
+}
