@@ -38,6 +38,9 @@ src_libbridle_a_SOURCES = \
 	src/net/loop.c src/net/loop.h \
 	src/net/output.c src/net/output.h \
 	src/net/socket_file.c src/net/socket_file.h \
+	src/model/check_listener.c \
+	src/model/check_listeners.c \
+	src/model/check_services.c \
 	src/model/config.h \
 	src/model/config_bind.c src/model/config_bind.h \
 	src/model/config_check.c src/model/config_check.h \

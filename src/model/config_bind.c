@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "model/nearest.h"
 
 int bind_error(struct binder *b, const struct yaml_node *node, const char *format, ...)
@@ -335,4 +336,32 @@ void bind_defaults(struct binder *b, const struct scope *scope, void *base)
 		key->type->parse(b, key, yaml_read(&in), base);
 	}
 	arena_fini(&nodes);
+}
+
+/* A name stands in one scope for one struct, so whichever key has an origin here is meant. */
+const struct origin *origin_named(const struct config *config, const void *base, const char *name)
+{
+	static const struct scope *const scopes[] = {
+	    &top_scope, &listener_scope, &service_scope, &endpoint_scope, &method_scope};
+
+	for (size_t s = 0; s < ARRAY_LEN(scopes); s++) {
+		for (size_t i = 0; i < scopes[s]->n; i++) {
+			const struct key *key = &scopes[s]->keys[i];
+			const struct origin *origin =
+			    strcmp(key->name, name) == 0 ? origin_find(config, base, key) : NULL;
+
+			if (origin)
+				return origin;
+		}
+	}
+	return NULL;
+}
+
+struct place origin_place(const struct config *config, const void *base, const char *name)
+{
+	const struct origin *origin = name ? origin_named(config, base, name) : NULL;
+
+	if (origin == NULL)
+		origin = origin_find(config, base, NULL);
+	return origin ? origin->at : (struct place){NULL, 0, 0};
 }

@@ -24,7 +24,9 @@ struct config_origins {
 /* NULL when the value is a default. */
 const struct origin *origin_find(
     const struct config *config, const void *base, const struct key *key);
-/* The same by the name of the key; falls back to the struct itself. */
+/* The same by the key's name. */
+const struct origin *origin_named(const struct config *config, const void *base, const char *name);
+/* Where to point: at the value, or where it is a default at the struct it belongs to. */
 struct place origin_place(const struct config *config, const void *base, const char *name);
 
 /* A `service:` of a listener, looked up when all services are known. */

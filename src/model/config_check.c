@@ -1,17 +1,64 @@
 #include "model/config_check.h"
 
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "model/config_bind.h"
+
+void check_directory(
+    struct check *c, const void *base, const char *key, const char *path, const char *file)
+{
+	struct place at = origin_place(c->config, base, key);
+	const char *slash = strrchr(file, '/');
+	char directory[512];
+	struct stat st;
+
+	if (slash == NULL || (size_t)(slash - file) >= sizeof directory)
+		return;
+	memcpy(directory, file, (size_t)(slash - file));
+	directory[slash - file] = '\0';
+	if (slash == file || (stat(directory, &st) == 0 && S_ISDIR(st.st_mode)))
+		return;
+	problems_error(c->problems, at, path,
+	    "the directory %s is not there\nmake it first; under systemd RuntimeDirectory= and "
+	    "LogsDirectory= do",
+	    directory);
+}
+
+static void check_log(struct check *c)
+{
+	const struct config *config = c->config;
+	const struct access_log_config *log = &config->access_log;
+	static const char *const idle[] = {"access_log.format", "access_log.sample",
+	    "access_log.always.errors", "access_log.always.slower_than"};
+
+	check_directory(c, config, "log.to", "log.to", config->log.to);
+	if (log->to) {
+		check_directory(c, config, "access_log.to", "access_log.to", log->to);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(idle); i++) {
+		const struct origin *origin = origin_named(config, config, idle[i]);
+
+		if (origin == NULL)
+			continue;
+		problems_warn(c->problems, origin->at, idle[i],
+		    "means nothing without access_log.to\nexpected a place for the access log, like "
+		    "access_log: {to: stderr}");
+		return;
+	}
+}
+
 void config_check(const struct config *config, struct problems *problems)
 {
-	config_check_listeners(config, problems);
-	config_check_services(config, problems);
-}
-void config_check_listeners(const struct config *config, struct problems *problems)
-{
-	(void)config;
-	(void)problems;
-}
-void config_check_services(const struct config *config, struct problems *problems)
-{
-	(void)config;
-	(void)problems;
+	struct check c = {.config = config, .problems = problems};
+
+	table_init(&c.addresses, 0);
+	check_listeners(&c);
+	check_services(&c);
+	check_log(&c);
+	/* The default is made by whoever starts the daemon; what is written must be right. */
+	if (origin_named(config, config, "admin.socket"))
+		check_directory(&c, config, "admin.socket", "admin.socket", config->admin.socket);
+	table_fini(&c.addresses);
 }

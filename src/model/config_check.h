@@ -1,16 +1,33 @@
 /*
  * The rules that hold between values: what one of them alone cannot tell. They look at a bound
- * configuration, say what is wrong with places and remedies, and change nothing.
+ * configuration, say what is wrong with places and remedies, and change nothing. They look at the
+ * machine too (users, directories), but bind, connect and resolve nothing.
  */
 #ifndef BRIDLE_MODEL_CONFIG_CHECK_H
 #define BRIDLE_MODEL_CONFIG_CHECK_H
 
+#include "base/table.h"
 #include "model/config.h"
+#include "model/key_path.h"
+
+struct check {
+	const struct config *config;
+	struct problems *problems;
+	struct table addresses; /* what listeners bind -> struct listener_config */
+};
 
 void config_check(const struct config *config, struct problems *problems);
 
 /* Its parts. */
-void config_check_listeners(const struct config *config, struct problems *problems);
-void config_check_services(const struct config *config, struct problems *problems);
+void check_listeners(struct check *c);
+void check_listener_alone(struct check *c, const struct listener_config *listener);
+void check_services(struct check *c);
+
+/* listeners[i] or listeners[i].key */
+const char *check_listener_path(const struct check *c, const struct listener_config *listener,
+    const char *key, struct key_path *path);
+/* The directory of @file must be there; complains at @key of @base otherwise. */
+void check_directory(
+    struct check *c, const void *base, const char *key, const char *path, const char *file);
 
 #endif

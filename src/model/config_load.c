@@ -249,8 +249,11 @@ static void resolve_pins(struct binder *b)
 {
 	for (struct pin *pin = b->pins; pin; pin = pin->next) {
 		pin->listener->service = config_service(b->config, slice_str(pin->label));
-		if (pin->listener->service == NULL)
-			complain_dangling(b, pin);
+		if (pin->listener->service)
+			continue;
+		complain_dangling(b, pin);
+		/* It is meant to be pinned: nothing else is to be said about that. */
+		pin->listener->service = arena_calloc(b->arena, 1, sizeof *pin->listener->service);
 	}
 }
 

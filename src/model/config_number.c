@@ -57,6 +57,8 @@ static void write_quantity(const struct unit *units, uint64_t value, char *text,
 
 static const char *or_none(const struct key *key)
 {
+	if (key->flags & KEY_AUTO)
+		return ", or auto, or none";
 	return key->flags & KEY_NONE ? ", or none" : "";
 }
 
@@ -98,16 +100,14 @@ static int refuse_form(
     struct binder *b, const struct key *key, const struct yaml_node *node, const struct quantity *q)
 {
 	size_t digits = node->kind == NODE_SCALAR ? count_digits(node->text) : 0;
-	const char *problem = "is no";
-
 	if (node->kind != NODE_SCALAR || digits == 0)
 		return bind_error(b, node, "%s where %s belongs\nexpected %s%s",
 		    bind_shows(b, node), q->what, q->like, or_none(key));
 	if (digits == node->text.len)
 		return bind_error(b, node, "%s has no unit\nexpected %s%s", bind_shows(b, node),
 		    q->like, or_none(key));
-	return bind_error(b, node, "%s %s %s\nexpected %s%s", bind_shows(b, node), problem,
-	    q->what + 2, q->like, or_none(key));
+	return bind_error(b, node, "%s is not %s\nexpected %s%s", bind_shows(b, node), q->what,
+	    q->like, or_none(key));
 }
 
 static int parse_quantity(struct binder *b, const struct key *key, const struct yaml_node *node,
@@ -241,7 +241,8 @@ static int parse_number(struct binder *b, const struct key *key, const struct ya
 		*value = COUNT_NONE;
 		return 0;
 	}
-	if (node->kind != NODE_SCALAR || count_digits(node->text) == 0)
+	if (node->kind != NODE_SCALAR ||
+	    (yaml_scalar_kind(node) != SCALAR_NUMBER && count_digits(node->text) == 0))
 		return bind_expected(b, node, "a number", like);
 	if (!node->is_plain && !node->variable)
 		return bind_error(b, node,

@@ -79,7 +79,8 @@ static void forget_places(struct yaml_node *node)
 
 static struct yaml_node *read_value(const struct source *s, const char *path, struct slice text)
 {
-	struct yaml_input in = {COMMAND_LINE, text, s->nodes, s->problems, 0};
+	const char *file = arena_printf(s->names, "--set %s", path);
+	struct yaml_input in = {file, text, s->nodes, s->problems, 0};
 	struct yaml_node *value = yaml_read(&in);
 
 	if (value == NULL)

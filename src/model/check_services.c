@@ -1,0 +1,155 @@
+/* Rules about services: names that calls use, endpoints, and loops through listeners. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "model/config_bind.h"
+#include "model/config_check.h"
+
+static void path_of(const struct service_config *service, const char *key, struct key_path *path)
+{
+	path->len = 0;
+	key_path_key(path, SLICE_LIT("services"));
+	key_path_key(path, slice_str(service->label));
+	if (key)
+		key_path_key(path, slice_str(key));
+}
+
+static void check_alias(
+    struct check *c, struct table *names, const struct service_config *service, size_t i)
+{
+	const char *const *alias = &service->aliases.items[i];
+	const struct service_config *other = table_get(names, slice_str(*alias));
+	struct key_path path;
+
+	path_of(service, "aliases", &path);
+	key_path_index(&path, i);
+	if (other == NULL)
+		table_put(names, slice_str(*alias), (void *)(uintptr_t)service);
+	else if (other == service)
+		problems_error(c->problems, origin_place(c->config, alias, NULL), path.text,
+		    "\"%s\" names this service already\nleave it out", *alias);
+	else
+		problems_error(c->problems, origin_place(c->config, alias, NULL), path.text,
+		    "\"%s\" already names the service \"%s\"\nexpected a name that only this one has",
+		    *alias, other->label);
+}
+
+/* A call asks for a label or an alias; each leads to one service. */
+static void check_names(struct check *c)
+{
+	struct table names;
+
+	table_init(&names, 0);
+	for (size_t i = 0; i < c->config->n_services; i++)
+		table_put(&names, slice_str(c->config->services[i]->label),
+		    (void *)(uintptr_t)c->config->services[i]);
+	for (size_t i = 0; i < c->config->n_services; i++)
+		for (size_t j = 0; j < c->config->services[i]->aliases.n; j++)
+			check_alias(c, &names, c->config->services[i], j);
+	table_fini(&names);
+}
+
+static const struct listener_config *find_listener(
+    const struct check *c, const struct address *address)
+{
+	static const char *const wildcards[] = {"0.0.0.0", "[::]"};
+	const struct listener_config *found = table_get(&c->addresses, slice_str(address->text));
+	char text[32];
+
+	/* A listener on all addresses has those of the loopback network too. */
+	for (size_t i = 0; !found && i < ARRAY_LEN(wildcards); i++) {
+		if (address->kind != ADDRESS_IP || !address_is_local(address))
+			break;
+		snprintf(text, sizeof text, "%s:%u", wildcards[i], address->port);
+		found = table_get(&c->addresses, slice_str(text));
+	}
+	return found;
+}
+
+static void check_endpoint(
+    struct check *c, const struct service_config *service, size_t i, struct table *seen)
+{
+	const struct endpoint_config *endpoint = &service->endpoints[i];
+	const struct listener_config *listener;
+	struct place at = origin_place(c->config, endpoint, "address");
+	struct key_path path;
+
+	if (endpoint->address.text[0] == '\0')
+		return;
+	path_of(service, "endpoints", &path);
+	key_path_index(&path, i);
+	if (table_put(seen, slice_str(endpoint->address.text), (void *)(uintptr_t)endpoint))
+		problems_warn(c->problems, at, path.text,
+		    "the same endpoint a second time\ngive one of them more weight instead");
+	listener = find_listener(c, &endpoint->address);
+	if (listener && (listener->service == NULL || listener->service == service))
+		problems_error(c->problems, at, path.text,
+		    "a loop: this is the address of listeners[%zu], which leads back to this "
+		    "service\nexpected the address of the application",
+		    (size_t)(listener - c->config->listeners));
+}
+
+static void check_endpoints(struct check *c, const struct service_config *service)
+{
+	uint64_t weights = 0;
+	struct key_path path;
+	struct table seen;
+
+	table_init(&seen, 0);
+	for (size_t i = 0; i < service->n_endpoints; i++) {
+		check_endpoint(c, service, i, &seen);
+		weights += service->endpoints[i].weight;
+	}
+	table_fini(&seen);
+	if (service->n_endpoints == 0 || weights > 0)
+		return;
+	path_of(service, "endpoints", &path);
+	problems_error(c->problems, origin_place(c->config, service, "endpoints"), path.text,
+	    "every endpoint has weight 0, so none takes calls\nexpected a weight above 0 for at least one");
+}
+
+static void check_multiplex(struct check *c, const struct service_config *service)
+{
+	struct key_path path;
+
+	if (!service->multiplex ||
+	    (service->protocol != SERVICE_BUFFERED && service->protocol != SERVICE_FRAMED))
+		return;
+	path_of(service, "multiplex", &path);
+	problems_warn(c->problems, origin_place(c->config, service, "multiplex"), path.text,
+	    "only TTHeader can carry several calls at a time, the protocol here cannot\nexpected "
+	    "protocol: ttheader, or multiplex: false");
+}
+
+/* Pinned by some listener, or open to all who ask for it by name. */
+static bool is_reachable(const struct check *c, const struct service_config *service)
+{
+	for (size_t i = 0; i < c->config->n_listeners; i++)
+		if (c->config->listeners[i].service == NULL ||
+		    c->config->listeners[i].service == service)
+			return true;
+	return false;
+}
+
+void check_services(struct check *c)
+{
+	bool any_open = false;
+
+	for (size_t i = 0; i < c->config->n_listeners; i++)
+		any_open |= c->config->listeners[i].service == NULL;
+	check_names(c);
+	for (size_t i = 0; i < c->config->n_services; i++) {
+		const struct service_config *service = c->config->services[i];
+		struct key_path path;
+
+		check_endpoints(c, service);
+		check_multiplex(c, service);
+		path_of(service, NULL, &path);
+		if (!any_open && !is_reachable(c, service))
+			problems_warn(c->problems, origin_place(c->config, service, NULL),
+			    path.text,
+			    "no listener leads here\nexpected a listener with service: %s, or one without "
+			    "service",
+			    service->label);
+	}
+}
