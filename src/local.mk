@@ -23,6 +23,13 @@ src_libcodec_a_SOURCES = \
 	src/base/stat.c src/base/stat.h \
 	src/base/table.c src/base/table.h \
 	src/base/wheel.c src/base/wheel.h \
+	src/rpc/codec.h \
+	src/rpc/codec_unary.c \
+	src/rpc/head.h \
+	src/rpc/head_read.c \
+	src/rpc/head_write.c \
+	src/rpc/message.c src/rpc/message.h \
+	src/rpc/status.c src/rpc/status.h \
 	src/wire/crc32c.c src/wire/crc32c.h \
 	src/wire/kitexpb.c src/wire/kitexpb.h \
 	src/wire/sniff.c src/wire/sniff.h \
@@ -66,7 +73,23 @@ src_libbridle_a_SOURCES = \
 	src/model/keys_top.c \
 	src/model/nearest.c src/model/nearest.h \
 	src/model/problems.c src/model/problems.h \
+	src/model/route.c src/model/route.h \
+	src/model/snapshot.c src/model/snapshot.h \
 	src/model/yaml.c src/model/yaml.h \
-	src/model/yaml_tree.c
+	src/model/yaml_tree.c \
+	src/policy/deadline.c src/policy/deadline.h \
+	src/policy/lb.c src/policy/lb.h \
+	src/proxy/access.c src/proxy/access.h \
+	src/proxy/access_log.c src/proxy/access_log.h \
+	src/proxy/attempt.c src/proxy/attempt.h \
+	src/proxy/backend.c src/proxy/backend.h \
+	src/proxy/call.c src/proxy/call.h \
+	src/proxy/call_stats.c src/proxy/call_stats.h \
+	src/proxy/call_steps.c \
+	src/proxy/downstream.c src/proxy/downstream.h \
+	src/proxy/slots.c src/proxy/slots.h \
+	src/proxy/upstream.c src/proxy/upstream.h \
+	src/proxy/worker.c src/proxy/worker.h \
+	src/proxy/world.c src/proxy/world.h
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS)

@@ -41,8 +41,8 @@ static bool is_service_name(struct slice name)
 	return true;
 }
 
-static const struct service *find_pinned(const struct snapshot *s, const struct call_facts *f,
-    const char **why)
+static const struct service *find_pinned(
+    const struct snapshot *s, const struct call_facts *f, const char **why)
 {
 	const struct service_config *pin = f->listener->service;
 	const struct service *asked;
@@ -51,15 +51,16 @@ static const struct service *find_pinned(const struct snapshot *s, const struct 
 		asked = table_get(&s->by_name, f->service_asked);
 		if (!slice_eq_str(f->service_asked, pin->name) &&
 		    (asked == NULL || asked->config != pin)) {
-			*why = "the call asks for another service than this listener's (strict_service)";
+			*why =
+			    "the call asks for another service than this listener's (strict_service)";
 			return NULL;
 		}
 	}
 	return table_get(&s->by_name, slice_str(pin->label));
 }
 
-static const struct service *find_named(const struct snapshot *s, const struct call_facts *f,
-    const char **why)
+static const struct service *find_named(
+    const struct snapshot *s, const struct call_facts *f, const char **why)
 {
 	const struct service *found = NULL;
 

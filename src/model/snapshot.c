@@ -57,17 +57,16 @@ static struct config_map copy_map(struct arena *a, const struct config_map *map)
 	return (struct config_map){pairs, map->n};
 }
 
-static void copy_endpoints(struct snapshot *s, struct service *service,
-    const struct endpoint_set *set)
+static void copy_endpoints(
+    struct snapshot *s, struct service *service, const struct endpoint_set *set)
 {
 	struct endpoint *list = arena_calloc(&s->arena, set->n, sizeof *list);
 
 	for (size_t i = 0; i < set->n; i++) {
 		list[i] = set->list[i];
 		list[i].tags = copy_map(&s->arena, &set->list[i].tags);
-		list[i].zone = set->list[i].zone ?
-		    arena_str(&s->arena, slice_str(set->list[i].zone)) :
-		    NULL;
+		list[i].zone =
+		    set->list[i].zone ? arena_str(&s->arena, slice_str(set->list[i].zone)) : NULL;
 		service->weights_differ |= list[i].weight != list[0].weight;
 	}
 	service->endpoints = list;

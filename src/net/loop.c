@@ -229,6 +229,12 @@ usec_t loop_now(struct loop *loop)
 	return loop->now;
 }
 
+usec_t loop_calendar(struct loop *loop)
+{
+	(void)loop;
+	return clock_calendar();
+}
+
 struct wheel *loop_wheel(struct loop *loop)
 {
 	return &loop->wheel;

@@ -31,6 +31,8 @@ uint64_t loop_turns(const struct loop *loop);
 
 /* The time of the present wake-up, read once for all its events. */
 usec_t loop_now(struct loop *loop);
+/* The time of day, for logs. */
+usec_t loop_calendar(struct loop *loop);
 /* Timers are set on this with wheel_set and fire from the loop. */
 struct wheel *loop_wheel(struct loop *loop);
 /* Frees @object at the end of this turn: the way to free something inside its own callback. */

@@ -20,11 +20,11 @@ struct deadline_policy {
 };
 
 struct deadline {
-	usec_t at;        /* when the proxy gives up */
-	usec_t start;     /* the call's first byte */
-	usec_t stated;    /* by the caller, from start */
-	usec_t allowed;   /* what the far side may be told: the smaller of all limits, from start */
-	bool is_callers;  /* it is the caller's time that ends it */
+	usec_t at;       /* when the proxy gives up */
+	usec_t start;    /* the call's first byte */
+	usec_t stated;   /* by the caller, from start */
+	usec_t allowed;  /* what the far side may be told: the smaller of all limits, from start */
+	bool is_callers; /* it is the caller's time that ends it */
 };
 
 struct deadline deadline_of(const struct deadline_policy *p, usec_t stated, usec_t start);

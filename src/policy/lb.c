@@ -70,8 +70,8 @@ static size_t pick_random(const struct lb_view *views, size_t n, struct rng *rng
 			return i;
 }
 
-size_t lb_pick(enum lb_type type, struct lb_state *st, const struct lb_view *views, size_t n,
-    struct rng *rng)
+size_t lb_pick(
+    enum lb_type type, struct lb_state *st, const struct lb_view *views, size_t n, struct rng *rng)
 {
 	switch (type) {
 	case LB_ROUND_ROBIN:

@@ -32,7 +32,7 @@ void lb_state_init(struct lb_state *st, size_t n, struct rng *rng);
 void lb_state_fini(struct lb_state *st);
 
 /* The index of the endpoint, or LB_NONE when none is usable. @n is that of the state. */
-size_t lb_pick(enum lb_type type, struct lb_state *st, const struct lb_view *views, size_t n,
-    struct rng *rng);
+size_t lb_pick(
+    enum lb_type type, struct lb_state *st, const struct lb_view *views, size_t n, struct rng *rng);
 
 #endif

@@ -37,8 +37,8 @@ struct codec_item {
 	/* MESSAGE; REFUSED: what was understood so far, NULL when no method and sequence id are known. */
 	struct rpc_message message;
 	bool has_message;
-	struct slice data; /* DATA */
-	bool last;         /* DATA: the body ends with it */
+	struct slice data;     /* DATA */
+	bool last;             /* DATA: the body ends with it */
 	struct rpc_status why; /* REFUSED */
 };
 
@@ -48,8 +48,8 @@ typedef void (*codec_sink_fn)(void *arg, const struct slice *pieces, int n);
 struct codec;
 
 /* @limits is copied; @sink and @arg are borrowed. */
-struct codec *codec_open(enum codec_side side, const struct codec_limits *limits, codec_sink_fn sink,
-    void *arg);
+struct codec *codec_open(
+    enum codec_side side, const struct codec_limits *limits, codec_sink_fn sink, void *arg);
 void codec_close(struct codec **codec);
 
 /*
@@ -70,12 +70,12 @@ struct rpc_edit {
 	struct rpc_form form; /* the form to write */
 	bool renumber;        /* put `seq` in place of both sequence ids */
 	int32_t seq, transport_seq;
-	bool out_of_order;      /* set the TTHeader flag */
+	bool out_of_order; /* set the TTHeader flag */
 	bool strip_crrst, add_crrst;
 	bool set_timeout;
-	uint64_t timeout_ms;    /* int key 12 */
-	struct slice caller;    /* int key 3, when not empty */
-	struct slice rip;       /* str key rip, when not empty */
+	uint64_t timeout_ms; /* int key 12 */
+	struct slice caller; /* int key 3, when not empty */
+	struct slice rip;    /* str key rip, when not empty */
 	/* For a TTHeader where there was none; empty: left out. */
 	struct slice service, idl_service, log_id;
 	/* Out: what had no place in the new form, by enum rpc_dropped. */
@@ -109,6 +109,11 @@ void codec_send_failure(struct codec *codec, const struct rpc_message *call,
 /* As codec_send_failure, for a business error towards a caller that cannot carry one. */
 void codec_send_exception(struct codec *codec, const struct rpc_message *call, struct slice text,
     int exception_id, bool closing);
+
+#define RPC_EXCEPTION_INTERNAL                                                                     \
+	6 /* a handler's own error; source: kitex pkg/remote/trans_errors.go */
+/* The type of an exception that is here whole, -1 when it cannot be read. */
+int32_t codec_exception_id(const struct rpc_message *m);
 
 /* Can a message of @from be written in @to at all? */
 bool codec_can_convert(struct rpc_form from, struct rpc_form to);

@@ -35,17 +35,17 @@ struct codec {
 	bool is_thrift;    /* IN_BODY: the body is walked */
 	bool held_is_out;  /* the last event's views lie in what is held */
 
-	uint64_t left;            /* IN_BODY: of the body, or RPC_LENGTH_UNKNOWN */
-	uint64_t seen;            /* bytes of the present message so far, while its length is unknown */
+	uint64_t left; /* IN_BODY: of the body, or RPC_LENGTH_UNKNOWN */
+	uint64_t seen; /* bytes of the present message so far, while its length is unknown */
 	struct thrift_walk *walk; /* owned; of a body that is walked in pieces */
-	size_t walked;            /* AT_HEAD: bytes of a held body of unknown length that were walked */
+	size_t walked; /* AT_HEAD: bytes of a held body of unknown length that were walked */
 
 	uint8_t *held; /* owned; the beginning of a message */
 	size_t held_len, held_size;
 };
 
-struct codec *codec_open(enum codec_side side, const struct codec_limits *limits, codec_sink_fn sink,
-    void *arg)
+struct codec *codec_open(
+    enum codec_side side, const struct codec_limits *limits, codec_sink_fn sink, void *arg)
 {
 	struct codec *c = mem_calloc(1, sizeof *c);
 
@@ -97,8 +97,8 @@ size_t codec_held(const struct codec *c)
 	return c->held_size;
 }
 
-static enum codec_event refuse(struct codec *c, struct codec_item *item, enum reason reason,
-    const char *why)
+static enum codec_event refuse(
+    struct codec *c, struct codec_item *item, enum reason reason, const char *why)
 {
 	c->state = DEAD;
 	rpc_status_set(&item->why, reason, "%s", why);
@@ -152,7 +152,8 @@ static bool body_is_exact(const struct rpc_message *m, const char **why)
 	return false;
 }
 
-static enum codec_event give(struct codec *c, struct codec_item *item, size_t body_len, bool complete)
+static enum codec_event give(
+    struct codec *c, struct codec_item *item, size_t body_len, bool complete)
 {
 	item->has_message = true;
 	item->message.complete = complete;
@@ -174,8 +175,8 @@ static enum codec_event begin_long(struct codec *c, struct codec_item *item)
 	c->left = m->body_len - m->body.len;
 	if (m->form.payload == RPC_THRIFT &&
 	    thrift_walk(begin_walk(c), m->body, &used, &note) != WIRE_MORE)
-		return refuse(c, item, REASON_MALFORMED,
-		    "the struct does not end where its frame does");
+		return refuse(
+		    c, item, REASON_MALFORMED, "the struct does not end where its frame does");
 	return give(c, item, m->body.len, false);
 }
 
@@ -210,8 +211,8 @@ static enum codec_event find_end(struct codec *c, struct slice new_bytes, struct
  * Tries to read a message from the start of @view. CODEC_MORE: *@need bytes are wanted in all, 0 when
  * any will do. Otherwise *@used says how much of the view the event took.
  */
-static enum codec_event read_message(struct codec *c, struct slice view, struct codec_item *item,
-    size_t *need, size_t *used)
+static enum codec_event read_message(
+    struct codec *c, struct slice view, struct codec_item *item, size_t *need, size_t *used)
 {
 	struct rpc_message *m = &item->message;
 	struct head_refusal refusal;
@@ -328,7 +329,8 @@ static enum codec_event next_data(struct codec *c, struct slice *in, struct code
 		return CODEC_MORE;
 	if (c->is_thrift) {
 		struct wire_note note;
-		enum wire_result result = thrift_walk(c->walk, slice_first(*in, take), &used, &note);
+		enum wire_result result =
+		    thrift_walk(c->walk, slice_first(*in, take), &used, &note);
 
 		if (result == WIRE_BAD)
 			return refuse(c, item, REASON_MALFORMED, note.why);
@@ -367,6 +369,18 @@ enum codec_event codec_next(struct codec *c, struct slice *in, struct codec_item
 	}
 	*in = slice_from(*in, in->len);
 	return CODEC_MORE;
+}
+
+int32_t codec_exception_id(const struct rpc_message *m)
+{
+	struct slice text;
+	int32_t id;
+
+	if (m->kind != RPC_EXCEPTION || !m->complete)
+		return -1;
+	if (m->form.payload == RPC_KITEXPB)
+		return kitexpb_error_read(m->body, &text, &id) ? id : -1;
+	return thrift_exception_read(m->body, &text, &id) ? id : -1;
 }
 
 bool codec_can_convert(struct rpc_form from, struct rpc_form to)
@@ -423,11 +437,12 @@ void codec_send_exception(struct codec *c, const struct rpc_message *call, struc
 	c->sink(c->arg, pieces, 2);
 }
 
-void codec_send_failure(struct codec *c, const struct rpc_message *call, const struct rpc_status *why,
-    bool closing)
+void codec_send_failure(
+    struct codec *c, const struct rpc_message *call, const struct rpc_status *why, bool closing)
 {
 	char text[RPC_STATUS_TEXT_MAX];
 	size_t len = rpc_status_text(why, text, sizeof text);
 
-	codec_send_exception(c, call, slice_of(text, len), reason_exception_id(why->reason), closing);
+	codec_send_exception(
+	    c, call, slice_of(text, len), reason_exception_id(why->reason), closing);
 }

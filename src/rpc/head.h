@@ -31,7 +31,7 @@ size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit
 void head_write(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
 
 /* The head of a failure reply to @call, for a body of @body_len bytes. */
-void head_write_exception(struct writer *w, const struct rpc_message *call, uint64_t body_len,
-    bool closing);
+void head_write_exception(
+    struct writer *w, const struct rpc_message *call, uint64_t body_len, bool closing);
 
 #endif

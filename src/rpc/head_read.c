@@ -174,8 +174,8 @@ static bool read_kind(enum codec_side side, uint16_t type, enum rpc_kind *kind)
 }
 
 /* The length of the body, when the message head is known; false when lengths contradict. */
-static bool measure_body(struct rpc_message *m, const struct thrift_head *head, uint64_t payload_len,
-    uint32_t frame_len)
+static bool measure_body(
+    struct rpc_message *m, const struct thrift_head *head, uint64_t payload_len, uint32_t frame_len)
 {
 	if (m->form.framed) {
 		if (payload_len != RPC_LENGTH_UNKNOWN && (uint64_t)frame_len + 4 != payload_len)
@@ -199,7 +199,7 @@ static enum wire_result read_message_head(enum codec_side side, const struct cod
 	struct slice payload = slice_from(in, m->payload_at);
 	uint32_t frame_len = m->form.framed ? load_u32(payload.data) : 0;
 	bool is_long = frame_len > limits->max_message ||
-	    (uint64_t)frame_len + 4 + m->payload_at > limits->max_message;
+		       (uint64_t)frame_len + 4 + m->payload_at > limits->max_message;
 	struct thrift_head head;
 	struct wire_note note;
 	enum wire_result result;
@@ -218,7 +218,8 @@ static enum wire_result read_message_head(enum codec_side side, const struct cod
 	if (result != WIRE_OK)
 		return pass(result, &note, m->message_at, need, refusal);
 	if (!read_kind(side, head.type, &m->kind))
-		return refuse(refusal, REASON_MALFORMED, "message type not expected from this side");
+		return refuse(
+		    refusal, REASON_MALFORMED, "message type not expected from this side");
 	if (side == CODEC_DOWNSTREAM && head.method.len == 0)
 		return refuse(refusal, REASON_MALFORMED, "empty method name");
 	m->seq = head.seq;
@@ -263,6 +264,7 @@ enum wire_result head_read(enum codec_side side, const struct codec_limits *limi
 	if (result != WIRE_OK)
 		return result;
 	if (!(limits->protocols & PROTOCOL_BIT(rpc_form_protocol(m->form))))
-		return refuse(refusal, REASON_PROTOCOL_UNKNOWN, "not among this listener's protocols");
+		return refuse(
+		    refusal, REASON_PROTOCOL_UNKNOWN, "not among this listener's protocols");
 	return WIRE_OK;
 }

@@ -7,8 +7,8 @@
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
 
-#define FLAGS_AT  6u /* in the fixed part of a TTHeader */
-#define SEQ_AT    8u
+#define FLAGS_AT    6u /* in the fixed part of a TTHeader */
+#define SEQ_AT      8u
 #define MAX_CHANGES 8 /* collect_changes never makes more */
 
 /* One change to the entries of a header. */
@@ -48,15 +48,15 @@ bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
 	if (m->form.transport != RPC_TTHEADER)
 		return false;
 	return (edit->renumber && edit->transport_seq != m->transport_seq) ||
-	    (edit->out_of_order && !(m->flags & TTHEADER_FLAG_OUT_OF_ORDER)) ||
-	    (edit->strip_crrst && m->marks & RPC_HAS_CRRST) || edit->add_crrst || edit->set_timeout ||
-	    edit->caller.len || edit->rip.len;
+	       (edit->out_of_order && !(m->flags & TTHEADER_FLAG_OUT_OF_ORDER)) ||
+	       (edit->strip_crrst && m->marks & RPC_HAS_CRRST) || edit->add_crrst ||
+	       edit->set_timeout || edit->caller.len || edit->rip.len;
 }
 
 size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit)
 {
 	return m->head.len + m->method.len + edit->caller.len + edit->rip.len + edit->service.len +
-	    edit->idl_service.len + edit->log_id.len + 256;
+	       edit->idl_service.len + edit->log_id.len + 256;
 }
 
 static uint64_t payload_len(const struct rpc_message *m, struct rpc_form form)
@@ -65,8 +65,8 @@ static uint64_t payload_len(const struct rpc_message *m, struct rpc_form form)
 }
 
 /* The payload's part of the head: inner length and message head. */
-static void write_payload_head(struct writer *w, const struct rpc_message *m,
-    const struct rpc_edit *edit)
+static void write_payload_head(
+    struct writer *w, const struct rpc_message *m, const struct rpc_edit *edit)
 {
 	struct slice head = message_head(m);
 
@@ -106,20 +106,20 @@ static void change_int(struct head_changes *c, int what, uint16_t key, struct sl
 }
 
 /* The checksum over the payload as it will be written; the whole body is here. */
-static struct slice checksum(struct head_changes *c, const struct rpc_message *m,
-    const struct rpc_edit *edit)
+static struct slice checksum(
+    struct head_changes *c, const struct rpc_message *m, const struct rpc_edit *edit)
 {
 	uint8_t room[4 + 12 + THRIFT_METHOD_MAX];
 	struct writer w = writer_of(room, sizeof room);
 
 	write_payload_head(&w, m, edit);
-	snprintf(c->checksum, sizeof c->checksum, "%08x",
-	    crc32c(crc32c(0, writer_slice(&w)), m->body));
+	snprintf(
+	    c->checksum, sizeof c->checksum, "%08x", crc32c(crc32c(0, writer_slice(&w)), m->body));
 	return slice_str(c->checksum);
 }
 
-static void collect_payload_changes(struct head_changes *c, const struct rpc_message *m,
-    struct rpc_edit *edit)
+static void collect_payload_changes(
+    struct head_changes *c, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	if (!payload_is_changed(m, edit))
 		return;
@@ -139,8 +139,8 @@ static void collect_payload_changes(struct head_changes *c, const struct rpc_mes
 	}
 }
 
-static void collect_changes(struct head_changes *c, const struct rpc_message *m,
-    struct rpc_edit *edit)
+static void collect_changes(
+    struct head_changes *c, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	c->n = 0;
 	if (edit->add_crrst)
@@ -152,8 +152,8 @@ static void collect_changes(struct head_changes *c, const struct rpc_message *m,
 	if (edit->caller.len)
 		change_int(c, CHANGE_SET, TTKEY_FROM_SERVICE, edit->caller);
 	if (edit->set_timeout) {
-		int len = snprintf(c->timeout, sizeof c->timeout, "%llu",
-		    (unsigned long long)edit->timeout_ms);
+		int len = snprintf(
+		    c->timeout, sizeof c->timeout, "%llu", (unsigned long long)edit->timeout_ms);
 
 		change_int(c, CHANGE_SET, TTKEY_RPC_TIMEOUT, slice_of(c->timeout, (size_t)len));
 	}
@@ -204,8 +204,8 @@ static bool wants_additions(const struct head_changes *c, enum ttheader_section 
 	return false;
 }
 
-static void put_additions(struct ttheader_writer *t, struct head_changes *c,
-    enum ttheader_section kind)
+static void put_additions(
+    struct ttheader_writer *t, struct head_changes *c, enum ttheader_section kind)
 {
 	for (int i = 0; i < c->n; i++) {
 		if (c->list[i].kind == kind && c->list[i].what == CHANGE_SET) {
@@ -217,7 +217,7 @@ static void put_additions(struct ttheader_writer *t, struct head_changes *c,
 
 struct section_span {
 	enum ttheader_section kind;
-	size_t start, end;            /* within the sections */
+	size_t start, end; /* within the sections */
 	bool is_touched;
 	struct ttheader_iter entries; /* stands before the first entry */
 };
@@ -241,8 +241,8 @@ static bool next_section(struct ttheader_iter *it, struct head_changes *c, struc
 	return true;
 }
 
-static void rewrite_section(struct ttheader_writer *t, struct head_changes *c,
-    struct section_span *s)
+static void rewrite_section(
+    struct ttheader_writer *t, struct head_changes *c, struct section_span *s)
 {
 	struct ttheader_entry e;
 
@@ -265,8 +265,8 @@ static void rewrite_section(struct ttheader_writer *t, struct head_changes *c,
  * Sections keep their order. An untouched one is copied byte by byte, with whatever padding stands
  * before it; a touched one is built anew; what found no section of its kind gets one at the end.
  */
-static void rewrite_sections(struct ttheader_writer *t, const struct rpc_message *m,
-    struct head_changes *c)
+static void rewrite_sections(
+    struct ttheader_writer *t, const struct rpc_message *m, struct head_changes *c)
 {
 	static const enum ttheader_section kinds[] = {TTHEADER_STR, TTHEADER_INT};
 	struct ttheader_iter it = ttheader_entries(m->sections);
@@ -289,8 +289,8 @@ static void rewrite_sections(struct ttheader_writer *t, const struct rpc_message
 }
 
 /* A TTHeader with its ids and flag patched, and only the sections changed that have to. */
-static void write_ttheader_again(struct writer *w, const struct rpc_message *m,
-    struct rpc_edit *edit)
+static void write_ttheader_again(
+    struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	uint16_t flags = m->flags | (edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0);
 	int32_t seq = edit->renumber ? edit->transport_seq : m->transport_seq;
@@ -336,8 +336,8 @@ static void put_int_if(struct ttheader_writer *t, uint16_t key, struct slice val
 
 /* The keys that a Kitex client with its TTHeader handler writes on a call.
  * Source: kitex pkg/transmeta/ttheader.go. */
-static void put_call_keys(struct ttheader_writer *t, const struct rpc_message *m,
-    const struct rpc_edit *edit)
+static void put_call_keys(
+    struct ttheader_writer *t, const struct rpc_message *m, const struct rpc_edit *edit)
 {
 	char number[24];
 
@@ -405,7 +405,8 @@ static void count_str(struct rpc_edit *edit, struct slice key)
 		edit->dropped[RPC_DROPPED_CHECKSUM]++;
 	else if (slice_starts(key, SLICE_LIT("biz-")))
 		edit->dropped[RPC_DROPPED_BIZ]++;
-	else if (!slice_eq(key, SLICE_LIT("crrst"))) /* belongs to the connection, not to the call */
+	else if (!slice_eq(
+		     key, SLICE_LIT("crrst"))) /* belongs to the connection, not to the call */
 		edit->dropped[RPC_DROPPED_HEADER]++;
 }
 
@@ -413,9 +414,8 @@ static void count_str(struct rpc_edit *edit, struct slice key)
  * how it was wrapped, are no loss. */
 static void count_dropped(const struct rpc_message *m, struct rpc_edit *edit)
 {
-	struct ttheader_iter it = m->form.transport == RPC_MESH ?
-	    ttheader_entries_mesh(m->sections) :
-	    ttheader_entries(m->sections);
+	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
+								: ttheader_entries(m->sections);
 	struct ttheader_entry e;
 
 	while (ttheader_next(&it, &e)) {
@@ -424,7 +424,7 @@ static void count_dropped(const struct rpc_message *m, struct rpc_edit *edit)
 		else if (e.kind == TTHEADER_ACL)
 			edit->dropped[RPC_DROPPED_ACL]++;
 		else if (e.int_key != TTKEY_TRANSPORT_TYPE && e.int_key != TTKEY_TO_METHOD &&
-		    e.int_key != TTKEY_MSG_TYPE)
+			 e.int_key != TTKEY_MSG_TYPE)
 			edit->dropped[RPC_DROPPED_INT]++;
 	}
 }
@@ -445,8 +445,8 @@ void head_write(struct writer *w, const struct rpc_message *m, struct rpc_edit *
 	write_payload_head(w, m, edit);
 }
 
-void head_write_exception(struct writer *w, const struct rpc_message *call, uint64_t body_len,
-    bool closing)
+void head_write_exception(
+    struct writer *w, const struct rpc_message *call, uint64_t body_len, bool closing)
 {
 	size_t head_len = 12 + call->method.len;
 

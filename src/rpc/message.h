@@ -35,10 +35,10 @@ enum protocol rpc_form_protocol(struct rpc_form form);
 
 /* What the TTHeader of a message carries beside plain facts. */
 enum rpc_mark {
-	RPC_HAS_CRRST = 1u << 0,     /* the peer will close this connection */
-	RPC_HAS_CHECKSUM = 1u << 1,  /* crc32c */
-	RPC_HAS_VALIDATOR = 1u << 2, /* PV_... */
-	RPC_HAS_BIZ = 1u << 3,       /* a business error: biz-status is not 0 */
+	RPC_HAS_CRRST = 1u << 0,          /* the peer will close this connection */
+	RPC_HAS_CHECKSUM = 1u << 1,       /* crc32c */
+	RPC_HAS_VALIDATOR = 1u << 2,      /* PV_... */
+	RPC_HAS_BIZ = 1u << 3,            /* a business error: biz-status is not 0 */
 	RPC_HAS_TRANSPORT_TYPE = 1u << 4, /* int key 1 */
 	RPC_HAS_RIP = 1u << 5,
 };

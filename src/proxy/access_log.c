@@ -1,0 +1,310 @@
+#include "proxy/access_log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "net/loop.h"
+#include "proxy/call.h"
+#include "proxy/downstream.h"
+#include "proxy/world.h"
+
+#define LINE_SIZE 8192u
+
+/* A line under construction; what does not fit is cut, and the line is still ended properly. */
+struct line {
+	char *at, *end;
+	char room[LINE_SIZE];
+};
+
+static void put(struct line *l, const char *text)
+{
+	size_t len = strlen(text), room = (size_t)(l->end - l->at);
+
+	len = len < room ? len : room;
+	memcpy(l->at, text, len);
+	l->at += len;
+}
+
+static void put_number(struct line *l, uint64_t n)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+	put(l, text);
+}
+
+/* Strings from outside: JSON has no \xNN, so its own escapes are used; cut like log_escape. */
+static void put_json(struct line *l, struct slice s)
+{
+	size_t take = s.len < 256 ? s.len : 256;
+
+	put(l, "\"");
+	for (size_t i = 0; i < take; i++) {
+		uint8_t b = s.data[i];
+		char text[8] = {(char)b};
+
+		if (b < 0x20 || b >= 0x7f)
+			snprintf(text, sizeof text, "\\u%04x", b);
+		else if (b == '"' || b == '\\')
+			snprintf(text, sizeof text, "\\%c", b);
+		put(l, text);
+	}
+	put(l, take < s.len ? "...\"" : "\"");
+}
+
+static void put_time(struct line *l, usec_t at)
+{
+	time_t seconds = (time_t)(at / USEC_S);
+	struct tm tm;
+	char text[48];
+	size_t len;
+
+	gmtime_r(&seconds, &tm);
+	len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text + len, sizeof text - len, ".%06uZ", (unsigned)(at % USEC_S));
+	put(l, text);
+}
+
+/* ---- the fields ---- */
+
+struct record {
+	struct call *call;
+	usec_t now, calendar;
+};
+
+static struct slice service_of(const struct call *call)
+{
+	return call->service ? call->service->service->label : call->request.service_asked;
+}
+
+static const char *kind_of(const struct call *call)
+{
+	return call->request.kind == RPC_ONEWAY ? "oneway" : "call";
+}
+
+static const char *endpoint_of(const struct call *call)
+{
+	return call->endpoint ? call->endpoint->address.text : "";
+}
+
+static usec_t since(usec_t from, usec_t to)
+{
+	return from && to > from ? to - from : 0;
+}
+
+enum field {
+	FIELD_TIME,
+	FIELD_LOG_ID,
+	FIELD_LISTENER,
+	FIELD_PROTOCOL,
+	FIELD_CALLER,
+	FIELD_SERVICE,
+	FIELD_IDL_SERVICE,
+	FIELD_METHOD,
+	FIELD_KIND,
+	FIELD_REASON,
+	FIELD_STATUS,
+	FIELD_BIZ_STATUS,
+	FIELD_ENDPOINT,
+	FIELD_SOURCE,
+	FIELD_ATTEMPTS, /* from here on numbers */
+	FIELD_BYTES_IN,
+	FIELD_BYTES_OUT,
+	FIELD_US_TOTAL, /* from here on grouped under "us" in JSON */
+	FIELD_US_QUEUE,
+	FIELD_US_CONNECT,
+	FIELD_US_FIRST_BYTE,
+	FIELD_COUNT,
+};
+
+static const char *const field_names[FIELD_COUNT] = {
+    [FIELD_TIME] = "time",
+    [FIELD_LOG_ID] = "log_id",
+    [FIELD_LISTENER] = "listener",
+    [FIELD_PROTOCOL] = "protocol",
+    [FIELD_CALLER] = "caller",
+    [FIELD_SERVICE] = "service",
+    [FIELD_IDL_SERVICE] = "idl_service",
+    [FIELD_METHOD] = "method",
+    [FIELD_KIND] = "kind",
+    [FIELD_REASON] = "reason",
+    [FIELD_STATUS] = "status",
+    [FIELD_BIZ_STATUS] = "biz_status",
+    [FIELD_ENDPOINT] = "endpoint",
+    [FIELD_SOURCE] = "source",
+    [FIELD_ATTEMPTS] = "attempts",
+    [FIELD_BYTES_IN] = "bytes_in",
+    [FIELD_BYTES_OUT] = "bytes_out",
+    [FIELD_US_TOTAL] = "us.total",
+    [FIELD_US_QUEUE] = "us.queue",
+    [FIELD_US_CONNECT] = "us.connect",
+    [FIELD_US_FIRST_BYTE] = "us.first_byte",
+};
+
+static const char *protocol_of(const struct call *call)
+{
+	return call->request.method.len ? protocol_name(rpc_form_protocol(call->request.form))
+					: "unknown";
+}
+
+static struct slice text_of(enum field f, const struct record *r)
+{
+	struct call *call = r->call;
+
+	switch ((int)f) {
+	case FIELD_LOG_ID:
+		return call_log_id(call);
+	case FIELD_LISTENER:
+		return slice_str(call->listener->name);
+	case FIELD_PROTOCOL:
+		return slice_str(protocol_of(call));
+	case FIELD_CALLER:
+		return call->caller;
+	case FIELD_SERVICE:
+		return service_of(call);
+	case FIELD_IDL_SERVICE:
+		return call->request.idl_service;
+	case FIELD_METHOD:
+		return call->request.method;
+	case FIELD_KIND:
+		return slice_str(kind_of(call));
+	case FIELD_REASON:
+		return slice_str(reason_name(call->reason));
+	case FIELD_STATUS:
+		return slice_str(call->failure.detail);
+	case FIELD_BIZ_STATUS:
+		return call->reply_biz_status;
+	case FIELD_ENDPOINT:
+		return slice_str(endpoint_of(call));
+	case FIELD_SOURCE:
+		return slice_str(call->source);
+	}
+	return SLICE_NONE;
+}
+
+static uint64_t number_of(enum field f, const struct record *r)
+{
+	const struct call *call = r->call;
+
+	switch ((int)f) {
+	case FIELD_ATTEMPTS:
+		return call->n_attempts;
+	case FIELD_BYTES_IN:
+		return call->bytes_in;
+	case FIELD_BYTES_OUT:
+		return call->bytes_out;
+	case FIELD_US_TOTAL:
+		return since(call->started, r->now);
+	case FIELD_US_QUEUE:
+		return since(call->started, call->tried_at);
+	case FIELD_US_CONNECT:
+		return since(call->tried_at, call->connected);
+	case FIELD_US_FIRST_BYTE:
+		return since(call->connected, call->first_byte);
+	}
+	return 0;
+}
+
+static void put_json_value(struct line *l, enum field f, const struct record *r)
+{
+	if (f >= FIELD_ATTEMPTS) {
+		put_number(l, number_of(f, r));
+	} else if (f == FIELD_TIME) {
+		put(l, "\"");
+		put_time(l, r->calendar);
+		put(l, "\"");
+	} else {
+		put_json(l, text_of(f, r));
+	}
+}
+
+static void write_json(struct line *l, const struct record *r)
+{
+	for (int f = 0; f < FIELD_COUNT; f++) {
+		const char *name = field_names[f];
+
+		put(l, f ? "," : "{");
+		put(l, f == FIELD_US_TOTAL ? "\"us\":{" : "");
+		put(l, "\"");
+		put(l, f >= FIELD_US_TOTAL ? name + strlen("us.") : name);
+		put(l, "\":");
+		put_json_value(l, f, r);
+	}
+	l->end = l->room + LINE_SIZE;
+	put(l, "}}");
+}
+
+static void put_plain_value(struct line *l, enum field f, const struct record *r)
+{
+	char text[LOG_ESCAPED_MAX];
+	struct slice s;
+
+	if (f >= FIELD_ATTEMPTS) {
+		put_number(l, number_of(f, r));
+	} else if (f == FIELD_TIME) {
+		put_time(l, r->calendar);
+	} else {
+		s = text_of(f, r);
+		log_escape(text, sizeof text, s.len ? s : SLICE_LIT("-"));
+		put(l, text);
+	}
+}
+
+/* FIELD_COUNT when there is none of that name. */
+static enum field find_field(struct slice name)
+{
+	int f = 0;
+
+	while (f < FIELD_COUNT && !slice_eq_str(name, field_names[f]))
+		f++;
+	return f;
+}
+
+/* %{name} is replaced, anything else stands as it is. */
+static void write_format(struct line *l, const char *format, const struct record *r)
+{
+	while (*format) {
+		const char *end = format[0] == '%' && format[1] == '{' ? strchr(format, '}') : NULL;
+		enum field f = FIELD_COUNT;
+		char one[2] = {*format, '\0'};
+
+		if (end)
+			f = find_field(slice_of(format + 2, (size_t)(end - format - 2)));
+		if (f != FIELD_COUNT) {
+			put_plain_value(l, f, r);
+			format = end + 1;
+		} else {
+			put(l, one);
+			format++;
+		}
+	}
+}
+
+static bool is_wanted(struct call *call, const struct access_log_config *c, usec_t took)
+{
+	if (c->always_errors && !reason_is_success(call->reason))
+		return true;
+	if (took > c->always_slower_than)
+		return true;
+	return c->sample >= 1.0 ||
+	       (double)rng_below(&call->worker->rng, 1000000) < c->sample * 1000000.0;
+}
+
+void access_log_call(struct call *call, usec_t now)
+{
+	const struct access_log_config *c = &call->world->snapshot->config->access_log;
+	struct record r = {call, now, loop_calendar(call->worker->loop)};
+	struct line l;
+
+	if (c->to == NULL || !is_wanted(call, c, now - call->started))
+		return;
+	l.at = l.room;
+	l.end = l.room + LINE_SIZE - 2; /* room to end the line with */
+	if (c->format)
+		write_format(&l, c->format, &r);
+	else
+		write_json(&l, &r);
+	call->worker->access_sink(call->worker->access_arg, l.room, (size_t)(l.at - l.room));
+}

@@ -1,0 +1,366 @@
+#include "proxy/attempt.h"
+
+#include <errno.h>
+
+#include "net/loop.h"
+#include "proxy/backend.h"
+#include "proxy/call.h"
+#include "proxy/upstream.h"
+#include "proxy/world.h"
+
+#define BACKLOG_FIRST (1 * USEC_MS)
+#define BACKLOG_LAST  (50 * USEC_MS)
+
+static usec_t now_of(const struct attempt *a)
+{
+	return loop_now(a->call->worker->loop);
+}
+
+void attempt_init(struct attempt *a, struct call *call)
+{
+	*a = (struct attempt){.call = call};
+	list_init(&a->link);
+}
+
+static void count_outcome(struct attempt *a, enum attempt_outcome outcome)
+{
+	struct backend *b = a->backend;
+
+	counter_add(&b->stats->attempts[outcome], 1);
+	counter_sub(&b->in_flight, 1);
+	if (outcome == ATTEMPT_OK || outcome == ATTEMPT_EXCEPTION)
+		histogram_add(&b->took, now_of(a) - a->began);
+	else if (outcome != ATTEMPT_CANCELED)
+		counter_add(&b->errors, 1);
+}
+
+/* The one way for an attempt to end. */
+static void end(struct attempt *a, enum attempt_outcome outcome)
+{
+	a->state = ATTEMPT_NONE;
+	a->outcome = outcome;
+	wheel_clear(&a->timer);
+	count_outcome(a, outcome);
+}
+
+/* Notes why it failed; whoever began the try ends the attempt, or tries once more. */
+static bool note(struct attempt *a, enum attempt_outcome outcome, int error, const char *why)
+{
+	a->outcome = outcome;
+	a->error = error;
+	a->why = why;
+	return false;
+}
+
+static void fail(struct attempt *a, enum attempt_outcome outcome, int error, const char *why)
+{
+	note(a, outcome, error, why);
+	end(a, outcome);
+	call_event(a->call, CALL_EVENT_FAILED);
+}
+
+static bool send_call(struct attempt *a);
+static bool try_connect(struct attempt *a);
+
+static void connect_timer(struct timer *timer, usec_t now)
+{
+	struct attempt *a = container_of(timer, struct attempt, timer);
+
+	if (a->state == ATTEMPT_BACKLOG && now < a->connect_until) {
+		if (!try_connect(a))
+			fail(a, a->outcome, a->error, a->why);
+		else if (a->state != ATTEMPT_BACKLOG)
+			call_event(a->call, CALL_EVENT_BODY);
+		return;
+	}
+	if (a->upstream)
+		upstream_abandon(a->upstream, a, false, 0);
+	fail(a, ATTEMPT_CONNECT_FAILED, ETIMEDOUT,
+	    a->state == ATTEMPT_BACKLOG ? "its accept queue stayed full" : "connect timeout");
+}
+
+static void reply_timer(struct timer *timer, usec_t now)
+{
+	struct attempt *a = container_of(timer, struct attempt, timer);
+
+	(void)now;
+	attempt_give_up(a, ATTEMPT_TIMEOUT, 0);
+	call_event(a->call, CALL_EVENT_FAILED);
+}
+
+static enum upstream_use use_of(const struct call *call)
+{
+	const struct rpc_message *m = &call->request;
+
+	if (m->kind == RPC_ONEWAY)
+		return UPSTREAM_FOR_ONEWAY;
+	if (call->service->service->config->multiplex && call->target.transport == RPC_TTHEADER &&
+	    m->complete && m->body.len <= CODEC_RELAY_ABOVE)
+		return UPSTREAM_FOR_MANY;
+	return UPSTREAM_FOR_CALL;
+}
+
+static void wait_backlog(struct attempt *a)
+{
+	struct loop *loop = a->call->worker->loop;
+	usec_t at = usec_min(loop_now(loop) + a->backlog_wait, a->connect_until);
+
+	a->state = ATTEMPT_BACKLOG;
+	a->backlog_wait = usec_min(a->backlog_wait * 2, BACKLOG_LAST);
+	counter_add(&a->backend->stats->connect_backlog, 1);
+	wheel_set(loop_wheel(loop), &a->timer, at, connect_timer);
+}
+
+/* A pooled connection may turn out to be dead only when it is written to; as no byte has left, the
+ * next one is as good, until a fresh one is made. */
+static bool try_connect(struct attempt *a)
+{
+	struct loop *loop = a->call->worker->loop;
+	int error = 0;
+
+	for (;;) {
+		bool was_reused;
+
+		switch (upstream_lease(a->backend, use_of(a->call), a, &error)) {
+		case LEASE_FAILED:
+			return note(a, ATTEMPT_CONNECT_FAILED, error, NULL);
+		case LEASE_BACKLOG:
+			wait_backlog(a);
+			return true;
+		case LEASE_PENDING:
+			a->state = ATTEMPT_CONNECTING;
+			wheel_set(loop_wheel(loop), &a->timer, a->connect_until, connect_timer);
+			return true;
+		case LEASE_READY:
+			break;
+		}
+		was_reused = a->upstream->is_reused;
+		if (send_call(a))
+			return true;
+		if (a->outcome != ATTEMPT_UNSENT || !was_reused)
+			return false;
+	}
+}
+
+bool attempt_begin(struct attempt *a, struct backend *backend)
+{
+	usec_t now = now_of(a);
+
+	a->backend = backend;
+	a->began = now;
+	a->id = 0;
+	a->error = 0;
+	a->why = NULL;
+	a->backlog_wait = BACKLOG_FIRST;
+	a->connect_until = usec_after(now, a->call->policy->timeout_connect);
+	counter_add(&backend->in_flight, 1);
+	counter_add(&backend->calls, 1);
+	if (try_connect(a))
+		return true;
+	end(a, a->outcome);
+	return false;
+}
+
+static void set_reply_timer(struct attempt *a)
+{
+	usec_t limit = a->call->policy->timeout_attempt;
+
+	if (limit != USEC_NONE)
+		wheel_set(loop_wheel(a->call->worker->loop), &a->timer, usec_after(a->began, limit),
+		    reply_timer);
+	else if (timer_is_set(&a->timer))
+		wheel_clear(&a->timer);
+}
+
+/* A write that broke: nothing else will tell. */
+static bool write_broke(struct attempt *a)
+{
+	struct upstream *u = a->upstream;
+	bool unsent = upstream_is_unsent(u, a->start);
+	int error = u->write_error;
+
+	upstream_abandon(u, a, false, 0);
+	upstream_break(u, error, NULL);
+	return note(a, unsent ? ATTEMPT_UNSENT : ATTEMPT_RESET, error, NULL);
+}
+
+static bool send_call(struct attempt *a)
+{
+	struct call *call = a->call;
+	struct upstream *u = a->upstream;
+	struct rpc_edit edit = {.form = call->target};
+
+	upstream_use_policy(u, call->policy->pool_keep, call->policy->pool_idle_timeout);
+	a->start = upstream_written(u);
+	call->connected = now_of(a);
+	call_request_edit(call, a->id, &edit);
+	if (!codec_send_message(u->codec, &call->request, &edit)) {
+		upstream_abandon(u, a, false, 0);
+		return note(a, ATTEMPT_BAD_REPLY, 0, "the call's header does not fit the protocol");
+	}
+	if (u->write_error)
+		return write_broke(a);
+	for (int i = 0; i < METADATA_CLASSES; i++)
+		if (edit.dropped[i])
+			counter_add(&call->worker->metadata_dropped[i], edit.dropped[i]);
+	a->state = call->request.complete ? ATTEMPT_WAITING : ATTEMPT_SENDING;
+	set_reply_timer(a);
+	return true;
+}
+
+bool attempt_send_data(struct attempt *a, struct slice data, bool last)
+{
+	codec_send_data(a->upstream->codec, data);
+	if (a->upstream->write_error) {
+		write_broke(a);
+		end(a, a->outcome);
+		return false;
+	}
+	if (last)
+		a->state = ATTEMPT_WAITING;
+	return true;
+}
+
+bool attempt_is_full(const struct attempt *a)
+{
+	return a->upstream && upstream_is_full(a->upstream);
+}
+
+bool attempt_is_unsent(const struct attempt *a)
+{
+	return a->upstream && upstream_is_unsent(a->upstream, a->start);
+}
+
+void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t until)
+{
+	bool sent = a->state == ATTEMPT_WAITING || a->state == ATTEMPT_RECEIVING;
+
+	if (a->state == ATTEMPT_NONE)
+		return;
+	if (a->upstream)
+		upstream_abandon(a->upstream, a, sent, until);
+	end(a, outcome);
+}
+
+void attempt_pause(struct attempt *a)
+{
+	if (a->upstream)
+		upstream_pause(a->upstream);
+}
+
+void attempt_resume(struct attempt *a)
+{
+	if (a->upstream)
+		upstream_resume(a->upstream);
+}
+
+/* ---- from the upstream ---- */
+
+void attempt_connected(struct attempt *a)
+{
+	wheel_clear(&a->timer);
+	if (send_call(a))
+		call_event(a->call, CALL_EVENT_BODY); /* a long call may go on, a oneway is done */
+	else
+		fail(a, a->outcome, a->error, a->why);
+}
+
+void attempt_broken(struct attempt *a, int error, const char *why)
+{
+	bool was_connecting = a->state == ATTEMPT_CONNECTING;
+	bool unsent = a->upstream && upstream_is_unsent(a->upstream, a->start);
+
+	if (a->state == ATTEMPT_NONE)
+		return;
+	a->upstream = NULL;
+	fail(a,
+	    was_connecting ? ATTEMPT_CONNECT_FAILED
+	    : unsent       ? ATTEMPT_UNSENT
+			   : ATTEMPT_RESET,
+	    error, why);
+}
+
+void attempt_room(struct attempt *a)
+{
+	if (a->state == ATTEMPT_SENDING)
+		call_event(a->call, CALL_EVENT_BODY);
+}
+
+void attempt_bad_reply(struct attempt *a, const char *why)
+{
+	struct upstream *u = a->upstream;
+
+	if (a->state == ATTEMPT_NONE)
+		return;
+	if (u) {
+		upstream_abandon(u, a, false, 0);
+		upstream_break(u, 0, "a bad reply came on its connection");
+	}
+	fail(a, ATTEMPT_BAD_REPLY, 0, why);
+}
+
+/*
+ * A good reply carries the id and the method of its call. An exception may carry neither: servers
+ * that could not read the call make one up. Source: kitex pkg/remote/codec/util.go SetOrCheckSeqID.
+ */
+static const char *check_reply(struct attempt *a, const struct rpc_message *m)
+{
+	const struct rpc_message *call = &a->call->request;
+	int32_t seq = a->id ? a->id : call->seq;
+
+	if (m->form.payload != call->form.payload)
+		return "the reply is of another payload than the call";
+	if (m->kind == RPC_EXCEPTION)
+		return NULL;
+	if (m->seq != seq)
+		return "the reply carries another sequence id";
+	if (!slice_eq(m->method, call->method))
+		return "the reply carries another method";
+	if (a->id == 0 && m->form.transport == RPC_TTHEADER &&
+	    m->transport_seq != call->transport_seq)
+		counter_add(&a->backend->stats->odd_sequence_ids, 1);
+	return NULL;
+}
+
+/* After which replies a server keeps the connection: good ones, and a handler's own error. */
+static bool is_reusable(const struct attempt *a, const struct rpc_message *m)
+{
+	if (a->state != ATTEMPT_WAITING || m->marks & RPC_HAS_CRRST)
+		return false;
+	return m->kind == RPC_REPLY || codec_exception_id(m) == RPC_EXCEPTION_INTERNAL;
+}
+
+void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean)
+{
+	struct call *call = a->call;
+	struct upstream *u = a->upstream;
+	const char *why = check_reply(a, m);
+
+	if (why) {
+		attempt_bad_reply(a, why);
+		return;
+	}
+	call->reply = *m;
+	call->has_reply = true;
+	u->is_unclean = !is_reusable(a, m);
+	if (!m->complete) {
+		a->state = ATTEMPT_RECEIVING;
+		wheel_clear(&a->timer);
+	} else {
+		end(a, m->kind == RPC_REPLY ? ATTEMPT_OK : ATTEMPT_EXCEPTION);
+		/* Before the call hears of it: its caller's next call can have the connection. */
+		upstream_return(u, a, clean);
+	}
+	call_event(call, CALL_EVENT_REPLY);
+}
+
+void attempt_data(struct attempt *a, struct slice data, bool last, bool clean)
+{
+	struct call *call = a->call;
+
+	if (last) {
+		end(a, call->reply.kind == RPC_REPLY ? ATTEMPT_OK : ATTEMPT_EXCEPTION);
+		upstream_return(a->upstream, a, clean);
+	}
+	call_reply_data(call, data, last);
+}

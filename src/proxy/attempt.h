@@ -1,0 +1,68 @@
+/*
+ * One try of a call on one endpoint: finds a connection, writes the call, waits for the reply. It is
+ * part of its call and tells it what became of it; whether there is another try is the call's to
+ * decide.
+ */
+#ifndef BRIDLE_PROXY_ATTEMPT_H
+#define BRIDLE_PROXY_ATTEMPT_H
+
+#include "base/list.h"
+#include "base/wheel.h"
+#include "proxy/worker.h"
+#include "rpc/message.h"
+
+struct backend;
+struct call;
+struct upstream;
+
+enum attempt_state {
+	ATTEMPT_NONE,       /* not begun, or over */
+	ATTEMPT_BACKLOG,    /* waits to try a connect again: the accept queue was full */
+	ATTEMPT_CONNECTING, /* waits for a connection */
+	ATTEMPT_SENDING,    /* waits for the rest of a long call from the caller */
+	ATTEMPT_WAITING,    /* waits for the reply */
+	ATTEMPT_RECEIVING,  /* waits for the rest of a long reply */
+};
+
+struct attempt {
+	struct call *call; /* borrowed: it is embedded there */
+	enum attempt_state state;
+	struct backend *backend;   /* borrowed */
+	struct upstream *upstream; /* borrowed while the attempt has it */
+	struct list link;          /* in upstream->waiting */
+	int32_t id;                /* its id on a shared connection */
+	uint64_t start;            /* where its bytes begin in what the connection wrote */
+	struct timer timer;        /* connect, backlog, timeout.attempt */
+	usec_t began, connect_until, backlog_wait;
+
+	/* How it ended, when it failed. */
+	enum attempt_outcome outcome;
+	int error;       /* errno, 0 */
+	const char *why; /* constant text, or NULL */
+};
+
+void attempt_init(struct attempt *a, struct call *call);
+/* False when it failed at once: outcome, error and why are set and no event follows. */
+bool attempt_begin(struct attempt *a, struct backend *backend);
+/* More of a long call, while SENDING. False: failed. */
+bool attempt_send_data(struct attempt *a, struct slice data, bool last);
+/* Can it take more without queueing too much? */
+bool attempt_is_full(const struct attempt *a);
+/* Not all of what was written has left: it may yet have to be written again. */
+bool attempt_is_unsent(const struct attempt *a);
+/* The call needs no reply any more, or it took too long. @until: how long a reply may be waited for. */
+void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t until);
+/* Flow control of a long reply. */
+void attempt_pause(struct attempt *a);
+void attempt_resume(struct attempt *a);
+
+/* From the upstream. */
+void attempt_connected(struct attempt *a);
+void attempt_broken(struct attempt *a, int error, const char *why);
+void attempt_room(struct attempt *a); /* its connection's queue has drained */
+/* @clean: nothing follows the reply on the connection. */
+void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean);
+void attempt_data(struct attempt *a, struct slice data, bool last, bool clean);
+void attempt_bad_reply(struct attempt *a, const char *why);
+
+#endif

@@ -1,0 +1,102 @@
+#include "proxy/backend.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "model/snapshot.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+static char *make_key(struct slice label, const char *address, size_t *len)
+{
+	size_t address_len = strlen(address);
+	char *key = mem_alloc(label.len + 1 + address_len);
+
+	memcpy(key, label.data, label.len);
+	key[label.len] = '\0';
+	memcpy(key + label.len + 1, address, address_len);
+	*len = label.len + 1 + address_len;
+	return key;
+}
+
+static struct backend *backend_new(struct worker *worker, char *key, size_t key_len)
+{
+	struct backend *b = mem_calloc(1, sizeof *b);
+
+	b->worker = worker;
+	b->key = key;
+	b->key_len = key_len;
+	list_init(&b->idle);
+	list_init(&b->busy);
+	list_init(&b->shared);
+	list_init(&b->oneways);
+	table_put(&worker->backends, slice_of(key, key_len), b);
+	return b;
+}
+
+struct backend *backend_use(struct worker *worker, const struct service *service,
+    const struct address *address, struct service_stats *stats, const struct snapshot *snapshot)
+{
+	size_t key_len;
+	char *key = make_key(service->label, address->text, &key_len);
+	struct backend *b = table_get(&worker->backends, slice_of(key, key_len));
+
+	if (b)
+		free(key);
+	else
+		b = backend_new(worker, key, key_len);
+	b->users++;
+	b->address = *address;
+	b->stats = stats;
+	b->limits = (struct codec_limits){snapshot->max_message, snapshot->max_header, ~0u};
+	return b;
+}
+
+static bool has_connections(const struct backend *b)
+{
+	return !list_is_empty(&b->idle) || !list_is_empty(&b->busy) || !list_is_empty(&b->shared) ||
+	       !list_is_empty(&b->oneways);
+}
+
+/* Readers find a backend through the table, under the lock, so it leaves the table with its users
+ * and may be freed later without the lock. */
+static void backend_free(struct backend *b)
+{
+	free(b->key);
+	free(b);
+}
+
+void backend_unuse(struct backend **p)
+{
+	struct backend *b = *p;
+
+	*p = NULL;
+	if (--b->users > 0)
+		return;
+	table_remove(&b->worker->backends, slice_of(b->key, b->key_len));
+	b->users++; /* closing connections must not free it under us */
+	upstream_close_unused(b);
+	b->users--;
+	if (!has_connections(b))
+		backend_free(b);
+}
+
+static void close_all(struct list *list)
+{
+	list_each_safe (link, list)
+		upstream_close(list_item(link, struct upstream, link));
+}
+
+void backend_close_all(struct backend *b)
+{
+	close_all(&b->idle);
+	close_all(&b->busy);
+	close_all(&b->shared);
+	close_all(&b->oneways);
+}
+
+void backend_connection_gone(struct backend *b)
+{
+	if (b->users == 0 && !has_connections(b))
+		backend_free(b);
+}

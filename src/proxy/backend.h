@@ -1,0 +1,51 @@
+/*
+ * One worker's mutable side of an endpoint: the connections to it and what they did. Keyed by service
+ * and address, so it outlives snapshots for as long as one of them names the endpoint.
+ */
+#ifndef BRIDLE_PROXY_BACKEND_H
+#define BRIDLE_PROXY_BACKEND_H
+
+#include "base/address.h"
+#include "base/list.h"
+#include "base/stat.h"
+#include "rpc/codec.h"
+
+struct service;
+struct service_stats;
+struct snapshot;
+struct upstream;
+struct worker;
+
+#define BACKEND_DISCARDING_MAX 4u /* connections that wait for a reply nobody wants */
+
+struct backend {
+	struct worker *worker; /* borrowed */
+	char *key;             /* owned: label NUL address */
+	size_t key_len;
+	unsigned users; /* worlds that name it */
+	struct address address;
+	struct service_stats *stats; /* borrowed from the worker */
+	struct codec_limits limits;  /* of replies */
+
+	struct list idle;    /* most recently used first */
+	struct list busy;    /* leased, connecting, discarding, closing */
+	struct list shared;  /* multiplexed */
+	struct list oneways; /* for oneways alone */
+	unsigned n_idle, n_discarding;
+
+	struct counter in_flight, connections, calls, errors; /* read by any thread */
+	struct histogram took;
+};
+
+/* Finds or makes the backend and counts one more user. The worker's backends_lock is held. */
+struct backend *backend_use(struct worker *worker, const struct service *service,
+    const struct address *address, struct service_stats *stats, const struct snapshot *snapshot);
+/* The last user's leaving closes what is idle; busy connections go when their calls end, and the
+ * backend with them. The lock is held. */
+void backend_unuse(struct backend **backend);
+/* Closes every connection, at the end of everything. */
+void backend_close_all(struct backend *backend);
+/* Called by its connections when one is gone. */
+void backend_connection_gone(struct backend *backend);
+
+#endif

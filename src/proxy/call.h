@@ -1,0 +1,144 @@
+/*
+ * THE pipeline: one RPC from its first byte in to its last byte out, as a straight line of steps.
+ *
+ *     route -> admit -> (collect) -> try -> await -> judge -> reply -> finish
+ *                                     ^-----------------'
+ *
+ * A step runs until it has to wait; everything that happens meanwhile comes in through call_event.
+ */
+#ifndef BRIDLE_PROXY_CALL_H
+#define BRIDLE_PROXY_CALL_H
+
+#include "base/arena.h"
+#include "policy/deadline.h"
+#include "proxy/attempt.h"
+#include "rpc/codec.h"
+
+struct downstream;
+struct world;
+struct world_service;
+
+enum call_step {
+	CALL_ROUTE,   /* which service, which policy, which form */
+	CALL_ADMIT,   /* the deadline begins */
+	CALL_COLLECT, /* waits for the whole body where only a whole one can be converted */
+	CALL_TRY,     /* opens one more attempt: pick, lease, write */
+	CALL_AWAIT,   /* waits for the attempt */
+	CALL_JUDGE,   /* again, or is that it? */
+	CALL_REPLY,   /* writes the reply, or relays it until both directions have ended */
+	CALL_FINISH,  /* counts, logs, frees */
+	CALL_STEPS,
+};
+
+enum call_what {
+	CALL_EVENT_FAILED,  /* the attempt is over without a reply */
+	CALL_EVENT_REPLY,   /* the reply, or its beginning */
+	CALL_EVENT_DATA,    /* more of a long reply, or room for it */
+	CALL_EVENT_BODY,    /* more of the call's own body has been taken in */
+	CALL_EVENT_TURN,    /* the caller's connection is free for this call's reply */
+	CALL_EVENT_TIMEOUT, /* the deadline */
+	CALL_EVENT_CANCEL,  /* the caller is gone */
+};
+
+#define CALL_TRIED_MAX 6 /* retry.attempts is at most 5 */
+#define CALL_ROOM      1536u
+
+struct call {
+	struct list link;              /* in downstream->calls, or in the worker's free list */
+	struct worker *worker;         /* borrowed */
+	struct world *world;           /* entered */
+	struct downstream *downstream; /* borrowed; NULL once the caller is gone */
+	const struct listener_config *listener; /* of its world */
+	struct listener_stats *listener_stats;
+	struct world_service *service; /* NULL until routed */
+	const struct policy *policy;
+	enum call_step step;
+	bool is_running; /* inside a step, for an assertion: nothing may enter again */
+
+	struct rpc_message request; /* its head is in the arena */
+	struct slice caller;        /* who calls, after the listener's rule */
+	struct rpc_form target;     /* what the endpoint is spoken to in */
+	bool caller_is_replaced;    /* on the wire too */
+	bool body_is_kept;          /* request.body is ours, not a view into an input buffer */
+	bool listener_is_gone;      /* a reload took it away: do not outlive the connection */
+	bool has_begun;             /* has left the queue of its connection */
+	bool is_spent;              /* a part of the body has been passed on and not kept */
+	bool upload_is_over;        /* the caller has sent all of the body */
+	bool upload_is_discarded;   /* what still comes is thrown away */
+
+	struct deadline deadline;
+	struct timer timer;
+	struct attempt attempt;
+	const struct endpoint *endpoint; /* of the last attempt; borrowed from its world */
+	unsigned n_attempts;
+	size_t tried[CALL_TRIED_MAX];
+
+	struct rpc_message reply; /* its head is in the arena once it had to wait */
+	bool has_reply;
+	bool reply_is_kept;        /* its views are ours */
+	bool reply_is_discarded;   /* the caller got something else instead */
+	bool waits_for_turn;       /* another's long reply is being written */
+	bool reply_is_begun;       /* a byte of it went to the caller */
+	bool reply_is_complete;    /* its last byte has come in */
+	struct rpc_status failure; /* reason OK: none */
+
+	uint8_t *kept; /* owned: a collected body of call or reply */
+	size_t kept_len, kept_size;
+
+	enum reason reason; /* how it ended */
+	usec_t started, tried_at, connected, first_byte;
+	uint64_t number, bytes_in, bytes_out;
+	struct slice reply_biz_status; /* in the arena */
+	char source[48];               /* who called */
+	char log_id[40]; /* made here when the caller stated none; empty until wanted */
+
+	struct arena arena;
+	_Alignas(max_align_t) uint8_t room[CALL_ROOM];
+};
+
+/* Takes in a message of @d, whose views end with this call; may finish before it returns. */
+void call_start(struct downstream *d, const struct rpc_message *m, usec_t started);
+/* Sets a call going that was made earlier and had to wait. */
+void call_go(struct call *call);
+/* A message that was refused before it became a call: counted, logged, answered where possible. */
+void call_refuse(
+    struct downstream *d, const struct rpc_message *partial, const struct rpc_status *why);
+
+/* The one door for everything asynchronous. */
+void call_event(struct call *call, enum call_what what);
+/* More of the call's own body; views end with this call. */
+void call_body(struct call *call, struct slice data, bool last);
+/* False while the call cannot take more of its body: connecting, or the far side is slow. */
+bool call_wants_body(const struct call *call);
+/* More of a long reply. */
+void call_reply_data(struct call *call, struct slice data, bool last);
+/* The body of the call broke off or turned out to be malformed; @why says so. */
+void call_body_failed(struct call *call, const struct rpc_status *why);
+
+/* Counts, logs and frees it. */
+void call_finish(struct call *call);
+/* Steps, in call_steps.c: each returns whether the next may run, something is waited for, or the
+ * call is gone. */
+enum step { STEP_NEXT, STEP_WAIT, STEP_DONE };
+enum step call_step_route(struct call *call);
+enum step call_step_admit(struct call *call);
+enum step call_step_collect(struct call *call);
+enum step call_step_try(struct call *call);
+enum step call_step_await(struct call *call);
+enum step call_step_judge(struct call *call);
+enum step call_step_reply(struct call *call);
+enum step call_step_finish(struct call *call);
+/* The next thing is to tell the caller this. */
+void call_fail(struct call *call, enum reason reason, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Appends to the collected body. False: over a limit, or no memory. */
+bool call_collect(struct call *call, struct slice data);
+
+/* For the attempt: what to change in the request as it goes out under @id (0: its own). */
+void call_request_edit(struct call *call, int32_t id, struct rpc_edit *edit);
+/* The body becomes the call's own, so that it can be sent later or again. False: no memory. */
+bool call_keep_body(struct call *call);
+/* The log id: the caller's, or one made here. */
+struct slice call_log_id(struct call *call);
+
+#endif

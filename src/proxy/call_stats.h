@@ -1,0 +1,52 @@
+/*
+ * What calls came to, counted for each set of labels. A worker finds or adds a series by one lookup
+ * and is its only writer; series are never removed, so that any thread may walk the list while calls
+ * run. The number of label values is bounded: what is past the bounds counts as "other".
+ */
+#ifndef BRIDLE_PROXY_CALL_STATS_H
+#define BRIDLE_PROXY_CALL_STATS_H
+
+#include "base/protocol.h"
+#include "base/reason.h"
+#include "base/slice.h"
+#include "base/stat.h"
+#include "base/table.h"
+
+#define CALL_STATS_SERVICES 1000u
+#define CALL_STATS_CALLERS  200u
+#define CALL_STATS_METHODS  1000u  /* of one service */
+#define CALL_STATS_SERIES   20000u /* of one worker, all labels together */
+
+struct call_labels {
+	struct slice listener, service, callee, method, caller;
+	enum protocol protocol;
+	unsigned retries;
+	bool
+	    is_server; /* the listener is pinned to a service of local endpoints: Kitex's server side */
+};
+
+struct call_series {
+	_Atomic(struct call_series *) next;
+	struct call_labels labels; /* slices point into `text` */
+	struct counter by_reason[REASON_COUNT];
+	struct histogram good,
+	    bad; /* whole time of calls that count as succeed, error in Kitex's sense */
+	uint8_t *text;
+};
+
+struct call_stats {
+	_Atomic(struct call_series *) first; /* newest first */
+	struct table series, names;          /* the worker's alone */
+	unsigned n_series;
+};
+
+void call_stats_init(struct call_stats *s, uint64_t seed);
+/* Only when no reader is left. */
+void call_stats_fini(struct call_stats *s);
+/* The worker's: never NULL, the labels are copied. */
+struct call_series *call_stats_find(struct call_stats *s, const struct call_labels *labels);
+void call_series_count(struct call_series *series, enum reason reason, usec_t took);
+/* Does Kitex count a call that ended so as `succeed`? */
+bool reason_is_success(enum reason reason);
+
+#endif

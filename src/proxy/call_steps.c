@@ -1,0 +1,503 @@
+/* The steps of a call, in the order in which they run. */
+#include <stdio.h>
+#include <string.h>
+
+#include "model/route.h"
+#include "net/loop.h"
+#include "proxy/backend.h"
+#include "proxy/call.h"
+#include "proxy/downstream.h"
+#include "proxy/world.h"
+
+static usec_t now_of(const struct call *call)
+{
+	return loop_now(call->worker->loop);
+}
+
+static enum step go(struct call *call, enum call_step next)
+{
+	call->step = next;
+	return STEP_NEXT;
+}
+
+/* ---- route ---- */
+
+/* What the endpoint is to be spoken to in. */
+static struct rpc_form target_form(struct rpc_form from, enum service_protocol protocol)
+{
+	switch (protocol) {
+	case SERVICE_SAME:
+		return from;
+	case SERVICE_BUFFERED:
+		return (struct rpc_form){RPC_PLAIN, from.payload, false};
+	case SERVICE_FRAMED:
+		return (struct rpc_form){RPC_PLAIN, from.payload, true};
+	case SERVICE_TTHEADER: /* as it was; heads that we make have the inner length */
+		return (struct rpc_form){
+		    RPC_TTHEADER, from.payload, from.framed || from.transport != RPC_TTHEADER};
+	case SERVICE_TTHEADER_FRAMED:
+		return (struct rpc_form){RPC_TTHEADER, from.payload, true};
+	case SERVICE_TTHEADER_BARE:
+		return (struct rpc_form){RPC_TTHEADER, from.payload, false};
+	}
+	return from;
+}
+
+enum step call_step_route(struct call *call)
+{
+	struct world *world = call->world;
+	struct call_facts facts = {call->listener, call->request.service_asked,
+	    call->request.idl_service, call->request.method};
+	struct route_decision decision;
+
+	if (call->failure.reason != REASON_OK)
+		return go(call, CALL_REPLY);
+	decision = route_decide(world->snapshot, &facts);
+	if (decision.service == NULL) {
+		struct slice asked =
+		    facts.service_asked.len ? facts.service_asked : facts.idl_service;
+		char name[LOG_ESCAPED_MAX];
+
+		log_escape(name, sizeof name, asked);
+		call_fail(call, REASON_NO_ROUTE, "service \"%.100s\": %s", name, decision.why);
+		return STEP_NEXT;
+	}
+	call->service = &world->services[decision.service->index];
+	call->policy = decision.policy;
+	call->target = target_form(call->request.form, decision.service->config->protocol);
+	if (!codec_can_convert(call->request.form, call->target)) {
+		call_fail(call, REASON_NO_CONVERSION,
+		    "service %s takes no Kitex Protobuf in its protocol; it needs framed or "
+		    "ttheader_framed",
+		    decision.service->config->label);
+		return STEP_NEXT;
+	}
+	return go(call, CALL_ADMIT);
+}
+
+/* ---- admit, collect ---- */
+
+static void deadline_timer(struct timer *timer, usec_t now)
+{
+	(void)now;
+	call_event(container_of(timer, struct call, timer), CALL_EVENT_TIMEOUT);
+}
+
+/* A form that says how long a message is can only be written when that is known. */
+static bool needs_whole(const struct rpc_message *m, struct rpc_form to)
+{
+	return !m->complete && m->body_len == RPC_LENGTH_UNKNOWN &&
+	       (to.framed || to.transport == RPC_TTHEADER);
+}
+
+enum step call_step_admit(struct call *call)
+{
+	struct deadline_policy policy = {call->policy->timeout_call, call->policy->timeout_default,
+	    call->policy->timeout_margin};
+
+	call->deadline = deadline_of(&policy, call->request.timeout, call->started);
+	wheel_set(loop_wheel(call->worker->loop), &call->timer, call->deadline.at, deadline_timer);
+	if (!needs_whole(&call->request, call->target))
+		return go(call, CALL_TRY);
+	if (!call_collect(call, call->request.body)) {
+		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
+		return STEP_NEXT;
+	}
+	return go(call, CALL_COLLECT);
+}
+
+enum step call_step_collect(struct call *call)
+{
+	struct rpc_message *m = &call->request;
+
+	if (!call->upload_is_over)
+		return STEP_WAIT;
+	m->body = slice_of(call->kept, call->kept_len);
+	m->body_len = call->kept_len;
+	m->complete = true;
+	call->body_is_kept = true;
+	return go(call, CALL_TRY);
+}
+
+/* ---- try, await, judge ---- */
+
+static bool was_tried(const struct call *call, size_t endpoint)
+{
+	for (unsigned i = 0; i < call->n_attempts; i++)
+		if (call->tried[i] == endpoint)
+			return true;
+	return false;
+}
+
+/* Tried endpoints are left out while others remain. */
+static size_t pick(struct call *call)
+{
+	struct world_service *ws = call->service;
+	size_t n = ws->service->n_endpoints, chosen;
+
+	for (size_t i = 0; i < n; i++)
+		ws->views[i] =
+		    (struct lb_view){ws->service->endpoints[i].weight, !was_tried(call, i)};
+	chosen = lb_pick(ws->balance, &ws->lb, ws->views, n, &call->worker->rng);
+	if (chosen != LB_NONE || call->n_attempts == 0)
+		return chosen;
+	for (size_t i = 0; i < n; i++)
+		ws->views[i].is_usable = true;
+	return lb_pick(ws->balance, &ws->lb, ws->views, n, &call->worker->rng);
+}
+
+/* The call may have to be written later, or again, when its first bytes have not surely left. */
+static bool may_need_body(const struct call *call)
+{
+	const struct attempt *a = &call->attempt;
+
+	return a->state == ATTEMPT_BACKLOG || a->state == ATTEMPT_CONNECTING || a->id != 0 ||
+	       attempt_is_unsent(a);
+}
+
+enum step call_step_try(struct call *call)
+{
+	struct world_service *ws = call->service;
+	size_t endpoint = pick(call);
+
+	if (endpoint == LB_NONE) {
+		call_fail(call, REASON_NO_ENDPOINT, "service %s has none that takes calls",
+		    ws->service->config->label);
+		return STEP_NEXT;
+	}
+	if (call->n_attempts == 0)
+		call->tried_at = now_of(call);
+	call->tried[call->n_attempts++] = endpoint;
+	call->endpoint = &ws->service->endpoints[endpoint];
+	if (!attempt_begin(&call->attempt, ws->backends[endpoint]))
+		return go(call, CALL_JUDGE);
+	if (may_need_body(call) && !call_keep_body(call)) {
+		attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+		call_fail(call, REASON_OVERLOAD, "no memory to keep the call (limits.memory)");
+		return STEP_NEXT;
+	}
+	return go(call, CALL_AWAIT);
+}
+
+enum step call_step_await(struct call *call)
+{
+	if (call->request.kind == RPC_ONEWAY && call->attempt.state == ATTEMPT_WAITING) {
+		attempt_give_up(&call->attempt, ATTEMPT_OK, 0);
+		return go(call, CALL_FINISH);
+	}
+	if (call->upload_is_discarded == false && call->downstream && !call->request.complete)
+		downstream_resume(call->downstream);
+	return STEP_WAIT;
+}
+
+static bool may_try_again(const struct call *call)
+{
+	const struct policy *p = call->policy;
+	enum attempt_outcome outcome = call->attempt.outcome;
+
+	if (!p->retry || call->n_attempts > p->retry_attempts ||
+	    call->n_attempts >= CALL_TRIED_MAX || call->is_spent ||
+	    now_of(call) >= call->deadline.at)
+		return false;
+	if (outcome == ATTEMPT_CONNECT_FAILED)
+		return p->retry_on_connect;
+	return outcome == ATTEMPT_UNSENT && p->retry_on_unsent;
+}
+
+static enum reason reason_of(enum attempt_outcome outcome)
+{
+	switch (outcome) {
+	case ATTEMPT_CONNECT_FAILED:
+		return REASON_CONNECT_FAILED;
+	case ATTEMPT_UNSENT:
+	case ATTEMPT_RESET:
+		return REASON_RESET;
+	case ATTEMPT_TIMEOUT:
+		return REASON_TIMEOUT;
+	case ATTEMPT_BAD_REPLY:
+		return REASON_BAD_REPLY;
+	case ATTEMPT_CANCELED:
+		return REASON_CANCELED;
+	case ATTEMPT_OK:
+	case ATTEMPT_EXCEPTION:
+	case ATTEMPT_OUTCOMES:
+		break;
+	}
+	return REASON_INTERNAL;
+}
+
+enum step call_step_judge(struct call *call)
+{
+	const struct attempt *a = &call->attempt;
+	struct service_stats *stats = call->service->stats;
+	usec_t now = now_of(call);
+	const char *what = a->why ? a->why : a->error ? strerror(a->error) : "failed";
+
+	if (may_try_again(call)) {
+		counter_add(a->outcome == ATTEMPT_CONNECT_FAILED ? &stats->retries_connect
+								 : &stats->retries_unsent,
+		    1);
+		return go(call, CALL_TRY);
+	}
+	call_fail(call, reason_of(a->outcome),
+	    "service %s, endpoint %s: %s, attempt %u of %u, %llu ms left",
+	    call->service->service->config->label, call->endpoint->address.text, what,
+	    call->n_attempts, call->policy->retry ? call->policy->retry_attempts + 1 : 1,
+	    (unsigned long long)(call->deadline.at > now ? (call->deadline.at - now) / USEC_MS
+							 : 0));
+	return STEP_NEXT;
+}
+
+/* ---- reply ---- */
+
+static enum reason reason_of_reply(const struct rpc_message *reply)
+{
+	if (reply->kind == RPC_EXCEPTION)
+		return REASON_APP_EXCEPTION;
+	return reply->marks & RPC_HAS_BIZ ? REASON_BIZ_ERROR : REASON_OK;
+}
+
+/* The caller cannot carry a business error: it gets an exception with the text instead. */
+static bool becomes_exception(const struct call *call)
+{
+	return call->reply.marks & RPC_HAS_BIZ && call->reply.kind == RPC_REPLY &&
+	       call->request.form.transport != RPC_TTHEADER &&
+	       !call->service->service->config->biz_error_drop;
+}
+
+static void send_biz_exception(struct call *call)
+{
+	struct slice text = call->reply.biz_message;
+
+	if (text.len == 0)
+		text = SLICE_LIT("business error without a text");
+	codec_send_exception(
+	    call->downstream->codec, &call->request, text, RPC_EXCEPTION_INTERNAL, false);
+}
+
+/* Replies mirror their calls; a mesh header is never answered with one. */
+static struct rpc_form reply_form(const struct call *call)
+{
+	struct rpc_form form = call->request.form;
+
+	if (form.transport == RPC_MESH)
+		form.transport = RPC_PLAIN;
+	return form;
+}
+
+/* Ids as the caller knows them. An exception that names no call keeps its own. */
+static void renumber_reply(const struct call *call, struct rpc_edit *edit)
+{
+	const struct rpc_message *m = &call->reply, *request = &call->request;
+	bool is_shared = call->attempt.id != 0;
+	bool has_own_header = m->form.transport == RPC_TTHEADER;
+
+	edit->renumber = true;
+	edit->seq = is_shared && m->seq == call->attempt.id ? request->seq : m->seq;
+	edit->transport_seq =
+	    is_shared || !has_own_header ? request->transport_seq : m->transport_seq;
+}
+
+static bool send_reply(struct call *call)
+{
+	struct downstream *d = call->downstream;
+	struct rpc_edit edit = {.form = reply_form(call), .strip_crrst = true};
+
+	edit.add_crrst =
+	    (d->is_draining || call->worker->draining) && edit.form.transport == RPC_TTHEADER;
+	renumber_reply(call, &edit);
+	if (!codec_send_message(d->codec, &call->reply, &edit))
+		return false;
+	for (int i = 0; i < METADATA_CLASSES; i++)
+		if (edit.dropped[i])
+			counter_add(&call->worker->metadata_dropped[i], edit.dropped[i]);
+	return true;
+}
+
+/* The reply's views end with this event; what has to wait is kept. */
+static bool keep_reply(struct call *call)
+{
+	struct rpc_message *m = &call->reply;
+
+	if (call->reply_is_kept)
+		return true;
+	rpc_message_keep_head(m, &call->arena);
+	call->kept_len = 0; /* the call itself is not needed again */
+	if (!call_collect(call, m->body))
+		return false;
+	call->reply_is_kept = true;
+	m->body = slice_of(call->kept, call->kept_len);
+	return true;
+}
+
+static enum step wait_for_upload(struct call *call)
+{
+	if (call->upload_is_over)
+		return go(call, CALL_FINISH);
+	/* The rest of the call is read and thrown away: the connection is good for the next. */
+	call->upload_is_discarded = true;
+	downstream_resume(call->downstream);
+	return STEP_WAIT;
+}
+
+static enum step reply_failure(struct call *call)
+{
+	struct downstream *d = call->downstream;
+
+	if (!call->reply_is_begun) {
+		if (!downstream_may_reply(d, call)) {
+			call->waits_for_turn = true;
+			return STEP_WAIT;
+		}
+		call->reply_is_begun = true;
+		call->reason = call->failure.reason;
+		codec_send_failure(
+		    d->codec, &call->request, &call->failure, d->is_closing || d->is_draining);
+	}
+	return wait_for_upload(call);
+}
+
+/* Begins to write the reply; false: wait. */
+static bool begin_reply(struct call *call)
+{
+	struct downstream *d = call->downstream;
+
+	if (!downstream_may_reply(d, call)) {
+		call->waits_for_turn = true;
+		return false;
+	}
+	call->waits_for_turn = false;
+	call->reply_is_begun = true;
+	call->reason = reason_of_reply(&call->reply);
+	call->bytes_out = call->reply.head.len + call->reply.body.len;
+	if (call->reply.marks & RPC_HAS_BIZ)
+		call->reply_biz_status = arena_copy(&call->arena, call->reply.biz_status);
+	if (becomes_exception(call)) {
+		send_biz_exception(call);
+		call->reply_is_discarded = true;
+		return true;
+	}
+	if (!send_reply(call)) {
+		rpc_status_set(&call->failure, REASON_BAD_REPLY,
+		    "the reply's header does not fit the protocol");
+		call->reason = REASON_BAD_REPLY;
+		codec_send_failure(d->codec, &call->request, &call->failure, false);
+		call->reply_is_discarded = true;
+	}
+	return true;
+}
+
+/* What has been kept so far is the reply's body, or its beginning. */
+static void refresh_kept(struct call *call)
+{
+	struct rpc_message *m = &call->reply;
+
+	if (!call->reply_is_kept)
+		return;
+	m->body = slice_of(call->kept, call->kept_len);
+	m->complete = call->reply_is_complete;
+	if (m->complete)
+		m->body_len = call->kept_len;
+}
+
+static enum step keep_and_wait(struct call *call)
+{
+	if (keep_reply(call)) {
+		if (!call->reply_is_complete)
+			attempt_resume(&call->attempt);
+		return STEP_WAIT;
+	}
+	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+	call_fail(call, REASON_OVERLOAD, "no memory for the reply (limits.memory)");
+	return STEP_NEXT;
+}
+
+/* Flow control of a long reply: the endpoint is read as fast as the caller reads. */
+static enum step relay(struct call *call)
+{
+	if (downstream_is_full(call->downstream))
+		attempt_pause(&call->attempt);
+	else
+		attempt_resume(&call->attempt);
+	return STEP_WAIT;
+}
+
+enum step call_step_reply(struct call *call)
+{
+	struct downstream *d = call->downstream;
+
+	if (d == NULL) /* a oneway whose caller is gone */
+		return go(call, CALL_FINISH);
+	if (!call->has_reply)
+		return reply_failure(call);
+	if (!call->reply_is_begun) {
+		call->reply_is_complete |= call->reply.complete;
+		refresh_kept(call);
+		if (needs_whole(&call->reply, reply_form(call)) || !begin_reply(call))
+			return keep_and_wait(call);
+		if (!call->reply_is_complete)
+			d->writing = call;
+	}
+	return call->reply_is_complete ? wait_for_upload(call) : relay(call);
+}
+
+void call_reply_data(struct call *call, struct slice data, bool last)
+{
+	call->reply_is_complete = last;
+	call->bytes_out += data.len;
+	if (!call->reply_is_begun) {
+		/* It waits, for its turn or for its end; whatever comes is added to what is kept. */
+		if (!call_collect(call, data)) {
+			attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+			call_fail(call, REASON_OVERLOAD, "no memory for the reply (limits.memory)");
+		}
+	} else if (!call->reply_is_discarded) {
+		codec_send_data(call->downstream->codec, data);
+	}
+	call_event(call, CALL_EVENT_DATA);
+}
+
+enum step call_step_finish(struct call *call)
+{
+	call_finish(call);
+	return STEP_DONE;
+}
+
+/* ---- what goes out ---- */
+
+/* Only one alias can be meant: the IDL service's name. */
+static struct slice only_alias(const struct service_config *config)
+{
+	return config->aliases.n == 1 ? slice_str(config->aliases.items[0]) : SLICE_NONE;
+}
+
+static void edit_for_ttheader(struct call *call, struct rpc_edit *edit)
+{
+	usec_t now = now_of(call);
+	bool is_new = call->request.form.transport != RPC_TTHEADER;
+
+	edit->timeout_ms = is_new ? deadline_rest_ms(&call->deadline, now)
+				  : deadline_to_write(&call->deadline, now);
+	edit->set_timeout = edit->timeout_ms > 0;
+	if (is_new || call->caller_is_replaced)
+		edit->caller = call->caller;
+	if (call->listener->caller_address_set)
+		edit->rip = slice_str(call->downstream ? call->downstream->source : "");
+	if (is_new) {
+		edit->service = call->service->service->name;
+		edit->idl_service = only_alias(call->service->service->config);
+		edit->log_id = call_log_id(call);
+	}
+}
+
+void call_request_edit(struct call *call, int32_t id, struct rpc_edit *edit)
+{
+	edit->form = call->target;
+	if (id) {
+		edit->renumber = true;
+		edit->seq = edit->transport_seq = id;
+		edit->out_of_order = true;
+	}
+	if (edit->form.transport == RPC_TTHEADER)
+		edit_for_ttheader(call, edit);
+}

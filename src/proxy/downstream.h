@@ -1,0 +1,83 @@
+/*
+ * A connection that we accepted, with its codec and the calls on it. It reads one message after
+ * another and decides when the next may be read: after the reply of the last, or at once where the
+ * caller announced that it takes replies in any order.
+ */
+#ifndef BRIDLE_PROXY_DOWNSTREAM_H
+#define BRIDLE_PROXY_DOWNSTREAM_H
+
+#include "base/list.h"
+#include "base/wheel.h"
+#include "rpc/codec.h"
+
+struct address;
+struct call;
+struct conn;
+struct listener_config;
+struct listener_stats;
+struct snapshot;
+struct worker;
+
+#define DOWNSTREAM_AHEAD (64u * 1024) /* bytes read ahead of a running call before reading stops */
+
+struct downstream {
+	struct list link;                       /* in worker->downstreams */
+	struct worker *worker;                  /* borrowed */
+	struct conn *conn;                      /* owned */
+	struct codec *codec;                    /* owned */
+	const struct listener_config *listener; /* of the worker's present world */
+	struct listener_stats *stats;           /* borrowed from the worker */
+	struct snapshot *kept; /* owned: of the listener, once it is no longer configured */
+
+	struct list calls; /* owned, oldest first */
+	unsigned n_calls;
+	struct call *upload;  /* whose body is still coming in */
+	struct call *parked;  /* read, but has to wait until all others are answered */
+	struct call *writing; /* whose long reply is being written: others wait */
+
+	uint8_t *ahead; /* owned: input that waits for its turn */
+	size_t ahead_at, ahead_len, ahead_size;
+
+	struct timer timer;
+	usec_t drain_at;      /* USEC_NONE: not yet told to */
+	usec_t message_since; /* the first byte of the message that is coming in; 0: none */
+	usec_t active_at;     /* when anything last happened */
+	bool is_reading;      /* inside the reading loop: do not enter again */
+	bool is_unordered;    /* every call in flight announced out-of-order replies */
+	bool is_paused;
+	bool got_eof;
+	bool is_closing;    /* answer what is running, read no more, close */
+	bool is_draining;   /* close as soon as nothing is running and nothing has come */
+	bool is_over_limit; /* answers one call with connection_limited */
+	bool is_closed;     /* freed at the end of the turn */
+	bool is_broken;     /* a write failed: closed by the timer */
+	bool has_uid;       /* a unix socket: uid and gid are known */
+	uint32_t uid, gid;
+	char source[48]; /* who is at the other end, for rip and the log */
+};
+
+/* @listener is of the worker's present world. */
+void downstream_open(struct worker *worker, const struct listener_config *listener, int fd,
+    const struct address *from, bool over_limit);
+/* Ends it now: calls in flight are cancelled. */
+void downstream_close(struct downstream *d);
+/* Ends it soon, from outside of whatever is going on: a reply broke off in the middle. */
+void downstream_abort(struct downstream *d);
+/* Ends it when everything that has come is answered. */
+void downstream_drain(struct downstream *d);
+/* The same, @wait from now. */
+void downstream_drain_after(struct downstream *d, usec_t wait);
+/* Its listener is not in the snapshot that comes next: drains, by the rules it had. Called while
+ * the old snapshot is still the worker's. */
+void downstream_orphan(struct downstream *d);
+
+/* From calls. */
+void downstream_call_done(struct downstream *d, struct call *call);
+/* The call may write its reply now; otherwise it is told by CALL_EVENT_TURN. */
+bool downstream_may_reply(const struct downstream *d, const struct call *call);
+/* Reads on after something it waited for has happened. */
+void downstream_resume(struct downstream *d);
+/* Its output queue is above the high-water mark. */
+bool downstream_is_full(const struct downstream *d);
+
+#endif

@@ -1,0 +1,546 @@
+#include "proxy/upstream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "net/conn.h"
+#include "net/loop.h"
+#include "proxy/attempt.h"
+#include "proxy/backend.h"
+#include "proxy/slots.h"
+#include "proxy/worker.h"
+
+#define PAUSE_REPLY 1u
+#define PEEK_AFTER                                                                                 \
+	(10 * USEC_MS) /* a pooled connection idle for longer is looked at before reuse */
+#define SHARED_MAX   2u
+#define SHARED_CALLS 256u /* on one shared connection before a second is opened */
+
+static const struct conn_events upstream_events;
+
+static struct loop *loop_of(const struct upstream *u)
+{
+	return u->backend->worker->loop;
+}
+
+static void sink(void *arg, const struct slice *pieces, int n)
+{
+	struct upstream *u = arg;
+
+	if (u->write_error == 0 && conn_write(u->conn, pieces, n, &u->write_error) < 0 &&
+	    u->write_error == 0)
+		u->write_error = EPIPE;
+}
+
+static void free_upstream(void *object)
+{
+	struct upstream *u = object;
+
+	codec_close(&u->codec);
+	slots_free(&u->slots);
+	free(u);
+}
+
+/* Its codec and its memory stay to the end of the turn: views of the last reply may be in use. */
+void upstream_close(struct upstream *u)
+{
+	struct backend *b = u->backend;
+
+	if (u->state == UPSTREAM_CLOSED)
+		return;
+	b->n_idle -= u->state == UPSTREAM_IDLE;
+	b->n_discarding -= u->state == UPSTREAM_DISCARDING;
+	u->state = UPSTREAM_CLOSED;
+	wheel_clear(&u->timer);
+	list_remove(&u->link);
+	conn_close(&u->conn);
+	counter_sub(&b->connections, 1);
+	counter_sub(&b->stats->upstream_connections, 1);
+	loop_reap(loop_of(u), u, free_upstream);
+	backend_connection_gone(b);
+}
+
+static void close_list(struct list *list)
+{
+	list_each_safe (link, list) {
+		struct upstream *u = list_item(link, struct upstream, link);
+
+		if (u->slots == NULL || slots_waiting(u->slots) == 0)
+			if (list_is_empty(&u->waiting))
+				upstream_close(u);
+	}
+}
+
+void upstream_close_unused(struct backend *b)
+{
+	close_list(&b->idle);
+	close_list(&b->shared);
+	close_list(&b->oneways);
+}
+
+/* ---- opening ---- */
+
+static void enter_state(struct upstream *u)
+{
+	struct backend *b = u->backend;
+
+	list_remove(&u->link);
+	switch (u->use) {
+	case UPSTREAM_FOR_CALL:
+		u->state = UPSTREAM_LEASED;
+		list_push_back(&b->busy, &u->link);
+		break;
+	case UPSTREAM_FOR_MANY:
+		u->state = UPSTREAM_SHARED;
+		list_push_back(&b->shared, &u->link);
+		conn_set_batching(u->conn, true);
+		break;
+	case UPSTREAM_FOR_ONEWAY:
+		u->state = UPSTREAM_ONEWAY;
+		list_push_back(&b->oneways, &u->link);
+		break;
+	}
+}
+
+static struct upstream *open_new(
+    struct backend *b, enum upstream_use use, enum conn_start *start, int *error)
+{
+	struct upstream *u = mem_calloc(1, sizeof *u);
+
+	*start = conn_connect(b->worker->loop, &b->address, &upstream_events, u, &u->conn, error);
+	if (*start == CONN_FAILED || *start == CONN_BACKLOG) {
+		free(u);
+		return NULL;
+	}
+	u->backend = b;
+	u->use = use;
+	u->codec = codec_open(CODEC_UPSTREAM, &b->limits, sink, u);
+	list_init(&u->link);
+	list_init(&u->waiting);
+	if (use == UPSTREAM_FOR_MANY)
+		u->slots = slots_new();
+	counter_add(&b->connections, 1);
+	counter_add(&b->stats->upstream_connections, 1);
+	if (*start == CONN_READY) {
+		enter_state(u);
+		return u;
+	}
+	u->state = UPSTREAM_CONNECTING;
+	list_push_back(use == UPSTREAM_FOR_MANY     ? &b->shared
+		       : use == UPSTREAM_FOR_ONEWAY ? &b->oneways
+						    : &b->busy,
+	    &u->link);
+	return u;
+}
+
+/* The most recently used idle connection on which nothing has happened since. */
+static struct upstream *take_idle(struct backend *b)
+{
+	usec_t now = loop_now(b->worker->loop);
+
+	while (!list_is_empty(&b->idle)) {
+		struct upstream *u = list_item(b->idle.next, struct upstream, link);
+
+		if (now - u->idle_since < PEEK_AFTER || conn_is_quiet(u->conn)) {
+			b->n_idle--;
+			wheel_clear(&u->timer);
+			enter_state(u);
+			u->is_reused = true;
+			return u;
+		}
+		upstream_close(u);
+	}
+	return NULL;
+}
+
+static struct upstream *find_shared(struct list *list, unsigned most)
+{
+	struct upstream *best = NULL;
+	unsigned open = 0, fewest = 0;
+
+	list_each (link, list) {
+		struct upstream *u = list_item(link, struct upstream, link);
+		unsigned calls = u->slots ? slots_waiting(u->slots) : 0;
+
+		open++;
+		if (!u->takes_no_more && (best == NULL || calls < fewest)) {
+			best = u;
+			fewest = calls;
+		}
+	}
+	return best && fewest >= SHARED_CALLS && open < most ? NULL : best;
+}
+
+static struct upstream *find_open(struct backend *b, enum upstream_use use)
+{
+	switch (use) {
+	case UPSTREAM_FOR_CALL:
+		return take_idle(b);
+	case UPSTREAM_FOR_MANY:
+		return find_shared(&b->shared, SHARED_MAX);
+	case UPSTREAM_FOR_ONEWAY:
+		return find_shared(&b->oneways, 1);
+	}
+	return NULL;
+}
+
+enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attempt *a, int *error)
+{
+	struct upstream *u = find_open(b, use);
+	enum conn_start start = CONN_READY;
+
+	if (u == NULL)
+		u = open_new(b, use, &start, error);
+	if (u == NULL)
+		return start == CONN_BACKLOG ? LEASE_BACKLOG : LEASE_FAILED;
+	if (use == UPSTREAM_FOR_MANY) {
+		a->id = slots_take(u->slots, a);
+		if (a->id == 0) {
+			*error = EMFILE; /* as many calls in flight as ids */
+			return LEASE_FAILED;
+		}
+	} else if (use == UPSTREAM_FOR_CALL) {
+		u->attempt = a;
+	}
+	a->upstream = u;
+	u->write_error = 0;
+	if (u->state != UPSTREAM_CONNECTING)
+		return LEASE_READY;
+	if (use != UPSTREAM_FOR_CALL)
+		list_push_back(&u->waiting, &a->link);
+	return LEASE_PENDING;
+}
+
+/* ---- giving back ---- */
+
+static void idle_over(struct timer *timer, usec_t now)
+{
+	struct upstream *u = container_of(timer, struct upstream, timer);
+
+	if (u->slots && slots_waiting(u->slots) > 0)
+		wheel_set(loop_wheel(loop_of(u)), timer, usec_after(now, u->keep_for), idle_over);
+	else
+		upstream_close(u);
+}
+
+void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for)
+{
+	struct loop *loop = loop_of(u);
+
+	u->keep = keep;
+	u->keep_for = keep_for;
+	if (u->use != UPSTREAM_FOR_CALL) /* not pooled between calls: idle from the last one on */
+		wheel_set(
+		    loop_wheel(loop), &u->timer, usec_after(loop_now(loop), keep_for), idle_over);
+}
+
+/* The pool keeps the most recently used; what is too much goes at the other end. */
+static void put_idle(struct upstream *u)
+{
+	struct backend *b = u->backend;
+	struct loop *loop = loop_of(u);
+
+	if (b->users == 0 || b->worker->draining || u->keep == 0) {
+		upstream_close(u);
+		return;
+	}
+	list_remove(&u->link);
+	list_push_front(&b->idle, &u->link);
+	u->state = UPSTREAM_IDLE;
+	u->idle_since = loop_now(loop);
+	wheel_set(loop_wheel(loop), &u->timer, usec_after(u->idle_since, u->keep_for), idle_over);
+	if (++b->n_idle > u->keep)
+		upstream_close(list_item(b->idle.prev, struct upstream, link));
+}
+
+static void forget_attempt(struct upstream *u, struct attempt *a)
+{
+	if (u->attempt == a)
+		u->attempt = NULL;
+	if (u->relaying == a)
+		u->relaying = NULL;
+	if (a->link.next)
+		list_remove(&a->link);
+	a->upstream = NULL;
+}
+
+void upstream_return(struct upstream *u, struct attempt *a, bool reusable)
+{
+	forget_attempt(u, a);
+	if (u->state != UPSTREAM_LEASED)
+		return;
+	if (reusable && !u->is_unclean && !u->takes_no_more && conn_pending(u->conn) == 0)
+		put_idle(u);
+	else
+		upstream_close(u);
+}
+
+static void discard(struct upstream *u, usec_t until)
+{
+	struct backend *b = u->backend;
+
+	if (b->n_discarding >= BACKEND_DISCARDING_MAX || b->users == 0 || b->worker->draining) {
+		upstream_close(u);
+		return;
+	}
+	u->state = UPSTREAM_DISCARDING;
+	b->n_discarding++;
+	conn_resume(u->conn, PAUSE_REPLY);
+	wheel_set(loop_wheel(loop_of(u)), &u->timer, until, idle_over);
+}
+
+static void abandon_shared(struct upstream *u, struct attempt *a, bool sent)
+{
+	struct attempt *nobody;
+
+	if (!sent)
+		slots_answer(u->slots, a->id, &nobody); /* no reply will come */
+	else if (u->relaying != a)
+		slots_abandon(u->slots, a->id);
+	if (u->slots->abandoned > SLOTS_ABANDONED)
+		u->takes_no_more = true;
+	forget_attempt(u, a);
+}
+
+void upstream_abandon(struct upstream *u, struct attempt *a, bool sent, usec_t until)
+{
+	if (u->slots) {
+		abandon_shared(u, a, sent);
+		return;
+	}
+	forget_attempt(u, a);
+	if (u->use != UPSTREAM_FOR_CALL)
+		return;
+	if (u->state == UPSTREAM_LEASED && sent && until > loop_now(loop_of(u)))
+		discard(u, until);
+	else
+		upstream_close(u);
+}
+
+/* ---- events ---- */
+
+void upstream_break(struct upstream *u, int error, const char *why)
+{
+	struct attempt *alone = u->attempt;
+
+	if (u->state == UPSTREAM_CLOSED)
+		return;
+	u->takes_no_more = true; /* those who begin anew at once must not come back here */
+	if (alone) {
+		u->attempt = NULL;
+		attempt_broken(alone, error, why);
+	}
+	while (!list_is_empty(&u->waiting)) {
+		struct attempt *a = list_item(u->waiting.next, struct attempt, link);
+
+		list_remove(&a->link);
+		attempt_broken(a, error, why);
+	}
+	for (unsigned i = 0; u->slots && i < u->slots->size; i++) {
+		struct attempt *a = slots_at(u->slots, i);
+
+		if (a) {
+			slots_abandon(u->slots, a->id);
+			attempt_broken(a, error, why);
+		}
+	}
+	if (u->relaying) {
+		struct attempt *a = u->relaying;
+
+		u->relaying = NULL;
+		attempt_broken(a, error, why);
+	}
+	upstream_close(u);
+}
+
+static void on_connected(void *arg)
+{
+	struct upstream *u = arg;
+
+	enter_state(u);
+	if (u->attempt)
+		attempt_connected(u->attempt);
+	while (u->state != UPSTREAM_CLOSED && !list_is_empty(&u->waiting)) {
+		struct attempt *a = list_item(u->waiting.next, struct attempt, link);
+
+		list_remove(&a->link);
+		attempt_connected(a);
+	}
+}
+
+/* A mux server that shuts down says so in a reply that answers no call.
+ * Source: kitex pkg/remote/trans/netpollmux/server_handler.go. */
+static bool is_control(const struct rpc_message *m)
+{
+	return m->transport_seq == 0 && m->seq == 0 && m->marks & RPC_HAS_CRRST &&
+	       m->kind == RPC_REPLY && slice_eq(m->method, SLICE_LIT("none"));
+}
+
+/* Whose reply is it? False: nobody's that could be; the connection is bad. */
+static bool find_attempt(struct upstream *u, const struct rpc_message *m, struct attempt **a)
+{
+	if (u->slots) {
+		int32_t id = m->form.transport == RPC_TTHEADER ? m->transport_seq : m->seq;
+
+		return slots_answer(u->slots, id, a);
+	}
+	*a = u->attempt;
+	return u->state == UPSTREAM_LEASED || u->state == UPSTREAM_DISCARDING;
+}
+
+/* The reply that nobody wants has come whole. */
+static void end_discard(struct upstream *u, bool clean)
+{
+	if (u->state != UPSTREAM_DISCARDING)
+		return;
+	u->backend->n_discarding--;
+	u->state = UPSTREAM_LEASED; /* as if its call had just ended */
+	wheel_clear(&u->timer);
+	if (clean && !u->is_unclean && !u->takes_no_more)
+		put_idle(u);
+	else
+		upstream_close(u);
+}
+
+static void on_message(struct upstream *u, const struct rpc_message *m, bool clean)
+{
+	struct attempt *a;
+
+	if (is_control(m)) {
+		u->takes_no_more = true;
+		return;
+	}
+	if (!find_attempt(u, m, &a)) {
+		upstream_break(u, 0, "a reply that answers no call");
+		return;
+	}
+	if (m->marks & RPC_HAS_CRRST)
+		u->takes_no_more = true;
+	u->is_in_reply = !m->complete;
+	u->relaying = m->complete ? NULL : a;
+	if (a)
+		attempt_reply(a, m, clean);
+	else if (m->complete)
+		end_discard(u, clean);
+}
+
+static void on_data(struct upstream *u, struct slice data, bool last, bool clean)
+{
+	struct attempt *a = u->relaying;
+
+	u->is_in_reply = !last;
+	if (last)
+		u->relaying = NULL;
+	if (a)
+		attempt_data(a, data, last, clean);
+	else if (last)
+		end_discard(u, clean);
+}
+
+static void on_refused(struct upstream *u, const struct rpc_status *why)
+{
+	log_debug("upstream", "bad reply", "endpoint=%s why=\"%s\"", u->backend->address.text,
+	    why->detail);
+	if (u->attempt)
+		attempt_bad_reply(u->attempt, "the reply is malformed");
+	if (u->state != UPSTREAM_CLOSED)
+		upstream_break(u, 0, "a malformed reply came on its connection");
+}
+
+/* A shared connection that takes no more calls ends with its last one. */
+static void close_when_done(struct upstream *u)
+{
+	if (u->state == UPSTREAM_SHARED && u->takes_no_more && slots_waiting(u->slots) == 0 &&
+	    !u->is_in_reply)
+		upstream_close(u);
+}
+
+static void on_input(void *arg, struct slice in)
+{
+	struct upstream *u = arg;
+	struct codec_item item;
+
+	if (u->state == UPSTREAM_ONEWAY)
+		return; /* servers that take a oneway for a call answer it; nobody asked */
+	if (u->state == UPSTREAM_IDLE) {
+		upstream_close(u); /* what comes unasked would be taken for the next call's reply */
+		return;
+	}
+	while (u->state != UPSTREAM_CLOSED) {
+		switch (codec_next(u->codec, &in, &item)) {
+		case CODEC_MORE:
+			close_when_done(u);
+			return;
+		case CODEC_MESSAGE:
+			on_message(u, &item.message, in.len == 0);
+			break;
+		case CODEC_DATA:
+			on_data(u, item.data, item.last, in.len == 0);
+			break;
+		case CODEC_REFUSED:
+			on_refused(u, &item.why);
+			return;
+		}
+		if (in.len == 0 && u->state != UPSTREAM_SHARED)
+			return;
+		if (u->state == UPSTREAM_IDLE) {
+			upstream_close(u);
+			return;
+		}
+	}
+}
+
+static void on_closed(void *arg, int error)
+{
+	upstream_break(arg, error, NULL);
+}
+
+static void on_eof(void *arg)
+{
+	upstream_break(arg, 0, "closed by the endpoint");
+}
+
+static void on_drained(void *arg)
+{
+	struct upstream *u = arg;
+
+	if (u->attempt)
+		attempt_room(u->attempt);
+}
+
+static const struct conn_events upstream_events = {
+    .connected = on_connected,
+    .input = on_input,
+    .eof = on_eof,
+    .closed = on_closed,
+    .drained = on_drained,
+};
+
+/* ---- small questions ---- */
+
+bool upstream_is_unsent(const struct upstream *u, uint64_t start)
+{
+	return u->conn == NULL || conn_taken(u->conn) <= start;
+}
+
+uint64_t upstream_written(const struct upstream *u)
+{
+	return conn_written(u->conn);
+}
+
+bool upstream_is_full(const struct upstream *u)
+{
+	return conn_pending(u->conn) > CONN_HIGH_WATER;
+}
+
+void upstream_pause(struct upstream *u)
+{
+	if (u->slots == NULL) /* one slow caller must not stop the others: a shared one reads on */
+		conn_pause(u->conn, PAUSE_REPLY);
+}
+
+void upstream_resume(struct upstream *u)
+{
+	conn_resume(u->conn, PAUSE_REPLY);
+}

@@ -1,0 +1,85 @@
+/*
+ * A connection that we opened to an endpoint, with its codec. It carries one call at a time (leased),
+ * many at once (shared, towards multiplexing servers), or oneways alone.
+ *
+ *     CONNECTING --connected--> LEASED --reply--> IDLE --lease--> LEASED
+ *                               LEASED --given up--> DISCARDING --reply--> IDLE
+ *     CONNECTING --connected--> SHARED
+ *     any --end, error, a byte that nobody asked for--> CLOSED
+ */
+#ifndef BRIDLE_PROXY_UPSTREAM_H
+#define BRIDLE_PROXY_UPSTREAM_H
+
+#include "base/list.h"
+#include "base/wheel.h"
+#include "rpc/codec.h"
+
+struct attempt;
+struct backend;
+struct conn;
+
+enum upstream_state {
+	UPSTREAM_CONNECTING, /* waits for the connect; its attempts wait with it */
+	UPSTREAM_LEASED,     /* waits for the reply of its attempt */
+	UPSTREAM_IDLE,       /* waits for the next lease */
+	UPSTREAM_DISCARDING, /* waits for a reply that nobody wants any more */
+	UPSTREAM_SHARED,     /* carries many calls */
+	UPSTREAM_ONEWAY,     /* only written to */
+	UPSTREAM_CLOSED,     /* freed at the end of the turn */
+};
+
+enum upstream_use { UPSTREAM_FOR_CALL, UPSTREAM_FOR_MANY, UPSTREAM_FOR_ONEWAY };
+
+struct upstream {
+	struct list link; /* in one of its backend's lists */
+	struct backend *backend;
+	struct conn *conn;   /* owned */
+	struct codec *codec; /* owned */
+	enum upstream_state state;
+	enum upstream_use use;
+	struct attempt *attempt;  /* CONNECTING and LEASED for one call: borrowed */
+	struct slots *slots;      /* owned; shared ones */
+	struct list waiting;      /* attempts for which a shared or oneway one connects */
+	struct attempt *relaying; /* whose long reply is coming in; NULL: nobody's */
+	bool is_in_reply;         /* a long reply is coming in */
+	bool is_reused;           /* has carried a call before */
+	bool takes_no_more;       /* no new calls: crrst, shutdown */
+	bool is_unclean;          /* not to be pooled after the present call */
+	int write_error;          /* errno of the last write, 0 */
+	struct timer timer;       /* idle, discarding: when to close */
+	usec_t idle_since, keep_for;
+	unsigned keep; /* the policy's pool.keep when it was last leased */
+};
+
+enum lease { LEASE_READY, LEASE_PENDING, LEASE_BACKLOG, LEASE_FAILED };
+
+/*
+ * Finds or opens a connection for the attempt. READY: attempt->upstream can be written to. PENDING:
+ * attempt_connected or attempt_broken follows. BACKLOG: the application's accept queue is full.
+ * FAILED: *error is the errno.
+ */
+enum lease upstream_lease(
+    struct backend *backend, enum upstream_use use, struct attempt *attempt, int *error);
+/* The attempt has its whole reply; the connection goes back to the pool if it may. */
+void upstream_return(struct upstream *u, struct attempt *attempt, bool reusable);
+/*
+ * The attempt wants no reply any more. @sent: its call has left whole, so exactly one reply will
+ * come: the connection throws it away until @until and is pooled again; otherwise it is closed.
+ */
+void upstream_abandon(struct upstream *u, struct attempt *attempt, bool sent, usec_t until);
+void upstream_close(struct upstream *u);
+/* It is of no more use: every attempt on it is told, then it is closed. */
+void upstream_break(struct upstream *u, int error, const char *why);
+/* How many connections are to be kept, and how long, by the policy of the call that uses it now. */
+void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for);
+/* Closes every connection of the backend that carries no call. */
+void upstream_close_unused(struct backend *backend);
+
+/* No byte of what was written since @start has left. */
+bool upstream_is_unsent(const struct upstream *u, uint64_t start);
+uint64_t upstream_written(const struct upstream *u);
+bool upstream_is_full(const struct upstream *u);
+void upstream_pause(struct upstream *u);
+void upstream_resume(struct upstream *u);
+
+#endif

@@ -1,0 +1,261 @@
+#include "proxy/worker.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/loop.h"
+#include "proxy/backend.h"
+#include "proxy/call.h"
+#include "proxy/downstream.h"
+#include "proxy/world.h"
+
+const char *metadata_class_name(enum metadata_class class)
+{
+	static const char *const names[METADATA_CLASSES] = {
+	    [METADATA_PERSISTENT] = "persistent",
+	    [METADATA_TRANSIENT] = "transient",
+	    [METADATA_HEADER] = "header",
+	    [METADATA_INT] = "int",
+	    [METADATA_ACL] = "acl",
+	    [METADATA_CHECKSUM] = "checksum",
+	    [METADATA_BIZ] = "biz",
+	};
+
+	return names[class];
+}
+
+_Static_assert((int)METADATA_BIZ == (int)RPC_DROPPED_BIZ, "the codec counts by the same classes");
+
+const char *attempt_outcome_name(enum attempt_outcome outcome)
+{
+	static const char *const names[ATTEMPT_OUTCOMES] = {
+	    [ATTEMPT_OK] = "ok",
+	    [ATTEMPT_EXCEPTION] = "exception",
+	    [ATTEMPT_CONNECT_FAILED] = "connect_failed",
+	    [ATTEMPT_UNSENT] = "unsent",
+	    [ATTEMPT_RESET] = "reset",
+	    [ATTEMPT_TIMEOUT] = "timeout",
+	    [ATTEMPT_BAD_REPLY] = "bad_reply",
+	    [ATTEMPT_CANCELED] = "canceled",
+	};
+
+	return names[outcome];
+}
+
+struct worker *worker_new(unsigned index, struct loop *loop, struct process_shares *shares,
+    struct snapshot *snapshot, uint64_t seed)
+{
+	struct worker *w = mem_calloc(1, sizeof *w);
+
+	w->index = index;
+	w->loop = loop;
+	w->shares = shares;
+	rng_init(&w->rng, seed);
+	list_init(&w->worlds);
+	list_init(&w->downstreams);
+	list_init(&w->orphans);
+	table_init(&w->backends, rng_next(&w->rng));
+	pthread_mutex_init(&w->backends_lock, NULL);
+	call_stats_init(&w->calls, rng_next(&w->rng));
+	w->world = world_new(w, snapshot);
+	return w;
+}
+
+static void free_stats(struct worker *w)
+{
+	struct listener_stats *l = atomic_load(&w->listeners);
+	struct service_stats *s = atomic_load(&w->services);
+
+	while (l) {
+		struct listener_stats *next = atomic_load(&l->next);
+
+		free(l->name);
+		free(l);
+		l = next;
+	}
+	while (s) {
+		struct service_stats *next = atomic_load(&s->next);
+
+		free(s->label);
+		free(s);
+		s = next;
+	}
+	call_stats_fini(&w->calls);
+}
+
+/* Cancelling a call gives its connection back to the pool or closes it; with `draining` set nothing
+ * is pooled. */
+static void end_calls(struct worker *w)
+{
+	w->draining = true;
+	while (!list_is_empty(&w->downstreams))
+		downstream_close(list_item(w->downstreams.next, struct downstream, link));
+	while (!list_is_empty(&w->orphans)) {
+		struct call *call = list_item(w->orphans.next, struct call, link);
+
+		attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+		call->reason = REASON_CANCELED;
+		call_finish(call);
+	}
+}
+
+static void close_upstreams(struct worker *w)
+{
+	size_t position = 0;
+	struct backend *b;
+
+	while ((b = table_next(&w->backends, &position)))
+		backend_close_all(b);
+}
+
+void worker_free(struct worker **p)
+{
+	struct worker *w = *p;
+
+	*p = NULL;
+	end_calls(w);
+	close_upstreams(w);
+	world_free(&w->world);
+	while (w->free_calls) {
+		struct call *call = w->free_calls;
+
+		w->free_calls = (struct call *)call->link.next;
+		free(call);
+	}
+	table_fini(&w->backends);
+	pthread_mutex_destroy(&w->backends_lock);
+	free_stats(w);
+	free(w);
+}
+
+void worker_adopt(struct worker *w, struct snapshot *snapshot)
+{
+	struct world *old = w->world;
+
+	list_each_safe (link, &w->downstreams) {
+		struct downstream *d = list_item(link, struct downstream, link);
+		const struct listener_config *l =
+		    snapshot_listener(snapshot, slice_str(d->listener->name));
+
+		if (l)
+			d->listener = l;
+		else
+			downstream_orphan(d);
+	}
+	w->world = world_new(w, snapshot);
+	world_retire(old);
+}
+
+void worker_take(
+    struct worker *w, const char *listener, int fd, const struct address *from, bool over_limit)
+{
+	const struct listener_config *l =
+	    snapshot_listener(w->world->snapshot, slice_str(listener));
+
+	if (l == NULL) { /* a reload took it away while the connection was on its way here */
+		close(fd);
+		atomic_fetch_sub(&w->connections, 1);
+		atomic_fetch_sub(&w->shares->connections, 1);
+		if (over_limit)
+			atomic_fetch_sub(&w->shares->connecting, 1);
+		return;
+	}
+	downstream_open(w, l, fd, from, over_limit);
+}
+
+/* Each connection drains at its own moment within @spread, so that callers do not come back all at
+ * once. */
+void worker_drain(struct worker *w, usec_t spread)
+{
+	w->draining = true;
+	list_each_safe (link, &w->downstreams) {
+		struct downstream *d = list_item(link, struct downstream, link);
+		usec_t wait = spread && spread != USEC_NONE ? rng_below(&w->rng, spread) : 0;
+
+		downstream_drain_after(d, wait);
+	}
+}
+
+bool worker_is_drained(const struct worker *w)
+{
+	return list_is_empty(&w->downstreams) && list_is_empty(&w->orphans);
+}
+
+/* ---- counters by name ---- */
+
+struct service_stats *worker_service_stats(struct worker *w, struct slice label)
+{
+	struct service_stats *s = atomic_load(&w->services);
+
+	for (; s; s = atomic_load(&s->next))
+		if (slice_eq_str(label, s->label))
+			return s;
+	s = mem_calloc(1, sizeof *s);
+	s->label = slice_dup(label);
+	atomic_store(&s->next, atomic_load(&w->services));
+	atomic_store_explicit(&w->services, s, memory_order_release);
+	return s;
+}
+
+struct listener_stats *worker_listener_stats(struct worker *w, const char *name)
+{
+	struct listener_stats *l = atomic_load(&w->listeners);
+
+	for (; l; l = atomic_load(&l->next))
+		if (strcmp(l->name, name) == 0)
+			return l;
+	l = mem_calloc(1, sizeof *l);
+	l->name = mem_strdup(name);
+	atomic_store(&l->next, atomic_load(&w->listeners));
+	atomic_store_explicit(&w->listeners, l, memory_order_release);
+	return l;
+}
+
+bool worker_charge(struct worker *w, size_t bytes)
+{
+	uint64_t limit = w->world->snapshot->config->limit_memory;
+
+	if (atomic_fetch_add(&w->shares->memory, bytes) + bytes <= limit)
+		return true;
+	atomic_fetch_sub(&w->shares->memory, bytes);
+	return false;
+}
+
+void worker_uncharge(struct worker *w, size_t bytes)
+{
+	atomic_fetch_sub(&w->shares->memory, bytes);
+}
+
+/* ---- for other threads ---- */
+
+static void add_histogram(struct histogram *to, const struct histogram *from)
+{
+	for (int i = 0; i <= HISTOGRAM_BOUNDS; i++)
+		counter_add(&to->buckets[i], counter_get(&from->buckets[i]));
+	counter_add(&to->sum_us, counter_get(&from->sum_us));
+}
+
+bool worker_backend_report(
+    struct worker *w, struct slice label, struct slice address, struct backend_report *report)
+{
+	char key[1024];
+	const struct backend *b;
+
+	if (label.len + 1 + address.len > sizeof key)
+		return false;
+	memcpy(key, label.data, label.len);
+	key[label.len] = '\0';
+	memcpy(key + label.len + 1, address.data, address.len);
+	pthread_mutex_lock(&w->backends_lock);
+	b = table_get(&w->backends, slice_of(key, label.len + 1 + address.len));
+	if (b) {
+		report->in_flight += counter_get(&b->in_flight);
+		report->connections += counter_get(&b->connections);
+		report->calls += counter_get(&b->calls);
+		report->errors += counter_get(&b->errors);
+		add_histogram(&report->took, &b->took);
+	}
+	pthread_mutex_unlock(&w->backends_lock);
+	return b != NULL;
+}

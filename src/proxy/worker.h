@@ -1,0 +1,154 @@
+/*
+ * One data-plane thread's side of the proxy: its connections, its calls, its pools, its counters.
+ * Everything here belongs to the thread that runs the worker's loop, except what says otherwise.
+ * The thread itself, and what it is told from outside, is the business of daemon/.
+ */
+#ifndef BRIDLE_PROXY_WORKER_H
+#define BRIDLE_PROXY_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/address.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "base/stat.h"
+#include "model/snapshot.h"
+#include "proxy/call_stats.h"
+
+struct loop;
+struct call;
+struct world;
+
+/* What all workers share; atomics only. */
+struct process_shares {
+	atomic_uint_least64_t memory;      /* bytes of long messages held, against limits.memory */
+	atomic_uint_least64_t connections; /* downstream, against limits.connections */
+	atomic_uint connecting;            /* accepted above the limits, held to be answered once */
+};
+
+/* Takes one access-log line without its newline; must not block. */
+typedef void (*access_sink_fn)(void *arg, const char *line, size_t len);
+
+/* What a listener has seen on this worker; added once, never removed, read by any thread. */
+struct listener_stats {
+	_Atomic(struct listener_stats *) next;
+	char *name;
+	struct counter connections; /* open now */
+	struct counter calls;
+	struct counter refused_connections; /* by allow and deny */
+};
+
+enum metadata_class {
+	METADATA_PERSISTENT,
+	METADATA_TRANSIENT,
+	METADATA_HEADER,
+	METADATA_INT,
+	METADATA_ACL,
+	METADATA_CHECKSUM,
+	METADATA_BIZ,
+	METADATA_CLASSES,
+};
+const char *metadata_class_name(enum metadata_class class);
+
+enum attempt_outcome {
+	ATTEMPT_OK,
+	ATTEMPT_EXCEPTION,
+	ATTEMPT_CONNECT_FAILED,
+	ATTEMPT_UNSENT,
+	ATTEMPT_RESET,
+	ATTEMPT_TIMEOUT,
+	ATTEMPT_BAD_REPLY,
+	ATTEMPT_CANCELED,
+	ATTEMPT_OUTCOMES,
+};
+const char *attempt_outcome_name(enum attempt_outcome outcome);
+
+/* Per service label; added once, never removed, read by any thread. */
+struct service_stats {
+	_Atomic(struct service_stats *) next;
+	char *label;
+	struct counter attempts[ATTEMPT_OUTCOMES];
+	struct counter retries_connect, retries_unsent;
+	struct counter upstream_connections; /* open now */
+	struct counter connect_backlog;
+	struct counter
+	    odd_sequence_ids; /* TTHeader SEQ of a reply differs, on a leased connection */
+};
+
+struct worker {
+	unsigned index;
+	struct loop *loop;             /* borrowed */
+	struct process_shares *shares; /* borrowed */
+	struct rng rng;
+
+	struct world *world;   /* the present snapshot with this worker's side of its services */
+	struct list worlds;    /* older ones whose calls still run */
+	struct table backends; /* "label\0address" -> backend */
+	pthread_mutex_t
+	    backends_lock; /* guards the table against readers; never taken for a call */
+
+	struct list downstreams;
+	struct list orphans;     /* oneways on their way whose callers are gone */
+	struct call *free_calls; /* owned, a bounded free list */
+	unsigned n_free_calls;
+	uint64_t next_call; /* numbers calls, for log ids */
+	bool draining;
+
+	access_sink_fn access_sink; /* NULL: no access log */
+	void *access_arg;
+
+	struct call_stats calls;
+	_Atomic(struct listener_stats *) listeners;
+	_Atomic(struct service_stats *) services;
+	struct counter bytes_in, bytes_out; /* callers' side */
+	struct counter metadata_dropped[METADATA_CLASSES];
+	struct counter calls_running, calls_total;
+	/* Counted up by whoever hands connections over, down by the worker. */
+	atomic_uint connections;
+
+	struct log_gate gates[REASON_COUNT];
+};
+
+/* @snapshot: takes a reference of its own. */
+struct worker *worker_new(unsigned index, struct loop *loop, struct process_shares *shares,
+    struct snapshot *snapshot, uint64_t seed);
+/* Every connection is closed and every call ended as it is; only then may readers stop. */
+void worker_free(struct worker **worker);
+
+/* Runs new calls on @snapshot (takes a reference of its own); connections to unchanged endpoints
+ * stay; connections of listeners that are gone are drained. */
+void worker_adopt(struct worker *worker, struct snapshot *snapshot);
+
+/*
+ * Serves an accepted connection; the descriptor is the worker's from here on. The caller has counted
+ * it in worker->connections and shares->connections already. @over_limit: answer one call with
+ * connection_limited, then close.
+ */
+void worker_take(struct worker *worker, const char *listener, int fd, const struct address *from,
+    bool over_limit);
+
+/* No new work: idle connections close over @spread, busy ones after their calls, TTHeader replies
+ * carry crrst from now on. */
+void worker_drain(struct worker *worker, usec_t spread);
+/* True when no connection is left. */
+bool worker_is_drained(const struct worker *worker);
+
+/* For proxy/: finds or adds what is counted under a name. */
+struct service_stats *worker_service_stats(struct worker *worker, struct slice label);
+struct listener_stats *worker_listener_stats(struct worker *worker, const char *name);
+/* Counts bytes of a long message in and out of the process's limit; false: over it. */
+bool worker_charge(struct worker *worker, size_t bytes);
+void worker_uncharge(struct worker *worker, size_t bytes);
+
+/* The state of one endpoint on this worker, for /services. */
+struct backend_report {
+	uint64_t in_flight, connections, calls, errors;
+	struct histogram took;
+};
+/* From any thread. False when the worker has not used that endpoint. Adds to what is in @report. */
+bool worker_backend_report(
+    struct worker *worker, struct slice label, struct slice address, struct backend_report *report);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * One snapshot as a worker sees it: for each service the worker's own backends and its place in the
+ * balancing. A call counts itself on the world it started in and keeps it; when an older world's last
+ * call has ended it goes, and with it the worker's reference of the snapshot.
+ */
+#ifndef BRIDLE_PROXY_WORLD_H
+#define BRIDLE_PROXY_WORLD_H
+
+#include "base/list.h"
+#include "model/snapshot.h"
+#include "policy/lb.h"
+
+struct backend;
+struct service_stats;
+struct worker;
+
+struct world_service {
+	const struct service *service; /* borrowed from the snapshot */
+	struct service_stats *stats;   /* borrowed from the worker */
+	bool is_local;                 /* all its endpoints are on this machine */
+	struct backend **backends;     /* owned array, one for each endpoint; borrowed backends */
+	enum lb_type balance;
+	struct lb_state lb;
+	struct lb_view *views; /* owned scratch, one for each endpoint */
+};
+
+struct world {
+	struct list link; /* in worker->worlds once it is old */
+	struct worker *worker;
+	struct snapshot *snapshot; /* owned reference */
+	struct world_service *services;
+	unsigned calls;
+	bool is_old;
+};
+
+struct world *world_new(struct worker *worker, struct snapshot *snapshot);
+/* No call may be left in it. */
+void world_free(struct world **world);
+/* No more new calls; frees it with its last. */
+void world_retire(struct world *world);
+static inline void world_enter(struct world *world)
+{
+	world->calls++;
+}
+void world_leave(struct world *world);
+
+#endif
