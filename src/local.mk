@@ -39,6 +39,31 @@ src_libcodec_a_SOURCES = \
 
 src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(YAML_CFLAGS) $(CJSON_CFLAGS) $(CARES_CFLAGS)
 src_libbridle_a_SOURCES = \
+	src/daemon/acceptor.c src/daemon/acceptor.h \
+	src/daemon/admin.c src/daemon/admin.h \
+	src/daemon/admin_client.c src/daemon/admin_client.h \
+	src/daemon/admin_pages.h \
+	src/daemon/admin_services.c \
+	src/daemon/admin_status.c \
+	src/daemon/bindings.c src/daemon/bindings.h \
+	src/daemon/control.c src/daemon/control.h \
+	src/daemon/discovery.c src/daemon/discovery.h \
+	src/daemon/http.c src/daemon/http.h \
+	src/daemon/http_server.c src/daemon/http_server.h \
+	src/daemon/liveness.c src/daemon/liveness.h \
+	src/daemon/log_format.c src/daemon/log_format.h \
+	src/daemon/log_writer.c src/daemon/log_writer.h \
+	src/daemon/logs.c src/daemon/logs.h \
+	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/metrics_family.c src/daemon/metrics_family.h \
+	src/daemon/notify.c src/daemon/notify.h \
+	src/daemon/options.c src/daemon/options.h \
+	src/daemon/reload.c src/daemon/reload.h \
+	src/daemon/signals.c src/daemon/signals.h \
+	src/daemon/text.c src/daemon/text.h \
+	src/daemon/thread.c src/daemon/thread.h \
+	src/daemon/worker_thread.c src/daemon/worker_thread.h \
+	src/daemon/workers.c src/daemon/workers.h \
 	src/net/conn.c src/net/conn.h \
 	src/net/inbox.c src/net/inbox.h \
 	src/net/listener.c src/net/listener.h \
@@ -90,6 +115,12 @@ src_libbridle_a_SOURCES = \
 	src/proxy/slots.c src/proxy/slots.h \
 	src/proxy/upstream.c src/proxy/upstream.h \
 	src/proxy/worker.c src/proxy/worker.h \
-	src/proxy/world.c src/proxy/world.h
+	src/proxy/world.c src/proxy/world.h \
+	src/registry/dns.c src/registry/dns.h
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS)
+
+sbin_PROGRAMS += src/bridled
+src_bridled_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+src_bridled_SOURCES = src/daemon/main.c
+src_bridled_LDADD = $(BRIDLE_LIBS)

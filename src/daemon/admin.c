@@ -1,0 +1,388 @@
+#include "daemon/admin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cJSON.h>
+
+#include "base/mem.h"
+#include "daemon/admin_pages.h"
+#include "daemon/http_server.h"
+#include "daemon/metrics.h"
+#include "daemon/reload.h"
+#include "net/listener.h"
+
+#define TYPE_JSON    "application/json"
+#define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
+#define TYPE_YAML    "application/yaml"
+
+/* One of the two addresses; what may be asked there differs. */
+struct face {
+	struct admin *admin; /* borrowed */
+	bool reads_only;
+	struct http_server *server; /* owned; NULL: closed */
+};
+
+struct admin {
+	struct control *control; /* borrowed */
+	struct face socket, http;
+	char *http_asked; /* owned: the address in the file, NULL when there is none */
+};
+
+/* --- replies --- */
+
+static void reply_json(struct http_reply *reply, int status, cJSON *moved)
+{
+	char *text = cJSON_PrintUnformatted(moved);
+	size_t len;
+
+	cJSON_Delete(moved);
+	if (text == NULL)
+		return; /* out of memory: the 500 without words that the reply began as */
+	len = strlen(text);
+	reply->status = status;
+	reply->type = TYPE_JSON;
+	reply->body = mem_realloc(text, len + 2);
+	reply->body[len] = '\n';
+	reply->len = len + 1;
+}
+
+static void reply_error(struct http_reply *reply, int status, const char *error)
+{
+	cJSON *root = cJSON_CreateObject();
+
+	cJSON_AddBoolToObject(root, "ok", false);
+	cJSON_AddStringToObject(root, "error", error);
+	reply_json(reply, status, root);
+}
+
+static void reply_state(struct http_reply *reply, const struct control *c)
+{
+	cJSON *root = cJSON_CreateObject();
+
+	cJSON_AddBoolToObject(root, "ok", true);
+	cJSON_AddStringToObject(root, "state", control_state_name(c->state));
+	reply_json(reply, 200, root);
+}
+
+/* --- pages --- */
+
+static void get_live(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	reply_json(reply, liveness_stuck_worker(c->liveness) < 0 ? 200 : 503, admin_page_live(c));
+}
+
+static void get_ready(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	reply_json(reply, c->state == CONTROL_READY ? 200 : 503, admin_page_ready(c));
+}
+
+static void get_metrics(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	struct metrics_log logs[2];
+	struct metrics_source source = {
+	    .workers = c->workers.list,
+	    .n_workers = c->workers.n,
+	    .snapshot = c->snapshot,
+	    .logs = logs,
+	    .reloads_succeeded = c->last_reload.succeeded,
+	    .reloads_failed = c->last_reload.failed,
+	};
+	struct text page = {0};
+
+	(void)request;
+	logs[source.n_logs++] = (struct metrics_log){
+	    log_writer_name(c->logs.daemon), log_writer_dropped(c->logs.daemon)};
+	if (c->logs.access)
+		logs[source.n_logs++] = (struct metrics_log){
+		    log_writer_name(c->logs.access), log_writer_dropped(c->logs.access)};
+	metrics_render(&source, &page);
+	*reply = (struct http_reply){200, TYPE_METRICS, NULL, page.bytes, page.len};
+}
+
+static void get_status(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	reply_json(reply, 200, admin_page_status(c));
+}
+
+static void get_services(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	struct slice label = slice_from(request->path, sizeof "/services/" - 1);
+	cJSON *page;
+
+	if (label.len == 0) {
+		reply_json(reply, 200, admin_page_services(c));
+		return;
+	}
+	page = admin_page_service(c, label);
+	if (page)
+		reply_json(reply, 200, page);
+	else
+		reply_error(reply, 404, "no service has that label; /services lists them all");
+}
+
+static void get_config(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	char *body = NULL;
+	size_t len = 0;
+	FILE *to = open_memstream(&body, &len);
+
+	(void)request;
+	if (to == NULL)
+		return;
+	config_dump(c->snapshot->config, to);
+	fclose(to);
+	*reply = (struct http_reply){200, TYPE_YAML, NULL, body, len};
+}
+
+static void post_reload(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	struct slice dry_run = http_query_value(request->query, "dry_run");
+	struct reload_result result;
+
+	reload_run(c, slice_eq_str(dry_run, "1") || slice_eq_str(dry_run, "true"), &result);
+	reply_json(reply, result.ok ? 200 : 409, admin_page_reload(c, &result));
+	reload_result_fini(&result);
+}
+
+static void post_reopen(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	struct err err;
+
+	(void)request;
+	if (control_reopen(c, &err) < 0)
+		reply_error(reply, 500, err.text);
+	else
+		reply_state(reply, c);
+}
+
+static void post_drain(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	control_drain(c);
+	reply_state(reply, c);
+}
+
+static void post_stop(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	control_stop(c, false);
+	reply_state(reply, c);
+}
+
+static void post_quit(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	control_stop(c, true);
+	reply_state(reply, c);
+}
+
+static void put_log(struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	cJSON *body = cJSON_ParseWithLength((const char *)request->body.data, request->body.len);
+	const cJSON *word = cJSON_GetObjectItemCaseSensitive(body, "level");
+	enum log_level level;
+
+	if (cJSON_IsString(word) && log_level_parse(word->valuestring, &level)) {
+		log_set_level(level);
+		log_info("log", "level changed", "level=%s", log_level_name(level));
+		reply_state(reply, c);
+	} else {
+		reply_error(reply, 400,
+		    "the body must be {\"level\": \"error\" | \"warn\" | \"info\" | \"debug\"}");
+	}
+	cJSON_Delete(body);
+}
+
+/* --- which page --- */
+
+static const struct route {
+	const char *method, *path;
+	bool reads_only;
+	bool takes_label; /* /services/LABEL */
+	void (*serve)(
+	    struct control *c, const struct http_request *request, struct http_reply *reply);
+} routes[] = {
+    {"GET", "/livez", true, false, get_live},
+    {"GET", "/readyz", true, false, get_ready},
+    {"GET", "/metrics", true, false, get_metrics},
+    {"GET", "/status", true, false, get_status},
+    {"GET", "/services", true, true, get_services},
+    {"GET", "/config", false, false, get_config},
+    {"POST", "/reload", false, false, post_reload},
+    {"POST", "/reopen", false, false, post_reopen},
+    {"POST", "/drain", false, false, post_drain},
+    {"POST", "/stop", false, false, post_stop},
+    {"POST", "/quit", false, false, post_quit},
+    {"PUT", "/log", false, false, put_log},
+};
+
+static bool path_fits(const struct route *route, struct slice path)
+{
+	struct slice own = slice_str(route->path);
+
+	if (slice_eq(path, own))
+		return true;
+	return route->takes_label && slice_starts(path, own) && path.data[own.len] == '/';
+}
+
+static void reply_paths(const struct face *face, struct http_reply *reply)
+{
+	cJSON *root = cJSON_CreateObject(), *paths;
+
+	cJSON_AddBoolToObject(root, "ok", false);
+	cJSON_AddStringToObject(root, "error", "there is no such path here");
+	paths = cJSON_AddArrayToObject(root, "paths");
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		char line[64];
+
+		if (face->reads_only && !routes[i].reads_only)
+			continue;
+		snprintf(line, sizeof line, "%s %s%s", routes[i].method, routes[i].path,
+		    routes[i].takes_label ? "[/LABEL]" : "");
+		cJSON_AddItemToArray(paths, cJSON_CreateString(line));
+	}
+	reply_json(reply, 404, root);
+}
+
+static void serve(void *arg, const struct http_request *request, struct http_reply *reply)
+{
+	const struct face *face = arg;
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		const struct route *r = &routes[i];
+
+		if ((face->reads_only && !r->reads_only) || !path_fits(r, request->path))
+			continue;
+		if (slice_eq_str(request->method, r->method)) {
+			r->serve(face->admin->control, request, reply);
+			return;
+		}
+		reply_error(reply, 405, "this path takes another method");
+		reply->allow = r->method;
+		return;
+	}
+	reply_paths(face, reply);
+}
+
+/* --- addresses --- */
+
+/* The directory of the socket is made when its parent is there, for us alone. */
+static void make_directory(const char *socket)
+{
+	char *directory = mem_strdup(socket), *slash = strrchr(directory, '/');
+
+	if (slash && slash != directory) {
+		*slash = '\0';
+		/* When it fails, binding fails, and says so. */
+		(void)mkdir(directory, 0750);
+	}
+	free(directory);
+}
+
+static int open_socket(struct admin *a, const struct config *config, struct err *err)
+{
+	struct listener_options options = {0600, (uid_t)-1, (gid_t)-1, 0, "admin"};
+	struct control *c = a->control;
+	struct address address, bound;
+	char text[ADDRESS_TEXT_MAX];
+	int fd;
+
+	snprintf(text, sizeof text, "unix:%s", config->admin.socket);
+	if (address_parse(&address, slice_str(text), err) < 0)
+		return err_wrap(err, "admin.socket");
+	make_directory(config->admin.socket);
+	fd = listener_bind(&address, &options, &bound, err);
+	if (fd < 0)
+		return err_wrap(err, "admin.socket");
+	a->socket.server = http_server_new(c->loop, fd, &bound, "admin", serve, &a->socket);
+	return 0;
+}
+
+int admin_prepare(
+    struct admin *a, const struct config *config, struct admin_plan *plan, struct err *err)
+{
+	struct listener_options options = {
+	    .owner = (uid_t)-1, .group = (gid_t)-1, .label = "admin"};
+
+	*plan = (struct admin_plan){.fd = -1, .closes = !config->admin.has_http};
+	if (!config->admin.has_http ||
+	    (a->http_asked && strcmp(a->http_asked, config->admin.http.text) == 0))
+		return 0;
+	plan->fd = listener_bind(&config->admin.http, &options, &plan->bound, err);
+	return plan->fd < 0 ? err_wrap(err, "admin.http") : 0;
+}
+
+void admin_cancel(struct admin_plan *plan)
+{
+	if (plan->fd >= 0)
+		close(plan->fd);
+	plan->fd = -1;
+}
+
+void admin_commit(struct admin *a, const struct config *config, struct admin_plan *plan)
+{
+	if (plan->fd < 0 && !plan->closes)
+		return;
+	http_server_free(&a->http.server);
+	free(a->http_asked);
+	a->http_asked = NULL;
+	if (plan->closes)
+		return;
+	a->http_asked = mem_strdup(config->admin.http.text);
+	a->http.server = http_server_new(
+	    a->control->loop, plan->fd, &plan->bound, "admin.http", serve, &a->http);
+	log_info("admin", "read-only pages are served", "address=%s", plan->bound.text);
+	plan->fd = -1;
+}
+
+struct admin *admin_new(struct control *control, const struct config *config, struct err *err)
+{
+	struct admin *a = mem_calloc(1, sizeof *a);
+	struct admin_plan plan;
+
+	a->control = control;
+	a->socket = (struct face){a, false, NULL};
+	a->http = (struct face){a, true, NULL};
+	if (open_socket(a, config, err) < 0 || admin_prepare(a, config, &plan, err) < 0) {
+		admin_free(&a);
+		return NULL;
+	}
+	admin_commit(a, config, &plan);
+	return a;
+}
+
+void admin_free(struct admin **pa)
+{
+	struct admin *a = *pa;
+
+	if (a == NULL)
+		return;
+	*pa = NULL;
+	http_server_free(&a->socket.server);
+	http_server_free(&a->http.server);
+	free(a->http_asked);
+	free(a);
+}
+
+const char *admin_library_version(void)
+{
+	return cJSON_Version();
+}

@@ -1,0 +1,20 @@
+/* The answers of the admin door that are JSON, each built from the daemon's present state. */
+#ifndef BRIDLE_DAEMON_ADMIN_PAGES_H
+#define BRIDLE_DAEMON_ADMIN_PAGES_H
+
+#include "base/slice.h"
+
+struct cJSON;
+struct control;
+struct reload_result;
+
+/* The caller owns what they return. */
+struct cJSON *admin_page_status(const struct control *control);
+struct cJSON *admin_page_ready(const struct control *control);
+struct cJSON *admin_page_live(const struct control *control);
+struct cJSON *admin_page_services(const struct control *control);
+/* NULL when there is no service with that label. */
+struct cJSON *admin_page_service(const struct control *control, struct slice label);
+struct cJSON *admin_page_reload(const struct control *control, const struct reload_result *result);
+
+#endif

@@ -1,0 +1,72 @@
+#include "daemon/admin_pages.h"
+
+#include <cJSON.h>
+
+#include "daemon/control.h"
+
+/* One endpoint as all workers together see it. */
+static struct backend_report report_on(
+    const struct workers *workers, struct slice label, const struct endpoint *endpoint)
+{
+	struct backend_report report = {0};
+
+	for (unsigned i = 0; i < workers->n; i++)
+		worker_backend_report(
+		    workers->list[i], label, slice_str(endpoint->address.text), &report);
+	return report;
+}
+
+static cJSON *build_endpoint(
+    const struct workers *workers, struct slice label, const struct endpoint *e)
+{
+	struct backend_report report = report_on(workers, label, e);
+	cJSON *one = cJSON_CreateObject(), *tags;
+
+	cJSON_AddStringToObject(one, "address", e->address.text);
+	cJSON_AddNumberToObject(one, "weight", e->weight);
+	tags = cJSON_AddObjectToObject(one, "tags");
+	for (size_t i = 0; i < e->tags.n; i++)
+		cJSON_AddStringToObject(tags, e->tags.pairs[i].name, e->tags.pairs[i].value);
+	cJSON_AddStringToObject(one, "zone", e->zone ? e->zone : "");
+	cJSON_AddStringToObject(one, "health", "unknown"); /* nobody checks it */
+	cJSON_AddNumberToObject(one, "ejected_for_ms", 0);
+	cJSON_AddNumberToObject(one, "in_flight", (double)report.in_flight);
+	cJSON_AddNumberToObject(one, "connections", (double)report.connections);
+	cJSON_AddNumberToObject(one, "calls_total", (double)report.calls);
+	cJSON_AddNumberToObject(one, "errors_total", (double)report.errors);
+	cJSON_AddNumberToObject(one, "p50_us", (double)histogram_quantile(&report.took, 0.5));
+	cJSON_AddNumberToObject(one, "p99_us", (double)histogram_quantile(&report.took, 0.99));
+	return one;
+}
+
+static cJSON *build_service(const struct control *c, const struct service *s)
+{
+	cJSON *root = cJSON_CreateObject(), *list;
+
+	cJSON_AddStringToObject(root, "label", s->config->label);
+	cJSON_AddStringToObject(root, "name", s->config->name);
+	cJSON_AddStringToObject(root, "from", discovery_source(s->config));
+	cJSON_AddStringToObject(root, "state", endpoint_state_name(s->state));
+	cJSON_AddStringToObject(root, "breaker", "closed"); /* there is none to open */
+	list = cJSON_AddArrayToObject(root, "endpoints");
+	for (size_t i = 0; i < s->n_endpoints; i++)
+		cJSON_AddItemToArray(list, build_endpoint(&c->workers, s->label, &s->endpoints[i]));
+	return root;
+}
+
+struct cJSON *admin_page_services(const struct control *c)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	for (size_t i = 0; i < c->snapshot->n_services; i++)
+		cJSON_AddItemToArray(list, build_service(c, &c->snapshot->services[i]));
+	return list;
+}
+
+struct cJSON *admin_page_service(const struct control *c, struct slice label)
+{
+	for (size_t i = 0; i < c->snapshot->n_services; i++)
+		if (slice_eq(c->snapshot->services[i].label, label))
+			return build_service(c, &c->snapshot->services[i]);
+	return NULL;
+}

@@ -1,0 +1,51 @@
+/*
+ * The addresses that the process has bound for its listeners, as the control thread knows them. A
+ * new configuration is compared by address: a socket that is in both stays as it is, new ones are
+ * bound before any old one is closed, and when one cannot be bound nothing changes.
+ */
+#ifndef BRIDLE_DAEMON_BINDINGS_H
+#define BRIDLE_DAEMON_BINDINGS_H
+
+#include "daemon/acceptor.h"
+
+/* One bound address. */
+struct binding {
+	struct list link;
+	unsigned id;
+	struct address asked, bound; /* they differ in the port when 0 was asked for */
+	char *listener;              /* owned: name of its listener */
+	mode_t mode;                 /* of a unix socket's file, with owner and group */
+	uid_t owner;
+	gid_t group;
+	int fd; /* owned until the acceptor gets it, then -1 */
+};
+
+struct bindings {
+	struct list all; /* in the order of the configuration */
+	unsigned next_id;
+};
+
+struct bindings_plan {
+	struct planned_binding *list; /* owned */
+	size_t n;
+	uint64_t limit_connections;
+};
+
+void bindings_init(struct bindings *b);
+/* Closes what was bound and never handed to an acceptor. */
+void bindings_fini(struct bindings *b);
+
+/*
+ * Binds what @config asks for and is not bound yet. Returns 0 with @plan to be committed or
+ * cancelled, or -1 with @err set (EADDRINUSE in err->code when the address is taken).
+ */
+int bindings_prepare(
+    struct bindings *b, const struct config *config, struct bindings_plan *plan, struct err *err);
+void bindings_cancel(struct bindings_plan *plan);
+/* Makes the plan the present; the acceptor's share of it comes back and moves to the caller. */
+struct acceptor_plan bindings_commit(struct bindings *b, struct bindings_plan *plan);
+
+/* The most connections that descriptors allow: each has one here and one upstream. */
+uint64_t bindings_connections_possible(void);
+
+#endif

@@ -1,0 +1,299 @@
+#include "daemon/control.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "base/mem.h"
+#include "daemon/admin.h"
+#include "daemon/notify.h"
+#include "daemon/reload.h"
+#include "net/loop.h"
+
+#define FIRST_ANSWERS_WITHIN (2 * USEC_S)
+#define DRAIN_LOOK_EVERY     (20 * USEC_MS)
+
+const char *control_state_name(enum control_state state)
+{
+	switch (state) {
+	case CONTROL_STARTING:
+		return "starting";
+	case CONTROL_READY:
+		return "ready";
+	case CONTROL_DRAINING:
+		return "draining";
+	}
+	return "starting";
+}
+
+void control_publish(struct control *c, struct shared_config *shared)
+{
+	struct snapshot *fresh = discovery_snapshot(c->discovery, shared);
+
+	workers_adopt(&c->workers, fresh, logs_access(&c->logs));
+	if (c->snapshot)
+		snapshot_unref(&c->snapshot);
+	c->snapshot = fresh;
+}
+
+void control_missing(const struct control *c, char *room, size_t size)
+{
+	struct slice host;
+	size_t n = discovery_unanswered(c->discovery, c->snapshot->config, &host);
+
+	room[0] = '\0';
+	if (n)
+		snprintf(room, size, "no answer yet for %zu name%s, among them %.*s", n,
+		    n == 1 ? "" : "s", (int)host.len, (const char *)host.data);
+}
+
+static void become_ready(struct control *c)
+{
+	char missing[320];
+
+	wheel_clear(&c->start_wait);
+	c->state = CONTROL_READY;
+	control_missing(c, missing, sizeof missing);
+	log_info("control", "ready", "workers=%u hash=%s missing=\"%s\"", c->workers.n,
+	    c->snapshot->config->hash, missing);
+	notify_ready();
+}
+
+static void start_waited(struct timer *timer, usec_t now)
+{
+	(void)now;
+	become_ready(container_of(timer, struct control, start_wait));
+}
+
+/* Ready at once when no name is waited for, else with the last answer, or when time is up. */
+static void look_whether_ready(struct control *c)
+{
+	struct slice host;
+
+	if (c->state != CONTROL_STARTING)
+		return;
+	if (discovery_unanswered(c->discovery, c->snapshot->config, &host) == 0)
+		become_ready(c);
+	else if (!timer_is_set(&c->start_wait))
+		wheel_set(loop_wheel(c->loop), &c->start_wait,
+		    usec_after(loop_now(c->loop), FIRST_ANSWERS_WITHIN), start_waited);
+}
+
+static void endpoints_changed(void *arg)
+{
+	struct control *c = arg;
+
+	control_publish(c, c->snapshot->shared);
+	look_whether_ready(c);
+}
+
+int control_reopen(struct control *c, struct err *err)
+{
+	if (logs_reopen(&c->logs, err) < 0) {
+		log_error("log", "cannot be reopened", "error=\"%s\"", err->text);
+		return -1;
+	}
+	log_info("log", "reopened", "%s", "");
+	return 0;
+}
+
+void control_drain(struct control *c)
+{
+	if (c->state == CONTROL_DRAINING)
+		return;
+	wheel_clear(&c->start_wait);
+	c->state = CONTROL_DRAINING;
+	workers_drain(&c->workers, c->snapshot->config->shutdown.spread);
+	log_info("control", "draining", "connections=%" PRIu64, workers_connections(&c->workers));
+}
+
+static void look_whether_drained(struct timer *timer, usec_t now)
+{
+	struct control *c = container_of(timer, struct control, stopping.look);
+	uint64_t left = workers_connections(&c->workers);
+
+	if ((left == 0 && workers_calls(&c->workers) == 0) || now >= c->stopping.deadline) {
+		log_info("control", "stopping", "connections_cut=%" PRIu64, left);
+		loop_stop(c->loop);
+		return;
+	}
+	wheel_set(loop_wheel(c->loop), &c->stopping.look, usec_after(now, DRAIN_LOOK_EVERY),
+	    look_whether_drained);
+}
+
+void control_stop(struct control *c, bool patient)
+{
+	struct stopping *s = &c->stopping;
+	usec_t now = loop_now(c->loop);
+
+	if (!s->is_under_way) {
+		struct acceptor_plan none = {0};
+
+		s->is_under_way = true;
+		s->deadline = USEC_NONE;
+		notify_stopping();
+		acceptor_apply(c->workers.acceptor, &none);
+		control_drain(c);
+		wheel_set(loop_wheel(c->loop), &s->look, now, look_whether_drained);
+	}
+	if (patient)
+		return;
+	s->deadline =
+	    s->deadline == USEC_NONE ? usec_after(now, c->snapshot->config->shutdown.drain) : now;
+}
+
+static void reload_by_signal(struct control *c)
+{
+	struct reload_result result;
+
+	reload_run(c, false, &result);
+	reload_result_fini(&result);
+}
+
+static void signal_arrived(void *arg, int number)
+{
+	struct control *c = arg;
+	struct err err;
+
+	switch (number) {
+	case SIGHUP:
+		reload_by_signal(c);
+		break;
+	case SIGUSR1:
+		control_reopen(c, &err);
+		break;
+	case SIGQUIT:
+		control_stop(c, true);
+		break;
+	default:
+		control_stop(c, false);
+	}
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Binds every address, so that a second daemon fails before anything runs. */
+static int bind_all(
+    struct control *c, const struct config *config, struct bindings_plan *plan, struct err *err)
+{
+	if (bindings_prepare(&c->bindings, config, plan, err) < 0)
+		return -1;
+	c->admin = admin_new(c, config, err);
+	if (c->admin)
+		return 0;
+	bindings_cancel(plan);
+	return -1;
+}
+
+static int start_running(
+    struct control *c, struct shared_config *shared, struct bindings_plan *plan, struct err *err)
+{
+	struct acceptor_plan doors;
+
+	c->snapshot = discovery_snapshot(c->discovery, shared);
+	if (workers_start(&c->workers, shared->config->workers, c->snapshot, logs_access(&c->logs),
+		err) < 0) {
+		bindings_cancel(plan);
+		return -1;
+	}
+	doors = bindings_commit(&c->bindings, plan);
+	acceptor_apply(c->workers.acceptor, &doors);
+	c->liveness = liveness_new(c->loop, &c->workers);
+	return 0;
+}
+
+static int start(struct control *c, struct shared_config *shared, struct err *err)
+{
+	struct bindings_plan plan;
+
+	c->loop = loop_new(err);
+	if (c->loop == NULL)
+		return -1;
+	c->signals = signals_new(c->loop, signal_arrived, c);
+	if (bind_all(c, shared->config, &plan, err) < 0)
+		return -1;
+	c->discovery = discovery_new(c->loop, clock_calendar(), endpoints_changed, c, err);
+	if (c->discovery == NULL || discovery_follow(c->discovery, shared->config, err) < 0) {
+		bindings_cancel(&plan);
+		return -1;
+	}
+	if (start_running(c, shared, &plan, err) < 0)
+		return -1;
+	c->started_at = clock_monotonic();
+	c->loaded_at = clock_calendar();
+	look_whether_ready(c);
+	return 0;
+}
+
+/* In reverse order of the start; what was never made is NULL. */
+static void end(struct control *c)
+{
+	wheel_clear(&c->start_wait);
+	wheel_clear(&c->stopping.look);
+	admin_free(&c->admin);
+	liveness_free(&c->liveness);
+	workers_stop(&c->workers);
+	discovery_free(&c->discovery);
+	if (c->snapshot)
+		snapshot_unref(&c->snapshot);
+	bindings_fini(&c->bindings);
+	signals_free(&c->signals);
+	loop_free(&c->loop);
+}
+
+static enum exit_code run(struct control *c, struct config *moved)
+{
+	struct shared_config *shared = shared_config_new(moved);
+	enum exit_code code = EXIT_CODE_OK;
+	struct err err = {0};
+	int started = start(c, shared, &err);
+
+	shared_config_unref(&shared); /* the snapshot has its own reference */
+	if (started == 0) {
+		loop_run(c->loop);
+	} else {
+		log_error("control", "cannot start", "error=\"%s\"", err.text);
+		code = err.code == EADDRINUSE ? EXIT_CODE_AGAIN : EXIT_CODE_FAILED;
+	}
+	end(c);
+	if (started == 0)
+		log_info("control", "stopped", "%s", "");
+	return code;
+}
+
+enum exit_code control_run(const struct options *options)
+{
+	struct control c = {.options = options};
+	struct problems problems;
+	struct config *config;
+	enum exit_code code;
+	struct err err;
+
+	raise_descriptor_limit();
+	problems_init(&problems);
+	config = reload_read(options, &problems);
+	problems_print(&problems, stderr, true);
+	problems_fini(&problems);
+	if (config == NULL)
+		return EXIT_CODE_CONFIG;
+	bindings_init(&c.bindings);
+	if (logs_start(&c.logs, config, &err) < 0) {
+		fprintf(stderr, "bridled: %s\n", err.text);
+		config_free(&config);
+		code = EXIT_CODE_FAILED;
+	} else {
+		code = run(&c, config);
+	}
+	logs_stop(&c.logs);
+	return code;
+}

@@ -1,0 +1,78 @@
+/*
+ * The control thread: starts the daemon in order, reloads it in place, answers signals and the admin
+ * socket, and stops it. Nothing here is on the path of a call.
+ *
+ *     STARTING --names answered, or 2 s--> READY --drain, TERM, INT, QUIT--> DRAINING --> gone
+ */
+#ifndef BRIDLE_DAEMON_CONTROL_H
+#define BRIDLE_DAEMON_CONTROL_H
+
+#include "base/wheel.h"
+#include "daemon/bindings.h"
+#include "daemon/discovery.h"
+#include "daemon/liveness.h"
+#include "daemon/logs.h"
+#include "daemon/options.h"
+#include "daemon/signals.h"
+#include "daemon/workers.h"
+
+enum control_state {
+	CONTROL_STARTING, /* waits for the first answers about names */
+	CONTROL_READY,
+	CONTROL_DRAINING, /* no new work is wanted; perhaps on the way to the end */
+};
+
+const char *control_state_name(enum control_state state);
+
+/* What became of the last reload. */
+struct reload_record {
+	uint64_t succeeded, failed;
+	bool ok;
+	usec_t at; /* calendar; 0: there was none */
+	char error[512];
+};
+
+/* On the way to the end. */
+struct stopping {
+	bool is_under_way;
+	usec_t deadline; /* USEC_NONE: as long as it takes */
+	struct timer look;
+};
+
+/* Belongs to the control thread, like all that it points at. */
+struct control {
+	const struct options *options; /* borrowed */
+	struct loop *loop;
+	struct signals *signals;
+	struct logs logs;
+	struct bindings bindings;
+	struct discovery *discovery;
+	struct workers workers;
+	struct liveness *liveness;
+	struct admin *admin;
+	struct snapshot *snapshot; /* the present one; a reference of its own */
+	enum control_state state;
+	struct timer start_wait;
+	usec_t started_at; /* monotonic */
+	usec_t loaded_at;  /* calendar */
+	struct reload_record last_reload;
+	struct stopping stopping;
+};
+
+/* Runs the daemon until it has been told to stop; everything is freed. */
+enum exit_code control_run(const struct options *options);
+
+/* Builds a snapshot of @shared, by what discovery knows, and gives it to the workers. */
+void control_publish(struct control *c, struct shared_config *shared);
+/* Why the daemon is not ready, or might not be complete; "" when nothing is missing. */
+void control_missing(const struct control *c, char *room, size_t size);
+
+/* Opens the log files anew. Returns 0, or -1 with @err set. */
+int control_reopen(struct control *c, struct err *err);
+/* Asks callers to go elsewhere and goes on serving those who stay. */
+void control_drain(struct control *c);
+/* Ends the daemon when its calls have ended: after shutdown.drain at the latest, or with no limit if
+ * @patient. Asked a second time with a limit it ends at once. */
+void control_stop(struct control *c, bool patient);
+
+#endif

@@ -1,0 +1,271 @@
+#include "daemon/http_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "net/conn.h"
+#include "net/listener.h"
+#include "net/loop.h"
+
+#define PATIENCE     (10 * USEC_S) /* for a request to come, and for a byte of its answer to go */
+#define ROOM_MAX     (HTTP_HEAD_MAX + HTTP_BODY_MAX)
+#define PAUSE_OUTPUT 1u /* conn_pause: its answers are not fetched */
+
+struct http_server {
+	struct loop *loop;         /* borrowed */
+	struct listener *listener; /* owned */
+	struct list conns;
+	unsigned n_conns;
+	http_serve_fn serve;
+	void *arg; /* borrowed */
+};
+
+/* A connection; it is in the server's list until it is given to the reaper. */
+struct http_conn {
+	struct list link;
+	struct http_server *server; /* borrowed */
+	struct conn *conn;          /* owned */
+	struct timer patience;
+	uint8_t *room; /* owned: bytes of a request that is not whole */
+	size_t len;
+	bool has_continued; /* was told to send its body */
+};
+
+static void conn_freed(void *object)
+{
+	struct http_conn *c = object;
+
+	free(c->room);
+	free(c);
+}
+
+static void leave(struct http_conn *c)
+{
+	wheel_clear(&c->patience);
+	list_remove(&c->link);
+	c->server->n_conns--;
+	loop_reap(c->server->loop, c, conn_freed);
+}
+
+static void drop(struct http_conn *c)
+{
+	conn_close(&c->conn);
+	leave(c);
+}
+
+static void out_of_patience(struct timer *timer, usec_t now)
+{
+	struct http_conn *c = container_of(timer, struct http_conn, patience);
+	usec_t stalled = conn_stalled_since(c->conn);
+
+	/* An answer that is being fetched, however slowly, is left alone. */
+	if (stalled != USEC_NONE && now < usec_after(stalled, PATIENCE))
+		wheel_set(loop_wheel(c->server->loop), timer, usec_after(stalled, PATIENCE),
+		    out_of_patience);
+	else
+		drop(c);
+}
+
+static void be_patient(struct http_conn *c)
+{
+	struct loop *loop = c->server->loop;
+
+	wheel_set(
+	    loop_wheel(loop), &c->patience, usec_after(loop_now(loop), PATIENCE), out_of_patience);
+}
+
+/* Returns false when the connection is gone. */
+static bool send_reply(struct http_conn *c, const struct http_reply *reply, bool keeps_alive)
+{
+	char head[512];
+	struct slice pieces[2];
+	int n, error, failed;
+
+	n = snprintf(head, sizeof head,
+	    "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+	    "Cache-Control: no-store\r\n%s%s%s%s\r\n",
+	    reply->status, http_status_text(reply->status), reply->type, reply->len,
+	    reply->allow ? "Allow: " : "", reply->allow ? reply->allow : "",
+	    reply->allow ? "\r\n" : "", keeps_alive ? "" : "Connection: close\r\n");
+	pieces[0] = slice_of(head, (size_t)n);
+	pieces[1] = slice_of(reply->body, reply->len);
+	failed = conn_write(c->conn, pieces, reply->len ? 2 : 1, &error);
+	free(reply->body);
+	if (failed < 0) {
+		drop(c);
+		return false;
+	}
+	if (!keeps_alive) {
+		conn_close_after_output(&c->conn, PATIENCE);
+		leave(c);
+		return false;
+	}
+	return true;
+}
+
+static void refuse(struct http_conn *c, int status)
+{
+	struct http_reply reply = {.status = status, .type = "application/json"};
+	char body[128];
+
+	snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s\"}\n", http_status_text(status));
+	reply.body = mem_strdup(body);
+	reply.len = strlen(body);
+	send_reply(c, &reply, false);
+}
+
+static bool serve_one(struct http_conn *c, const struct http_request *request)
+{
+	struct http_reply reply = {.status = 500, .type = "application/json"};
+
+	c->server->serve(c->server->arg, request, &reply);
+	c->has_continued = false;
+	be_patient(c);
+	return send_reply(c, &reply, request->keeps_alive);
+}
+
+static bool tell_to_continue(struct http_conn *c)
+{
+	struct slice line = SLICE_LIT("HTTP/1.1 100 Continue\r\n\r\n");
+	int error;
+
+	c->has_continued = true;
+	if (conn_write(c->conn, &line, 1, &error) == 0)
+		return true;
+	drop(c);
+	return false;
+}
+
+static void keep_rest(struct http_conn *c, size_t used)
+{
+	c->len -= used;
+	memmove(c->room, c->room + used, c->len);
+	if (c->len)
+		return;
+	free(c->room);
+	c->room = NULL;
+}
+
+/* Answers every request that is whole, until the answers are not fetched. */
+static void serve_all(struct http_conn *c)
+{
+	size_t done = 0;
+
+	while (done < c->len) {
+		struct http_request request;
+		size_t used;
+		int status;
+
+		if (conn_pending(c->conn) > CONN_HIGH_WATER) {
+			conn_pause(c->conn, PAUSE_OUTPUT);
+			break;
+		}
+		switch (
+		    http_parse(slice_of(c->room + done, c->len - done), &request, &used, &status)) {
+		case HTTP_BAD:
+			refuse(c, status);
+			return;
+		case HTTP_MORE:
+			if (request.awaits_continue && !c->has_continued && !tell_to_continue(c))
+				return;
+			keep_rest(c, done);
+			return;
+		case HTTP_WHOLE:
+			if (!serve_one(c, &request))
+				return;
+			done += used;
+		}
+	}
+	keep_rest(c, done);
+}
+
+static void input(void *arg, struct slice in)
+{
+	struct http_conn *c = arg;
+
+	if (in.len > ROOM_MAX - c->len) {
+		refuse(c, 413);
+		return;
+	}
+	c->room = mem_realloc(c->room, c->len + in.len);
+	memcpy(c->room + c->len, in.data, in.len);
+	c->len += in.len;
+	serve_all(c);
+}
+
+static void drained(void *arg)
+{
+	struct http_conn *c = arg;
+
+	conn_resume(c->conn, PAUSE_OUTPUT);
+	serve_all(c);
+}
+
+/* The asker has said all it wants to say; what it asked has been answered by now. */
+static void ended(void *arg)
+{
+	struct http_conn *c = arg;
+
+	conn_close_after_output(&c->conn, PATIENCE);
+	leave(c);
+}
+
+static void broken(void *arg, int error)
+{
+	(void)error;
+	drop(arg);
+}
+
+static const struct conn_events events = {
+    .input = input,
+    .eof = ended,
+    .closed = broken,
+    .drained = drained,
+};
+
+static void accepted(void *arg, int fd, const struct address *from)
+{
+	struct http_server *s = arg;
+	struct http_conn *c;
+
+	(void)from;
+	if (s->n_conns >= HTTP_CONNECTIONS) {
+		close(fd);
+		return;
+	}
+	c = mem_calloc(1, sizeof *c);
+	c->server = s;
+	list_push_back(&s->conns, &c->link);
+	s->n_conns++;
+	be_patient(c);
+	c->conn = conn_accepted(s->loop, fd, &events, c);
+}
+
+struct http_server *http_server_new(struct loop *loop, int fd, const struct address *bound,
+    const char *label, http_serve_fn serve, void *arg)
+{
+	struct http_server *s = mem_calloc(1, sizeof *s);
+
+	s->loop = loop;
+	s->serve = serve;
+	s->arg = arg;
+	list_init(&s->conns);
+	s->listener = listener_start(loop, fd, bound, label, accepted, s);
+	return s;
+}
+
+void http_server_free(struct http_server **ps)
+{
+	struct http_server *s = *ps;
+
+	if (s == NULL)
+		return;
+	*ps = NULL;
+	listener_stop(&s->listener, true);
+	list_each_safe (link, &s->conns)
+		drop(list_item(link, struct http_conn, link));
+	free(s);
+}

@@ -1,0 +1,382 @@
+#include "daemon/metrics.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "daemon/metrics_family.h"
+
+/* Kitex's buckets are 5 ms to 1 s of ours. Source: kitex-contrib/monitor-prometheus. */
+#define KITEX_BOUNDS_FIRST 5u
+#define KITEX_BOUNDS       8u
+
+/* One page under way. */
+struct page {
+	const struct metrics_source *source;
+	struct arena arena;
+	struct text labels; /* of the cell that is looked up */
+	struct text *out;
+};
+
+/* Bytes of the UTF-8 character at the start of @s, 0 when it is none. Source: RFC 3629, section 4. */
+static size_t utf8_len(struct slice s)
+{
+	uint8_t b = s.data[0];
+	uint8_t low = 0x80, high = 0xbf;
+	size_t n;
+
+	if (b < 0x80)
+		return 1;
+	if (b < 0xc2 || b > 0xf4)
+		return 0;
+	n = b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
+	low = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : low;
+	high = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : high;
+	if (s.len < n || s.data[1] < low || s.data[1] > high)
+		return 0;
+	for (size_t i = 2; i < n; i++)
+		if ((s.data[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+static void add_escaped(struct text *out, struct slice value)
+{
+	while (value.len) {
+		uint8_t b = value.data[0];
+		size_t n = utf8_len(value);
+
+		if (b == '\n')
+			text_add_str(out, "\\n");
+		else if (b == '\\' || b == '"')
+			text_add(out, slice_of(b == '"' ? "\\\"" : "\\\\", 2));
+		else if (n == 0 || b < 0x20 || b == 0x7f)
+			text_printf(out, "\\\\x%02x", b);
+		else
+			text_add(out, slice_first(value, n));
+		value = slice_from(value, n ? n : 1);
+	}
+}
+
+void metrics_add_label(struct text *out, const char *name, struct slice value, const char *empty)
+{
+	if (out->len)
+		text_add_str(out, ",");
+	text_add_str(out, name);
+	text_add_str(out, "=\"");
+	add_escaped(out, value.len ? value : slice_str(empty));
+	text_add_str(out, "\"");
+}
+
+static void label(struct page *p, const char *name, const char *value)
+{
+	metrics_add_label(&p->labels, name, slice_str(value), "");
+}
+
+/* The cell for the labels gathered so far, which start over. */
+static struct family_cell *take_cell(struct page *p, struct family *f)
+{
+	struct family_cell *cell = family_cell(f, &p->labels);
+
+	p->labels.len = 0;
+	return cell;
+}
+
+/* Calls @visit for each series of each worker. */
+static void each_series(struct page *p, struct family *f,
+    void (*visit)(struct page *p, struct family *f, const struct call_series *s))
+{
+	for (unsigned i = 0; i < p->source->n_workers; i++) {
+		const struct call_series *s =
+		    atomic_load_explicit(&p->source->workers[i]->calls.first, memory_order_acquire);
+
+		for (; s; s = atomic_load_explicit(&s->next, memory_order_acquire))
+			visit(p, f, s);
+	}
+}
+
+/* --- Kitex's families --- */
+
+static void add_kitex(struct page *p, struct family *f, const struct call_series *s,
+    const struct histogram *took, const char *status)
+{
+	struct buckets buckets = {0};
+	struct family_cell *cell;
+	char retry[16];
+
+	if (buckets_add(&buckets, took) == 0)
+		return;
+	snprintf(retry, sizeof retry, "%u", s->labels.retries);
+	metrics_add_label(&p->labels, "caller", s->labels.caller, "unknown");
+	metrics_add_label(&p->labels, "callee", s->labels.callee, "unknown");
+	metrics_add_label(&p->labels, "method", s->labels.method, "unknown");
+	label(p, "status", status);
+	label(p, "retry", retry);
+	cell = take_cell(p, f);
+	for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
+		cell->buckets.counts[i] += buckets.counts[i];
+		cell->value += buckets.counts[i];
+	}
+	cell->buckets.sum_us += buckets.sum_us;
+}
+
+static void visit_server(struct page *p, struct family *f, const struct call_series *s)
+{
+	if (!s->labels.is_server)
+		return;
+	add_kitex(p, f, s, &s->good, "succeed");
+	add_kitex(p, f, s, &s->bad, "error");
+}
+
+static void visit_client(struct page *p, struct family *f, const struct call_series *s)
+{
+	if (s->labels.is_server)
+		return;
+	add_kitex(p, f, s, &s->good, "succeed");
+	add_kitex(p, f, s, &s->bad, "error");
+}
+
+static void render_kitex(struct page *p, bool is_server)
+{
+	struct family f;
+
+	family_init(&f, &p->arena,
+	    is_server ? "kitex_server_throughput" : "kitex_client_throughput", "counter",
+	    is_server ? "Calls answered by the local service." : "Calls made to other services.");
+	each_series(p, &f, is_server ? visit_server : visit_client);
+	family_render(&f, p->out);
+	f.name = is_server ? "kitex_server_latency_us" : "kitex_client_latency_us";
+	f.type = "histogram";
+	f.help = "Time from the first byte of a call to the last of its reply, in microseconds.";
+	family_render_histogram(&f, KITEX_BOUNDS_FIRST, KITEX_BOUNDS, 1, p->out);
+	family_fini(&f);
+}
+
+/* --- our families of calls --- */
+
+static void visit_reasons(struct page *p, struct family *f, const struct call_series *s)
+{
+	for (int i = 0; i < REASON_COUNT; i++) {
+		uint64_t n = counter_get(&s->by_reason[i]);
+
+		if (n == 0)
+			continue;
+		metrics_add_label(&p->labels, "listener", s->labels.listener, "");
+		metrics_add_label(&p->labels, "service", s->labels.service, "");
+		metrics_add_label(&p->labels, "method", s->labels.method, "");
+		label(p, "protocol", protocol_name(s->labels.protocol));
+		label(p, "reason", reason_name((enum reason)i));
+		take_cell(p, f)->value += n;
+	}
+}
+
+static void visit_seconds(struct page *p, struct family *f, const struct call_series *s)
+{
+	struct family_cell *cell;
+
+	metrics_add_label(&p->labels, "listener", s->labels.listener, "");
+	metrics_add_label(&p->labels, "service", s->labels.service, "");
+	metrics_add_label(&p->labels, "method", s->labels.method, "");
+	cell = take_cell(p, f);
+	buckets_add(&cell->buckets, &s->good);
+	buckets_add(&cell->buckets, &s->bad);
+}
+
+static void render_calls(struct page *p)
+{
+	struct family f;
+
+	family_init(
+	    &f, &p->arena, "bridle_calls_total", "counter", "Calls by the reason why they ended.");
+	each_series(p, &f, visit_reasons);
+	family_render(&f, p->out);
+	family_fini(&f);
+	family_init(&f, &p->arena, "bridle_call_seconds", "histogram",
+	    "Time from the first byte of a call to the last of its reply.");
+	each_series(p, &f, visit_seconds);
+	family_render_histogram(&f, 0, HISTOGRAM_BOUNDS, USEC_S, p->out);
+	family_fini(&f);
+}
+
+/* --- families of services --- */
+
+typedef void (*service_visit_fn)(struct page *p, struct family *f, const struct service_stats *s);
+
+static void visit_attempts(struct page *p, struct family *f, const struct service_stats *s)
+{
+	for (int i = 0; i < ATTEMPT_OUTCOMES; i++) {
+		label(p, "service", s->label);
+		label(p, "outcome", attempt_outcome_name((enum attempt_outcome)i));
+		take_cell(p, f)->value += counter_get(&s->attempts[i]);
+	}
+}
+
+static void visit_retries(struct page *p, struct family *f, const struct service_stats *s)
+{
+	label(p, "service", s->label);
+	label(p, "kind", "connect");
+	take_cell(p, f)->value += counter_get(&s->retries_connect);
+	label(p, "service", s->label);
+	label(p, "kind", "unsent");
+	take_cell(p, f)->value += counter_get(&s->retries_unsent);
+}
+
+static void visit_upstreams(struct page *p, struct family *f, const struct service_stats *s)
+{
+	label(p, "service", s->label);
+	take_cell(p, f)->value += counter_get(&s->upstream_connections);
+}
+
+static void visit_backlog(struct page *p, struct family *f, const struct service_stats *s)
+{
+	label(p, "service", s->label);
+	take_cell(p, f)->value += counter_get(&s->connect_backlog);
+}
+
+static const struct service_family {
+	const char *name, *type, *help;
+	service_visit_fn visit;
+} service_families[] = {
+    {"bridle_attempts_total", "counter", "Tries of calls on endpoints.", visit_attempts},
+    {"bridle_retries_total", "counter", "Second and later tries, by what made them needed.",
+	visit_retries},
+    {"bridle_upstream_connections", "gauge", "Open connections to endpoints.", visit_upstreams},
+    {"bridle_connect_backlog_total", "counter",
+	"Connects that found the accept queue of a unix socket full.", visit_backlog},
+};
+
+static void render_service_family(struct page *p, const struct service_family *row)
+{
+	struct family f;
+
+	family_init(&f, &p->arena, row->name, row->type, row->help);
+	for (unsigned i = 0; i < p->source->n_workers; i++) {
+		const struct service_stats *s =
+		    atomic_load_explicit(&p->source->workers[i]->services, memory_order_acquire);
+
+		for (; s; s = atomic_load_explicit(&s->next, memory_order_acquire))
+			row->visit(p, &f, s);
+	}
+	family_render(&f, p->out);
+	family_fini(&f);
+}
+
+static void render_endpoints(struct page *p)
+{
+	const struct snapshot *snapshot = p->source->snapshot;
+	struct family f;
+
+	family_init(&f, &p->arena, "bridle_endpoints", "gauge",
+	    "Endpoints of a service, by how well they are known.");
+	for (size_t i = 0; i < snapshot->n_services; i++) {
+		const struct service *s = &snapshot->services[i];
+
+		metrics_add_label(&p->labels, "service", s->label, "");
+		label(p, "state", endpoint_state_name(s->state));
+		take_cell(p, &f)->value = s->n_endpoints;
+	}
+	family_render(&f, p->out);
+	family_fini(&f);
+}
+
+/* --- the rest --- */
+
+static void render_listeners(struct page *p)
+{
+	struct family f;
+
+	family_init(&f, &p->arena, "bridle_downstream_connections", "gauge",
+	    "Open connections from callers.");
+	for (unsigned i = 0; i < p->source->n_workers; i++) {
+		const struct listener_stats *s =
+		    atomic_load_explicit(&p->source->workers[i]->listeners, memory_order_acquire);
+
+		for (; s; s = atomic_load_explicit(&s->next, memory_order_acquire)) {
+			label(p, "listener", s->name);
+			take_cell(p, &f)->value += counter_get(&s->connections);
+		}
+	}
+	family_render(&f, p->out);
+	family_fini(&f);
+}
+
+static void render_traffic(struct page *p)
+{
+	struct family bytes, dropped;
+
+	family_init(&bytes, &p->arena, "bridle_bytes_total", "counter",
+	    "Bytes read from and written to callers.");
+	family_init(&dropped, &p->arena, "bridle_metadata_dropped_total", "counter",
+	    "Metadata that a conversion had no place for.");
+	for (unsigned i = 0; i < p->source->n_workers; i++) {
+		const struct worker *w = p->source->workers[i];
+
+		label(p, "direction", "in");
+		take_cell(p, &bytes)->value += counter_get(&w->bytes_in);
+		label(p, "direction", "out");
+		take_cell(p, &bytes)->value += counter_get(&w->bytes_out);
+		for (int c = 0; c < METADATA_CLASSES; c++) {
+			label(p, "class", metadata_class_name((enum metadata_class)c));
+			take_cell(p, &dropped)->value += counter_get(&w->metadata_dropped[c]);
+		}
+	}
+	family_render(&bytes, p->out);
+	family_render(&dropped, p->out);
+	family_fini(&bytes);
+	family_fini(&dropped);
+}
+
+static void render_one(struct page *p, const char *name, const char *type, const char *help,
+    const char *label_name, const char *value_of_label, uint64_t value)
+{
+	struct family f;
+
+	family_init(&f, &p->arena, name, type, help);
+	label(p, label_name, value_of_label);
+	take_cell(p, &f)->value = value;
+	family_render(&f, p->out);
+	family_fini(&f);
+}
+
+static void render_daemon(struct page *p)
+{
+	const struct metrics_source *s = p->source;
+	struct family f;
+
+	family_init(&f, &p->arena, "bridle_reloads_total", "counter", "Reloads by their result.");
+	label(p, "result", "ok");
+	take_cell(p, &f)->value = s->reloads_succeeded;
+	label(p, "result", "failed");
+	take_cell(p, &f)->value = s->reloads_failed;
+	family_render(&f, p->out);
+	family_fini(&f);
+	family_init(&f, &p->arena, "bridle_log_dropped_total", "counter",
+	    "Log lines lost because the destination did not take them.");
+	for (size_t i = 0; i < s->n_logs; i++) {
+		label(p, "log", s->logs[i].name);
+		take_cell(p, &f)->value = s->logs[i].dropped;
+	}
+	family_render(&f, p->out);
+	family_fini(&f);
+	render_one(p, "bridle_config_info", "gauge", "The configuration in force.", "hash",
+	    s->snapshot->config->hash, 1);
+	render_one(
+	    p, "bridle_build_info", "gauge", "The running program.", "version", PACKAGE_VERSION, 1);
+}
+
+void metrics_render(const struct metrics_source *source, struct text *out)
+{
+	struct page p = {.source = source, .out = out};
+
+	arena_init(&p.arena, NULL, 0);
+	render_kitex(&p, false);
+	render_kitex(&p, true);
+	render_calls(&p);
+	for (size_t i = 0; i < ARRAY_LEN(service_families); i++)
+		render_service_family(&p, &service_families[i]);
+	render_endpoints(&p);
+	render_listeners(&p);
+	render_traffic(&p);
+	render_daemon(&p);
+	text_fini(&p.labels);
+	arena_fini(&p.arena);
+}

@@ -1,0 +1,32 @@
+/*
+ * The counters of all workers as a page in the Prometheus text format: Kitex's four families, so that
+ * its dashboards keep working, and our own. Reads only; whatever moves is read once.
+ */
+#ifndef BRIDLE_DAEMON_METRICS_H
+#define BRIDLE_DAEMON_METRICS_H
+
+#include "daemon/text.h"
+#include "proxy/worker.h"
+
+struct metrics_log {
+	const char *name;
+	uint64_t dropped;
+};
+
+/* All borrowed. */
+struct metrics_source {
+	struct worker *const *workers;
+	unsigned n_workers;
+	const struct snapshot *snapshot;
+	const struct metrics_log *logs;
+	size_t n_logs;
+	uint64_t reloads_succeeded, reloads_failed;
+};
+
+void metrics_render(const struct metrics_source *source, struct text *out);
+
+/* name="value" with the value escaped as the format wants it; bytes that are no UTF-8 become \xNN.
+ * An empty value becomes @empty. Puts a comma before it unless @out is empty. */
+void metrics_add_label(struct text *out, const char *name, struct slice value, const char *empty);
+
+#endif

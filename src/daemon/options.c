@@ -1,0 +1,182 @@
+#include "daemon/options.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct option_row {
+	int letter; /* above 255: there is no short form */
+	const char *name;
+	const char *value; /* what stands for the value in --help; NULL: takes none */
+	const char *help;  /* NULL: for our own build, not offered */
+	int action;        /* enum options_action, or -1 when it only sets something */
+};
+
+enum { LONG_SET = 256, LONG_SCHEMA, LONG_MANUAL };
+
+static const struct option_row rows[] = {
+    {'c', "config", "PATH", "file or directory of *.yaml (default " OPTIONS_CONFIG_PATH ")", -1},
+    {'t', "check-config", NULL, "check the configuration, print all problems, exit 0 or 1",
+	OPTIONS_CHECK},
+    {'q', "quiet", NULL, "with -t: print errors only", -1},
+    {'W', "warnings-are-errors", NULL, "with -t: a warning makes the check fail", -1},
+    {'T', "dump-config", NULL, "print the effective configuration and where each value is from",
+	OPTIONS_DUMP},
+    {LONG_SET, "set", "KEY=VALUE", "put a value in place of the file's; may be repeated", -1},
+    {LONG_SCHEMA, "schema", NULL, "print the JSON Schema of the configuration file",
+	OPTIONS_SCHEMA},
+    {LONG_MANUAL, "manual", NULL, NULL, OPTIONS_MANUAL},
+    {'s', "signal", "COMMAND", "tell the running daemon: reload, stop, quit or reopen",
+	OPTIONS_SIGNAL},
+    {'v', "version", NULL, "print the version", OPTIONS_VERSION},
+    {'V', "build", NULL, "print the version, the compiler and the libraries", OPTIONS_BUILD},
+    {'h', "help", NULL, "print this", OPTIONS_HELP},
+};
+
+static const char *const command_names[] = {
+    [COMMAND_RELOAD] = "reload",
+    [COMMAND_STOP] = "stop",
+    [COMMAND_QUIT] = "quit",
+    [COMMAND_REOPEN] = "reopen",
+};
+
+const char *options_command_name(enum options_command command)
+{
+	return command_names[command];
+}
+
+static const struct option_row *find_row(int letter)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].letter == letter)
+			return &rows[i];
+	return NULL;
+}
+
+/* What getopt_long wants to know, out of our table. */
+static void build_tables(char *letters, struct option *longs)
+{
+	*letters++ = ':'; /* tell a missing value from an unknown option */
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		longs[i] = (struct option){rows[i].name,
+		    rows[i].value ? required_argument : no_argument, NULL, rows[i].letter};
+		if (rows[i].letter > 255)
+			continue;
+		*letters++ = (char)rows[i].letter;
+		if (rows[i].value)
+			*letters++ = ':';
+	}
+	*letters = '\0';
+	longs[ARRAY_LEN(rows)] = (struct option){0};
+}
+
+static int parse_command(struct options *o, const char *word, FILE *errors)
+{
+	for (size_t i = 0; i < ARRAY_LEN(command_names); i++) {
+		if (strcmp(word, command_names[i]) == 0) {
+			o->command = (enum options_command)i;
+			return 0;
+		}
+	}
+	fprintf(errors, "bridled: -s %s: no such command; there are reload, stop, quit, reopen\n",
+	    word);
+	return -1;
+}
+
+static int take_option(
+    struct options *o, const struct option_row *row, const char *value, FILE *errors)
+{
+	if (row->action >= 0 && o->action != OPTIONS_RUN &&
+	    o->action != (enum options_action)row->action) {
+		fprintf(errors, "bridled: --%s cannot stand with another action\n", row->name);
+		return -1;
+	}
+	if (row->action >= 0)
+		o->action = (enum options_action)row->action;
+	switch (row->letter) {
+	case 'c':
+		o->config_path = value;
+		break;
+	case 'q':
+		o->quiet = true;
+		break;
+	case 'W':
+		o->warnings_are_errors = true;
+		break;
+	case LONG_SET:
+		o->overrides[o->n_overrides++] = value;
+		break;
+	case 's':
+		return parse_command(o, value, errors);
+	}
+	return 0;
+}
+
+static int refuse(int c, char **argv, FILE *errors)
+{
+	const char *word = argv[optind - 1];
+
+	if (c == ':')
+		fprintf(errors, "bridled: %s needs a value; see bridled --help\n", word);
+	else if (optopt && optopt < 256 && find_row(optopt) == NULL)
+		fprintf(errors, "bridled: there is no option -%c; see bridled --help\n", optopt);
+	else
+		fprintf(errors, "bridled: %s is not understood; see bridled --help\n", word);
+	return -1;
+}
+
+int options_parse(struct options *o, int argc, char **argv, FILE *errors)
+{
+	char letters[2 * ARRAY_LEN(rows) + 2];
+	struct option longs[ARRAY_LEN(rows) + 1];
+	int c;
+
+	*o = (struct options){.config_path = OPTIONS_CONFIG_PATH};
+	o->overrides = mem_calloc((size_t)argc, sizeof *o->overrides);
+	build_tables(letters, longs);
+	optind = 0; /* start anew, also for a second parse in one process */
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		if (c == ':' || c == '?')
+			return refuse(c, argv, errors);
+		if (take_option(o, find_row(c), optarg, errors) < 0)
+			return -1;
+	}
+	if (optind < argc) {
+		fprintf(errors, "bridled: %s: no argument is expected; see bridled --help\n",
+		    argv[optind]);
+		return -1;
+	}
+	return 0;
+}
+
+void options_fini(struct options *o)
+{
+	free(o->overrides);
+	o->overrides = NULL;
+}
+
+void options_help(FILE *to)
+{
+	fputs(
+	    "Usage: bridled [OPTION]...\n"
+	    "A sidecar proxy for services that speak the Kitex protocols. Runs in the foreground.\n\n",
+	    to);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char column[64];
+
+		if (rows[i].help == NULL)
+			continue;
+		snprintf(column, sizeof column, "--%s%s%s", rows[i].name, rows[i].value ? " " : "",
+		    rows[i].value ? rows[i].value : "");
+		if (rows[i].letter < 256)
+			fprintf(to, "  -%c, %-24s %s\n", rows[i].letter, column, rows[i].help);
+		else
+			fprintf(to, "      %-24s %s\n", column, rows[i].help);
+	}
+	fputs("\nExit status: 0 clean stop, 1 failure, 2 wrong command line, 75 address in use,\n"
+	      "78 error in the configuration. Manual: bridled(8), bridled.yaml(5).\n",
+	    to);
+}

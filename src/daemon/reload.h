@@ -1,0 +1,25 @@
+/*
+ * A new configuration in place of the old one, in the running process. Everything that can fail is
+ * done first and aside; then all of it changes together, or nothing does.
+ */
+#ifndef BRIDLE_DAEMON_RELOAD_H
+#define BRIDLE_DAEMON_RELOAD_H
+
+#include "daemon/control.h"
+
+struct reload_result {
+	bool ok;
+	struct err err;           /* when not ok */
+	struct problems problems; /* of the file; warnings too */
+	const char *kept[3];      /* keys whose new values wait for the next start */
+	size_t n_kept;
+};
+
+/* Loads the file of the options. */
+struct config *reload_read(const struct options *options, struct problems *problems);
+
+/* @dry_run: loads and checks only. The caller owns @result and gives it to reload_result_fini. */
+void reload_run(struct control *c, bool dry_run, struct reload_result *result);
+void reload_result_fini(struct reload_result *result);
+
+#endif

@@ -1,0 +1,51 @@
+#include "daemon/signals.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+#include "base/mem.h"
+#include "net/loop.h"
+
+static const int watched[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT};
+
+struct signals {
+	struct event *events[ARRAY_LEN(watched)]; /* owned */
+	void (*arrived)(void *arg, int number);
+	void *arg; /* borrowed */
+};
+
+static void raised(evutil_socket_t number, short what, void *arg)
+{
+	struct signals *s = arg;
+
+	(void)what;
+	s->arrived(s->arg, (int)number);
+}
+
+struct signals *signals_new(struct loop *loop, void (*arrived)(void *arg, int number), void *arg)
+{
+	struct signals *s = mem_calloc(1, sizeof *s);
+
+	s->arrived = arrived;
+	s->arg = arg;
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
+		s->events[i] = evsignal_new(loop_base(loop), watched[i], raised, s);
+		evsignal_add(s->events[i], NULL);
+	}
+	return s;
+}
+
+void signals_free(struct signals **ps)
+{
+	struct signals *s = *ps;
+
+	if (s == NULL)
+		return;
+	*ps = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(watched); i++)
+		event_free(s->events[i]);
+	free(s);
+}

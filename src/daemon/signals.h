@@ -1,0 +1,12 @@
+/* Signals, turned into calls in the control thread's loop. */
+#ifndef BRIDLE_DAEMON_SIGNALS_H
+#define BRIDLE_DAEMON_SIGNALS_H
+
+struct loop;
+struct signals;
+
+/* @arrived is called in the loop for HUP, USR1, TERM, INT and QUIT. PIPE is ignored from now on. */
+struct signals *signals_new(struct loop *loop, void (*arrived)(void *arg, int number), void *arg);
+void signals_free(struct signals **s);
+
+#endif

@@ -1,0 +1,146 @@
+#include "daemon/worker_thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "daemon/thread.h"
+#include "net/loop.h"
+
+struct worker_thread {
+	unsigned index;
+	struct loop *loop;     /* owned */
+	struct inbox *inbox;   /* owned */
+	struct worker *worker; /* owned */
+	pthread_t thread;
+	bool is_running; /* the control thread's */
+};
+
+struct worker_thread *worker_thread_new(unsigned index, struct process_shares *shares,
+    struct snapshot *snapshot, uint64_t seed, struct err *err)
+{
+	struct worker_thread *t = mem_calloc(1, sizeof *t);
+
+	t->index = index;
+	t->loop = loop_new(err);
+	if (t->loop == NULL)
+		goto failed;
+	t->inbox = inbox_new(t->loop, err);
+	if (t->inbox == NULL)
+		goto failed;
+	t->worker = worker_new(index, t->loop, shares, snapshot, seed);
+	return t;
+failed:
+	err_wrap(err, "worker %u", index);
+	worker_thread_free(&t);
+	return NULL;
+}
+
+static void *run(void *arg)
+{
+	struct worker_thread *t = arg;
+
+	loop_run(t->loop);
+	return NULL;
+}
+
+int worker_thread_start(struct worker_thread *t, struct err *err)
+{
+	char name[16]; /* the kernel's limit, NUL included */
+
+	snprintf(name, sizeof name, "worker-%u", t->index);
+	if (thread_start(&t->thread, &(struct thread_options){.name = name}, run, t, err) < 0)
+		return -1;
+	t->is_running = true;
+	return 0;
+}
+
+void worker_thread_stop(struct worker_thread *t)
+{
+	if (t->is_running) {
+		loop_stop(t->loop);
+		pthread_join(t->thread, NULL);
+		t->is_running = false;
+	}
+	/* What is still inside runs now, so that no descriptor is lost in it. */
+	if (t->inbox)
+		inbox_free(&t->inbox);
+}
+
+void worker_thread_free(struct worker_thread **pt)
+{
+	struct worker_thread *t = *pt;
+
+	if (t == NULL)
+		return;
+	*pt = NULL;
+	worker_thread_stop(t);
+	if (t->worker)
+		worker_free(&t->worker);
+	if (t->loop)
+		loop_free(&t->loop);
+	free(t);
+}
+
+struct worker *worker_thread_worker(struct worker_thread *t)
+{
+	return t->worker;
+}
+
+struct loop *worker_thread_loop(struct worker_thread *t)
+{
+	return t->loop;
+}
+
+void worker_thread_post(struct worker_thread *t, inbox_fn function, void *arg)
+{
+	inbox_post(t->inbox, function, arg);
+}
+
+struct adoption {
+	struct worker *worker;
+	struct snapshot *snapshot; /* owned reference */
+	access_sink_fn sink;
+	void *sink_arg;
+};
+
+static void adopt(void *arg)
+{
+	struct adoption *a = arg;
+
+	a->worker->access_sink = a->sink;
+	a->worker->access_arg = a->sink_arg;
+	worker_adopt(a->worker, a->snapshot);
+	snapshot_unref(&a->snapshot);
+	free(a);
+}
+
+void worker_thread_adopt(
+    struct worker_thread *t, struct snapshot *snapshot, access_sink_fn sink, void *sink_arg)
+{
+	struct adoption *a = mem_alloc(sizeof *a);
+
+	*a = (struct adoption){t->worker, snapshot_ref(snapshot), sink, sink_arg};
+	inbox_post(t->inbox, adopt, a);
+}
+
+struct drain_order {
+	struct worker *worker;
+	usec_t spread;
+};
+
+static void drain(void *arg)
+{
+	struct drain_order *order = arg;
+
+	worker_drain(order->worker, order->spread);
+	free(order);
+}
+
+void worker_thread_drain(struct worker_thread *t, usec_t spread)
+{
+	struct drain_order *order = mem_alloc(sizeof *order);
+
+	*order = (struct drain_order){t->worker, spread};
+	inbox_post(t->inbox, drain, order);
+}

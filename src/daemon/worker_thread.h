@@ -1,0 +1,37 @@
+/*
+ * A worker's thread: its event loop, its inbox, and the worker of proxy/ that runs on it. The
+ * control thread and the acceptor speak to a worker through here only, by messages.
+ */
+#ifndef BRIDLE_DAEMON_WORKER_THREAD_H
+#define BRIDLE_DAEMON_WORKER_THREAD_H
+
+#include "net/inbox.h"
+#include "proxy/worker.h"
+
+struct worker_thread;
+
+/* Makes loop, inbox and worker; the thread does not run yet. Returns NULL with @err set. */
+struct worker_thread *worker_thread_new(unsigned index, struct process_shares *shares,
+    struct snapshot *snapshot, uint64_t seed, struct err *err);
+/* All signals are blocked in the new thread. Returns 0, or -1 with @err set. */
+int worker_thread_start(struct worker_thread *t, struct err *err);
+/*
+ * Ends the loop, waits for the thread, and runs what is still in the inbox; nobody may post any more,
+ * so worker 0, which accepts, is stopped first. Connections stay as they are until worker_thread_free.
+ */
+void worker_thread_stop(struct worker_thread *t);
+void worker_thread_free(struct worker_thread **t);
+
+/* For readers of its counters. */
+struct worker *worker_thread_worker(struct worker_thread *t);
+struct loop *worker_thread_loop(struct worker_thread *t);
+
+/* Any thread. @run is called in the worker's thread. */
+void worker_thread_post(struct worker_thread *t, inbox_fn run, void *arg);
+/* Any thread. Takes a reference of its own; the access log changes together with the snapshot. */
+void worker_thread_adopt(
+    struct worker_thread *t, struct snapshot *snapshot, access_sink_fn sink, void *sink_arg);
+/* Any thread. */
+void worker_thread_drain(struct worker_thread *t, usec_t spread);
+
+#endif

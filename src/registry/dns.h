@@ -1,0 +1,51 @@
+/*
+ * Host names, followed: each name is asked for again when its answer runs out, the last good answer
+ * is kept over any error, and failures are tried again ever more slowly. Runs in one loop, blocks
+ * nothing. Knows names and addresses; what they are endpoints of is its owner's business.
+ */
+#ifndef BRIDLE_REGISTRY_DNS_H
+#define BRIDLE_REGISTRY_DNS_H
+
+#include <stdbool.h>
+
+#include "base/address.h"
+#include "base/err.h"
+#include "model/config.h"
+
+struct dns;
+struct loop;
+
+#define DNS_TTL_MIN     USEC_S
+#define DNS_TTL_MAX     (300 * USEC_S)
+#define DNS_BACKOFF_MIN USEC_S
+#define DNS_BACKOFF_MAX (30 * USEC_S)
+
+/* What is known of a name. */
+struct dns_answer {
+	const struct address *list; /* port 0, sorted; valid until the loop's next turn */
+	size_t n;
+	bool is_known; /* somebody answered once, were it with "no such name" */
+	bool is_stale; /* the last try failed */
+};
+
+/* Some answer is not what it was. May be called inside dns_follow and dns_set_servers. */
+typedef void (*dns_changed_fn)(void *arg);
+
+/* Uses the system's name servers. @arg is borrowed. NULL with @err set. */
+struct dns *dns_new(
+    struct loop *loop, uint64_t seed, dns_changed_fn changed, void *arg, struct err *err);
+void dns_free(struct dns **dns);
+
+/*
+ * Asks these servers from now on ("ip", "ip:port", "[v6]:port"), the system's when the list is
+ * empty, and asks all names anew; answers are kept meanwhile. On failure nothing changes.
+ */
+int dns_set_servers(struct dns *dns, const struct config_list *servers, struct err *err);
+/* Follows exactly these names; answers of names that were followed before stay. Copies. */
+void dns_follow(struct dns *dns, const struct slice *hosts, size_t n);
+struct dns_answer dns_answer(const struct dns *dns, struct slice host);
+
+/* The library's version, for --build. */
+const char *dns_library_version(void);
+
+#endif
