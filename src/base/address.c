@@ -181,17 +181,20 @@ static const char *parse_host(struct address *a, struct slice text)
 {
 	const uint8_t *colon = memchr(text.data, ':', text.len);
 	struct in_addr ip;
-	struct slice host;
+	struct slice host, port;
 	const char *why;
 
 	if (colon == NULL)
 		return "the port is missing, write host:port, [v6]:port, unix:/path or unix:@name";
 	host = slice_first(text, (size_t)(colon - text.data));
+	port = slice_from(text, host.len + 1);
+	if (slice_starts(port, SLICE_LIT("//")))
+		return "write host:port without a scheme";
+	if (port.len && memchr(port.data, ':', port.len))
+		return "an IPv6 address needs brackets: [address]:port";
 	if (host.len == 0)
 		return "the host is missing, write 0.0.0.0:port for all addresses";
-	if (memchr(colon + 1, ':', text.len - host.len - 1))
-		return "an IPv6 address needs brackets: [address]:port";
-	why = parse_port(slice_from(text, host.len + 1), &a->port);
+	why = parse_port(port, &a->port);
 	if (why)
 		return why;
 	if (parse_ip(AF_INET, host, &ip)) {

@@ -60,7 +60,11 @@ void *arena_alloc(struct arena *a, size_t size)
 
 void *arena_calloc(struct arena *a, size_t count, size_t size)
 {
-	return memset(arena_alloc(a, count * size), 0, count * size);
+	size_t all;
+
+	if (__builtin_mul_overflow(count, size, &all))
+		all = SIZE_MAX / 2; /* more than there is: ends as any lack of memory does */
+	return memset(arena_alloc(a, all), 0, all);
 }
 
 struct slice arena_copy(struct arena *a, struct slice s)

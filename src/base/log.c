@@ -8,6 +8,8 @@
 #define LINE_MAX_LEN    2048
 #define OUTSIDE_MAX     256
 #define USEC_PER_SECOND 1000000u
+#define ESCAPE_LEN      4 /* \xNN */
+#define CUT_LEN         3 /* ... */
 
 static atomic_int threshold = LOG_LEVEL_INFO;
 static _Atomic(log_sink_fn) current_sink;
@@ -84,9 +86,9 @@ bool log_gate_open(struct log_gate *gate, uint64_t now_us, unsigned *held)
 size_t log_escape(char *room, size_t size, struct slice s)
 {
 	static const char hex[] = "0123456789abcdef";
-	size_t take = s.len < OUTSIDE_MAX ? s.len : OUTSIDE_MAX, n = 0;
+	size_t take = s.len < OUTSIDE_MAX ? s.len : OUTSIDE_MAX, n = 0, i;
 
-	for (size_t i = 0; i < take && n + 5 < size; i++) {
+	for (i = 0; i < take && n + ESCAPE_LEN + CUT_LEN < size; i++) {
 		uint8_t b = s.data[i];
 
 		if (b >= 0x20 && b < 0x7f && b != '"' && b != '\\') {
@@ -98,10 +100,10 @@ size_t log_escape(char *room, size_t size, struct slice s)
 		room[n++] = hex[b >> 4];
 		room[n++] = hex[b & 15];
 	}
-	if (take < s.len && n + 4 <= size)
-		for (int i = 0; i < 3; i++)
+	if (i < s.len)
+		for (int dots = 0; dots < CUT_LEN && n + 1 < size; dots++)
 			room[n++] = '.';
 	if (size)
-		room[n < size ? n : size - 1] = '\0';
+		room[n] = '\0';
 	return n;
 }

@@ -55,7 +55,8 @@ struct log_gate {
 bool log_gate_open(struct log_gate *gate, uint64_t now_us, unsigned *held);
 
 /* Bytes from outside, made safe for a line: control bytes, quotes, backslashes and non-ASCII as
- * \xNN, cut at 256 bytes with "..." after it. Writes a terminated string; returns its length. */
+ * \xNN, cut at 256 bytes or where the room ends with "..." after it. Writes a terminated string;
+ * returns its length. */
 #define LOG_ESCAPED_MAX (256 * 4 + 4)
 size_t log_escape(char *room, size_t size, struct slice s);
 

@@ -113,20 +113,29 @@ void wheel_run(struct wheel *w, usec_t now)
 	}
 }
 
-/* The first tick after the present one at which a slot of the level comes up, 0 for none. */
-static uint64_t next_slot(const struct wheel *w, int level)
+/*
+ * The first tick after the present one at which a slot of the level comes up, 0 for none. Slots that
+ * wheel_clear emptied are found out here, so that nobody wakes up for them.
+ */
+static uint64_t next_slot(struct wheel *w, int level)
 {
-	uint64_t bits = w->bits[level], position = w->tick >> (LEVEL_BITS * level);
-	unsigned from = (unsigned)((position + 1) % WHEEL_SLOTS);
-	uint64_t turned;
+	uint64_t position = (w->tick >> (LEVEL_BITS * level)) + 1;
+	unsigned from = (unsigned)(position % WHEEL_SLOTS);
 
-	if (bits == 0)
-		return 0;
-	turned = from ? bits >> from | bits << (WHEEL_SLOTS - from) : bits;
-	return (position + 1 + (unsigned)__builtin_ctzll(turned)) << (LEVEL_BITS * level);
+	while (w->bits[level]) {
+		uint64_t bits = w->bits[level];
+		uint64_t turned = from ? bits >> from | bits << (WHEEL_SLOTS - from) : bits;
+		unsigned ahead = (unsigned)__builtin_ctzll(turned);
+		unsigned slot = (from + ahead) % WHEEL_SLOTS;
+
+		if (!list_is_empty(&w->slots[level][slot]))
+			return (position + ahead) << (LEVEL_BITS * level);
+		w->bits[level] &= ~(UINT64_C(1) << slot);
+	}
+	return 0;
 }
 
-usec_t wheel_next(const struct wheel *w)
+usec_t wheel_next(struct wheel *w)
 {
 	uint64_t first = 0;
 

@@ -41,6 +41,6 @@ static inline bool timer_is_set(const struct timer *t)
 /* Fires what is due, each timer cleared first; a callback may set and clear any timer. */
 void wheel_run(struct wheel *w, usec_t now);
 /* A time at or before the first timer is due, USEC_NONE when none is set. */
-usec_t wheel_next(const struct wheel *w);
+usec_t wheel_next(struct wheel *w);
 
 #endif
