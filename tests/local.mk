@@ -1,9 +1,75 @@
-# Unit tests: one program for each module, in the folder that mirrors src/. A test program's name is
-# its source; add it to UNIT_TESTS.
+# Unit tests: one program for each module. A test program's name is its source; add it to
+# UNIT_TESTS. tests/support has what they share, for instance the golden frames.
 
-UNIT_TESTS =
+AM_CPPFLAGS += -I$(top_srcdir)/tests
+LDADD = $(TEST_SUPPORT) $(BRIDLE_LIBS) $(CHECK_LIBS)
+
+UNIT_TESTS = \
+	tests/unit/test_address \
+	tests/unit/test_arena \
+	tests/unit/test_cursor \
+	tests/unit/test_err \
+	tests/unit/test_list \
+	tests/unit/test_log \
+	tests/unit/test_reason \
+	tests/unit/test_rng \
+	tests/unit/test_slice \
+	tests/unit/test_stat \
+	tests/unit/test_table \
+	tests/unit/test_wheel \
+	tests/unit/test_wire_crc32c \
+	tests/unit/test_wire_golden \
+	tests/unit/test_wire_kitexpb \
+	tests/unit/test_wire_sniff \
+	tests/unit/test_wire_thrift \
+	tests/unit/test_wire_ttheader
+
+EXTRA_DIST += tests/wire/golden
 
 if HAVE_CHECK
+AM_CPPFLAGS += $(CHECK_CFLAGS)
+TEST_SUPPORT = tests/support/libsupport.a
+check_LIBRARIES += $(TEST_SUPPORT)
+tests_support_libsupport_a_SOURCES = \
+	tests/support/bytes.h \
+	tests/support/golden.c tests/support/golden.h \
+	tests/support/suite.c tests/support/suite.h
+
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 endif
+
+# Fuzz targets: one for each decoder, with a corpus in tests/fuzz/corpus/<name>. Without
+# --enable-fuzzers they only replay it; with it, run a target with a folder of your own to fuzz.
+
+FUZZ_TARGETS = \
+	tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_kitexpb \
+	tests/fuzz/fuzz_meshheader \
+	tests/fuzz/fuzz_sniff \
+	tests/fuzz/fuzz_thrift_exception \
+	tests/fuzz/fuzz_thrift_walk \
+	tests/fuzz/fuzz_ttheader
+
+check_PROGRAMS += $(FUZZ_TARGETS)
+dist_check_SCRIPTS += tests/fuzz/replay
+TESTS += tests/fuzz/replay
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/fuzz.h
+
+if ENABLE_FUZZERS
+FUZZ_MAIN = $(FUZZ_LDFLAGS)
+else
+FUZZ_MAIN = tests/fuzz/libreplay.a
+check_LIBRARIES += tests/fuzz/libreplay.a
+endif
+EXTRA_LIBRARIES = tests/fuzz/libreplay.a
+tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay_main.c
+
+FUZZ_LIBS = $(FUZZ_MAIN) $(BRIDLE_LIBS)
+tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_kitexpb_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_meshheader_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_sniff_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_thrift_exception_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_thrift_walk_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
