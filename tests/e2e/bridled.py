@@ -224,8 +224,8 @@ class TestCase(unittest.TestCase):
         self.addCleanup(daemon.stop)
         return daemon.start()
 
-    def pinned(self, service, listener=None, config=None, **policy):
-        """A daemon with one listener that is pinned to one service."""
+    def pinned(self, service, listener=None, config=None, preexec=None, stderr=None, **policy):
+        """A daemon with one listener that is pinned to one service; the rest is its policy."""
         endpoints = service if isinstance(service, list) else [service]
         whole = {"node": {"service": "test.node"},
                  "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc",
@@ -233,7 +233,7 @@ class TestCase(unittest.TestCase):
                  "services": {"svc": {"endpoints": [getattr(e, "address", e) for e in endpoints],
                                       **policy}}}
         whole.update(config or {})
-        return self.bridled(whole)
+        return self.bridled(whole, preexec=preexec, stderr=stderr)
 
     def caller(self, daemon, form="framed", listener="in", **kwargs):
         caller = sockets.Caller(daemon.address(listener), form, **kwargs)

@@ -32,16 +32,17 @@ class Matrix(TestCase):
             "services": {"svc." + p: {"endpoints": [self.service.address], "protocol": p, **policy}
                          for p in PROTOCOLS}})
 
-    def pairs(self, forms=wire.FORMS):
+    def each_pair(self, daemon, forms=wire.FORMS, **kwargs):
+        """(caller, form, protocol) of each pair there is."""
         for protocol in PROTOCOLS:
             for form in forms:
-                with self.subTest(form=form, protocol=protocol):
-                    yield form, protocol
+                with self.caller(daemon, form, protocol, **kwargs) as caller:
+                    yield caller, form, protocol
 
     def test_thrift_reaches_the_service_in_the_form_it_speaks(self):
         daemon = self.start(upstream.report)
-        for form, protocol in self.pairs():
-            with self.caller(daemon, form, protocol) as caller:
+        for caller, form, protocol in self.each_pair(daemon):
+            with self.subTest(form=form, protocol=protocol):
                 for _ in range(2):
                     seen = json.loads(caller.call("Echo", "hi").text)
                     self.assertEqual(seen["form"], form_at_service(form, protocol))
@@ -50,9 +51,10 @@ class Matrix(TestCase):
 
     def test_kitex_protobuf_reaches_the_service_in_the_form_it_speaks(self):
         daemon = self.start(upstream.report)
-        for form, protocol in self.pairs(wire.FRAMED_FORMS):
+        for caller, form, protocol in self.each_pair(daemon, wire.FRAMED_FORMS,
+                                                     magic=wire.KITEXPB):
             expected = form_at_service(form, protocol)
-            with self.caller(daemon, form, protocol, magic=wire.KITEXPB) as caller:
+            with self.subTest(form=form, protocol=protocol):
                 answer = caller.call("Echo", "\x0a\x02hi")
                 if expected in wire.FRAMED_FORMS:
                     self.assertEqual(json.loads(answer.text)["form"], expected)
@@ -62,24 +64,24 @@ class Matrix(TestCase):
 
     def test_exceptions_come_back_as_they_are(self):
         daemon = self.start(upstream.fail)
-        for form, protocol in self.pairs():
-            with self.caller(daemon, form, protocol) as caller:
+        for caller, form, protocol in self.each_pair(daemon):
+            with self.subTest(form=form, protocol=protocol):
                 for _ in range(2):
                     self.assertEqual(caller.call("Echo", "hi").exception, (6, "biz error: no"))
 
     def test_declared_exceptions_and_empty_results_are_replies(self):
         daemon = self.start(lambda c, p: c.write(p.answer(
             wire.string_field(1, "declared") + b"\0" if p.method == "Oops" else b"\0")))
-        for form, protocol in self.pairs():
-            with self.caller(daemon, form, protocol) as caller:
+        for caller, form, protocol in self.each_pair(daemon):
+            with self.subTest(form=form, protocol=protocol):
                 self.assertEqual(caller.call("Oops").fields, {1: b"declared"})
                 self.assertEqual(caller.call("Void").fields, {})
 
     def test_a_oneway_has_no_answer_and_the_next_call_has_its_own(self):
         daemon = self.start(upstream.echo)
         sent = 0
-        for form, protocol in self.pairs():
-            with self.caller(daemon, form, protocol) as caller:
+        for caller, form, protocol in self.each_pair(daemon):
+            with self.subTest(form=form, protocol=protocol):
                 for i in range(3):
                     caller.send("Notify", "oneway", kind=wire.ONEWAY)
                     self.assertEqual(caller.call("Echo", "call %d" % i).text, "call %d" % i)
@@ -89,8 +91,8 @@ class Matrix(TestCase):
 
     def test_sequence_ids_of_the_caller_come_back(self):
         daemon = self.start(upstream.echo)
-        for form, protocol in self.pairs():
-            with self.caller(daemon, form, protocol) as caller:
+        for caller, form, protocol in self.each_pair(daemon):
+            with self.subTest(form=form, protocol=protocol):
                 for seq in (1, 0, -1, 0x7fffffff, -0x80000000, 1):
                     self.assertEqual(caller.call("Echo", "x", seq=seq).seq, seq)
 
