@@ -41,8 +41,11 @@ static void run(struct call *call)
 		    steps[call->step].name);
 		result = steps[call->step].run(call);
 	} while (result == STEP_NEXT);
-	if (result == STEP_WAIT)
-		call->is_running = false;
+	if (result != STEP_WAIT)
+		return; /* it is gone */
+	call->is_running = false;
+	if (!call->upload_is_over && call->downstream && call_wants_body(call))
+		downstream_resume(call->downstream);
 }
 
 /* ---- beginning ---- */

@@ -185,8 +185,6 @@ enum step call_step_await(struct call *call)
 		attempt_give_up(&call->attempt, ATTEMPT_OK, 0);
 		return go(call, CALL_FINISH);
 	}
-	if (call->upload_is_discarded == false && call->downstream && !call->request.complete)
-		downstream_resume(call->downstream);
 	return STEP_WAIT;
 }
 
@@ -336,7 +334,6 @@ static enum step wait_for_upload(struct call *call)
 		return go(call, CALL_FINISH);
 	/* The rest of the call is read and thrown away: the connection is good for the next. */
 	call->upload_is_discarded = true;
-	downstream_resume(call->downstream);
 	return STEP_WAIT;
 }
 
