@@ -44,7 +44,7 @@ int main(void) { return 0; }])], [bridle_cv_fortify=yes], [bridle_cv_fortify=no]
 		AS_IF([test "$bridle_cv_fortify" = yes && test "x$enable_sanitizers" = x],
 			[HARDEN_CFLAGS="$HARDEN_CFLAGS -D_FORTIFY_SOURCE=2"])
 		m4_foreach([flag], [[-pie], [-Wl,-z,relro], [-Wl,-z,now], [-Wl,-z,noexecstack]],
-			[BRIDLE_FLAG([HARDEN_LDFLAGS], flag, [-fPIE])])
+			[BRIDLE_FLAG([HARDEN_LDFLAGS], m4_quote(flag), [-fPIE])])
 	])
 	AC_SUBST([HARDEN_CFLAGS])
 	AC_SUBST([HARDEN_LDFLAGS])
