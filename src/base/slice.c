@@ -29,14 +29,22 @@ bool slice_to_u64(struct slice s, uint64_t *value)
 	return true;
 }
 
+/* Eight bytes at a time: a call looks its counters up by some fifty bytes of labels. */
 uint64_t slice_hash(struct slice s, uint64_t seed)
 {
-	uint64_t h = seed ^ 0xcbf29ce484222325u; /* FNV-1a's basis; the seed keeps tables apart */
+	const uint64_t factor = 0x9e3779b97f4a7c15u; /* 2^64 by the golden ratio */
+	uint64_t h = seed ^ s.len * factor, word = 0;
 
-	for (size_t i = 0; i < s.len; i++)
-		h = (h ^ s.data[i]) * 0x100000001b3u;
-	h ^= h >> 32;
-	return h * 0x9e3779b97f4a7c15u;
+	for (; s.len >= sizeof word; s = slice_from(s, sizeof word)) {
+		memcpy(&word, s.data, sizeof word);
+		h = (h ^ word) * factor;
+		h ^= h >> 29;
+	}
+	word = 0;
+	if (s.len)
+		memcpy(&word, s.data, s.len);
+	h = (h ^ word) * factor;
+	return h ^ h >> 32;
 }
 
 char *slice_dup(struct slice s)
