@@ -465,6 +465,11 @@ START_TEST(thrift_walk_counts_huge_containers_without_wrapping)
 	ck_assert_uint_eq(walk.skip, (uint64_t)INT32_MAX * 16);
 	ck_assert_int_eq(thrift_walk(&walk, BYTES(1, 2, 3), &used, &note), WIRE_MORE);
 	ck_assert_uint_eq(walk.skip, (uint64_t)INT32_MAX * 16 - 3);
+	thrift_walk_init(&walk);
+	ck_assert_int_eq(
+	    thrift_walk(&walk, BYTES(LIST, 0, 1, I64, 0x7f, 0xff, 0xff, 0xff), &used, &note),
+	    WIRE_MORE);
+	ck_assert_uint_eq(walk.skip, (uint64_t)INT32_MAX * 8);
 }
 END_TEST
 
