@@ -158,6 +158,8 @@ static enum codec_event give(
 	item->has_message = true;
 	item->message.complete = complete;
 	item->message.body.len = body_len;
+	if (complete)
+		item->message.body_len = body_len;
 	c->state = complete ? AT_HEAD : IN_BODY;
 	c->is_thrift = item->message.form.payload == RPC_THRIFT;
 	c->is_first = false;
