@@ -7,10 +7,15 @@ LDADD = $(TEST_SUPPORT) $(BRIDLE_LIBS) $(CHECK_LIBS)
 UNIT_TESTS = \
 	tests/unit/test_address \
 	tests/unit/test_arena \
+	tests/unit/test_conn \
+	tests/unit/test_conn_connect \
 	tests/unit/test_cursor \
 	tests/unit/test_err \
+	tests/unit/test_inbox \
 	tests/unit/test_list \
 	tests/unit/test_log \
+	tests/unit/test_loop \
+	tests/unit/test_output \
 	tests/unit/test_reason \
 	tests/unit/test_rng \
 	tests/unit/test_slice \
@@ -32,8 +37,16 @@ TEST_SUPPORT = tests/support/libsupport.a
 check_LIBRARIES += $(TEST_SUPPORT)
 tests_support_libsupport_a_SOURCES = \
 	tests/support/bytes.h \
+	tests/support/descriptors.c tests/support/descriptors.h \
 	tests/support/golden.c tests/support/golden.h \
+	tests/support/recorder.c tests/support/recorder.h \
 	tests/support/suite.c tests/support/suite.h
+
+# Some put themselves between the code and the system.
+tests_unit_test_conn_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv
+tests_unit_test_conn_connect_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=connect
+tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
+tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)

@@ -6,22 +6,39 @@
 /* Generous: the machine may be busy and the build instrumented; only a hang gets there. */
 #define TIMEOUT_SECONDS 120
 
-int suite_run(const char *name, const TTest *const *tests, size_t count)
+static int run(const char *name, TCase *tcase)
 {
 	Suite *suite = suite_create(name);
-	TCase *tcase = tcase_create(name);
 	SRunner *runner;
 	int failed;
 
 	tcase_set_timeout(tcase, TIMEOUT_SECONDS);
-	for (size_t i = 0; i < count; i++)
-		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int suite_run(const char *name, const TTest *const *tests, size_t count)
+{
+	TCase *tcase = tcase_create(name);
+
+	for (size_t i = 0; i < count; i++)
+		tcase_add_test(tcase, tests[i]);
+	return run(name, tcase);
+}
+
+int suite_run_between(const char *name, const struct suite_test *tests, size_t count,
+    void (*begin)(void), void (*end)(void))
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_add_checked_fixture(tcase, begin, end);
+	for (size_t i = 0; i < count; i++)
+		tcase_add_loop_test(tcase, tests[i].test, 0, tests[i].runs);
+	return run(name, tcase);
 }
 
 const char *suite_path(const char *path)

@@ -8,6 +8,13 @@
 
 /* Runs the tests and returns main's result. */
 int suite_run(const char *name, const TTest *const *tests, size_t count);
+/* The same with @begin and @end around each run, in its process; _i counts the runs of a test. */
+struct suite_test {
+	const TTest *test;
+	int runs;
+};
+int suite_run_between(const char *name, const struct suite_test *tests, size_t count,
+    void (*begin)(void), void (*end)(void));
 
 /* A file that comes with the sources, seen from the top folder, wherever the build is. Valid until
  * the next call. */
