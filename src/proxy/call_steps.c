@@ -340,6 +340,7 @@ static enum step wait_for_upload(struct call *call)
 static enum step reply_failure(struct call *call)
 {
 	struct downstream *d = call->downstream;
+	uint64_t sent;
 
 	if (!call->reply_is_begun) {
 		if (!downstream_may_reply(d, call)) {
@@ -366,7 +367,6 @@ static bool begin_reply(struct call *call)
 	call->waits_for_turn = false;
 	call->reply_is_begun = true;
 	call->reason = reason_of_reply(&call->reply);
-	call->bytes_out = call->reply.head.len + call->reply.body.len;
 	if (call->reply.marks & RPC_HAS_BIZ)
 		call->reply_biz_status = arena_copy(&call->arena, call->reply.biz_status);
 	if (becomes_exception(call)) {
@@ -430,8 +430,11 @@ enum step call_step_reply(struct call *call)
 	if (!call->reply_is_begun) {
 		call->reply_is_complete |= call->reply.complete;
 		refresh_kept(call);
+		uint64_t sent = d->sent;
+
 		if (needs_whole(&call->reply, reply_form(call)) || !begin_reply(call))
 			return keep_and_wait(call);
+		call->bytes_out = d->sent - sent;
 		if (!call->reply_is_complete)
 			d->writing = call;
 	}
@@ -441,7 +444,6 @@ enum step call_step_reply(struct call *call)
 void call_reply_data(struct call *call, struct slice data, bool last)
 {
 	call->reply_is_complete = last;
-	call->bytes_out += data.len;
 	if (!call->reply_is_begun) {
 		/* It waits, for its turn or for its end; whatever comes is added to what is kept. */
 		if (!call_collect(call, data)) {
@@ -450,6 +452,7 @@ void call_reply_data(struct call *call, struct slice data, bool last)
 		}
 	} else if (!call->reply_is_discarded) {
 		codec_send_data(call->downstream->codec, data);
+		call->bytes_out += data.len;
 	}
 	call_event(call, CALL_EVENT_DATA);
 }

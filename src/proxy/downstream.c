@@ -38,6 +38,8 @@ static void sink(void *arg, const struct slice *pieces, int n)
 
 	if (d->is_broken)
 		return;
+	for (int i = 0; i < n; i++)
+		d->sent += pieces[i].len;
 	if (conn_write(d->conn, pieces, n, &error) < 0) {
 		d->is_broken = true;
 		arm(d, now); /* closed from there: its calls are in the middle of something here */

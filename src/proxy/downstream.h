@@ -39,6 +39,7 @@ struct downstream {
 	size_t ahead_at, ahead_len, ahead_size;
 
 	struct timer timer;
+	uint64_t sent;        /* bytes written to the caller so far */
 	usec_t drain_at;      /* USEC_NONE: not yet told to */
 	usec_t message_since; /* the first byte of the message that is coming in; 0: none */
 	usec_t active_at;     /* when anything last happened */
