@@ -349,8 +349,10 @@ static enum step reply_failure(struct call *call)
 		}
 		call->reply_is_begun = true;
 		call->reason = call->failure.reason;
+		sent = d->sent;
 		codec_send_failure(
 		    d->codec, &call->request, &call->failure, d->is_closing || d->is_draining);
+		call->bytes_out = d->sent - sent;
 	}
 	return wait_for_upload(call);
 }
