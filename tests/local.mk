@@ -5,16 +5,23 @@ AM_CPPFLAGS += -I$(top_srcdir)/tests
 LDADD = $(TEST_SUPPORT) $(BRIDLE_LIBS) $(CHECK_LIBS)
 
 UNIT_TESTS = \
+	tests/unit/test_acceptor \
 	tests/unit/test_address \
 	tests/unit/test_arena \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
 	tests/unit/test_cursor \
+	tests/unit/test_dns \
 	tests/unit/test_err \
+	tests/unit/test_http \
 	tests/unit/test_inbox \
 	tests/unit/test_list \
 	tests/unit/test_log \
+	tests/unit/test_log_format \
+	tests/unit/test_log_writer \
 	tests/unit/test_loop \
+	tests/unit/test_metrics \
+	tests/unit/test_options \
 	tests/unit/test_output \
 	tests/unit/test_reason \
 	tests/unit/test_rng \

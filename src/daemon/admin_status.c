@@ -68,7 +68,7 @@ static void add_workers(cJSON *root, const struct workers *workers)
 		cJSON *one = cJSON_CreateObject();
 
 		cJSON_AddNumberToObject(one, "connections", atomic_load(&w->connections));
-		cJSON_AddNumberToObject(one, "calls", (double)counter_get(&w->calls_running));
+		cJSON_AddNumberToObject(one, "calls", (double)counter_get(&w->calls_total));
 		cJSON_AddItemToArray(list, one);
 	}
 }

@@ -27,7 +27,7 @@
  */
 enum writer_state { WRITER_ASLEEP, WRITER_AWAKE, WRITER_NAPPING };
 
-#define NAP              (20 * USEC_MS)
+#define NAP              (5 * USEC_MS)
 #define RETRY_AFTER      USEC_S /* when the destination refuses */
 #define WAIT_FOR_ROOM_MS 100    /* in a pipe, before looking whether it is time to stop */
 #define STACK_SIZE       ((size_t)128 * 1024)

@@ -143,15 +143,21 @@ static int run(struct control *c, bool dry_run, struct reload_result *result)
 	return 0;
 }
 
+static void log_problem(const struct problem *p)
+{
+	char key[LOG_ESCAPED_MAX], text[LOG_ESCAPED_MAX];
+
+	log_escape(key, sizeof key, slice_str(p->path));
+	log_escape(text, sizeof text, slice_str(p->text));
+	log_write(p->is_warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "config",
+	    p->is_warning ? "doubtful" : "wrong", "at=%s:%u:%u key=\"%s\" what=\"%s\"",
+	    p->file ? p->file : "", p->line, p->column, key, text);
+}
+
 static void log_result(const struct control *c, const struct reload_result *result)
 {
-	for (size_t i = 0; i < result->problems.n; i++) {
-		const struct problem *p = &result->problems.list[i];
-
-		log_write(p->is_warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "config", p->text,
-		    "at=%s:%u:%u key=\"%s\"", p->file ? p->file : "", p->line, p->column,
-		    p->path ? p->path : "");
-	}
+	for (size_t i = 0; i < result->problems.n; i++)
+		log_problem(&result->problems.list[i]);
 	for (size_t i = 0; i < result->n_kept; i++)
 		log_warn("config", "a change takes effect only at the next start", "key=%s",
 		    result->kept[i]);
