@@ -16,6 +16,7 @@ UNIT_TESTS = \
 	tests/unit/test_http \
 	tests/unit/test_inbox \
 	tests/unit/test_list \
+	tests/unit/test_listener \
 	tests/unit/test_log \
 	tests/unit/test_log_format \
 	tests/unit/test_log_writer \
@@ -26,6 +27,7 @@ UNIT_TESTS = \
 	tests/unit/test_reason \
 	tests/unit/test_rng \
 	tests/unit/test_slice \
+	tests/unit/test_socket_file \
 	tests/unit/test_stat \
 	tests/unit/test_table \
 	tests/unit/test_wheel \
@@ -52,8 +54,10 @@ tests_support_libsupport_a_SOURCES = \
 # Some put themselves between the code and the system.
 tests_unit_test_conn_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv
 tests_unit_test_conn_connect_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=connect
+tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4
 tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
+tests_unit_test_socket_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind,--wrap=rename
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
