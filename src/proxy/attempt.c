@@ -8,6 +8,7 @@
 #include "proxy/upstream.h"
 #include "proxy/world.h"
 
+#define FLUSH_POLL    (5 * USEC_MS) /* for a oneway that the kernel did not take at once */
 #define BACKLOG_FIRST (1 * USEC_MS)
 #define BACKLOG_LAST  (50 * USEC_MS)
 
@@ -200,6 +201,7 @@ static bool send_call(struct attempt *a)
 	}
 	if (u->write_error)
 		return write_broke(a);
+	a->end = upstream_written(u);
 	for (int i = 0; i < METADATA_CLASSES; i++)
 		if (edit.dropped[i])
 			counter_add(&call->worker->metadata_dropped[i], edit.dropped[i]);
@@ -229,6 +231,27 @@ bool attempt_is_full(const struct attempt *a)
 bool attempt_is_unsent(const struct attempt *a)
 {
 	return a->upstream && upstream_is_unsent(a->upstream, a->start);
+}
+
+static void flush_timer(struct timer *timer, usec_t now)
+{
+	(void)now;
+	call_event(container_of(timer, struct attempt, timer)->call, CALL_EVENT_BODY);
+}
+
+bool attempt_finish_oneway(struct attempt *a)
+{
+	struct loop *loop = a->call->worker->loop;
+
+	if (!upstream_is_unsent(a->upstream, a->end - 1)) {
+		attempt_give_up(a, ATTEMPT_OK, 0);
+		return true;
+	}
+	list_remove(&a->link);
+	list_push_back(
+	    &a->upstream->waiting, &a->link); /* to hear of it if the connection breaks */
+	wheel_set(loop_wheel(loop), &a->timer, loop_now(loop) + FLUSH_POLL, flush_timer);
+	return false;
 }
 
 void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t until)

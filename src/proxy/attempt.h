@@ -31,7 +31,7 @@ struct attempt {
 	struct upstream *upstream; /* borrowed while the attempt has it */
 	struct list link;          /* in upstream->waiting */
 	int32_t id;                /* its id on a shared connection */
-	uint64_t start;            /* where its bytes begin in what the connection wrote */
+	uint64_t start, end;       /* where its bytes lie in what the connection wrote */
 	struct timer timer;        /* connect, backlog, timeout.attempt */
 	usec_t began, connect_until, backlog_wait;
 
@@ -50,6 +50,8 @@ bool attempt_send_data(struct attempt *a, struct slice data, bool last);
 bool attempt_is_full(const struct attempt *a);
 /* Not all of what was written has left: it may yet have to be written again. */
 bool attempt_is_unsent(const struct attempt *a);
+/* A oneway is over when its last byte has left: true, or CALL_EVENT_BODY follows. */
+bool attempt_finish_oneway(struct attempt *a);
 /* The call needs no reply any more, or it took too long. @until: how long a reply may be waited for. */
 void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t until);
 /* Flow control of a long reply. */

@@ -218,7 +218,7 @@ static void idle_over(struct timer *timer, usec_t now)
 {
 	struct upstream *u = container_of(timer, struct upstream, timer);
 
-	if (u->slots && slots_waiting(u->slots) > 0)
+	if ((u->slots && slots_waiting(u->slots) > 0) || !list_is_empty(&u->waiting))
 		wheel_set(loop_wheel(loop_of(u)), timer, usec_after(now, u->keep_for), idle_over);
 	else
 		upstream_close(u);
