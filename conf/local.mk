@@ -1,1 +1,21 @@
-# files of conf/
+# The configuration that is installed, and examples. Each is loaded by a test.
+
+exampledir = $(docdir)/examples
+dist_example_DATA = \
+	conf/legacy-framed.yaml \
+	conf/multiplex.yaml \
+	conf/outbound.yaml \
+	conf/quickstart.yaml
+EXTRA_DIST += conf/bridled.yaml
+
+# What an operator has written is never written over.
+install-data-local:
+	$(MKDIR_P) "$(DESTDIR)$(sysconfdir)/bridled"
+	test -f "$(DESTDIR)$(sysconfdir)/bridled/bridled.yaml" || \
+	$(INSTALL_DATA) "$(srcdir)/conf/bridled.yaml" "$(DESTDIR)$(sysconfdir)/bridled/bridled.yaml"
+
+# ... nor taken away, unless it is ours to the letter.
+uninstall-local:
+	if cmp -s "$(srcdir)/conf/bridled.yaml" "$(DESTDIR)$(sysconfdir)/bridled/bridled.yaml"; then \
+		rm -f "$(DESTDIR)$(sysconfdir)/bridled/bridled.yaml"; \
+	fi

@@ -8,13 +8,18 @@ UNIT_TESTS = \
 	tests/unit/test_acceptor \
 	tests/unit/test_address \
 	tests/unit/test_arena \
+	tests/unit/test_config_check \
+	tests/unit/test_config_dump \
+	tests/unit/test_config_load \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
 	tests/unit/test_cursor \
 	tests/unit/test_dns \
 	tests/unit/test_err \
+	tests/unit/test_host \
 	tests/unit/test_http \
 	tests/unit/test_inbox \
+	tests/unit/test_key_path \
 	tests/unit/test_list \
 	tests/unit/test_listener \
 	tests/unit/test_log \
@@ -22,6 +27,7 @@ UNIT_TESTS = \
 	tests/unit/test_log_writer \
 	tests/unit/test_loop \
 	tests/unit/test_metrics \
+	tests/unit/test_nearest \
 	tests/unit/test_options \
 	tests/unit/test_output \
 	tests/unit/test_reason \
@@ -36,9 +42,10 @@ UNIT_TESTS = \
 	tests/unit/test_wire_kitexpb \
 	tests/unit/test_wire_sniff \
 	tests/unit/test_wire_thrift \
-	tests/unit/test_wire_ttheader
+	tests/unit/test_wire_ttheader \
+	tests/unit/test_yaml
 
-EXTRA_DIST += tests/wire/golden
+EXTRA_DIST += tests/config tests/wire/golden
 
 if HAVE_CHECK
 AM_CPPFLAGS += $(CHECK_CFLAGS)
@@ -48,6 +55,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/bytes.h \
 	tests/support/descriptors.c tests/support/descriptors.h \
 	tests/support/golden.c tests/support/golden.h \
+	tests/support/loaded.c tests/support/loaded.h \
 	tests/support/recorder.c tests/support/recorder.h \
 	tests/support/suite.c tests/support/suite.h
 
@@ -68,6 +76,7 @@ endif
 
 FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_kitexpb \
 	tests/fuzz/fuzz_meshheader \
 	tests/fuzz/fuzz_sniff \
@@ -91,6 +100,7 @@ tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay_main.c
 
 FUZZ_LIBS = $(FUZZ_MAIN) $(BRIDLE_LIBS)
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_kitexpb_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_meshheader_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_sniff_LDADD = $(FUZZ_LIBS)

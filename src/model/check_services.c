@@ -145,7 +145,8 @@ void check_services(struct check *c)
 		check_endpoints(c, service);
 		check_multiplex(c, service);
 		path_of(service, NULL, &path);
-		if (!any_open && !is_reachable(c, service))
+		/* After an error the listener that does may be among what is wrong. */
+		if (!any_open && c->problems->n_errors == 0 && !is_reachable(c, service))
 			problems_warn(c->problems, origin_place(c->config, service, NULL),
 			    path.text,
 			    "no listener leads here\nexpected a listener with service: %s, or one without "

@@ -63,8 +63,8 @@ int bind_text(struct binder *b, const struct yaml_node *node, struct slice *text
 
 bool bind_is_none(const struct key *key, const struct yaml_node *node)
 {
-	return (key->flags & KEY_NONE) && node->kind == NODE_SCALAR && node->is_plain &&
-	       slice_eq_str(node->text, "none");
+	return (key->flags & KEY_NONE) && node->kind == NODE_SCALAR &&
+	       (node->is_plain || node->variable) && slice_eq_str(node->text, "none");
 }
 
 static bool is_name(struct slice text)

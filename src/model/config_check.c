@@ -40,7 +40,8 @@ static void check_log(struct check *c)
 	for (size_t i = 0; i < ARRAY_LEN(idle); i++) {
 		const struct origin *origin = origin_named(config, config, idle[i]);
 
-		if (origin == NULL)
+		/* After an error it may be that access_log.to was there. */
+		if (origin == NULL || c->problems->n_errors > 0)
 			continue;
 		problems_warn(c->problems, origin->at, idle[i],
 		    "means nothing without access_log.to\nexpected a place for the access log, like "

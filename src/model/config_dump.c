@@ -81,7 +81,7 @@ static void dump_values(struct dump *d, const struct key *key, const void *base)
 		d->indent++;
 		if (label) {
 			start_line(d);
-			print_text(slice_str(label), d->to);
+			print_label(slice_str(label), d->to);
 			fputs(":\n", d->to);
 		} else {
 			d->dash = true;

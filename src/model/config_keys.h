@@ -89,7 +89,9 @@ void fill_service_name(struct binder *b, void *base);
 
 /* A text as it is written in YAML, quoted where it must be. */
 void print_text(struct slice text, FILE *to);
-/* The same inside of JSON's quotes. */
+/* The same for the key of a map, in which nothing is filled in. */
+void print_label(struct slice text, FILE *to);
+/* The inside of JSON's quotes. */
 void print_json(struct slice text, FILE *to);
 
 #endif

@@ -57,6 +57,7 @@ static int parse_listeners(
 
 		listeners[n] = *start;
 		b->index = n;
+		bind_origin(b, &listeners[n], NULL, item->at);
 		if (item->kind == NODE_MAP)
 			bind_scope(b, &listener_scope, item, &listeners[n], NULL);
 		else if (!item->is_bad)
@@ -162,6 +163,7 @@ static void bind_service(
 	*service = *(const struct service_config *)template_of(b, &service_scope, &b->service);
 	service->label = service->name = arena_str(b->arena, value->key);
 	service->policy = b->config->defaults;
+	bind_origin(b, service, NULL, value->key_at);
 	if (slice_eq_str(value->key, "*"))
 		problems_error(b->problems, value->key_at, b->path.text,
 		    "services that are not listed are not supported by this version\n"

@@ -204,13 +204,20 @@ static int parse_bool(
 {
 	static const char *const no[] = {"no", "off", "n", "No", "NO", "Off", "OFF", "0"};
 	const char *meant = "true";
+	struct yaml_node scalar = *node;
 
-	if (node->kind == NODE_SCALAR && yaml_scalar_kind(node) == SCALAR_BOOL) {
+	/* "${NAME}" is quoted for YAML's sake only. */
+	scalar.is_plain |= node->variable != NULL;
+	if (node->kind == NODE_SCALAR && yaml_scalar_kind(&scalar) == SCALAR_BOOL) {
 		*(bool *)((char *)base + key->offset) = (node->text.data[0] | 0x20) == 't';
 		return 0;
 	}
 	if (node->kind != NODE_SCALAR)
 		return bind_expected(b, node, "a bool", "true or false");
+	if (!node->is_plain && !node->variable)
+		return bind_error(b, node,
+		    "%s is a text, not a bool\nexpected true or false: leave the quotes out",
+		    bind_shows(b, node));
 	for (size_t i = 0; i < ARRAY_LEN(no); i++)
 		if (slice_eq_str(node->text, no[i]))
 			meant = "false";

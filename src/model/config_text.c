@@ -37,18 +37,49 @@ static bool is_safe(struct slice text)
 	return true;
 }
 
+/* Characters beyond ASCII that YAML takes for the end of a line: U+0085, U+2028 and U+2029. Returns
+ * their length, 0 for others. */
+static size_t line_end_len(struct slice s)
+{
+	if (slice_starts(s, SLICE_LIT("\xc2\x85")))
+		return 2;
+	return slice_starts(s, SLICE_LIT("\xe2\x80\xa8")) ||
+		       slice_starts(s, SLICE_LIT("\xe2\x80\xa9"))
+		   ? 3
+		   : 0;
+}
+
 void print_json(struct slice text, FILE *to)
 {
 	for (size_t i = 0; i < text.len; i++) {
+		size_t len = line_end_len(slice_from(text, i));
 		uint8_t c = text.data[i];
 
 		if (c == '"' || c == '\\')
 			fputc('\\', to);
-		if (c < 0x20)
+		if (len > 0) {
+			i += len - 1;
+			fputs(len == 2               ? "\\u0085"
+			      : text.data[i] == 0xa8 ? "\\u2028"
+						     : "\\u2029",
+			    to);
+		} else if (c < 0x20) {
 			fprintf(to, "\\u%04x", c);
-		else
+		} else {
 			fputc(c, to);
+		}
 	}
+}
+
+void print_label(struct slice text, FILE *to)
+{
+	if (is_safe(text)) {
+		fwrite(text.data, 1, text.len, to);
+		return;
+	}
+	fputc('"', to);
+	print_json(text, to);
+	fputc('"', to);
 }
 
 void print_text(struct slice text, FILE *to)
@@ -56,7 +87,7 @@ void print_text(struct slice text, FILE *to)
 	size_t done = 0;
 
 	if (is_safe(text)) {
-		fwrite(text.data, 1, text.len, to);
+		print_label(text, to);
 		return;
 	}
 	fputc('"', to);
@@ -231,14 +262,14 @@ static int parse_names(
 {
 	struct config_list *list = (struct config_list *)(void *)((char *)base + key->offset);
 	const char **items;
-	size_t n = 0;
+	size_t n = 0, i = 0;
 	int rc = 0;
 
 	if (node->kind != NODE_LIST)
 		return bind_expected(b, node, "a list", "a list of names, like [a, b]");
 	items = arena_calloc(b->arena, node->n + 1, sizeof *items);
 	for (struct yaml_node *item = node->first; item; item = item->next) {
-		size_t before = key_path_index(&b->path, n);
+		size_t before = key_path_index(&b->path, i++);
 		struct slice text;
 
 		if (item->is_bad || bind_text(b, item, &text) < 0 || bind_name(b, item, text) < 0) {
@@ -332,7 +363,7 @@ static void print_pairs(const struct key *key, const void *base, FILE *to)
 	fputc('{', to);
 	for (size_t i = 0; i < map->n; i++) {
 		fputs(i ? ", " : "", to);
-		print_text(slice_str(map->pairs[i].name), to);
+		print_label(slice_str(map->pairs[i].name), to);
 		fputs(": ", to);
 		print_text(slice_str(map->pairs[i].value), to);
 	}

@@ -96,12 +96,16 @@ static bool take_key(struct slice *rest, struct slice *key)
 
 bool key_path_step(struct slice *rest, struct key_step *step)
 {
-	if (rest->len == 0)
+	struct slice left = *rest;
+	bool fine;
+
+	if (left.len == 0)
 		return false;
-	if (rest->data[0] == '[')
-		return take_index(rest, step);
-	if (rest->data[0] == '.')
-		*rest = slice_from(*rest, 1);
-	*step = (struct key_step){.is_index = false};
-	return take_key(rest, &step->key);
+	*step = (struct key_step){.is_index = left.data[0] == '['};
+	if (left.data[0] == '.')
+		left = slice_from(left, 1);
+	fine = step->is_index ? take_index(&left, step) : take_key(&left, &step->key);
+	if (fine)
+		*rest = left;
+	return fine;
 }

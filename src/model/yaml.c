@@ -145,6 +145,12 @@ static void take_scalar(struct reading *r, const yaml_event_t *event)
 	node->text = slice_of(
 	    arena_str(r->in->arena, slice_of(event->data.scalar.value, event->data.scalar.length)),
 	    event->data.scalar.length);
+	/* Escapes can make what the bytes of a file may not hold. */
+	if (yaml_bad_byte(node->text) < node->text.len) {
+		refuse(r, event->start_mark,
+		    "a control byte in a text\nleave the escape (\\0, \\x..) out");
+		node->is_bad = true;
+	}
 	attach(r, node, event->start_mark);
 }
 
@@ -236,6 +242,19 @@ static bool is_indented_by_tab(struct slice text, size_t line)
 	return at < text.len && text.data[at] == '\t';
 }
 
+/* The second commonest: a brace in a plain text inside of braces ends the text. */
+static bool has_variable(struct slice text, size_t line)
+{
+	size_t at = 0;
+
+	for (; line > 0 && at < text.len; at++)
+		line -= text.data[at] == '\n';
+	for (; at + 1 < text.len && text.data[at] != '\n'; at++)
+		if (text.data[at] == '$' && text.data[at + 1] == '{')
+			return true;
+	return false;
+}
+
 static void report_syntax(struct reading *r)
 {
 	const yaml_parser_t *y = &r->parser;
@@ -247,6 +266,10 @@ static void report_syntax(struct reading *r)
 	if (is_indented_by_tab(r->in->text, y->problem_mark.line))
 		problems_error(r->in->problems, at, path.text,
 		    "not YAML: a tab where none may be\nindent with spaces");
+	else if (has_variable(r->in->text, y->problem_mark.line))
+		problems_error(r->in->problems, at, path.text,
+		    "not YAML: %s\nwithin { } and [ ] a variable needs quotes: \"${NAME}\"",
+		    problem);
 	else if (y->context)
 		problems_error(r->in->problems, at, path.text,
 		    "not YAML: %s\n%s at line %u, column %u", problem, y->context,
@@ -350,7 +373,8 @@ struct yaml_node *yaml_read(struct yaml_input *in)
 		return NULL;
 	}
 	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&r.parser, in->text.data, in->text.len);
+	yaml_parser_set_input_string(
+	    &r.parser, in->text.len ? in->text.data : (const uint8_t *)"", in->text.len);
 	rc = read_events(&r);
 	yaml_parser_delete(&r.parser);
 	if (rc < 0)

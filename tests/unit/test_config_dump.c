@@ -1,0 +1,246 @@
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "base/mem.h"
+#include "support/loaded.h"
+#include "support/suite.h"
+
+static void assert_has(const char *text, const char *part)
+{
+	ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in\n%s", part, text);
+}
+
+/* What is printed loads, without a word, to the same; and so does what that prints. */
+static void assert_round_trip(const struct config *config)
+{
+	char *first = loaded_dump(config), *second;
+	struct loaded again = loaded_from(first);
+
+	ck_assert_msg(strcmp(loaded_config(&again)->hash, config->hash) == 0, "%s", first);
+	second = loaded_dump(again.config);
+	for (char *at = first; (at = strstr(at, "  # ")) != NULL;)
+		memmove(at, at + strcspn(at, "\n"), strlen(at + strcspn(at, "\n")) + 1);
+	for (char *at = second; (at = strstr(at, "  # ")) != NULL;)
+		memmove(at, at + strcspn(at, "\n"), strlen(at + strcspn(at, "\n")) + 1);
+	ck_assert_str_eq(first, second);
+	free(first);
+	free(second);
+	loaded_free(&again);
+}
+
+static unsigned check_folder(const char *path)
+{
+	struct dirent *entry;
+	unsigned count = 0;
+	DIR *dir;
+
+	ck_assert_int_eq(chdir(suite_path(path)), 0);
+	dir = opendir(".");
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		size_t len = strlen(entry->d_name);
+		struct loaded l;
+
+		if (len <= 5 || strcmp(entry->d_name + len - 5, ".yaml") != 0)
+			continue;
+		l = loaded_file(entry->d_name);
+		loaded_config(&l);
+		problems_print(&l.problems, stderr, true);
+		ck_assert_msg(l.problems.n == 0, "%s", entry->d_name);
+		assert_round_trip(l.config);
+		loaded_free(&l);
+		count++;
+	}
+	closedir(dir);
+	return count;
+}
+
+START_TEST(examples_load_without_a_word_and_come_back)
+{
+	ck_assert_uint_ge(check_folder("conf"), 5);
+}
+END_TEST
+
+START_TEST(good_files_load_without_a_word_and_come_back)
+{
+	ck_assert_uint_ge(check_folder("tests/config/good"), 3);
+}
+END_TEST
+
+START_TEST(dump_says_where_each_value_came_from)
+{
+	static const char *const overrides[] = {"workers=1", "services.app.timeout.call=3s"};
+	struct loaded l = loaded_with("listeners:\n"
+				      "  - address: \"127.0.0.1:0\"\n"
+				      "    service: app\n"
+				      "defaults: {timeout: {connect: 7ms}}\n"
+				      "services:\n"
+				      "  app:\n"
+				      "    endpoints: [\"127.0.0.1:1\"]\n"
+				      "    methods: {Get: {timeout: {attempt: 9ms}}}\n",
+	    overrides, 2);
+	char *text = loaded_dump(loaded_config(&l));
+
+	assert_has(text, "version: 1  # default\n");
+	assert_has(text, "workers: 1  # command line\n");
+	assert_has(text,
+	    "  - name: listener-1  # default\n    address: [\"127.0.0.1:0\"]  # test.yaml:2\n");
+	assert_has(text, "    service: app  # test.yaml:3\n");
+	/* inherited values keep the place where they were written */
+	assert_has(text,
+	    "    timeout:\n      connect: 7ms  # test.yaml:4\n      call: 3s  # command line\n");
+	assert_has(
+	    text, "          connect: 7ms  # test.yaml:4\n          call: 3s  # command line\n");
+	assert_has(text, "          attempt: 9ms  # test.yaml:8\n");
+	assert_has(text,
+	    "      - address: \"127.0.0.1:1\"  # test.yaml:7\n        weight: 10  # default\n");
+	free(text);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(dump_quotes_what_would_read_otherwise)
+{
+	static const char *const texts[] = {"true", "no", "none", "17", "1.5", "~", "a: b", "a #b",
+	    "", " x", "${HOME}", "$${x}", "$", "${", "[a]", "{a}", "*a", "&a", "!a",
+	    "a\\nb\\t\\\"\\\\", "é😀", "-", "- a", "a:", "null", "0x1f", "@a", "`a", "%a", "<<",
+	    "a,b", "plain", "pl.ain-2", "a\\u0085b", "\\u2028\\u2029", "/p/q_r"};
+	char text[500];
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		char written[100] = "";
+		struct loaded l;
+
+		/* ${ has to be written $${ in a file */
+		for (const char *at = texts[i]; *at; at++)
+			snprintf(written + strlen(written), sizeof written - strlen(written),
+			    "%s%c", at[0] == '$' && at[1] == '{' ? "$" : "", *at);
+		snprintf(text, sizeof text,
+		    "node: {zone: \"%s\", tags: {\"%s\": \"%s\", b: \"\"}}\n"
+		    "listeners: [{address: \"127.0.0.1:0\"}]\nservices: {app: {endpoints: [\"a:1\"]}}\n",
+		    written, *texts[i] ? texts[i] : "e", written);
+		l = loaded_from(text);
+		loaded_config(&l);
+		if (strchr(texts[i], '\\') == NULL)
+			ck_assert_str_eq(l.config->node.zone, texts[i]);
+		assert_round_trip(l.config);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+START_TEST(hash_is_of_the_content_and_nothing_else)
+{
+	struct loaded a = loaded_from("services: {app: {endpoints: [\"127.0.0.1:1\"]}}\n"
+				      "listeners: [{address: \"127.0.0.1:0\"}]\n");
+	struct loaded same = loaded_from(
+	    "# with a comment\nlisteners:\n- address: 127.0.0.1:0\n"
+	    "services:\n  app: {endpoints: [{address: \"127.0.0.1:1\", weight: 10}]}\n");
+	struct loaded other =
+	    loaded_from("services: {app: {endpoints: [\"127.0.0.1:1\"]}}\n"
+			"listeners: [{address: \"127.0.0.1:0\", in_flight: 999}]\n");
+
+	ck_assert_uint_eq(strlen(loaded_config(&a)->hash), 16);
+	ck_assert_uint_eq(strspn(a.config->hash, "0123456789abcdef"), 16);
+	ck_assert_str_eq(a.config->hash, loaded_config(&same)->hash);
+	ck_assert_str_ne(a.config->hash, loaded_config(&other)->hash);
+	loaded_free(&a);
+	loaded_free(&same);
+	loaded_free(&other);
+}
+END_TEST
+
+static char *written(void (*write)(FILE *to))
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+
+	ck_assert_ptr_nonnull(to);
+	write(to);
+	ck_assert_int_eq(fclose(to), 0);
+	return text;
+}
+
+/* The whole grammar of JSON is for its readers; here: brackets and quotes match. */
+static void assert_balanced(const char *text)
+{
+	char open[100];
+	size_t depth = 0;
+
+	for (bool quoted = false; *text; text++) {
+		if (quoted && *text == '\\')
+			text++;
+		else if (*text == '"')
+			quoted = !quoted;
+		else if (!quoted && strchr("{[", *text))
+			open[depth++] = *text == '{' ? '}' : ']';
+		else if (!quoted && strchr("}]", *text))
+			ck_assert(depth > 0 && open[--depth] == *text);
+		ck_assert_uint_lt(depth, sizeof open);
+	}
+	ck_assert_uint_eq(depth, 0);
+}
+
+START_TEST(schema_has_the_keys_and_leaves_out_those_to_come)
+{
+	char *text = written(config_schema);
+
+	assert_balanced(text);
+	assert_has(text, "https://json-schema.org/draft/2020-12/schema");
+	assert_has(text, "\"write_stall\"");
+	assert_has(text, "\"slower_than\"");
+	assert_has(text, "\"required\": [\"listeners\"]");
+	assert_has(text, "\"idempotent\"");
+	ck_assert_ptr_null(strstr(text, "\"registries\""));
+	ck_assert_ptr_null(strstr(text, "\"breaker\""));
+	ck_assert_ptr_null(strstr(text, "peak_ewma"));
+	free(text);
+}
+END_TEST
+
+START_TEST(manual_describes_each_key_once)
+{
+	char *text = written(config_manual);
+	unsigned lists = 0;
+
+	assert_has(text, ".It Ic listeners[].timeout.idle\nA time, or none (default: 10m).\n");
+	assert_has(text, ".It Ic services.LABEL.protocol\n");
+	assert_has(text, ".It Ic retry.on\n");
+	ck_assert_ptr_null(strstr(text, ".It Ic breaker"));
+	for (char *at = text; (at = strstr(at, "\n.It Ic ")) != NULL; at++) {
+		char line[200];
+
+		snprintf(line, sizeof line, "%.*s\n", (int)strcspn(at + 1, "\n"), at + 1);
+		ck_assert_msg(strstr(at + 1 + strlen(line), line) == NULL, "twice: %s", line);
+	}
+	for (char *at = text; (at = strstr(at, ".Bl ")) != NULL; at++)
+		lists++;
+	for (char *at = text; (at = strstr(at, ".El\n")) != NULL; at++)
+		lists--;
+	ck_assert_uint_eq(lists, 0);
+	for (char *at = text; *at; at += strcspn(at, "\n") + 1)
+		ck_assert_uint_le(strcspn(at, "\n"), 80);
+	free(text);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+	    examples_load_without_a_word_and_come_back,
+	    good_files_load_without_a_word_and_come_back,
+	    dump_says_where_each_value_came_from,
+	    dump_quotes_what_would_read_otherwise,
+	    hash_is_of_the_content_and_nothing_else,
+	    schema_has_the_keys_and_leaves_out_those_to_come,
+	    manual_describes_each_key_once,
+	};
+
+	return suite_run("config_dump", tests, ARRAY_LEN(tests));
+}

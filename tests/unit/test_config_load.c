@@ -1,0 +1,654 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "base/mem.h"
+#include "support/loaded.h"
+#include "support/suite.h"
+
+#define LISTENER "listeners: [{address: \"127.0.0.1:0\", service: app}]\n"
+#define SERVICE  "services: {app: {endpoints: [\"127.0.0.1:9000\"]}}\n"
+
+/* The only service of a file that loads. */
+static const struct service_config *app(const struct loaded *l)
+{
+	const struct service_config *service = config_service(loaded_config(l), SLICE_LIT("app"));
+
+	ck_assert_ptr_nonnull(service);
+	return service;
+}
+
+START_TEST(config_has_the_documented_defaults)
+{
+	struct loaded l = loaded_from(LISTENER SERVICE);
+	const struct config *config = loaded_config(&l);
+	const struct listener_config *listener = &config->listeners[0];
+
+	ck_assert_uint_eq(l.problems.n, 0);
+	ck_assert_str_eq(config->node.service, "");
+	ck_assert_uint_gt(strlen(config->node.id), 0);
+	ck_assert_uint_ge(config->workers, 1);
+	ck_assert_uint_le(config->workers, 2);
+	ck_assert_str_eq(config->admin.socket, "/tmp/admin.sock");
+	ck_assert(!config->admin.has_http);
+	ck_assert_int_eq(config->log.level, LOG_LEVEL_INFO);
+	ck_assert_str_eq(config->log.to, "stderr");
+	ck_assert(!config->log.json);
+	ck_assert_ptr_null(config->access_log.to);
+	ck_assert_ptr_null(config->access_log.format);
+	ck_assert(config->access_log.sample == 1.0);
+	ck_assert(config->access_log.always_errors);
+	ck_assert(config->access_log.always_slower_than == USEC_NONE);
+	ck_assert_uint_eq(config->shutdown.drain, 20 * USEC_S);
+	ck_assert_uint_eq(config->shutdown.spread, 2 * USEC_S);
+	ck_assert_uint_eq(config->reload_drain, 60 * USEC_S);
+	ck_assert_uint_eq(config->limit_connections, 10000);
+	ck_assert_uint_ge(config->limit_memory, 16u << 20);
+	ck_assert_uint_eq(config->resolvers.n, 0);
+
+	ck_assert_uint_eq(config->n_listeners, 1);
+	ck_assert_str_eq(listener->name, "listener-1");
+	ck_assert_uint_eq(listener->protocols, PROTOCOL_BIT(PROTOCOL_BUFFERED) |
+						   PROTOCOL_BIT(PROTOCOL_FRAMED) |
+						   PROTOCOL_BIT(PROTOCOL_TTHEADER));
+	ck_assert_int_eq(listener->caller, CALLER_AS_STATED);
+	ck_assert(!listener->caller_address_set);
+	ck_assert_uint_eq(listener->connections, 10000);
+	ck_assert_uint_eq(listener->timeout_detect, 5 * USEC_S);
+	ck_assert_uint_eq(listener->timeout_message, 30 * USEC_S);
+	ck_assert_uint_eq(listener->timeout_idle, 600 * USEC_S);
+	ck_assert_uint_eq(listener->timeout_write_stall, 30 * USEC_S);
+	ck_assert_uint_eq(listener->max_message, 64u << 20);
+	ck_assert_uint_eq(listener->max_header, 64u << 10);
+	ck_assert_uint_eq(listener->in_flight, 1000);
+	ck_assert_uint_eq(listener->mode, 0660);
+	ck_assert_ptr_null(listener->owner);
+	ck_assert_ptr_null(listener->group);
+	ck_assert_uint_eq(listener->allow.n + listener->deny.n, 0);
+	ck_assert(!listener->strict_service);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(service_has_the_documented_defaults)
+{
+	struct loaded l = loaded_from(LISTENER SERVICE);
+	const struct service_config *service = app(&l);
+	const struct policy *policy = &service->policy;
+
+	ck_assert_str_eq(service->label, "app");
+	ck_assert_str_eq(service->name, "app");
+	ck_assert_int_eq(service->protocol, SERVICE_SAME);
+	ck_assert_int_eq(service->metadata, METADATA_AUTO);
+	ck_assert_int_eq(service->balance, BALANCE_WEIGHTED_ROUND_ROBIN);
+	ck_assert(!service->multiplex && !service->biz_error_drop);
+	ck_assert_uint_eq(service->aliases.n + service->n_methods, 0);
+	ck_assert_uint_eq(service->n_endpoints, 1);
+	ck_assert_str_eq(service->endpoints[0].address.text, "127.0.0.1:9000");
+	ck_assert_uint_eq(service->endpoints[0].weight, 10);
+	ck_assert_str_eq(service->endpoints[0].zone, "");
+	ck_assert_uint_eq(policy->timeout_connect, 250 * USEC_MS);
+	ck_assert(policy->timeout_call == USEC_NONE);
+	ck_assert_uint_eq(policy->timeout_default, 30 * USEC_S);
+	ck_assert(policy->timeout_attempt == USEC_NONE && policy->timeout_margin == USEC_NONE);
+	ck_assert(policy->retry && policy->retry_on_connect && policy->retry_on_unsent);
+	ck_assert_uint_eq(policy->retry_attempts, 2);
+	ck_assert_uint_eq(policy->pool_keep, 64);
+	ck_assert_uint_eq(policy->pool_idle_timeout, 60 * USEC_S);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(listeners_point_at_their_services)
+{
+	struct loaded l =
+	    loaded_from("listeners:\n"
+			"  - {name: a, address: \"127.0.0.1:0\", service: y}\n"
+			"  - {address: [\"127.0.0.1:0\", \"[::1]:0\"], service: x.z}\n"
+			"  - {address: \"127.0.0.1:0\"}\n"
+			"services:\n"
+			"  y: {endpoints: [\"127.0.0.1:1\"]}\n"
+			"  x.z: {endpoints: [\"127.0.0.1:1\"], name: other}\n");
+	const struct config *config = loaded_config(&l);
+
+	ck_assert_str_eq(config->listeners[0].service->label, "y");
+	ck_assert_str_eq(config->listeners[1].service->name, "other");
+	ck_assert_uint_eq(config->listeners[1].n_addresses, 2);
+	ck_assert_str_eq(config->listeners[1].name, "listener-2");
+	ck_assert_ptr_null(config->listeners[2].service);
+	/* sorted, and found by label only */
+	ck_assert_str_eq(config->services[0]->label, "x.z");
+	ck_assert_ptr_eq(config_service(config, SLICE_LIT("x.z")), config->services[0]);
+	ck_assert_ptr_null(config_service(config, SLICE_LIT("other")));
+	ck_assert_ptr_null(config_service(config, SLICE_LIT("x.")));
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(policy_is_inherited_from_defaults_to_service_to_method)
+{
+	struct loaded l = loaded_from(LISTENER
+	    "defaults: {timeout: {connect: 1ms, call: 2ms, attempt: 3ms}, retry: {attempts: 5}}\n"
+	    "services:\n"
+	    "  app:\n"
+	    "    endpoints: [\"127.0.0.1:9000\"]\n"
+	    "    timeout: {call: 20ms}\n"
+	    "    methods:\n"
+	    "      b: {timeout: {attempt: none}, retry: none}\n"
+	    "      \"*\": {idempotent: true}\n"
+	    "      a: {timeout: 7ms, retry: {on: [connect]}}\n"
+	    "  other: {endpoints: [\"127.0.0.1:9000\"]}\n");
+	const struct service_config *service = app(&l);
+	const struct method_config *m = service->methods;
+
+	ck_assert_uint_eq(service->policy.timeout_connect, USEC_MS);
+	ck_assert_uint_eq(service->policy.timeout_call, 20 * USEC_MS);
+	ck_assert_uint_eq(service->policy.timeout_attempt, 3 * USEC_MS);
+	ck_assert_uint_eq(service->policy.retry_attempts, 5);
+	ck_assert_uint_eq(service->n_methods, 3);
+	ck_assert_str_eq(m[0].name, "*");
+	ck_assert(m[0].idempotent && !m[1].idempotent);
+	ck_assert_uint_eq(m[0].policy.timeout_call, 20 * USEC_MS);
+	ck_assert_str_eq(m[1].name, "a");
+	ck_assert_uint_eq(m[1].policy.timeout_call, 7 * USEC_MS);
+	ck_assert_uint_eq(m[1].policy.timeout_attempt, 3 * USEC_MS);
+	ck_assert(m[1].policy.retry_on_connect && !m[1].policy.retry_on_unsent);
+	ck_assert_str_eq(m[2].name, "b");
+	ck_assert(m[2].policy.timeout_attempt == USEC_NONE);
+	ck_assert(!m[2].policy.retry);
+	ck_assert_uint_eq(m[2].policy.retry_attempts, 5);
+	/* what a service says is nobody else's business */
+	service = config_service(l.config, SLICE_LIT("other"));
+	ck_assert_uint_eq(service->policy.timeout_call, 2 * USEC_MS);
+	ck_assert(service->policy.retry);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(short_forms_mean_the_long_ones)
+{
+	struct loaded brief =
+	    loaded_from(LISTENER "access_log: stdout\n"
+				 "services: {app: {endpoints: [\"127.0.0.1:9000\"], "
+				 "timeout: 1s, balance: random, retry: none}}\n");
+	struct loaded full =
+	    loaded_from("listeners: [{address: [\"127.0.0.1:0\"], service: app}]\n"
+			"access_log: {to: stdout}\n"
+			"services: {app: {endpoints: [{address: \"127.0.0.1:9000\"}], "
+			"timeout: {call: 1s}, balance: {type: random}, retry: {type: none}}}\n");
+
+	ck_assert_str_eq(loaded_config(&brief)->hash, loaded_config(&full)->hash);
+	ck_assert_int_eq(app(&brief)->balance, BALANCE_RANDOM);
+	ck_assert_str_eq(brief.config->access_log.to, "stdout");
+	loaded_free(&brief);
+	loaded_free(&full);
+}
+END_TEST
+
+START_TEST(units_are_read_exactly)
+{
+	static const struct {
+		const char *text;
+		usec_t value;
+	} cases[] = {
+	    {"1us", 1},
+	    {"250ms", 250000},
+	    {"1s", 1000000},
+	    {"90m", 5400000000},
+	    {"2h", 7200000000},
+	    {"365d", 365 * 86400 * USEC_S},
+	    {"none", USEC_NONE},
+	    {"\"3s\"", 3000000},
+	    {"007ms", 7000},
+	};
+	static const char *const wrong[] = {"0s", "366d", "1", "1.5s", "1 s", "1S", "s", "-1s",
+	    "1s1ms", "18446744073709551616us", "18446744073709551615s", "1sec", "None", "[1s]",
+	    "{call: 1s}", "~"};
+	char text[300];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases) + ARRAY_LEN(wrong); i++) {
+		bool fine = i < ARRAY_LEN(cases);
+		struct loaded l;
+
+		snprintf(text, sizeof text, "%s%sdefaults: {timeout: {call: %s}}\n", LISTENER,
+		    SERVICE, fine ? cases[i].text : wrong[i - ARRAY_LEN(cases)]);
+		l = loaded_from(text);
+		ck_assert_msg((l.config != NULL) == fine, "%s", text);
+		if (fine)
+			ck_assert_msg(app(&l)->policy.timeout_call == cases[i].value, "%s", text);
+		else
+			ck_assert(loaded_says(&l, "defaults.timeout.call", "", "expected"));
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+START_TEST(sizes_shares_and_modes_are_read_exactly)
+{
+	struct loaded l =
+	    loaded_from("listeners: [{address: \"unix:/tmp/x.sock\", service: app, max_message: "
+			"1GiB, max_header: 300B, mode: 0600, connections: none, in_flight: none}]\n"
+			"access_log: {to: stderr, sample: 0.5%, always: {slower_than: 1ms}}\n"
+			"limits: {memory: 3MiB}\n" SERVICE);
+	const struct config *config = loaded_config(&l);
+
+	ck_assert_uint_eq(config->listeners[0].max_message, 1u << 30);
+	ck_assert_uint_eq(config->listeners[0].max_header, 300);
+	ck_assert_uint_eq(config->listeners[0].mode, 0600);
+	ck_assert(config->listeners[0].connections == COUNT_NONE);
+	ck_assert_uint_eq(config->listeners[0].in_flight, UINT32_MAX);
+	ck_assert(config->access_log.sample == 0.005);
+	ck_assert_uint_eq(config->access_log.always_slower_than, USEC_MS);
+	ck_assert_uint_eq(config->limit_memory, 3u << 20);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(only_true_and_false_are_bools)
+{
+	static const char *const wrong[] = {
+	    "yes", "no", "on", "off", "1", "\"true\"", "none", "[true]"};
+	char text[300];
+
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct loaded l;
+
+		snprintf(text, sizeof text,
+		    "listeners: [{address: \"127.0.0.1:0\", service: app, strict_service: %s}]\n" SERVICE,
+		    wrong[i]);
+		l = loaded_from(text);
+		ck_assert_ptr_null(l.config);
+		ck_assert(loaded_says(&l, "listeners[0].strict_service", "", "true or false"));
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+/* In YAML 1.1 this is the country of Norway's problem. */
+START_TEST(no_is_a_name_like_any_other)
+{
+	struct loaded l = loaded_from("node: {service: no, zone: on}\n" LISTENER SERVICE);
+
+	ck_assert_str_eq(loaded_config(&l)->node.service, "no");
+	ck_assert_str_eq(l.config->node.zone, "on");
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(numbers_and_bools_are_no_texts_unless_quoted)
+{
+	struct loaded l =
+	    loaded_from("node: {zone: 1.10, tags: {a: true, b: \"true\"}}\n" LISTENER SERVICE);
+
+	ck_assert(loaded_says(&l, "node.zone", "number", "quotes"));
+	ck_assert(loaded_says(&l, "node.tags.a", "bool", "quotes"));
+	ck_assert_uint_eq(l.problems.n, 2);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(tags_are_sorted)
+{
+	struct loaded l = loaded_from("node: {tags: {b: x, a: \"1\", c: \"\"}}\n" LISTENER SERVICE);
+	const struct config_map *tags = &loaded_config(&l)->node.tags;
+
+	ck_assert_uint_eq(tags->n, 3);
+	ck_assert_str_eq(tags->pairs[0].name, "a");
+	ck_assert_str_eq(tags->pairs[0].value, "1");
+	ck_assert_str_eq(tags->pairs[1].name, "b");
+	ck_assert_str_eq(tags->pairs[2].value, "");
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(callers_and_access_rules_are_read)
+{
+	struct loaded l = loaded_from(
+	    "node: {service: me}\n"
+	    "listeners:\n"
+	    "  - address: \"unix:/tmp/x.sock\"\n"
+	    "    service: app\n"
+	    "    caller: {uid: {1000: b, 0: a}}\n"
+	    "    allow: [\"uid:0\", \"gid:7\"]\n"
+	    "  - {address: \"127.0.0.1:0\", service: app, caller: node, deny: [10.1.2.3/8, \"::1\"]}\n" SERVICE);
+	const struct listener_config *listener = loaded_config(&l)->listeners;
+
+	ck_assert_int_eq(listener[0].caller, CALLER_UID);
+	ck_assert_uint_eq(listener[0].n_caller_uids, 2);
+	ck_assert_uint_eq(listener[0].caller_uids[0].uid, 0);
+	ck_assert_str_eq(listener[0].caller_uids[1].name, "b");
+	ck_assert_int_eq(listener[0].allow.rules[0].kind, ACCESS_UID);
+	ck_assert_int_eq(listener[0].allow.rules[1].kind, ACCESS_GID);
+	ck_assert_uint_eq(listener[0].allow.rules[1].id, 7);
+	ck_assert_int_eq(listener[1].caller, CALLER_NODE);
+	ck_assert_int_eq(listener[1].deny.rules[0].kind, ACCESS_CIDR);
+	ck_assert_uint_eq(listener[1].deny.rules[0].cidr.bits, 8);
+	ck_assert_uint_eq(listener[1].deny.rules[1].cidr.bits, 128);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(resolvers_are_addresses_with_or_without_a_port)
+{
+	struct loaded l = loaded_from(
+	    "resolvers: [10.0.0.2, \"10.0.0.2:5353\", \"fd00::2\", \"[fd00::2]:53\"]\n" LISTENER
+		SERVICE);
+
+	ck_assert_uint_eq(loaded_config(&l)->resolvers.n, 4);
+	ck_assert_str_eq(l.config->resolvers.items[2], "fd00::2");
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(variables_are_put_into_values)
+{
+	struct loaded l = loaded_from(
+	    "node: {zone: \"a-${WORD}-${UNSET:-b}-${EMPTY:-c}-${EMPTY}\", cluster: \"$${WORD} $ $x\", "
+	    "id: \"${NUMBER}\"}\n"
+	    "listeners: [{address: \"127.0.0.1:0\", service: app, in_flight: \"${NUMBER}\", "
+	    "strict_service: \"${FLAG}\"}]\n" SERVICE);
+	const struct config *config = loaded_config(&l);
+
+	ck_assert_str_eq(config->node.zone, "a-many-b-c-");
+	ck_assert_str_eq(config->node.cluster, "${WORD} $ $x");
+	ck_assert_str_eq(config->node.id, "17");
+	ck_assert_uint_eq(config->listeners[0].in_flight, 17);
+	ck_assert(config->listeners[0].strict_service);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(variables_cannot_bring_structure_in)
+{
+	struct loaded l = loaded_from("node: {zone: \"${HOSTILE}\"}\n" LISTENER SERVICE);
+
+	ck_assert_str_eq(loaded_config(&l)->node.zone, "127.0.0.1:0\", service: other");
+	ck_assert_str_eq(l.config->listeners[0].service->label, "app");
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(variables_that_fail_are_named)
+{
+	struct loaded l =
+	    loaded_from("node: {zone: \"${UNSET}\", cluster: \"${LATIN1}\", id: \"${1}\"}\n"
+			"workers: ${WORD}\n" LISTENER SERVICE);
+
+	ck_assert(loaded_says(&l, "node.zone", "UNSET is not set", "${UNSET:-default}"));
+	ck_assert(loaded_says(&l, "node.cluster", "LATIN1 is no UTF-8", "expected"));
+	ck_assert(loaded_says(&l, "node.id", "without a name", "$${"));
+	ck_assert(loaded_says(&l, "workers", "(from the variable WORD)", "whole number"));
+	ck_assert_uint_eq(l.problems.n, 4);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(variables_cannot_grow_without_end)
+{
+	char text[9000] = "node: {zone: \"";
+	struct loaded l;
+
+	/* each expands to itself and more, 64 KiB in all would take far more of them */
+	for (int i = 0; i < 500; i++)
+		strcat(text, "${UNSET:-aaaaa}");
+	strcat(text, "\"}\n" LISTENER SERVICE);
+	l = loaded_from(text);
+	ck_assert(loaded_says(&l, "node.zone", "2500 bytes are too many", "at most 200"));
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(overrides_go_over_the_file)
+{
+	static const char *const overrides[] = {
+	    "listeners[0].address=127.0.0.1:1",
+	    "listeners[0].timeout.idle=7s",
+	    "listeners[1]={address: \"127.0.0.1:2\", service: app}",
+	    "services.app.timeout.connect=3ms",
+	    "services.app.endpoints[0].weight=7",
+	    "services.\"a.b\".endpoints=[\"127.0.0.1:3\"]",
+	    "services.\"a.b\".protocol=framed",
+	    "node.zone='x = y'",
+	    "node.tags={env: test}",
+	    "node.id=${WORD}",
+	};
+	struct loaded l = loaded_with(LISTENER
+	    "services: {app: {endpoints: [\"127.0.0.1:9000\"], timeout: 1s}}\n",
+	    overrides, ARRAY_LEN(overrides));
+	const struct config *config = loaded_config(&l);
+
+	ck_assert_str_eq(config->listeners[0].addresses[0].text, "127.0.0.1:1");
+	ck_assert_uint_eq(config->listeners[0].timeout_idle, 7 * USEC_S);
+	ck_assert_uint_eq(config->n_listeners, 2);
+	/* the short form that the file has still counts */
+	ck_assert_uint_eq(app(&l)->policy.timeout_call, USEC_S);
+	ck_assert_uint_eq(app(&l)->policy.timeout_connect, 3 * USEC_MS);
+	ck_assert_str_eq(app(&l)->endpoints[0].address.text, "127.0.0.1:9000");
+	ck_assert_uint_eq(app(&l)->endpoints[0].weight, 7);
+	ck_assert_int_eq(config_service(config, SLICE_LIT("a.b"))->protocol, SERVICE_FRAMED);
+	ck_assert_str_eq(config->node.zone, "x = y");
+	ck_assert_uint_eq(config->node.tags.n, 1);
+	ck_assert_str_eq(config->node.id, "many");
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(overrides_that_make_no_sense_are_refused)
+{
+	static const struct {
+		const char *override, *path, *text;
+	} cases[] = {
+	    {"workers", "", "no assignment"},
+	    {"=3", "", "no assignment"},
+	    {"workers=", "workers", "no value"},
+	    {"listeners[3].name=x", "listeners[3].name", "no place"},
+	    {"listeners[x].name=x", "listeners[x].name", "no place"},
+	    {"listeners[0=x", "listeners[0", "no place"},
+	    {"listeners.name=x", "listeners.name", "no place"},
+	    {"node[0]=x", "node[0]", "no place"},
+	    {"services.\"app.timeout=1s", "", "no assignment"},
+	    {"worker=3", "worker", "unknown key"},
+	    {"workers=three", "workers", "where a number belongs"},
+	    {"workers=[1", "[1]", "not YAML"},
+	    {"node.zone=*x", "", "aliases"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct loaded l =
+		    loaded_with("node: {zone: a}\n" LISTENER SERVICE, &cases[i].override, 1);
+
+		ck_assert_msg(l.config == NULL, "%s", cases[i].override);
+		ck_assert_msg(
+		    loaded_says(&l, cases[i].path, cases[i].text, NULL), "%s", cases[i].override);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+/* A folder of its own for each test that needs files. */
+static char folder[] = "/tmp/bridle-config-XXXXXX";
+
+static void put_file(const char *name, const char *text)
+{
+	char path[200];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+static void remove_files(const char *const *names)
+{
+	char path[200];
+
+	for (; *names; names++) {
+		snprintf(path, sizeof path, "%s/%s", folder, *names);
+		unlink(path);
+	}
+	ck_assert_int_eq(rmdir(folder), 0);
+}
+
+START_TEST(directory_is_merged_in_byte_order)
+{
+	static const char *const names[] = {
+	    "10.yaml", "9.yaml", "Z.yaml", "a.yml", ".h.yaml", "b.yaml~", NULL};
+	struct loaded l;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	put_file(
+	    "10.yaml", "listeners: [{address: \"127.0.0.1:0\", service: app}]\nnode: {zone: a}\n");
+	put_file(
+	    "9.yaml", "services: {app: {timeout: 1s}}\nlisteners: [{address: \"127.0.0.1:0\"}]\n");
+	put_file("Z.yaml", "services: {app: {endpoints: [\"127.0.0.1:1\"]}}\nnode: {cluster: b}\n");
+	put_file("a.yml", "this: {is: not read\n");
+	put_file(".h.yaml", "neither: {is: this\n");
+	put_file("b.yaml~", "nor: {this\n");
+	l = loaded_file(folder);
+	ck_assert_uint_eq(loaded_config(&l)->n_listeners, 2);
+	ck_assert_ptr_nonnull(l.config->listeners[0].service);
+	ck_assert_ptr_null(l.config->listeners[1].service);
+	ck_assert_str_eq(l.config->node.zone, "a");
+	ck_assert_str_eq(l.config->node.cluster, "b");
+	ck_assert_uint_eq(app(&l)->policy.timeout_call, USEC_S);
+	loaded_free(&l);
+	remove_files(names);
+}
+END_TEST
+
+START_TEST(directory_reports_clashes_with_both_places)
+{
+	static const char *const names[] = {"a.yaml", "b.yaml", "c.yaml", NULL};
+	char place[200];
+	struct loaded l;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	put_file("a.yaml", LISTENER SERVICE "log: {level: info}\n");
+	put_file("b.yaml",
+	    "log:\n  level: info\n  to: stderr\nservices: {app: {endpoints: [\"127.0.0.1:2\"]}}\n");
+	put_file("c.yaml", "log: 3\nlisteners: {a: b}\nnode: {service: \"x y\"}\n");
+	l = loaded_file(folder);
+	ck_assert_ptr_null(l.config);
+	snprintf(place, sizeof place, "first given at %s/a.yaml:3:7", folder);
+	ck_assert(loaded_says(&l, "log.level", "two files", place));
+	ck_assert(loaded_says(&l, "services.app.endpoints", "two files", "a.yaml:2:18"));
+	ck_assert(loaded_says(&l, "log", "two files", "a.yaml:3:1"));
+	ck_assert(loaded_says(&l, "listeners", "two files", "a.yaml:1:1"));
+	/* the rest is checked all the same */
+	ck_assert(loaded_says(&l, "node.service", "not a name", NULL));
+	ck_assert_uint_eq(l.problems.n, 5);
+	loaded_free(&l);
+	remove_files(names);
+}
+END_TEST
+
+START_TEST(files_that_cannot_be_read_are_said_so)
+{
+	static const char *const names[] = {"big.yaml", NULL};
+	struct loaded l = loaded_file("/nonexistent/bridled.yaml");
+	char path[200];
+
+	ck_assert_ptr_null(l.config);
+	ck_assert_ptr_nonnull(strstr(l.problems.list[0].text, "No such file"));
+	ck_assert_str_eq(l.problems.list[0].file, "/nonexistent/bridled.yaml");
+	loaded_free(&l);
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	l = loaded_file(folder);
+	ck_assert(loaded_says(&l, "", "holds no configuration", "*.yaml"));
+	loaded_free(&l);
+	put_file("big.yaml", "");
+	snprintf(path, sizeof path, "%s/big.yaml", folder);
+	ck_assert_int_eq(truncate(path, 1 << 30), 0);
+	l = loaded_file(path);
+	ck_assert(loaded_says(&l, "", "bytes long", "1 MiB"));
+	loaded_free(&l);
+	remove_files(names);
+}
+END_TEST
+
+START_TEST(fifo_in_the_way_does_not_stop_the_reader)
+{
+	static const char *const names[] = {"a.yaml", NULL};
+	char path[200];
+	struct loaded l;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/a.yaml", folder);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	l = loaded_file(folder);
+	ck_assert_ptr_null(l.config);
+	loaded_free(&l);
+	remove_files(names);
+}
+END_TEST
+
+START_TEST(ten_thousand_endpoints_load)
+{
+	char *text = malloc(1 << 20);
+	size_t len = (size_t)sprintf(text, LISTENER "services:\n  app:\n    endpoints:\n");
+	struct loaded l;
+
+	for (int i = 0; i < 10000; i++)
+		len += (size_t)sprintf(text + len,
+		    "    - {address: \"10.0.%d.%d:80\", weight: %d, zone: z%d}\n", i / 256, i % 256,
+		    i % 7, i % 3);
+	l = loaded_from(text);
+	ck_assert_uint_eq(app(&l)->n_endpoints, 10000);
+	ck_assert_str_eq(app(&l)->endpoints[9999].address.text, "10.0.39.15:80");
+	ck_assert_str_eq(app(&l)->endpoints[9999].zone, "z0");
+	loaded_free(&l);
+	strcpy(text + len, "    - \"10.1.0.0:80\"\n");
+	l = loaded_from(text);
+	ck_assert(loaded_says(&l, "services.app.endpoints", "10001 endpoints", "10000"));
+	loaded_free(&l);
+	free(text);
+}
+END_TEST
+
+START_TEST(admin_socket_follows_the_runtime_directory)
+{
+	struct loaded l = loaded_from("admin: {socket: /tmp/other.sock}\n" LISTENER SERVICE);
+
+	ck_assert_str_eq(loaded_config(&l)->admin.socket, "/tmp/other.sock");
+	loaded_free(&l);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+	    config_has_the_documented_defaults,
+	    service_has_the_documented_defaults,
+	    listeners_point_at_their_services,
+	    policy_is_inherited_from_defaults_to_service_to_method,
+	    short_forms_mean_the_long_ones,
+	    units_are_read_exactly,
+	    sizes_shares_and_modes_are_read_exactly,
+	    only_true_and_false_are_bools,
+	    no_is_a_name_like_any_other,
+	    numbers_and_bools_are_no_texts_unless_quoted,
+	    tags_are_sorted,
+	    callers_and_access_rules_are_read,
+	    resolvers_are_addresses_with_or_without_a_port,
+	    variables_are_put_into_values,
+	    variables_cannot_bring_structure_in,
+	    variables_that_fail_are_named,
+	    variables_cannot_grow_without_end,
+	    overrides_go_over_the_file,
+	    overrides_that_make_no_sense_are_refused,
+	    directory_is_merged_in_byte_order,
+	    directory_reports_clashes_with_both_places,
+	    files_that_cannot_be_read_are_said_so,
+	    fifo_in_the_way_does_not_stop_the_reader,
+	    ten_thousand_endpoints_load,
+	    admin_socket_follows_the_runtime_directory,
+	};
+
+	return suite_run("config_load", tests, ARRAY_LEN(tests));
+}
