@@ -483,7 +483,7 @@ static void edit_for_ttheader(struct call *call, struct rpc_edit *edit)
 	if (is_new || call->caller_is_replaced)
 		edit->caller = call->caller;
 	if (call->listener->caller_address_set)
-		edit->rip = slice_str(call->downstream ? call->downstream->source : "");
+		edit->rip = slice_str(call->source);
 	if (is_new) {
 		edit->service = call->service->service->name;
 		edit->idl_service = only_alias(call->service->service->config);
