@@ -81,12 +81,14 @@ static bool is_name(struct slice text)
 
 int bind_name(struct binder *b, const struct yaml_node *node, struct slice text)
 {
+	struct yaml_node shown = {.text = text};
+
 	if (is_name(text) && !slice_eq_str(text, "none"))
 		return 0;
 	return bind_error(b, node,
-	    "\"%.*s\" is not a name\nexpected 1 to 200 letters, digits, "
-	    "\".\", \"_\" or \"-\", and not \"none\"",
-	    (int)(text.len < 80 ? text.len : 80), (const char *)text.data);
+	    "%s is not a name\nexpected 1 to 200 letters, digits, \".\", \"_\" or \"-\", and not "
+	    "\"none\"",
+	    bind_shows(b, &shown));
 }
 
 static struct slice id_of(const struct origin *origin)
@@ -187,6 +189,11 @@ static void complain_unknown(
 	char meant[300] = "";
 	void *at;
 
+	/* Nobody reads on after so many, and the words take room. */
+	if (b->problems->n >= PROBLEMS_MAX) {
+		b->problems->n_errors++;
+		return;
+	}
 	nearest_init(&nearest, value->key);
 	for (size_t i = 0; (key = scope_key(scope, i, NULL, &at)) != NULL; i++)
 		if (key->type && next_part(key, prefix, &part))

@@ -121,7 +121,7 @@ static int parse_pin(
 
 	if (bind_is_none(key, node))
 		return 0;
-	if (bind_text(b, node, &text) < 0)
+	if (bind_text(b, node, &text) < 0 || bind_name(b, node, text) < 0)
 		return -1;
 	pin = arena_alloc(b->scratch, sizeof *pin);
 	*pin = (struct pin){

@@ -177,9 +177,17 @@ static void schema_name(const struct key *key, FILE *to)
 
 const struct key_type key_name = {"name", parse_name, print_text_key, schema_name};
 
+static bool is_path(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] < 0x20)
+			return false;
+	return text.len > 1 && text.data[0] == '/';
+}
+
 static int check_path(struct binder *b, const struct yaml_node *node, struct slice text)
 {
-	if (text.len > 1 && text.data[0] == '/' && yaml_bad_byte(text) == text.len)
+	if (is_path(text))
 		return 0;
 	return bind_error(
 	    b, node, "%s is no path\nexpected a whole path, from / on", bind_shows(b, node));
@@ -209,8 +217,7 @@ static int parse_log_target(
 	}
 	if (parse_any_text(b, key, node, &text) < 0)
 		return -1;
-	if (!slice_eq_str(text, "stderr") && !slice_eq_str(text, "stdout") &&
-	    !slice_starts(text, SLICE_LIT("/")))
+	if (!slice_eq_str(text, "stderr") && !slice_eq_str(text, "stdout") && !is_path(text))
 		return bind_error(b, node,
 		    "%s is nowhere to log to\nexpected stderr, stdout or a whole "
 		    "path, from / on%s",
