@@ -63,7 +63,7 @@ LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 def parse_metrics(text):
     """[(name, labels, value)]"""
     found = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if not line or line.startswith("#"):
             continue
         match = METRIC.match(line)

@@ -28,6 +28,10 @@ def connect(address, timeout=PATIENCE):
 def reset(sock):
     """Closes with RST, so that the other side sees an error and not an end."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    try:
+        sock.shutdown(socket.SHUT_RD)  # a thread that reads from it keeps it open
+    except OSError:
+        pass
     sock.close()
 
 

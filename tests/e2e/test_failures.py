@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 import time
 
 import sockets
@@ -182,23 +183,15 @@ class Endpoints(TestCase):
 
     def test_a_full_accept_queue_delays_and_does_not_fail(self):
         """An application that does not accept for a while."""
-        path = self.path("slow.sock")
-        listener = socket.socket(socket.AF_UNIX)
-        self.addCleanup(listener.close)
-        listener.bind(path)
-        listener.listen(0)
-        daemon = self.pinned("unix:" + path, timeout={"connect": "5s", "call": "10s"})
-        callers = [self.caller(daemon) for _ in range(8)]
+        accepts = threading.Event()
+        self.addCleanup(accepts.set)
+        service = self.upstream(upstream.echo, "slow.sock", backlog=0,
+                                on_accept=lambda sock: accepts.wait(10) or True)
+        daemon = self.pinned(service, timeout={"connect": "5s", "call": "10s"})
+        callers = [self.caller(daemon) for _ in range(16)]
         questions = [c.send(text="caller %d" % i) for i, c in enumerate(callers)]
-        time.sleep(0.2)  # the queue is full for a while
-
-        def serve(sock):
-            upstream.Connection(service, sock).serve()
-        service = self.upstream(upstream.echo)
-        import threading  # pylint: disable=import-outside-toplevel
-        for _ in callers:
-            sock, _ = listener.accept()
-            threading.Thread(target=serve, args=(sock,), daemon=True).start()
+        eventually(lambda: daemon.metric("bridle_connect_backlog_total", service="svc") > 0)
+        accepts.set()
         for caller, question in zip(callers, questions):
             caller.must_answer(question, caller.receive())
 
@@ -226,7 +219,7 @@ class BrokenServices(TestCase):
 
     def test_what_a_broken_service_answers(self):
         service = self.upstream(upstream.echo)
-        daemon = self.pinned(service, timeout={"call": "3s"}, eject="none")
+        daemon = self.pinned(service, timeout={"call": "3s"})
         for name, (reason, behaviour) in BROKEN.items():
             for form in self.FORMS.get(name, wire.FORMS):
                 with self.subTest(broken=name, form=form), \
@@ -245,7 +238,7 @@ class BrokenServices(TestCase):
         for behaviour in (upstream.twice, upstream.twice_apart):
             with self.subTest(behaviour=behaviour.__name__):
                 service = self.upstream(behaviour)
-                daemon = self.pinned(service, eject="none")
+                daemon = self.pinned(service)
                 for i in range(30):
                     with self.caller(daemon, wire.FORMS[i % 4]) as caller:
                         self.assertEqual(caller.call(text="call %d" % i).text, "call %d" % i)
@@ -254,7 +247,7 @@ class BrokenServices(TestCase):
 
     def test_nobody_is_there_after_accept(self):
         service = self.upstream(upstream.echo, on_accept=lambda sock: sock.close())
-        daemon = self.pinned(service, timeout={"call": "3s"}, eject="none")
+        daemon = self.pinned(service, timeout={"call": "3s"})
         for form in wire.FORMS:
             with self.subTest(form=form), self.caller(daemon, form) as caller:
                 answer = caller.call()
@@ -263,7 +256,7 @@ class BrokenServices(TestCase):
 
     def test_a_call_that_was_sent_is_not_sent_again(self):
         service = self.upstream(upstream.half_then_close)
-        daemon = self.pinned([service, self.upstream(upstream.half_then_close)], eject="none")
+        daemon = self.pinned([service, self.upstream(upstream.half_then_close)])
         with self.caller(daemon) as caller:
             for _ in range(20):
                 self.assert_refused(caller.call(), "reset")

@@ -78,17 +78,32 @@ class MuxServices(TestCase):
                     text = "turn %d call %d" % (turn, i)
                     self.assertEqual(caller.call(text=text).text, text)
 
-    def test_replies_for_nobody_change_nothing(self):
+    def test_a_second_reply_changes_nothing(self):
+        """Its call has ended: nobody waits for that sequence id any more."""
         def behaviour(connection, packet):
-            for seq in (packet.seq + 1, packet.seq + 77777, -packet.seq):
-                stray = packet.answer(wire.result("stray"), seq=seq)
-                stray.header.seq = seq
-                connection.write(stray)
             connection.answer(packet)
+            connection.write(packet.answer(wire.result("again")))
         daemon = self.start(behaviour)
         with self.caller(daemon, "ttheader_framed") as caller:
             for i in range(50):
                 self.assertEqual(caller.call(text="call %d" % i).text, "call %d" % i)
+
+    def test_a_reply_that_nobody_can_have_asked_for_is_believed_by_nobody(self):
+        def behaviour(connection, packet):
+            stray = packet.answer(wire.result("stray"), seq=packet.seq + 77777)
+            stray.header.seq = stray.seq
+            connection.write(stray)
+            connection.answer(packet)
+        daemon = self.start(behaviour)
+        with self.caller(daemon, "ttheader_framed") as caller:
+            for i in range(10):
+                answer = caller.call(text="call %d" % i)
+                if answer.exception:
+                    self.assert_refused(answer, "reset")
+                else:
+                    self.assertEqual(answer.text, "call %d" % i)
+            self.service.behaviour = upstream.echo
+            self.assertEqual(caller.call(text="good").text, "good")
 
     def test_exceptions_find_their_call(self):
         daemon = self.start(upstream.fail)

@@ -82,7 +82,7 @@ class Seen(TestCase):
 
     def test_lines_for_calls_that_failed_and_for_oneways(self):
         service = self.upstream(upstream.echo)
-        daemon = self.pinned(service, timeout={"call": "100ms"}, eject="none")
+        daemon = self.pinned(service, timeout={"call": "100ms"})
         with self.caller(daemon) as caller:
             caller.send("Notify", kind=wire.ONEWAY)
             caller.call()
@@ -154,7 +154,7 @@ class Seen(TestCase):
             for method in ("a", 'quote"', "back\\slash", "new\nline", "\x7f\x01", "\xff" * 20):
                 caller.call(method)
         text = daemon.get("/metrics")[1]
-        kinds = {line.split()[2]: line.split()[3] for line in text.splitlines()
+        kinds = {line.split()[2]: line.split()[3] for line in text.split("\n")
                  if line.startswith("# TYPE")}
         seen = set()
         for name, labels, _ in parse_metrics(text):
@@ -260,7 +260,7 @@ class Signals(TestCase):
         status = daemon.get_json("/status")["config"]
         self.assertTrue(status["last_reload"]["error"])
         self.assertEqual(status["hash"], before)
-        self.assertIn("bridled.yaml", daemon.errors())
+        eventually(lambda: "bridled.yaml" in daemon.errors())
 
     def test_hup_adds_and_removes_listeners(self):
         service = self.upstream(upstream.echo)

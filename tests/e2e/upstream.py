@@ -6,6 +6,7 @@ A behaviour is a function (connection, packet) that is called for each packet th
 import json
 import os
 import socket
+import struct
 import threading
 
 import sockets
@@ -138,7 +139,7 @@ class Connection:
                 self.service.behaviour(self, packet)
         except (EOFError, OSError, ValueError):
             pass
-        except wire.Malformed as error:
+        except (wire.Malformed, IndexError, struct.error) as error:
             self.service.malformed.append(error)
         finally:
             with self.service.lock:
@@ -149,7 +150,7 @@ class Connection:
 class Service:
     """Listens at once; `address` is for the configuration."""
 
-    def __init__(self, behaviour=echo, path=None, on_accept=None):
+    def __init__(self, behaviour=echo, path=None, on_accept=None, backlog=512):
         self.behaviour, self.on_accept = behaviour, on_accept
         self.packets, self.malformed, self.open, self.accepted = [], [], set(), 0
         self.lock = threading.Lock()
@@ -164,7 +165,7 @@ class Service:
             self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self.listener.bind(("127.0.0.1", 0))
             self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.listener.listen(512)
+        self.listener.listen(backlog)
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
 

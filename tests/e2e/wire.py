@@ -132,8 +132,8 @@ def varint(value):
 
 
 def message(method, kind, seq, body, magic=THRIFT):
-    return struct.pack(">HH", magic, kind) + text32(method) + struct.pack(
-        ">I", seq & 0xFFFFFFFF) + body
+    head = struct.pack(">HH", magic, kind) + text32(method.encode("latin-1"))
+    return head + struct.pack(">I", seq & 0xFFFFFFFF) + body
 
 
 def frame(data):
