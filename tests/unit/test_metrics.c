@@ -248,8 +248,9 @@ END_TEST
 
 START_TEST(services_listeners_and_traffic_are_summed_over_workers)
 {
-	struct service_stats stats[WORKERS] = {{.label = "shop"}, {.label = "shop"}};
-	struct listener_stats seen[WORKERS] = {{.name = "in"}, {.name = "in"}};
+	char shop[] = "shop", in[] = "in";
+	struct service_stats stats[WORKERS] = {{.label = shop}, {.label = shop}};
+	struct listener_stats seen[WORKERS] = {{.name = in}, {.name = in}};
 
 	for (unsigned i = 0; i < WORKERS; i++) {
 		counter_add(&stats[i].attempts[ATTEMPT_RESET], 3);
