@@ -23,9 +23,9 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 
-static int sends;
-static size_t send_limit; /* what one send takes at most */
-static int send_error;    /* not 0: what each send fails with */
+static int sends, vectors; /* of those with iovecs */
+static size_t send_limit;  /* what one send takes at most */
+static int send_error;     /* not 0: what each send fails with */
 
 static bool is_faked(int flags)
 {
@@ -50,6 +50,7 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags)
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	sends++;
+	vectors++;
 	if (is_faked(flags))
 		return take_part(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len);
 	return __real_sendmsg(fd, message, flags);
@@ -85,7 +86,7 @@ static void begin(void)
 	near.conn = conn_accepted(loop, fds[0], &recorder_events, &near);
 	send_limit = SIZE_MAX;
 	send_error = 0;
-	sends = 0;
+	sends = vectors = 0;
 }
 
 static void end(void)
@@ -163,7 +164,7 @@ START_TEST(write_leaves_without_a_turn)
 }
 END_TEST
 
-START_TEST(small_pieces_leave_in_one_send)
+START_TEST(small_pieces_leave_in_one_plain_send)
 {
 	uint8_t bytes[1000];
 	struct slice pieces[7];
@@ -175,6 +176,7 @@ START_TEST(small_pieces_leave_in_one_send)
 	pieces[5] = pieces[6] = SLICE_NONE;
 	ck_assert_int_eq(conn_write(near.conn, pieces, 7, &error), 0);
 	ck_assert_int_eq(sends, 1);
+	ck_assert_int_eq(vectors, 0);
 	ck_assert_uint_eq(read_stream(2000), 1000);
 }
 END_TEST
@@ -600,7 +602,7 @@ int main(void)
 {
 	const struct suite_test tests[] = {
 	    {write_leaves_without_a_turn, 1},
-	    {small_pieces_leave_in_one_send, 1},
+	    {small_pieces_leave_in_one_plain_send, 1},
 	    {nothing_to_write_is_no_send, 1},
 	    {large_pieces_keep_their_order, 2},
 	    {writer_against_a_peer_that_does_not_read_queues_and_resumes, 1},

@@ -25,6 +25,8 @@ int __real_bind(int fd, const struct sockaddr *sa, socklen_t len);
 int __wrap_bind(int fd, const struct sockaddr *sa, socklen_t len);
 int __real_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to);
+int __real_flock(int fd, int what);
+int __wrap_flock(int fd, int what);
 
 static mode_t mode_at_bind, mode_at_rename;
 static bool was_absent_at_rename, was_listening_at_rename;
@@ -67,6 +69,18 @@ int __wrap_rename(const char *from, const char *to)
 
 static int descriptors_before;
 static char folder[32], path[120];
+static const char *removed_at_lock; /* by its last holder, just before we get the lock */
+static int locks;
+
+int __wrap_flock(int fd, int what)
+{
+	locks++;
+	if (removed_at_lock)
+		unlink(removed_at_lock);
+	removed_at_lock = NULL;
+	return __real_flock(fd, what);
+}
+
 static struct err err;
 static struct listener_options options;
 
@@ -370,6 +384,18 @@ START_TEST(lock_held_for_long_is_an_error)
 }
 END_TEST
 
+START_TEST(lock_on_a_file_that_has_been_removed_is_no_lock)
+{
+	char lock[140];
+
+	snprintf(lock, sizeof lock, "%s.bridle-lock", path);
+	removed_at_lock = lock;
+	locks = 0;
+	expect_served();
+	ck_assert_int_eq(locks, 2);
+}
+END_TEST
+
 /* --- removing --- */
 
 START_TEST(only_the_same_file_is_removed)
@@ -461,6 +487,7 @@ int main(void)
 	    {leftovers_of_our_own_do_not_hinder, 1},
 	    {file_of_somebody_under_the_second_name_is_left_alone, 1},
 	    {lock_held_for_long_is_an_error, 1},
+	    {lock_on_a_file_that_has_been_removed_is_no_lock, 1},
 	    {only_the_same_file_is_removed, 1},
 	    {one_of_two_starters_wins_each_of_many_races, 1},
 	};
