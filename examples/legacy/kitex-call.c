@@ -71,7 +71,7 @@ struct answer {
 
 static void fail(const char *what)
 {
-	printf("\n");
+	printf("\n"); /* whatever was being said ends here */
 	fflush(stdout);
 	fprintf(stderr, "kitex-call: %s\n", what);
 	exit(1);
@@ -199,7 +199,7 @@ static void take(struct answer *answer, void *to, uint32_t n)
 	if (n > answer->left)
 		fail("the answer is longer than it says");
 	if (fread(to, 1, n, answer->in) != n)
-		fail(answer->taken ? "the answer ends in the middle" : "no answer came");
+		fail("the answer ends in the middle");
 	answer->left -= n;
 	answer->taken += n;
 }
@@ -321,8 +321,13 @@ static void take_protobuf(struct answer *answer)
 
 static void answer_read(struct answer *answer, const struct protocol *protocol)
 {
+	int first = getc(answer->in);
 	uint32_t word;
 
+	if (first == EOF)
+		fail("no answer came");
+	ungetc(first, answer->in);
+	printf("  received  %s", protocol->words);
 	answer->left = ANSWER_MAX;
 	if (protocol->header)
 		take_header(answer);
@@ -377,7 +382,8 @@ static void say_request(const struct request *request, size_t bytes)
 		for (unsigned i = 0; i < request->n_metadata; i++)
 			printf(" %s", request->metadata[i]);
 	}
-	printf("\n  received  %s", request->protocol->words);
+	printf("\n");
+	fflush(stdout);
 }
 
 /* Returns whether the answer is what an echo of the request should be. */
@@ -439,7 +445,6 @@ int main(int argc, char **argv)
 	fd = connect_to(request.address);
 	answer.in = fdopen(fd, "r");
 	say_request(&request, bytes.len);
-	fflush(stdout);
 	if (!answer.in || write(fd, bytes.bytes, bytes.len) != (ssize_t)bytes.len)
 		fail("the call could not be sent");
 	answer_read(&answer, request.protocol);

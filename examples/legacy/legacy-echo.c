@@ -243,7 +243,7 @@ static void reply_exception(
 static void serve_call(struct peer *peer, const struct call *call)
 {
 	if (verbose)
-		printf("legacy-echo: %s%s %s, seq %d, %u bytes\n",
+		printf("  application  %s%s %s, seq %d, %u bytes\n",
 		    buffered ? "buffered " : "framed ",
 		    call->magic == THRIFT_MAGIC ? "Thrift" : "Kitex Protobuf", call->method,
 		    (int)call->seq, call->len);
