@@ -243,8 +243,8 @@ static void reply_exception(
 static void serve_call(struct peer *peer, const struct call *call)
 {
 	if (verbose)
-		printf("  application  %s%s %s, seq %d, %u bytes\n",
-		    buffered ? "buffered " : "framed ",
+		printf("  arrived   as %s %s: %s, seq %d, %u bytes\n",
+		    buffered ? "Buffered" : "Framed",
 		    call->magic == THRIFT_MAGIC ? "Thrift" : "Kitex Protobuf", call->method,
 		    (int)call->seq, call->len);
 	if (strcmp(call->method, "Notify") == 0)
