@@ -8,6 +8,7 @@ UNIT_TESTS = \
 	tests/unit/test_acceptor \
 	tests/unit/test_address \
 	tests/unit/test_arena \
+	tests/unit/test_codec_golden \
 	tests/unit/test_config_check \
 	tests/unit/test_config_dump \
 	tests/unit/test_config_load \
@@ -54,8 +55,10 @@ check_LIBRARIES += $(TEST_SUPPORT)
 tests_support_libsupport_a_SOURCES = \
 	tests/support/bytes.h \
 	tests/support/descriptors.c tests/support/descriptors.h \
+	tests/support/frames.c tests/support/frames.h \
 	tests/support/golden.c tests/support/golden.h \
 	tests/support/loaded.c tests/support/loaded.h \
+	tests/support/reading.c tests/support/reading.h \
 	tests/support/recorder.c tests/support/recorder.h \
 	tests/support/suite.c tests/support/suite.h
 

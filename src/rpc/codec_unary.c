@@ -42,6 +42,7 @@ struct codec {
 
 	uint8_t *held; /* owned; the beginning of a message */
 	size_t held_len, held_size;
+	size_t want; /* bytes to hold before it is worth another look; 0: any more will do */
 };
 
 struct codec *codec_open(
@@ -61,7 +62,7 @@ static void drop_held(struct codec *c)
 {
 	free(c->held);
 	c->held = NULL;
-	c->held_len = c->held_size = 0;
+	c->held_len = c->held_size = c->want = 0;
 	c->held_is_out = false;
 }
 
@@ -127,11 +128,16 @@ static bool hold(struct codec *c, struct slice *in, size_t len)
 	return true;
 }
 
-static struct thrift_walk *begin_walk(struct codec *c)
+/* The walk goes on in another piece: most end in their first and need no memory. */
+static void keep_walk(struct codec *c, const struct thrift_walk *walk)
 {
 	c->walk = mem_alloc(sizeof *c->walk);
-	thrift_walk_init(c->walk);
-	return c->walk;
+	*c->walk = *walk;
+}
+
+static const char *why_inexact(enum wire_result result, const struct wire_note *note)
+{
+	return result == WIRE_BAD ? note->why : "the struct does not end where its frame does";
 }
 
 /* Does the struct end exactly where the body does? */
@@ -148,7 +154,7 @@ static bool body_is_exact(const struct rpc_message *m, const char **why)
 	result = thrift_walk(&walk, m->body, &used, &note);
 	if (result == WIRE_OK && used == m->body.len)
 		return true;
-	*why = result == WIRE_BAD ? note.why : "the struct does not end where its frame does";
+	*why = why_inexact(result, &note);
 	return false;
 }
 
@@ -171,36 +177,51 @@ static enum codec_event give(
 static enum codec_event begin_long(struct codec *c, struct codec_item *item)
 {
 	struct rpc_message *m = &item->message;
+	struct thrift_walk walk;
 	struct wire_note note;
+	enum wire_result result;
 	size_t used;
 
 	c->left = m->body_len - m->body.len;
-	if (m->form.payload == RPC_THRIFT &&
-	    thrift_walk(begin_walk(c), m->body, &used, &note) != WIRE_MORE)
-		return refuse(
-		    c, item, REASON_MALFORMED, "the struct does not end where its frame does");
+	if (m->form.payload == RPC_THRIFT) {
+		thrift_walk_init(&walk);
+		result = thrift_walk(&walk, m->body, &used, &note);
+		if (result != WIRE_MORE)
+			return refuse(c, item, REASON_MALFORMED, why_inexact(result, &note));
+		keep_walk(c, &walk);
+	}
 	return give(c, item, m->body.len, false);
 }
 
 /*
- * A Buffered message says nowhere how long it is; its end is found by walking. @new_bytes is what of
- * the body has not been walked yet. Sets *@used to how much of it belongs to the message.
+ * A Buffered message says nowhere how long it is; its end is found by walking, and never looked for
+ * past max_message. @new_bytes is what of the body has not been walked yet. Sets *@used to how much
+ * of it belongs to the message.
  */
 static enum codec_event find_end(struct codec *c, struct slice new_bytes, struct codec_item *item,
     size_t body_before, size_t *used)
 {
+	uint64_t before = (uint64_t)item->message.head.len + body_before;
+	uint64_t room = before < c->limits.max_message ? c->limits.max_message - before : 0;
+	struct thrift_walk fresh, *walk = c->walk;
 	struct wire_note note;
 	enum wire_result result;
 
-	result = thrift_walk(c->walk ? c->walk : begin_walk(c), new_bytes, used, &note);
+	if (walk == NULL) {
+		walk = &fresh;
+		thrift_walk_init(walk);
+	}
+	result = thrift_walk(walk, slice_first(new_bytes, room), used, &note);
 	if (result == WIRE_BAD)
 		return refuse(c, item, REASON_MALFORMED, note.why);
-	if (item->message.head.len + body_before + *used > c->limits.max_message)
-		return refuse(c, item, REASON_TOO_LARGE, "message longer than max_message");
 	if (result == WIRE_OK) {
 		drop_walk(c);
 		return give(c, item, body_before + *used, true);
 	}
+	if (new_bytes.len > room)
+		return refuse(c, item, REASON_TOO_LARGE, "message longer than max_message");
+	if (walk == &fresh)
+		keep_walk(c, walk);
 	c->walked = body_before + *used;
 	if (c->walked <= CODEC_RELAY_ABOVE)
 		return CODEC_MORE;
@@ -232,6 +253,7 @@ static enum codec_event read_message(
 		return refuse(c, item, refusal.reason, refusal.why);
 	}
 	c->has_detected = true;
+	item->has_message = true;
 	m->body = slice_from(view, m->head.len);
 	if (m->body_len == RPC_LENGTH_UNKNOWN) {
 		size_t walked = c->walked, got = 0;
@@ -248,7 +270,6 @@ static enum codec_event read_message(
 		*need = m->head.len + m->body_len;
 		return m->body_len > CODEC_RELAY_ABOVE ? begin_long(c, item) : CODEC_MORE;
 	}
-	item->has_message = true;
 	if (!body_is_exact(m, &why))
 		return refuse(c, item, REASON_MALFORMED, why);
 	return give(c, item, m->body.len, true);
@@ -265,11 +286,13 @@ static enum codec_event check_family(struct codec *c, struct slice view, struct 
 		return refuse(c, item, REASON_PROTOCOL_UNKNOWN,
 		    "TTHeader streaming is not spoken by this version");
 	case SNIFF_FAMILY_MORE:
+		c->want = SNIFF_BYTES;
+		return CODEC_MORE;
 	case SNIFF_FAMILY_UNARY:
 	case SNIFF_FAMILY_UNKNOWN:
 		break;
 	}
-	return CODEC_MORE;
+	return CODEC_MESSAGE;
 }
 
 /*
@@ -287,22 +310,38 @@ static void unhold_rest(struct codec *c, struct slice *in, size_t used)
 }
 
 /*
- * The view is what is held, joined by just as much input as the next decision needs, or the input
- * itself while nothing is held.
+ * Joins what is held with just as much input as the next look needs. False when memory is gone;
+ * CODEC_MORE in *@event when there is still too little.
  */
+static bool join(struct codec *c, struct slice *in, enum codec_event *event)
+{
+	size_t before = c->held_len;
+
+	if (!hold(c, in, c->want > before ? c->want - before : in->len))
+		return false;
+	*event = c->held_len == before || c->held_len < c->want ? CODEC_MORE : CODEC_MESSAGE;
+	return true;
+}
+
+/* The view is what is held, or the input itself while nothing is. */
 static enum codec_event next_message(struct codec *c, struct slice *in, struct codec_item *item)
 {
 	for (;;) {
 		bool is_held = c->held_len > 0;
-		struct slice view = is_held ? slice_of(c->held, c->held_len) : *in;
-		size_t need = 0, used = 0;
-		enum codec_event event;
+		struct slice view = *in;
+		size_t used = 0;
+		enum codec_event event = CODEC_MESSAGE;
 
-		if (view.len == 0)
+		if (is_held && !join(c, in, &event))
+			return refuse(c, item, REASON_OVERLOAD, "no memory for the message");
+		if (event == CODEC_MORE || view.len == 0)
 			return CODEC_MORE;
-		if (c->is_first && check_family(c, view, item) == CODEC_REFUSED)
-			return CODEC_REFUSED;
-		event = read_message(c, view, item, &need, &used);
+		if (is_held)
+			view = slice_of(c->held, c->held_len);
+		if (c->is_first)
+			event = check_family(c, view, item);
+		if (event == CODEC_MESSAGE)
+			event = read_message(c, view, item, &c->want, &used);
 		if (event == CODEC_REFUSED)
 			return event;
 		if (event == CODEC_MESSAGE) {
@@ -312,40 +351,45 @@ static enum codec_event next_message(struct codec *c, struct slice *in, struct c
 				*in = slice_from(*in, used);
 			return event;
 		}
-		if (in->len == 0)
-			return CODEC_MORE;
-		if (!hold(c, in, need ? need - c->held_len : in->len))
+		if (!is_held && !hold(c, in, in->len))
 			return refuse(c, item, REASON_OVERLOAD, "no memory for the message");
-		if (!is_held || c->held_len < need)
-			return CODEC_MORE;
 	}
+}
+
+/* Walks what has come of a long body: *@used bytes of @piece belong to it, *@is_last: no more do. */
+static enum codec_event walk_data(
+    struct codec *c, struct slice piece, struct codec_item *item, size_t *used, bool *is_last)
+{
+	bool is_measured = c->left != RPC_LENGTH_UNKNOWN;
+	struct wire_note note;
+	enum wire_result result = thrift_walk(c->walk, piece, used, &note);
+
+	if (result == WIRE_BAD ||
+	    (is_measured && (*is_last != (result == WIRE_OK) || *used != piece.len)))
+		return refuse(c, item, REASON_MALFORMED, why_inexact(result, &note));
+	*is_last = result == WIRE_OK;
+	return CODEC_DATA;
 }
 
 static enum codec_event next_data(struct codec *c, struct slice *in, struct codec_item *item)
 {
 	bool is_measured = c->left != RPC_LENGTH_UNKNOWN;
-	size_t take = is_measured && c->left < in->len ? c->left : in->len, used = take;
-	bool is_last = is_measured && take == c->left;
+	uint64_t room = is_measured ? c->left : c->limits.max_message - c->seen;
+	struct slice piece = slice_first(*in, room);
+	bool is_last = is_measured && piece.len == room;
+	size_t used = piece.len;
 
 	if (in->len == 0)
 		return CODEC_MORE;
-	if (c->is_thrift) {
-		struct wire_note note;
-		enum wire_result result =
-		    thrift_walk(c->walk, slice_first(*in, take), &used, &note);
-
-		if (result == WIRE_BAD)
-			return refuse(c, item, REASON_MALFORMED, note.why);
-		if (is_measured && (is_last != (result == WIRE_OK) || used != take))
-			return refuse(c, item, REASON_MALFORMED,
-			    "the struct does not end where its frame does");
-		is_last = result == WIRE_OK;
-	}
+	if (c->is_thrift && walk_data(c, piece, item, &used, &is_last) == CODEC_REFUSED)
+		return CODEC_REFUSED;
+	if (!is_measured && !is_last && in->len > room)
+		return refuse(c, item, REASON_TOO_LARGE, "message longer than max_message");
 	if (is_measured)
 		c->left -= used;
-	else if ((c->seen += used) > c->limits.max_message)
-		return refuse(c, item, REASON_TOO_LARGE, "message longer than max_message");
-	item->data = slice_first(*in, used);
+	else
+		c->seen += used;
+	item->data = slice_first(piece, used);
 	item->last = is_last;
 	*in = slice_from(*in, used);
 	if (is_last) {
@@ -387,6 +431,8 @@ int32_t codec_exception_id(const struct rpc_message *m)
 
 bool codec_can_convert(struct rpc_form from, struct rpc_form to)
 {
+	if (to.transport == RPC_MESH && from.transport != RPC_MESH)
+		return false; /* nobody writes them any more */
 	return from.payload == to.payload && (to.payload == RPC_THRIFT || to.framed);
 }
 
@@ -419,6 +465,16 @@ void codec_send_data(struct codec *c, struct slice data)
 	c->sink(c->arg, &data, 1);
 }
 
+/* At most @len bytes, and no character of UTF-8 cut in two: Protobuf's readers refuse a half one. */
+static struct slice cut_text(struct slice text, size_t len)
+{
+	if (text.len <= len)
+		return text;
+	while (len && (text.data[len] & 0xc0) == 0x80)
+		len--;
+	return slice_first(text, len);
+}
+
 void codec_send_exception(struct codec *c, const struct rpc_message *call, struct slice text,
     int exception_id, bool closing)
 {
@@ -428,7 +484,7 @@ void codec_send_exception(struct codec *c, const struct rpc_message *call, struc
 
 	if (call->kind == RPC_ONEWAY)
 		return;
-	text = slice_first(text, sizeof body - 64);
+	text = cut_text(text, sizeof body - 64);
 	if (call->form.payload == RPC_KITEXPB)
 		kitexpb_error_write(&b, text, exception_id);
 	else

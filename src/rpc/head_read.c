@@ -93,13 +93,16 @@ static void note_str(struct rpc_message *m, const struct ttheader_entry *e)
 		m->marks |= RPC_HAS_VALIDATOR;
 }
 
-/* "0" and what is no number mean that there is none. Source: kitex pkg/transmeta/ttheader.go. */
+/* "0" and what is no i32 mean that there is none. Source: kitex pkg/transmeta/ttheader.go, which
+ * reads it with strconv.ParseInt. */
 static bool is_biz_error(struct slice status)
 {
-	struct slice digits = slice_from(status, slice_starts(status, SLICE_LIT("-")));
+	bool is_negative = slice_starts(status, SLICE_LIT("-"));
+	bool has_sign = is_negative || slice_starts(status, SLICE_LIT("+"));
 	uint64_t value;
 
-	return slice_to_u64(digits, &value) && value != 0;
+	return slice_to_u64(slice_from(status, has_sign), &value) && value != 0 &&
+	       value <= (uint64_t)INT32_MAX + is_negative;
 }
 
 /* The facts of all entries; the last value of a repeated key wins, as in Kitex's maps. */
@@ -198,8 +201,9 @@ static enum wire_result read_message_head(enum codec_side side, const struct cod
 {
 	struct slice payload = slice_from(in, m->payload_at);
 	uint32_t frame_len = m->form.framed ? load_u32(payload.data) : 0;
-	bool is_long = frame_len > limits->max_message ||
-		       (uint64_t)frame_len + 4 + m->payload_at > limits->max_message;
+	bool is_long =
+	    m->form.framed && (uint64_t)frame_len + 4 + m->payload_at > limits->max_message;
+	uint64_t room = m->form.framed ? (uint64_t)frame_len + 4 : RPC_LENGTH_UNKNOWN;
 	struct thrift_head head;
 	struct wire_note note;
 	enum wire_result result;
@@ -207,13 +211,12 @@ static enum wire_result read_message_head(enum codec_side side, const struct cod
 	m->message_at = m->payload_at + (m->form.framed ? 4 : 0);
 	if (m->form.framed && frame_len < 12) /* the smallest head: no method at all */
 		return refuse(refusal, REASON_MALFORMED, "frame shorter than a message head");
-	if (payload_len != RPC_LENGTH_UNKNOWN)
-		payload = slice_first(payload, payload_len);
+	if (payload_len < room)
+		room = payload_len;
+	if (room < payload.len)
+		payload.len = room;
 	result = thrift_head_read(slice_from(payload, m->form.framed ? 4 : 0), &head, &note);
-	if (result == WIRE_MORE && is_long)
-		return refuse(refusal, REASON_TOO_LARGE, "frame longer than max_message");
-	if (result == WIRE_MORE && payload_len != RPC_LENGTH_UNKNOWN &&
-	    note.need + (m->form.framed ? 4 : 0) > payload_len)
+	if (result == WIRE_MORE && note.need + (m->form.framed ? 4 : 0) > room)
 		return refuse(refusal, REASON_MALFORMED, "method name longer than the message");
 	if (result != WIRE_OK)
 		return pass(result, &note, m->message_at, need, refusal);

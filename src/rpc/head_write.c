@@ -7,13 +7,19 @@
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
 
-#define FLAGS_AT    6u /* in the fixed part of a TTHeader */
-#define SEQ_AT      8u
-#define MAX_CHANGES 8 /* collect_changes never makes more */
+#define FLAGS_AT     6u /* in the fixed part of a TTHeader */
+#define SEQ_AT       8u
+#define SECTION_HEAD 3u /* id, count */
+#define MAX_CHANGES  8  /* collect_changes never makes more */
 
 /* One change to the entries of a header. */
 struct head_change {
-	enum { CHANGE_SET, CHANGE_REPLACE, CHANGE_REMOVE, CHANGE_REMOVE_PREFIX } what;
+	enum {
+		CHANGE_SET,     /* in place of an entry, or as a new one */
+		CHANGE_REPLACE, /* in place of an entry only */
+		CHANGE_REMOVE,
+		CHANGE_REMOVE_PREFIX,
+	} what;
 	enum ttheader_section kind;
 	uint16_t int_key;
 	struct slice key, value;
@@ -22,6 +28,7 @@ struct head_change {
 struct head_changes {
 	struct head_change list[MAX_CHANGES];
 	int n;
+	unsigned n_validators; /* entries that CHANGE_REMOVE_PREFIX took out */
 	char timeout[24], checksum[9];
 };
 
@@ -70,8 +77,11 @@ static void write_payload_head(
 {
 	struct slice head = message_head(m);
 
-	if (edit->form.framed)
+	if (edit->form.framed) {
+		/* So is an unknown length: a frame cannot begin before its end is known. */
+		w->bad |= m->body_len > UINT32_MAX - head.len;
 		write_u32(w, (uint32_t)(head.len + m->body_len));
+	}
 	if (!edit->renumber) {
 		write_bytes(w, head);
 		return;
@@ -133,16 +143,15 @@ static void collect_payload_changes(
 			change_str(c, CHANGE_REMOVE, SLICE_LIT("crc32c"), SLICE_NONE);
 		edit->dropped[RPC_DROPPED_CHECKSUM] += !m->complete;
 	}
-	if (m->marks & RPC_HAS_VALIDATOR) {
+	if (m->marks & RPC_HAS_VALIDATOR)
 		change_str(c, CHANGE_REMOVE_PREFIX, SLICE_LIT("PV_"), SLICE_NONE);
-		edit->dropped[RPC_DROPPED_CHECKSUM]++;
-	}
 }
 
 static void collect_changes(
     struct head_changes *c, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	c->n = 0;
+	c->n_validators = 0;
 	if (edit->add_crrst)
 		change_str(c, CHANGE_SET, SLICE_LIT("crrst"), SLICE_LIT("1"));
 	else if (edit->strip_crrst && m->marks & RPC_HAS_CRRST)
@@ -210,7 +219,7 @@ static void put_additions(
 	for (int i = 0; i < c->n; i++) {
 		if (c->list[i].kind == kind && c->list[i].what == CHANGE_SET) {
 			put_change(t, &c->list[i]);
-			c->list[i].what = CHANGE_REPLACE; /* written: repeated keys follow suit */
+			c->list[i].what = CHANGE_REMOVE;
 		}
 	}
 }
@@ -254,11 +263,30 @@ static void rewrite_section(
 			put_entry(t, &e);
 		} else if (change->what == CHANGE_SET || change->what == CHANGE_REPLACE) {
 			put_change(t, change);
-			change->what = CHANGE_REPLACE;
+			/* A key that came twice goes out once: no reader can take the other value. */
+			change->what = CHANGE_REMOVE;
+		} else if (change->what == CHANGE_REMOVE_PREFIX) {
+			c->n_validators++;
 		}
 	}
 	put_additions(t, c, s->kind);
 	ttheader_section_end(t);
+}
+
+/* What stands behind the last entry: sections without entries stay, the last padding is made anew. */
+static struct slice tail_of(struct slice sections, size_t at)
+{
+	size_t end = at, next = at;
+
+	while (next < sections.len) {
+		if (sections.data[next] == TTHEADER_PADDING) {
+			next++;
+		} else {
+			next += SECTION_HEAD;
+			end = next;
+		}
+	}
+	return slice_sub(sections, at, end - at);
 }
 
 /*
@@ -281,6 +309,7 @@ static void rewrite_sections(
 			rewrite_section(t, c, &s);
 		copied = s.end;
 	}
+	write_bytes(t->w, tail_of(m->sections, copied));
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		ttheader_section_begin(t, kinds[i]);
 		put_additions(t, c, kinds[i]);
@@ -312,20 +341,32 @@ static void write_ttheader_again(
 		ttheader_begin(&t, w, flags, seq, m->head.data[TTHEADER_FIXED]);
 		rewrite_sections(&t, m, &changes);
 		ttheader_end(&t, len);
+		edit->dropped[RPC_DROPPED_CHECKSUM] += changes.n_validators;
 	}
 	write_payload_head(w, m, edit);
 }
 
-/* The str keys of a mesh header live on in a TTHeader. */
-static void put_mesh_entries(struct ttheader_writer *t, const struct rpc_message *m)
+static bool is_checksum(struct slice key)
+{
+	return slice_starts(key, SLICE_LIT("PV_")) || slice_eq(key, SLICE_LIT("crc32c"));
+}
+
+/* The str keys of a mesh header live on in a TTHeader, but for those that are written anew. */
+static void put_mesh_entries(
+    struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	struct ttheader_iter it = ttheader_entries_mesh(m->sections);
 	struct ttheader_entry e;
 
 	if (m->form.transport != RPC_MESH)
 		return;
-	while (ttheader_next(&it, &e))
-		ttheader_put_str(t, e.key, e.value);
+	while (ttheader_next(&it, &e)) {
+		if (is_checksum(e.key) && payload_is_changed(m, edit))
+			edit->dropped[RPC_DROPPED_CHECKSUM]++;
+		else if (slice_eq(e.key, SLICE_LIT("rip")) ? edit->rip.len == 0
+							   : !slice_eq(e.key, SLICE_LIT("crrst")))
+			ttheader_put_str(t, e.key, e.value);
+	}
 }
 
 static void put_int_if(struct ttheader_writer *t, uint16_t key, struct slice value)
@@ -378,7 +419,7 @@ static void write_new_ttheader(struct writer *w, const struct rpc_message *m, st
 	ttheader_begin(&t, w, edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0,
 	    edit->renumber ? edit->transport_seq : m->transport_seq, 0);
 	ttheader_section_begin(&t, TTHEADER_STR);
-	put_mesh_entries(&t, m);
+	put_mesh_entries(&t, m, edit);
 	if (edit->idl_service.len && m->idl_service.len == 0)
 		ttheader_put_str(&t, SLICE_LIT("isn"), edit->idl_service);
 	if (edit->rip.len)
@@ -401,7 +442,7 @@ static void count_str(struct rpc_edit *edit, struct slice key)
 		edit->dropped[RPC_DROPPED_PERSISTENT]++;
 	else if (slice_starts(key, SLICE_LIT("RPC_TRANSIT_")))
 		edit->dropped[RPC_DROPPED_TRANSIENT]++;
-	else if (slice_starts(key, SLICE_LIT("PV_")) || slice_eq(key, SLICE_LIT("crc32c")))
+	else if (is_checksum(key))
 		edit->dropped[RPC_DROPPED_CHECKSUM]++;
 	else if (slice_starts(key, SLICE_LIT("biz-")))
 		edit->dropped[RPC_DROPPED_BIZ]++;
