@@ -23,7 +23,7 @@ static void check_names(struct check *c)
 		const struct listener_config *listener = &c->config->listeners[i], *other;
 		struct key_path path;
 
-		if (listener->name == NULL)
+		if (listener->name == NULL) /* it was no map */
 			continue;
 		other = table_put(&names, slice_str(listener->name), (void *)(uintptr_t)listener);
 		if (other)

@@ -296,6 +296,8 @@ static void bind_key(
 		bind_missing(b, key, node, base);
 	else if (!value->is_bad && key->type->parse(b, key, value, base) == 0)
 		bind_origin(b, base, key, value->at);
+	else if (key->fill)
+		key->fill(b, base); /* the rules between values find something here */
 	key_path_cut(&b->path, before);
 }
 

@@ -50,6 +50,21 @@ static void check_log(struct check *c)
 	}
 }
 
+static void check_admin_socket(struct check *c)
+{
+	const struct config *config = c->config;
+	const struct origin *origin = origin_named(config, config, "admin.socket");
+
+	/* The folder of the default is made by whoever starts the daemon; what is written must be right. */
+	if (origin)
+		check_directory(c, config, "admin.socket", "admin.socket", config->admin.socket);
+	else if (strlen(config->admin.socket) > ADDRESS_PATH_MAX)
+		problems_error(c->problems, origin_place(config, config, NULL), "admin.socket",
+		    "the default, %s, is longer than a socket's path may be\nexpected admin: {socket: PATH} "
+		    "with at most %u bytes",
+		    config->admin.socket, ADDRESS_PATH_MAX);
+}
+
 void config_check(const struct config *config, struct problems *problems)
 {
 	struct check c = {.config = config, .problems = problems};
@@ -58,8 +73,6 @@ void config_check(const struct config *config, struct problems *problems)
 	check_listeners(&c);
 	check_services(&c);
 	check_log(&c);
-	/* The default is made by whoever starts the daemon; what is written must be right. */
-	if (origin_named(config, config, "admin.socket"))
-		check_directory(&c, config, "admin.socket", "admin.socket", config->admin.socket);
+	check_admin_socket(&c);
 	table_fini(&c.addresses);
 }

@@ -68,6 +68,7 @@ static struct yaml_node *read_file(
 		complain(s, name, "cannot open");
 		return NULL;
 	}
+	errno = EISDIR;
 	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode) || read_all(fd, &text) < 0) {
 		complain(s, name, "cannot read");
 	} else {

@@ -611,12 +611,109 @@ START_TEST(ten_thousand_endpoints_load)
 }
 END_TEST
 
+static const char *runtime_directory, *user_directory;
+
+static const char *directories(const char *name)
+{
+	if (strcmp(name, "RUNTIME_DIRECTORY") == 0)
+		return runtime_directory;
+	return strcmp(name, "XDG_RUNTIME_DIR") == 0 ? user_directory : NULL;
+}
+
+static struct loaded with_directories(const char *runtime, const char *user)
+{
+	struct config_source source = {.getenv = directories};
+	struct loaded l;
+
+	runtime_directory = runtime;
+	user_directory = user;
+	problems_init(&l.problems);
+	l.config = config_load_text(SLICE_LIT(LISTENER SERVICE), "test.yaml", &source, &l.problems);
+	return l;
+}
+
 START_TEST(admin_socket_follows_the_runtime_directory)
 {
 	struct loaded l = loaded_from("admin: {socket: /tmp/other.sock}\n" LISTENER SERVICE);
+	char end[] = "/bridled/admin.sock";
+	const char *socket;
 
 	ck_assert_str_eq(loaded_config(&l)->admin.socket, "/tmp/other.sock");
 	loaded_free(&l);
+	l = with_directories("/run/x:/run/y", "/run/user/7");
+	ck_assert_str_eq(loaded_config(&l)->admin.socket, "/run/x/admin.sock");
+	loaded_free(&l);
+	l = with_directories("", "/run/user/7");
+	ck_assert_str_eq(loaded_config(&l)->admin.socket,
+	    geteuid() == 0 ? "/run/bridled/admin.sock" : "/run/user/7/bridled/admin.sock");
+	loaded_free(&l);
+	l = with_directories(NULL, NULL);
+	socket = loaded_config(&l)->admin.socket;
+	ck_assert_uint_gt(strlen(socket), strlen(end));
+	ck_assert_str_eq(socket + strlen(socket) - strlen(end), end);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(admin_socket_of_a_long_runtime_directory_is_refused)
+{
+	char room[200] = "/";
+	struct loaded l;
+
+	memset(room + 1, 'a', 150);
+	l = with_directories(room, NULL);
+	ck_assert(loaded_says(&l, "admin.socket", "longer than", "107"));
+	ck_assert_ptr_null(l.config);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(folder_called_like_a_file_is_refused)
+{
+	static const char *const names[] = {NULL};
+	char path[200];
+	struct loaded l;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/a.yaml", folder);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	l = loaded_file(folder);
+	ck_assert(loaded_says(&l, "", "Is a directory", NULL));
+	loaded_free(&l);
+	ck_assert_int_eq(rmdir(path), 0);
+	remove_files(names);
+}
+END_TEST
+
+START_TEST(lists_have_their_limits)
+{
+	static const struct {
+		const char *before, *item, *after, *path, *text;
+		int n;
+	} cases[] = {
+	    {"listeners: [", "{address: \"127.0.0.1:0\"}", "]\n" SERVICE, "listeners",
+		"1001 listeners", 1001},
+	    {"listeners: [{service: app, address: [", "\"127.0.0.1:0\"", "]}]\n" SERVICE,
+		"listeners[0].address", "where addresses belong", 65},
+	    {"listeners: [{service: app, address: \"127.0.0.1:0\", allow: [", "10.0.0.0/8",
+		"]}]\n" SERVICE, "listeners[0].allow", "where a list belongs", 1001},
+	    {"resolvers: [", "10.0.0.1", "]\n" LISTENER SERVICE, "resolvers",
+		"where a list belongs", 17},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char *text = calloc(1, 100000);
+		struct loaded l;
+
+		strcat(text, cases[i].before);
+		for (int j = 0; j < cases[i].n; j++)
+			sprintf(text + strlen(text), "%s%s", j ? ", " : "", cases[i].item);
+		strcat(text, cases[i].after);
+		l = loaded_from(text);
+		ck_assert(loaded_says(&l, cases[i].path, cases[i].text, "expected"));
+		loaded_free(&l);
+		free(text);
+	}
 }
 END_TEST
 
@@ -648,6 +745,9 @@ int main(void)
 	    fifo_in_the_way_does_not_stop_the_reader,
 	    ten_thousand_endpoints_load,
 	    admin_socket_follows_the_runtime_directory,
+	    admin_socket_of_a_long_runtime_directory_is_refused,
+	    folder_called_like_a_file_is_refused,
+	    lists_have_their_limits,
 	};
 
 	return suite_run("config_load", tests, ARRAY_LEN(tests));
