@@ -377,16 +377,23 @@ static bool is_control(const struct rpc_message *m)
 	       m->kind == RPC_REPLY && slice_eq(m->method, SLICE_LIT("none"));
 }
 
-/* Whose reply is it? False: nobody's that could be; the connection is bad. */
-static bool find_attempt(struct upstream *u, const struct rpc_message *m, struct attempt **a)
+/*
+ * Whose reply is it? NULL: nobody's, any more or at all. On a shared connection an id that is not out
+ * can harm nobody: the reply is dropped, the calls in flight go on, but new ones go elsewhere.
+ */
+static struct attempt *find_attempt(struct upstream *u, const struct rpc_message *m)
 {
-	if (u->slots) {
-		int32_t id = m->form.transport == RPC_TTHEADER ? m->transport_seq : m->seq;
+	struct attempt *a = NULL;
 
-		return slots_answer(u->slots, id, a);
+	if (u->slots == NULL)
+		return u->attempt;
+	if (!slots_answer(
+		u->slots, m->form.transport == RPC_TTHEADER ? m->transport_seq : m->seq, &a)) {
+		log_debug("upstream", "a reply that answers no call", "endpoint=%s",
+		    u->backend->address.text);
+		u->takes_no_more = true;
 	}
-	*a = u->attempt;
-	return u->state == UPSTREAM_LEASED || u->state == UPSTREAM_DISCARDING;
+	return a;
 }
 
 /* The reply that nobody wants has come whole. */
@@ -411,10 +418,7 @@ static void on_message(struct upstream *u, const struct rpc_message *m, bool cle
 		u->takes_no_more = true;
 		return;
 	}
-	if (!find_attempt(u, m, &a)) {
-		upstream_break(u, 0, "a reply that answers no call");
-		return;
-	}
+	a = find_attempt(u, m);
 	if (m->marks & RPC_HAS_CRRST)
 		u->takes_no_more = true;
 	u->is_in_reply = !m->complete;
