@@ -41,7 +41,8 @@ enum conn_start {
 	CONN_FAILED,  /* *error says why; no conn was made */
 };
 
-/* Takes over the descriptor, which is made non-blocking. @events and @arg are borrowed. */
+/* Takes over the descriptor, which is made non-blocking. @events and @arg are borrowed. If the kernel
+ * will not watch it, `closed` says so. */
 struct conn *conn_accepted(struct loop *loop, int fd, const struct conn_events *events, void *arg);
 enum conn_start conn_connect(struct loop *loop, const struct address *to,
     const struct conn_events *events, void *arg, struct conn **conn, int *error);
@@ -49,7 +50,8 @@ enum conn_start conn_connect(struct loop *loop, const struct address *to,
 void conn_close(struct conn **conn);
 /* As conn_close, but with a reset instead of a FIN where the transport has one. */
 void conn_abort(struct conn **conn);
-/* Closes once the queue is out, or after @patience; the conn is no longer the caller's. */
+/* Closes once the queue is out, or after @patience; the conn is no longer the caller's. The other
+ * side gets up to a second more to close too, so that no reset overtakes the last bytes. */
 void conn_close_after_output(struct conn **conn, usec_t patience);
 
 /*

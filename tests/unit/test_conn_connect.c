@@ -70,15 +70,29 @@ static void close_near(struct recorder *r)
 	conn_close(&r->conn);
 }
 
-static struct address address_of(const char *format, const char *folder_or_host, unsigned port)
+static struct address parse(const char *text)
 {
-	char text[200];
 	struct address a;
 	struct err err;
 
-	snprintf(text, sizeof text, format, folder_or_host, port);
 	ck_assert_int_eq(address_parse(&a, slice_str(text), &err), 0);
 	return a;
+}
+
+static struct address in_folder(const char *name)
+{
+	char text[100];
+
+	snprintf(text, sizeof text, "unix:%s/%s", folder, name);
+	return parse(text);
+}
+
+static struct address on_loopback(uint16_t port)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "127.0.0.1:%u", port);
+	return parse(text);
 }
 
 static enum conn_start start(const struct address *to, int *error)
@@ -103,7 +117,7 @@ static void remove_unix(const struct address *at, int fd)
 
 START_TEST(unix_connect_is_ready_at_once)
 {
-	struct address to = address_of("unix:%s/s", folder, 0);
+	struct address to = in_folder("s");
 	int listening = listen_unix(&to, 4), error = -1;
 	char room[8];
 
@@ -120,7 +134,7 @@ END_TEST
 
 START_TEST(full_accept_queue_of_a_unix_socket_is_told_apart)
 {
-	struct address to = address_of("unix:%s/s", folder, 0);
+	struct address to = in_folder("s");
 	int listening = listen_unix(&to, 0), error = 0;
 	struct recorder waiting[8] = {{.conn = NULL}};
 	enum conn_start got = CONN_READY;
@@ -142,9 +156,9 @@ END_TEST
 
 START_TEST(failed_unix_connects_say_why_and_leave_nothing)
 {
-	struct address missing = address_of("unix:%s/none", folder, 0);
-	struct address stale = address_of("unix:%s/s", folder, 0);
-	struct address name = address_of("%s:%u", "service.example", 80);
+	struct address missing = in_folder("none");
+	struct address stale = in_folder("s");
+	struct address name = parse("service.example:80");
 	int error = 0;
 
 	close(listen_unix(&stale, 1));
@@ -169,7 +183,7 @@ static void connect_tcp(int *listening)
 	int error;
 
 	*listening = listen_tcp(&port);
-	to = address_of("%s:%u", "127.0.0.1", port);
+	to = on_loopback(port);
 	got = start(&to, &error);
 	ck_assert(got == CONN_PENDING || got == CONN_READY);
 }
@@ -228,7 +242,7 @@ START_TEST(refused_tcp_connect_is_told)
 	int error;
 
 	close(listen_tcp(&port));
-	to = address_of("%s:%u", "127.0.0.1", port);
+	to = on_loopback(port);
 	got = start(&to, &error);
 	if (got == CONN_PENDING) {
 		recorder_write(&near, "x", 1);
@@ -250,7 +264,7 @@ START_TEST(connection_to_itself_counts_as_refused)
 	int error;
 
 	close(listen_tcp(&port));
-	to = address_of("%s:%u", "127.0.0.1", port);
+	to = on_loopback(port);
 	is_self_connecting = true;
 	got = start(&to, &error);
 	is_self_connecting = false;
@@ -324,7 +338,7 @@ START_TEST(refusal_of_a_connect_that_nobody_waits_for_is_silent)
 	int error;
 
 	close(listen_tcp(&port));
-	to = address_of("%s:%u", "127.0.0.1", port);
+	to = on_loopback(port);
 	if (start(&to, &error) != CONN_PENDING)
 		return;
 	recorder_write(&near, "x", 1);
