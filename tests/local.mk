@@ -12,6 +12,7 @@ UNIT_TESTS = \
 	tests/unit/test_config_check \
 	tests/unit/test_config_dump \
 	tests/unit/test_config_load \
+	tests/unit/test_config_source \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
 	tests/unit/test_cursor \
@@ -19,6 +20,7 @@ UNIT_TESTS = \
 	tests/unit/test_err \
 	tests/unit/test_host \
 	tests/unit/test_http \
+	tests/unit/test_http_server \
 	tests/unit/test_inbox \
 	tests/unit/test_key_path \
 	tests/unit/test_list \

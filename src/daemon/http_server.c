@@ -141,6 +141,8 @@ static bool tell_to_continue(struct http_conn *c)
 
 static void keep_rest(struct http_conn *c, size_t used)
 {
+	if (used == 0)
+		return;
 	c->len -= used;
 	memmove(c->room, c->room + used, c->len);
 	if (c->len)

@@ -1,0 +1,299 @@
+#include "daemon/http_server.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "base/mem.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "support/descriptors.h"
+#include "support/suite.h"
+
+#define BIG ((size_t)4 << 20) /* more than any socket takes at once */
+
+static char directory[64], path[128];
+static struct loop *loop;
+static struct http_server *server;
+static unsigned served;
+static int before;
+
+/* Says what it was asked; /big is long. */
+static void serve(void *arg, const struct http_request *request, struct http_reply *reply)
+{
+	ck_assert_ptr_eq(arg, &served);
+	served++;
+	*reply = (struct http_reply){.status = 200, .type = "text/plain"};
+	if (slice_eq_str(request->path, "/big")) {
+		reply->len = BIG;
+		reply->body = mem_calloc(1, BIG);
+		memset(reply->body, 'x', BIG);
+		return;
+	}
+	reply->body = mem_alloc(request->path.len + request->body.len);
+	memcpy(reply->body, request->path.data, request->path.len);
+	if (request->body.len)
+		memcpy(reply->body + request->path.len, request->body.data, request->body.len);
+	reply->len = request->path.len + request->body.len;
+}
+
+static void begin(void)
+{
+	struct listener_options options = {0600, (uid_t)-1, (gid_t)-1, 0, "test"};
+	struct address address, bound;
+	struct err err;
+	char text[160];
+	int fd;
+
+	before = descriptors_open();
+	snprintf(directory, sizeof directory, "/tmp/test_http_server.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	snprintf(path, sizeof path, "%s/admin.sock", directory);
+	snprintf(text, sizeof text, "unix:%s", path);
+	ck_assert_int_eq(address_parse(&address, slice_str(text), &err), 0);
+	loop = loop_new(&err);
+	fd = listener_bind(&address, &options, &bound, &err);
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	server = http_server_new(loop, fd, &bound, "test", serve, &served);
+	served = 0;
+}
+
+static void end(void)
+{
+	http_server_free(&server);
+	loop_free(&loop);
+	ck_assert_int_eq(access(path, F_OK), -1); /* the socket's file goes with the server */
+	ck_assert_int_eq(rmdir(directory), 0);
+	ck_assert_int_eq(descriptors_open(), before);
+}
+
+static int dial(void)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(to.sun_path, path, strlen(path) + 1);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Turns the loop until @end stands in what came, or the connection ends; returns what came. */
+static const char *hear(int fd, const char *until)
+{
+	static char heard[65536];
+	size_t len = 0;
+
+	for (;;) {
+		ssize_t n = recv(fd, heard + len, sizeof heard - 1 - len, MSG_DONTWAIT);
+
+		if (n == 0)
+			break;
+		if (n > 0)
+			len += (size_t)n;
+		heard[len] = '\0';
+		if (until && strstr(heard, until))
+			break;
+		loop_turn(loop, 10 * USEC_MS);
+	}
+	heard[len] = '\0';
+	return heard;
+}
+
+static void has(const char *heard, const char *part)
+{
+	ck_assert_msg(strstr(heard, part) != NULL, "%s is missing in %s", part, heard);
+}
+
+START_TEST(only_the_owner_may_open_the_socket)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
+}
+END_TEST
+
+START_TEST(a_connection_serves_one_request_after_another)
+{
+	int fd = dial();
+
+	say(fd, "GET /one HTTP/1.1\r\nHost: x\r\n\r\n");
+	has(hear(fd, "/one"), "HTTP/1.1 200 OK\r\n");
+	say(fd, "PUT /two HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody");
+	has(hear(fd, "/twobody"), "Content-Length: 8\r\n");
+	close(fd);
+}
+END_TEST
+
+START_TEST(requests_sent_at_once_are_answered_in_order)
+{
+	int fd = dial();
+
+	say(fd, "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\nConnection: close\r\n\r\n");
+	has(strstr(hear(fd, NULL), "/a"), "/b");
+	ck_assert_uint_eq(served, 2);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_request_may_come_byte_by_byte)
+{
+	static const char text[] = "GET /slow HTTP/1.1\r\nConnection: close\r\n\r\n";
+	int fd = dial();
+
+	for (const char *at = text; *at; at++) {
+		ck_assert_int_eq(send(fd, at, 1, MSG_NOSIGNAL), 1);
+		loop_turn(loop, 10 * USEC_MS);
+	}
+	has(hear(fd, NULL), "/slow");
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_bad_request_is_answered_and_ends_the_connection)
+{
+	int fd = dial();
+
+	say(fd, "nonsense\r\n\r\n");
+	has(hear(fd, NULL), "HTTP/1.1 400 Bad Request\r\n");
+	ck_assert_uint_eq(served, 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_body_is_asked_for_where_it_is_held_back)
+{
+	int fd = dial();
+
+	say(fd, "PUT /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+	has(hear(fd, "\r\n\r\n"), "100 Continue");
+	say(fd, "ok");
+	has(hear(fd, "/xok"), "200 OK");
+	close(fd);
+}
+END_TEST
+
+/* Reads on until @tail has come. Returns how many bytes came. */
+static size_t swallow(int fd, const char *tail)
+{
+	static char part[65536];
+	size_t len = 0, n_tail = strlen(tail);
+
+	for (;;) {
+		ssize_t n = recv(fd, part, sizeof part, MSG_DONTWAIT);
+
+		len += n > 0 ? (size_t)n : 0;
+		if (n >= (ssize_t)n_tail && memcmp(part + n - n_tail, tail, n_tail) == 0)
+			return len;
+		loop_turn(loop, 10 * USEC_MS);
+	}
+}
+
+START_TEST(a_long_answer_arrives_whole)
+{
+	int fd = dial();
+	size_t len = 0;
+	const char *rest;
+
+	say(fd, "GET /big HTTP/1.1\r\nConnection: close\r\n\r\n");
+	while (len < BIG)
+		len += swallow(fd, "x");
+	rest = hear(fd, NULL); /* to the end of the connection */
+	ck_assert_uint_eq(strspn(rest, "x"), strlen(rest));
+	close(fd);
+}
+END_TEST
+
+START_TEST(what_waits_behind_a_long_answer_is_served_after_it)
+{
+	int fd = dial();
+
+	say(fd, "GET /big HTTP/1.1\r\n\r\nGET /after HTTP/1.1\r\n\r\n");
+	ck_assert_uint_gt(swallow(fd, "/after"), BIG);
+	ck_assert_uint_eq(served, 2);
+	close(fd);
+}
+END_TEST
+
+START_TEST(nothing_may_wait_behind_a_long_answer)
+{
+	int fd = dial();
+	size_t len = 0;
+
+	say(fd, "GET /big HTTP/1.1\r\n\r\n");
+	while (len < BIG)
+		len += swallow(fd, "x");
+	say(fd, "GET /after HTTP/1.1\r\n\r\n");
+	swallow(fd, "/after");
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_caller_may_leave_at_any_moment)
+{
+	int fd;
+
+	for (int i = 0; i < 3; i++) {
+		fd = dial();
+		if (i == 1)
+			say(fd, "GET /half HTT");
+		if (i == 2)
+			say(fd, "GET /big HTTP/1.1\r\n\r\n");
+		loop_turn(loop, 10 * USEC_MS);
+		close(fd);
+		for (int turn = 0; turn < 5; turn++)
+			loop_turn(loop, USEC_MS);
+	}
+	fd = dial();
+	say(fd, "GET /still HTTP/1.1\r\n\r\n");
+	hear(fd, "/still");
+	close(fd);
+}
+END_TEST
+
+START_TEST(connections_above_the_limit_are_closed)
+{
+	int fds[HTTP_CONNECTIONS + 1];
+
+	for (unsigned i = 0; i <= HTTP_CONNECTIONS; i++) {
+		fds[i] = dial();
+		loop_turn(loop, 10 * USEC_MS);
+	}
+	ck_assert_str_eq(hear(fds[HTTP_CONNECTIONS], NULL), "");
+	say(fds[0], "GET /first HTTP/1.1\r\n\r\n");
+	hear(fds[0], "/first");
+	for (unsigned i = 0; i <= HTTP_CONNECTIONS; i++)
+		close(fds[i]);
+}
+END_TEST
+
+int main(void)
+{
+	const struct suite_test tests[] = {
+	    {only_the_owner_may_open_the_socket, 1},
+	    {a_connection_serves_one_request_after_another, 1},
+	    {requests_sent_at_once_are_answered_in_order, 1},
+	    {a_request_may_come_byte_by_byte, 1},
+	    {a_bad_request_is_answered_and_ends_the_connection, 1},
+	    {a_body_is_asked_for_where_it_is_held_back, 1},
+	    {a_long_answer_arrives_whole, 1},
+	    {what_waits_behind_a_long_answer_is_served_after_it, 1},
+	    {nothing_may_wait_behind_a_long_answer, 1},
+	    {a_caller_may_leave_at_any_moment, 1},
+	    {connections_above_the_limit_are_closed, 1},
+	};
+
+	return suite_run_between("http_server", tests, ARRAY_LEN(tests), begin, end);
+}
