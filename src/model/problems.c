@@ -64,6 +64,9 @@ static const char *copy(struct problems *p, const char *text)
 }
 
 static void add(struct problems *p, struct problem *problem, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void add(struct problems *p, struct problem *problem, const char *format, va_list args)
 {
 	char text[2048], *newline;
 
