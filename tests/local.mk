@@ -48,6 +48,12 @@ UNIT_TESTS = \
 	tests/unit/test_wire_ttheader \
 	tests/unit/test_yaml
 
+# Scenarios: the proxy on a network that is not there. libsim.a has the symbols of net/ that proxy/
+# uses, so it comes before the library that has the real ones.
+
+SIM_TESTS = \
+	tests/sim/test_sim_calls
+
 EXTRA_DIST += tests/config tests/wire/golden
 
 if HAVE_CHECK
@@ -72,8 +78,16 @@ tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=c
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
 tests_unit_test_socket_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind,--wrap=rename,--wrap=flock
 
-check_PROGRAMS += $(UNIT_TESTS)
-TESTS += $(UNIT_TESTS)
+check_LIBRARIES += tests/support/libsim.a
+tests_support_libsim_a_SOURCES = \
+	tests/support/fake_net.c tests/support/fake_net.h \
+	tests/support/sim.c tests/support/sim.h \
+	tests/support/sim_frame.c tests/support/sim_frame.h
+SIM_LIBS = tests/support/libsim.a $(LDADD)
+tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)
+
+check_PROGRAMS += $(UNIT_TESTS) $(SIM_TESTS)
+TESTS += $(UNIT_TESTS) $(SIM_TESTS)
 endif
 
 # Fuzz targets: one for each decoder, with a corpus in tests/fuzz/corpus/<name>. Without
