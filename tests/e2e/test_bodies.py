@@ -75,6 +75,73 @@ class Bodies(TestCase):
         self.assertEqual(daemon.metric("bridle_calls_total", reason="too_large"), 1)
 
 
+class Breaks(TestCase):
+    """A long body that breaks off: what was begun cannot be unsaid, so the connection ends."""
+
+    def test_a_reply_that_breaks_off_is_never_completed(self):
+        def behaviour(connection, packet):
+            if packet.text != "break":
+                connection.answer(packet)
+                return
+            data = packet.answer(wire.result(letters(MIB))).pack()
+            connection.write(data[:MIB // 2])
+            connection.close()
+        daemon = self.pinned(self.upstream(behaviour), protocol="framed")
+        for form in wire.FORMS:
+            with self.subTest(form=form), self.caller(daemon, form) as caller:
+                caller.send(text="break")
+                with self.assertRaises((EOFError, ConnectionError)):
+                    caller.receive()
+            with self.caller(daemon, form) as caller:
+                self.assertEqual(caller.call(text="x").text, "x")
+        reasons = [line["reason"] for line in daemon.access_log(8)]
+        self.assertEqual(reasons.count("reset"), 4)
+
+    def test_a_call_that_breaks_off_does_not_spoil_a_connection_of_others(self):
+        service = self.upstream(upstream.echo)
+        daemon = self.pinned(service, config={"workers": 1})
+        for form in wire.FORMS:
+            with self.subTest(form=form):
+                with self.caller(daemon, form) as caller:
+                    data = caller.packet(text=letters(MIB)).pack()
+                    caller.sock.sendall(data[:MIB // 2])
+                with self.caller(daemon, form) as caller:
+                    for i in range(5):
+                        self.assertEqual(caller.call(text="call %d" % i).text, "call %d" % i)
+        self.assertEqual(service.malformed, [])
+
+    def test_an_answer_before_the_end_of_the_question(self):
+        """A service that refuses a long call when it has read its head."""
+        def on_accept(sock):
+            head = sock.recv(1000, socket.MSG_PEEK)
+            name = head[12:16]
+            body = wire.exception_body(6, "too long for me")
+            sock.sendall(wire.frame(wire.message(name.decode(), wire.EXCEPTION, int.from_bytes(
+                head[16:20], "big"), body)))
+            sock.recv(10 * MIB)
+            time.sleep(0.05)
+            sock.close()
+        daemon = self.pinned(self.upstream(on_accept=on_accept))
+        with self.caller(daemon) as caller:
+            data = caller.packet(text=letters(8 * MIB))
+            writer = threading.Thread(target=lambda: send_all(caller.sock, data.pack()))
+            writer.start()
+            answer = caller.receive()
+            self.assertEqual(answer.kind, wire.EXCEPTION)
+            caller.close()
+            writer.join()
+        with self.caller(daemon) as caller:
+            self.assertIsNotNone(caller.call())
+
+
+def send_all(sock, data):
+    """Or as much of it as the other side wants."""
+    try:
+        sock.sendall(data)
+    except OSError:
+        pass
+
+
 class Pipelines(TestCase):
     def test_1000_calls_at_once_are_answered_in_order(self):
         daemon = self.pinned(self.upstream(upstream.echo))

@@ -216,6 +216,42 @@ class Metadata(TestCase):
             seen = json.loads(caller.call(strs={"rip": "1.2.3.4:5"}).text)
             self.assertEqual(seen["strs"]["rip"], "1.2.3.4:5")
 
+    def test_a_checksum_is_kept_where_its_bytes_stay_and_made_anew_where_not(self):
+        service = self.upstream(upstream.echo)
+        for form, protocol in (("ttheader_framed", "same"), ("ttheader_bare", "ttheader_bare"),
+                               ("ttheader_framed", "ttheader_bare"),
+                               ("ttheader_bare", "ttheader_framed")):
+            with self.subTest(form=form, protocol=protocol):
+                daemon = self.pinned(service, protocol=protocol)
+                with self.caller(daemon, form) as caller:
+                    bare = caller.packet(text="sum").pack()
+                    payload = bare[14 + 4 * bare[13]:]
+                    header = wire.Header(9, strs={"crc32c": wire.crc32c(payload), "PV_x": "y"})
+                    caller.sock.sendall(header.pack(payload))
+                    caller.receive()
+                packet = service.packets[-1]
+                after = packet.raw[14 + 4 * packet.raw[13]:]
+                self.assertEqual(packet.header.strs["crc32c"], wire.crc32c(after))
+                stays = payload == after
+                self.assertEqual(packet.header.strs.get("PV_x"), "y" if stays else None)
+                daemon.stop()
+
+    def test_a_header_of_60_kib_passes(self):
+        service = self.upstream(upstream.report)
+        daemon = self.pinned(service)
+        with self.caller(daemon, "ttheader_framed") as caller:
+            strs = {"key%d" % i: "v" * 600 for i in range(95)}
+            self.assertEqual(json.loads(caller.call(strs=strs).text)["strs"], strs)
+
+    def test_the_sequence_id_of_the_header_is_not_judged_on_a_leased_connection(self):
+        def behaviour(connection, packet):
+            answer = packet.answer(wire.result("x"))
+            answer.header.seq += 1
+            connection.write(answer)
+        daemon = self.pinned(self.upstream(behaviour), protocol="ttheader")
+        with self.caller(daemon, "framed") as caller:
+            self.assertEqual(caller.call().text, "x")
+
     def test_crrst_belongs_to_one_connection(self):
         service = self.upstream(lambda c, p: c.write(p.answer(
             wire.result("x"), strs={"crrst": "1", "k": "v"})))

@@ -377,6 +377,115 @@ class Signals(TestCase):
                 self.assertEqual(caller.call(text="x").text, "x")
 
 
+class Commands(TestCase):
+    """The admin socket, and `bridled -s` that asks it."""
+
+    def start(self):
+        self.config = {"listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc"}],
+                       "services": {"svc": {"endpoints": [self.upstream(upstream.echo).address]}}}
+        return self.bridled(self.config)
+
+    def tell(self, daemon, command):
+        return subprocess.run([BINARY, "-c", daemon.config_path, "-s", command], timeout=20,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                              stdin=subprocess.DEVNULL)
+
+    def test_reload_and_its_refusal(self):
+        daemon = self.start()
+        before = daemon.get_json("/status")["config"]["hash"]
+        self.config["services"]["svc"]["timeout"] = {"call": "9s"}
+        daemon.write_config(self.config)
+        done = self.tell(daemon, "reload")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertNotEqual(daemon.get_json("/status")["config"]["hash"], before)
+        with open(daemon.config_path, "a", encoding="utf-8") as file:
+            file.write("\n]")
+        status, body = daemon.get("/reload", "POST")
+        self.assertGreaterEqual(status, 400)
+        answer = json.loads(body)
+        self.assertFalse(answer["ok"])
+        self.assertTrue(answer["problems"][0]["line"])
+
+    def test_stop_and_quit(self):
+        for command in ("stop", "quit"):
+            with self.subTest(command=command):
+                daemon = self.start()
+                done = self.tell(daemon, command)
+                self.assertEqual(done.returncode, 0, done.stdout)
+                self.assertEqual(daemon.wait(), 0)
+
+    def test_reopen(self):
+        daemon = self.start()
+        with self.caller(daemon) as caller:
+            caller.call()
+            daemon.access_log(1)
+            os.rename(daemon.access_path, daemon.access_path + ".1")
+            self.assertEqual(self.tell(daemon, "reopen").returncode, 0)
+            caller.call()
+            daemon.access_log(1)
+
+    def test_nobody_is_there_to_be_told(self):
+        daemon = self.start()
+        daemon.stop()
+        self.assertNotEqual(self.tell(daemon, "reload").returncode, 0)
+
+
+class Admission(TestCase):
+    """Who may connect, and in which protocol."""
+
+    def try_call(self, daemon, form="framed"):
+        with self.caller(daemon, form) as caller:
+            try:
+                caller.send(text="x")
+                return caller.receive()
+            except (EOFError, ConnectionError):
+                return None
+
+    def test_networks(self):
+        service = self.upstream(upstream.echo)
+        for rules, is_let_in in (({"allow": ["127.0.0.0/8"]}, True),
+                                 ({"allow": ["10.0.0.0/8"]}, False),
+                                 ({"deny": ["127.0.0.1/32"]}, False),
+                                 ({"allow": ["127.0.0.0/8"], "deny": ["127.0.0.1/32"]}, False),
+                                 ({"deny": ["10.0.0.0/8"]}, True)):
+            with self.subTest(rules=rules):
+                daemon = self.pinned(service, rules)
+                self.assertEqual(self.try_call(daemon) is not None, is_let_in)
+                daemon.stop()
+
+    def test_users_of_a_unix_socket(self):
+        service = self.upstream(upstream.echo)
+        for who, is_let_in in (("uid:%d" % os.getuid(), True), ("uid:54321", False),
+                               ("gid:%d" % os.getgid(), True)):
+            with self.subTest(who=who):
+                daemon = self.pinned(service, {"address": "unix:" + self.path("in.sock"),
+                                               "allow": [who]})
+                self.assertEqual(self.try_call(daemon) is not None, is_let_in)
+                daemon.stop()
+
+    def test_protocols_that_are_not_listed(self):
+        service = self.upstream(upstream.echo)
+        for listed, forms in ((["ttheader"], ("ttheader_bare", "ttheader_framed")),
+                              (["framed"], ("framed",)), (["buffered"], ("buffered",))):
+            daemon = self.pinned(service, {"protocols": listed, "timeout": {"detect": "300ms"}})
+            for form in wire.FORMS:
+                with self.subTest(listed=listed, form=form):
+                    answer = self.try_call(daemon, form)
+                    self.assertEqual(answer is not None and answer.exception is None,
+                                     form in forms)
+            daemon.stop()
+        self.assertEqual({p.text for p in service.packets}, {"x"})
+
+    def test_one_listener_on_several_addresses(self):
+        daemon = self.pinned(self.upstream(upstream.echo), {
+            "address": ["127.0.0.1:0", "unix:" + self.path("in.sock"), "127.0.0.1:0"]})
+        (listener,) = daemon.get_json("/status")["listeners"]
+        self.assertEqual(len(set(listener["addresses"])), 3)
+        for address in listener["addresses"]:
+            with sockets.Caller(address) as caller:
+                self.assertEqual(caller.call(text="x").text, "x")
+
+
 class UnixSockets(TestCase):
     def config(self, service, address="unix:in.sock", **listener):
         path = address.replace("unix:", "unix:" + self.directory + "/")

@@ -140,6 +140,16 @@ def frame(data):
     return struct.pack(">I", len(data)) + data
 
 
+def crc32c(data):
+    """The Castagnoli sum as Kitex writes it: 8 lower-case hexadecimal digits."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return "%08x" % (value ^ 0xFFFFFFFF)
+
+
 class Packet:
     def __init__(self, form, kind, method, seq, body, header=None, magic=THRIFT):
         self.form, self.kind, self.method, self.seq, self.body = form, kind, method, seq, body
