@@ -96,6 +96,7 @@ endif
 FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
 	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_kitexpb \
 	tests/fuzz/fuzz_meshheader \
 	tests/fuzz/fuzz_sniff \
@@ -120,6 +121,7 @@ tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay_main.c
 FUZZ_LIBS = $(FUZZ_MAIN) $(BRIDLE_LIBS)
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_http_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_kitexpb_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_meshheader_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_sniff_LDADD = $(FUZZ_LIBS)

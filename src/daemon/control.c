@@ -133,6 +133,7 @@ void control_stop(struct control *c, bool patient)
 
 		s->is_under_way = true;
 		s->deadline = USEC_NONE;
+		s->is_hurried = false;
 		notify_stopping();
 		acceptor_apply(c->workers.acceptor, &none);
 		control_drain(c);
@@ -140,8 +141,8 @@ void control_stop(struct control *c, bool patient)
 	}
 	if (patient)
 		return;
-	s->deadline =
-	    s->deadline == USEC_NONE ? usec_after(now, c->snapshot->config->shutdown.drain) : now;
+	s->deadline = s->is_hurried ? now : usec_after(now, c->snapshot->config->shutdown.drain);
+	s->is_hurried = true;
 }
 
 static void reload_by_signal(struct control *c)

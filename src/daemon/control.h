@@ -35,6 +35,7 @@ struct reload_record {
 /* On the way to the end. */
 struct stopping {
 	bool is_under_way;
+	bool is_hurried; /* a limit was asked for; asked for again, it is now */
 	usec_t deadline; /* USEC_NONE: as long as it takes */
 	struct timer look;
 };
