@@ -8,6 +8,8 @@ UNIT_TESTS = \
 	tests/unit/test_acceptor \
 	tests/unit/test_address \
 	tests/unit/test_arena \
+	tests/unit/test_codec_convert \
+	tests/unit/test_codec_edit \
 	tests/unit/test_codec_golden \
 	tests/unit/test_config_check \
 	tests/unit/test_config_dump \
@@ -95,7 +97,9 @@ endif
 
 FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_codec_unary \
 	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_head_edit \
 	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_kitexpb \
 	tests/fuzz/fuzz_meshheader \
@@ -119,8 +123,13 @@ EXTRA_LIBRARIES = tests/fuzz/libreplay.a
 tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay_main.c
 
 FUZZ_LIBS = $(FUZZ_MAIN) $(BRIDLE_LIBS)
+READING = tests/support/frames.c tests/support/frames.h tests/support/reading.c tests/support/reading.h
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_codec_unary_SOURCES = tests/fuzz/fuzz_codec_unary.c $(READING)
+tests_fuzz_fuzz_codec_unary_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_head_edit_SOURCES = tests/fuzz/fuzz_head_edit.c $(READING)
+tests_fuzz_fuzz_head_edit_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_http_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_kitexpb_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_meshheader_LDADD = $(FUZZ_LIBS)

@@ -286,7 +286,7 @@ static enum codec_event check_family(struct codec *c, struct slice view, struct 
 		return refuse(c, item, REASON_PROTOCOL_UNKNOWN,
 		    "TTHeader streaming is not spoken by this version");
 	case SNIFF_FAMILY_MORE:
-		c->want = SNIFF_BYTES;
+		c->want = view.len + 1;
 		return CODEC_MORE;
 	case SNIFF_FAMILY_UNARY:
 	case SNIFF_FAMILY_UNKNOWN:

@@ -4,6 +4,7 @@
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
 
+#define METHOD_LEN_END 8u /* of a message head: its type and the length of the method are known */
 #define TIMEOUT_MS_MAX 86400000000u /* a thousand days: what is longer is no time limit */
 
 static enum wire_result refuse(struct head_refusal *refusal, enum reason reason, const char *why)
@@ -136,6 +137,8 @@ static enum wire_result read_transport(const struct codec_limits *limits, struct
 
 	if (form == SNIFF_TTHEADER) {
 		result = ttheader_read(in, limits->max_header, limits->max_message, &tt, &note);
+		if (result == WIRE_MORE && in.len < TTHEADER_SECTIONS)
+			note.need = in.len + 1; /* each byte here may be a reason to refuse */
 		if (result != WIRE_OK)
 			return pass(result, &note, 0, need, refusal);
 		if (tt.flags & TTHEADER_FLAG_STREAMING)
@@ -215,9 +218,12 @@ static enum wire_result read_message_head(enum codec_side side, const struct cod
 		room = payload_len;
 	if (room < payload.len)
 		payload.len = room;
-	result = thrift_head_read(slice_from(payload, m->form.framed ? 4 : 0), &head, &note);
+	payload = slice_from(payload, m->form.framed ? 4 : 0);
+	result = thrift_head_read(payload, &head, &note);
 	if (result == WIRE_MORE && note.need + (m->form.framed ? 4 : 0) > room)
 		return refuse(refusal, REASON_MALFORMED, "method name longer than the message");
+	if (result == WIRE_MORE && payload.len < METHOD_LEN_END)
+		note.need = METHOD_LEN_END; /* it may be a reason to refuse */
 	if (result != WIRE_OK)
 		return pass(result, &note, m->message_at, need, refusal);
 	if (!read_kind(side, head.type, &m->kind))
@@ -255,7 +261,7 @@ enum wire_result head_read(enum codec_side side, const struct codec_limits *limi
 		form = sniff_payload(slice_from(in, m->payload_at));
 	}
 	if (form == SNIFF_MORE) {
-		*need = m->payload_at + SNIFF_BYTES;
+		*need = in.len + 1; /* any of the few that are missing may exclude every form */
 		return WIRE_MORE;
 	}
 	if (form == SNIFF_UNKNOWN)

@@ -68,6 +68,8 @@ size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit
 
 static uint64_t payload_len(const struct rpc_message *m, struct rpc_form form)
 {
+	if (m->body_len == RPC_LENGTH_UNKNOWN)
+		return RPC_LENGTH_UNKNOWN; /* no field of a format holds it */
 	return (form.framed ? 4 : 0) + message_head(m).len + m->body_len;
 }
 
