@@ -240,6 +240,15 @@ class TestCase(unittest.TestCase):
         self.addCleanup(caller.close)
         return caller
 
+    def assert_metric(self, daemon, expected, name, **labels):
+        """A call is counted when it ends, which may be a moment after its answer."""
+        got = daemon.metric(name, **labels)
+        end = time.monotonic() + 2
+        while got < expected and time.monotonic() < end:
+            time.sleep(0.01)
+            got = daemon.metric(name, **labels)
+        self.assertEqual(got, expected, (name, labels))
+
     def assert_refused(self, answer, reason, kind=None):
         """By the proxy itself, in words that begin with the reason."""
         self.assertIsNotNone(answer.exception, answer)

@@ -72,7 +72,7 @@ class Bodies(TestCase):
             except (EOFError, ConnectionError):
                 pass
         self.assertEqual(len(service.packets), 1)
-        self.assertEqual(daemon.metric("bridle_calls_total", reason="too_large"), 1)
+        self.assert_metric(daemon, 1, "bridle_calls_total", reason="too_large")
 
 
 class Breaks(TestCase):

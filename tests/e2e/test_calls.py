@@ -327,7 +327,7 @@ class Naming(TestCase):
             self.assert_refused(caller.call(), "no_route", 20)
         with self.caller(daemon, "framed", magic=wire.KITEXPB) as caller:
             self.assert_refused(caller.call(), "no_route", 20)
-        self.assertEqual(daemon.metric("bridle_calls_total", reason="no_route"), 4)
+        self.assert_metric(daemon, 4, "bridle_calls_total", reason="no_route")
 
     def test_the_pin_wins_unless_the_listener_is_strict(self):
         service = self.upstream(upstream.report)

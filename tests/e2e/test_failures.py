@@ -125,7 +125,7 @@ class Endpoints(TestCase):
                     for i in range(25):
                         with self.caller(daemon, form) as caller:
                             self.assertEqual(caller.call(text="call %d" % i).text, "call %d" % i)
-                self.assertEqual(daemon.metric("bridle_calls_total", reason="ok"), 100)
+                self.assert_metric(daemon, 100, "bridle_calls_total", reason="ok")
                 daemon.stop()
 
     def test_no_endpoint_is_up(self):
@@ -261,7 +261,7 @@ class BrokenServices(TestCase):
             for _ in range(20):
                 self.assert_refused(caller.call(), "reset")
         self.assertLessEqual(len(service.packets), 20)
-        self.assertEqual(daemon.metric("bridle_retries_total", kind="failure"), 0)
+        self.assert_metric(daemon, 0, "bridle_retries_total", kind="failure")
 
     def test_a_service_that_is_killed_under_load(self):
         service = self.upstream(upstream.silent)
@@ -293,7 +293,7 @@ class BrokenServices(TestCase):
                     data, taken = data[sent:], taken + sent
             except TimeoutError:
                 pass
-        self.assertLess(taken, 10 * (16 << 20))
+        self.assertLess(taken, 10 * (24 << 20))  # the kernel's buffers, on four ends
         self.assertLess(daemon.rss() - before, 64 << 20)
         for sock in stuck:
             sock.close()

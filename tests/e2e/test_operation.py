@@ -130,23 +130,23 @@ class Seen(TestCase):
             caller.call()
             calls = "bridle_calls_total"
             labels = {"listener": "in", "service": "svc"}
-            self.assertEqual(daemon.metric(calls, **labels), 16)
-            self.assertEqual(daemon.metric(calls, **labels, method="Echo", reason="ok"), 10)
-            self.assertEqual(daemon.metric(calls, **labels, method="Other"), 5)
-            self.assertEqual(daemon.metric(calls, protocol="framed"), 11)
-            self.assertEqual(daemon.metric(calls, protocol="ttheader"), 5)
-            self.assertEqual(daemon.metric(calls, reason="app_exception"), 1)
-            self.assertEqual(daemon.metric("bridle_call_seconds_count", **labels), 16)
-            self.assertEqual(daemon.metric("bridle_call_seconds_bucket", le="+Inf"), 16)
-            self.assertEqual(daemon.metric("bridle_downstream_connections", listener="in"), 2)
+            self.assert_metric(daemon, 16, calls, **labels)
+            self.assert_metric(daemon, 10, calls, **labels, method="Echo", reason="ok")
+            self.assert_metric(daemon, 5, calls, **labels, method="Other")
+            self.assert_metric(daemon, 11, calls, protocol="framed")
+            self.assert_metric(daemon, 5, calls, protocol="ttheader")
+            self.assert_metric(daemon, 1, calls, reason="app_exception")
+            self.assert_metric(daemon, 16, "bridle_call_seconds_count", **labels)
+            self.assert_metric(daemon, 16, "bridle_call_seconds_bucket", le="+Inf")
+            self.assert_metric(daemon, 2, "bridle_downstream_connections", listener="in")
             self.assertGreaterEqual(daemon.metric("bridle_upstream_connections", service="svc"), 1)
-            self.assertEqual(daemon.metric("bridle_attempts_total", service="svc"), 16)
+            self.assert_metric(daemon, 16, "bridle_attempts_total", service="svc")
             self.assertGreater(daemon.metric("bridle_bytes_total"), 0)
-            self.assertEqual(daemon.metric("bridle_build_info"), 1)
-            self.assertEqual(daemon.metric("bridle_config_info"), 1)
-            self.assertEqual(daemon.metric("kitex_server_throughput"), 16)
-            self.assertEqual(daemon.metric("kitex_server_latency_us_count"), 16)
-            self.assertEqual(daemon.metric("kitex_client_throughput"), 0)
+            self.assert_metric(daemon, 1, "bridle_build_info")
+            self.assert_metric(daemon, 1, "bridle_config_info")
+            self.assert_metric(daemon, 16, "kitex_server_throughput")
+            self.assert_metric(daemon, 16, "kitex_server_latency_us_count")
+            self.assert_metric(daemon, 0, "kitex_client_throughput")
 
     def test_metrics_are_well_formed(self):
         daemon = self.pinned(self.upstream(upstream.echo))
@@ -174,6 +174,7 @@ class Seen(TestCase):
         self.assertEqual(daemon.get("/readyz")[0], 200)
         with self.caller(daemon) as caller:
             caller.call()
+            self.assert_metric(daemon, 1, "bridle_calls_total")
             status = daemon.get_json("/status")
             self.assertEqual((status["state"], status["pid"]), ("ready", daemon.process.pid))
             (listener,) = status["listeners"]
@@ -243,7 +244,7 @@ class Signals(TestCase):
         self.assertEqual(kept.failed + fresh.failed, [])
         self.assertGreater(min(len(first.packets), len(second.packets)), 10)
         self.assertEqual(daemon.address(), address)
-        self.assertEqual(daemon.metric("bridle_reloads_total", result="ok"), 10)
+        self.assert_metric(daemon, 10, "bridle_reloads_total", result="ok")
 
     def test_hup_with_a_broken_file_changes_nothing_and_is_reported(self):
         service = self.upstream(upstream.echo)
