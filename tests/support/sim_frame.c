@@ -294,12 +294,23 @@ static void get_message(struct in *in, struct sim_heard *r)
 		get_thrift_body(in, r);
 }
 
-static void note_key(struct sim_heard *r, struct slice key, struct slice value)
+static void note_text(struct sim_heard *r, struct slice text)
 {
 	size_t len = strlen(r->keys);
 
-	snprintf(r->keys + len, sizeof r->keys - len, "%s%.*s=%.*s ", len ? "" : " ", (int)key.len,
-	    (const char *)key.data, (int)value.len, (const char *)value.data);
+	ck_assert_uint_lt(len + text.len, sizeof r->keys);
+	if (text.len)
+		memcpy(r->keys + len, text.data, text.len);
+	r->keys[len + text.len] = '\0';
+}
+
+static void note_key(struct sim_heard *r, struct slice key, struct slice value)
+{
+	note_text(r, r->keys[0] ? SLICE_NONE : SLICE_LIT(" "));
+	note_text(r, key);
+	note_text(r, SLICE_LIT("="));
+	note_text(r, value);
+	note_text(r, SLICE_LIT(" "));
 }
 
 static void get_section(struct in *in, struct sim_heard *r, bool ints)
