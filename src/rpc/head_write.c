@@ -12,6 +12,8 @@
 #define SECTION_HEAD 3u /* id, count */
 #define MAX_CHANGES  8  /* collect_changes never makes more */
 
+enum head_change_what { CHANGE_SET, CHANGE_REPLACE, CHANGE_REMOVE, CHANGE_REMOVE_PREFIX };
+
 /* One change to the entries of a header. */
 struct head_change {
 	enum {
@@ -92,7 +94,8 @@ static void write_payload_head(
 	write_u32(w, (uint32_t)edit->seq);
 }
 
-static struct head_change *add_change(struct head_changes *c, int what, enum ttheader_section kind)
+static struct head_change *add_change(
+    struct head_changes *c, enum head_change_what what, enum ttheader_section kind)
 {
 	struct head_change *change = &c->list[c->n++];
 
@@ -101,7 +104,8 @@ static struct head_change *add_change(struct head_changes *c, int what, enum tth
 	return change;
 }
 
-static void change_str(struct head_changes *c, int what, struct slice key, struct slice value)
+static void change_str(
+    struct head_changes *c, enum head_change_what what, struct slice key, struct slice value)
 {
 	struct head_change *change = add_change(c, what, TTHEADER_STR);
 
@@ -109,7 +113,8 @@ static void change_str(struct head_changes *c, int what, struct slice key, struc
 	change->value = value;
 }
 
-static void change_int(struct head_changes *c, int what, uint16_t key, struct slice value)
+static void change_int(
+    struct head_changes *c, enum head_change_what what, uint16_t key, struct slice value)
 {
 	struct head_change *change = add_change(c, what, TTHEADER_INT);
 
