@@ -12,16 +12,16 @@
 #define SECTION_HEAD 3u /* id, count */
 #define MAX_CHANGES  8  /* collect_changes never makes more */
 
-enum head_change_what { CHANGE_SET, CHANGE_REPLACE, CHANGE_REMOVE, CHANGE_REMOVE_PREFIX };
+enum head_change_what {
+	CHANGE_SET,     /* in place of an entry, or as a new one */
+	CHANGE_REPLACE, /* in place of an entry only */
+	CHANGE_REMOVE,
+	CHANGE_REMOVE_PREFIX,
+};
 
 /* One change to the entries of a header. */
 struct head_change {
-	enum {
-		CHANGE_SET,     /* in place of an entry, or as a new one */
-		CHANGE_REPLACE, /* in place of an entry only */
-		CHANGE_REMOVE,
-		CHANGE_REMOVE_PREFIX,
-	} what;
+	enum head_change_what what;
 	enum ttheader_section kind;
 	uint16_t int_key;
 	struct slice key, value;
