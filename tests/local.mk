@@ -11,6 +11,7 @@ UNIT_TESTS = \
 	tests/unit/test_codec_convert \
 	tests/unit/test_codec_edit \
 	tests/unit/test_codec_golden \
+	tests/unit/test_codec_long \
 	tests/unit/test_config_check \
 	tests/unit/test_config_dump \
 	tests/unit/test_config_load \
