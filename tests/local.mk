@@ -138,3 +138,23 @@ tests_fuzz_fuzz_sniff_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_exception_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_walk_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
+
+# End to end: the daemon as a process, and the peers that scripts/test builds for it.
+
+dist_check_SCRIPTS += tests/e2e/check
+TESTS += tests/e2e/check
+EXTRA_DIST += \
+	tests/e2e/bridled.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/upstream.py \
+	tests/e2e/wire.py \
+	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
+	tests/e2e/test_config.py tests/e2e/test_failures.py tests/e2e/test_hostile.py \
+	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
+	tests/peers/build tests/peers/echo.thrift \
+	tests/peers/goecho/go.mod tests/peers/goecho/go.sum \
+	tests/peers/goecho/main.go tests/peers/goecho/message.go \
+	tests/peers/py/apache_client.py tests/peers/py/requirements.txt \
+	tests/peers/py/thriftpy2_peer.py tests/peers/py/tth.py \
+	tests/peers/volo/Cargo.toml tests/peers/volo/src/lib.rs \
+	tests/peers/volo/src/bin/client.rs tests/peers/volo/src/bin/server.rs \
+	tests/peers/volo/gen/Cargo.toml tests/peers/volo/gen/build.rs \
+	tests/peers/volo/gen/src/lib.rs
