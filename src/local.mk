@@ -70,6 +70,7 @@ src_libbridle_a_SOURCES = \
 	src/net/loop.c src/net/loop.h \
 	src/net/output.c src/net/output.h \
 	src/net/socket_file.c src/net/socket_file.h \
+	src/model/access_field.c src/model/access_field.h \
 	src/model/check_listener.c \
 	src/model/check_listeners.c \
 	src/model/check_services.c \

@@ -6,6 +6,8 @@
 #include "model/config_bind.h"
 #include "model/config_check.h"
 
+#define MODE_DEFAULT 0660 /* as the key has it */
+
 /* The kinds of addresses that a listener has. */
 struct kinds {
 	bool ip, path, abstract, open; /* open: IP, and not the loopback network */
@@ -100,13 +102,18 @@ static void check_owner(struct check *c, const struct listener_config *listener)
 static void check_file(
     struct check *c, const struct listener_config *listener, const struct kinds *kinds)
 {
-	static const char *const keys[] = {"mode", "owner", "group"};
+	/* What has its default changes nothing either: the dump of a good file is a good file. */
+	const struct {
+		const char *key;
+		bool is_set;
+	} rights[] = {{"mode", listener->mode != MODE_DEFAULT}, {"owner", listener->owner != NULL},
+	    {"group", listener->group != NULL}};
 	struct key_path path;
 
 	check_owner(c, listener);
-	for (size_t i = 0; !kinds->path && i < ARRAY_LEN(keys); i++)
-		if (origin_named(c->config, listener, keys[i]))
-			warn(c, listener, keys[i],
+	for (size_t i = 0; !kinds->path && i < ARRAY_LEN(rights); i++)
+		if (rights[i].is_set)
+			warn(c, listener, rights[i].key,
 			    "means nothing without a unix socket that has a path\nleave it out");
 	if (kinds->path && (listener->mode & 0022) == 0)
 		warn(c, listener, "mode",

@@ -25,25 +25,39 @@ void check_directory(
 	    directory);
 }
 
+static void check_log_target(struct check *c, const char *key, const char *to)
+{
+	const struct config *config = c->config;
+	struct stat st;
+
+	check_directory(c, config, key, key, to);
+	if (stat(to, &st) == 0 && S_ISDIR(st.st_mode))
+		problems_error(c->problems, origin_place(config, config, key), key,
+		    "%s is a directory\nexpected the name of a file in it", to);
+}
+
 static void check_log(struct check *c)
 {
 	const struct config *config = c->config;
 	const struct access_log_config *log = &config->access_log;
-	static const char *const idle[] = {"access_log.format", "access_log.sample",
-	    "access_log.always.errors", "access_log.always.slower_than"};
+	const struct {
+		const char *key;
+		bool is_set;
+	} idle[] = {{"access_log.format", log->format != NULL},
+	    {"access_log.sample", log->sample < 1.0},
+	    {"access_log.always.errors", !log->always_errors},
+	    {"access_log.always.slower_than", log->always_slower_than != USEC_NONE}};
 
-	check_directory(c, config, "log.to", "log.to", config->log.to);
+	check_log_target(c, "log.to", config->log.to);
 	if (log->to) {
-		check_directory(c, config, "access_log.to", "access_log.to", log->to);
+		check_log_target(c, "access_log.to", log->to);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(idle); i++) {
-		const struct origin *origin = origin_named(config, config, idle[i]);
-
 		/* After an error it may be that access_log.to was there. */
-		if (origin == NULL || c->problems->n_errors > 0)
+		if (!idle[i].is_set || c->problems->n_errors > 0)
 			continue;
-		problems_warn(c->problems, origin->at, idle[i],
+		problems_warn(c->problems, origin_place(config, config, idle[i].key), idle[i].key,
 		    "means nothing without access_log.to\nexpected a place for the access log, like "
 		    "access_log: {to: stderr}");
 		return;

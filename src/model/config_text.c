@@ -4,7 +4,9 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "model/access_field.h"
 #include "model/config_bind.h"
+#include "model/nearest.h"
 
 #define PLAIN_TEXT_MAX 4096u
 #define PAIRS_MAX      64u
@@ -229,6 +231,27 @@ static int parse_log_target(
 const struct key_type key_log_target = {
     "stderr, stdout or path", parse_log_target, print_text_key, schema_text};
 
+static int bind_field(struct binder *b, const struct yaml_node *node, struct slice name)
+{
+	const char *known = "", *meant = "";
+	struct nearest nearest;
+
+	if (access_field_find(name) != ACCESS_COUNT)
+		return 0;
+	nearest_init(&nearest, name);
+	for (int f = 0; f < ACCESS_COUNT; f++) {
+		const char *field = access_field_name((enum access_field)f);
+
+		nearest_try(&nearest, slice_str(field));
+		known = arena_printf(b->scratch, "%s%s%s", known, f ? ", " : "", field);
+	}
+	if (nearest_found(&nearest))
+		meant = arena_printf(b->scratch, "; did you mean \"%.*s\"?", (int)nearest.best.len,
+		    (const char *)nearest.best.data);
+	return bind_error(b, node, "\"%.*s\" is no field of the access log\nexpected one of: %s%s",
+	    (int)slice_first(name, 80).len, (const char *)name.data, known, meant);
+}
+
 /* NULL stands for json; anything else is a format string with %{field}s. */
 static int parse_format(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -247,10 +270,15 @@ static int parse_format(
 		    "%s is no format\nexpected json, or a text with fields like "
 		    "%%{method} in it",
 		    bind_shows(b, node));
-	for (; open; open = strstr(open + 2, "%{"))
-		if (strchr(open, '}') == NULL)
+	for (; open; open = strstr(open + 2, "%{")) {
+		const char *end = strchr(open, '}');
+
+		if (end == NULL)
 			return bind_error(
 			    b, node, "a %%{ without its }\nexpected fields like %%{method}");
+		if (bind_field(b, node, slice_of(open + 2, (size_t)(end - open - 2))) < 0)
+			return -1;
+	}
 	*text_at(key, base) = arena_str(b->arena, text);
 	return 0;
 }

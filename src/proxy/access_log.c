@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "model/access_field.h"
 #include "net/loop.h"
 #include "proxy/call.h"
 #include "proxy/downstream.h"
@@ -94,124 +95,75 @@ static usec_t since(usec_t from, usec_t to)
 	return from && to > from ? to - from : 0;
 }
 
-enum field {
-	FIELD_TIME,
-	FIELD_LOG_ID,
-	FIELD_LISTENER,
-	FIELD_PROTOCOL,
-	FIELD_CALLER,
-	FIELD_SERVICE,
-	FIELD_IDL_SERVICE,
-	FIELD_METHOD,
-	FIELD_KIND,
-	FIELD_REASON,
-	FIELD_STATUS,
-	FIELD_BIZ_STATUS,
-	FIELD_ENDPOINT,
-	FIELD_SOURCE,
-	FIELD_ATTEMPTS, /* from here on numbers */
-	FIELD_BYTES_IN,
-	FIELD_BYTES_OUT,
-	FIELD_US_TOTAL, /* from here on grouped under "us" in JSON */
-	FIELD_US_QUEUE,
-	FIELD_US_CONNECT,
-	FIELD_US_FIRST_BYTE,
-	FIELD_COUNT,
-};
-
-static const char *const field_names[FIELD_COUNT] = {
-    [FIELD_TIME] = "time",
-    [FIELD_LOG_ID] = "log_id",
-    [FIELD_LISTENER] = "listener",
-    [FIELD_PROTOCOL] = "protocol",
-    [FIELD_CALLER] = "caller",
-    [FIELD_SERVICE] = "service",
-    [FIELD_IDL_SERVICE] = "idl_service",
-    [FIELD_METHOD] = "method",
-    [FIELD_KIND] = "kind",
-    [FIELD_REASON] = "reason",
-    [FIELD_STATUS] = "status",
-    [FIELD_BIZ_STATUS] = "biz_status",
-    [FIELD_ENDPOINT] = "endpoint",
-    [FIELD_SOURCE] = "source",
-    [FIELD_ATTEMPTS] = "attempts",
-    [FIELD_BYTES_IN] = "bytes_in",
-    [FIELD_BYTES_OUT] = "bytes_out",
-    [FIELD_US_TOTAL] = "us.total",
-    [FIELD_US_QUEUE] = "us.queue",
-    [FIELD_US_CONNECT] = "us.connect",
-    [FIELD_US_FIRST_BYTE] = "us.first_byte",
-};
-
 static const char *protocol_of(const struct call *call)
 {
 	return call->request.method.len ? protocol_name(rpc_form_protocol(call->request.form))
 					: "unknown";
 }
 
-static struct slice text_of(enum field f, const struct record *r)
+static struct slice text_of(enum access_field f, const struct record *r)
 {
 	struct call *call = r->call;
 
 	switch ((int)f) {
-	case FIELD_LOG_ID:
+	case ACCESS_LOG_ID:
 		return call_log_id(call);
-	case FIELD_LISTENER:
+	case ACCESS_LISTENER:
 		return slice_str(call->listener->name);
-	case FIELD_PROTOCOL:
+	case ACCESS_PROTOCOL:
 		return slice_str(protocol_of(call));
-	case FIELD_CALLER:
+	case ACCESS_CALLER:
 		return call->caller;
-	case FIELD_SERVICE:
+	case ACCESS_SERVICE:
 		return service_of(call);
-	case FIELD_IDL_SERVICE:
+	case ACCESS_IDL_SERVICE:
 		return call->request.idl_service;
-	case FIELD_METHOD:
+	case ACCESS_METHOD:
 		return call->request.method;
-	case FIELD_KIND:
+	case ACCESS_KIND:
 		return slice_str(kind_of(call));
-	case FIELD_REASON:
+	case ACCESS_REASON:
 		return slice_str(reason_name(call->reason));
-	case FIELD_STATUS:
+	case ACCESS_STATUS:
 		return slice_str(call->failure.detail);
-	case FIELD_BIZ_STATUS:
+	case ACCESS_BIZ_STATUS:
 		return call->reply_biz_status;
-	case FIELD_ENDPOINT:
+	case ACCESS_ENDPOINT:
 		return slice_str(endpoint_of(call));
-	case FIELD_SOURCE:
+	case ACCESS_SOURCE:
 		return slice_str(call->source);
 	}
 	return SLICE_NONE;
 }
 
-static uint64_t number_of(enum field f, const struct record *r)
+static uint64_t number_of(enum access_field f, const struct record *r)
 {
 	const struct call *call = r->call;
 
 	switch ((int)f) {
-	case FIELD_ATTEMPTS:
+	case ACCESS_ATTEMPTS:
 		return call->n_attempts;
-	case FIELD_BYTES_IN:
+	case ACCESS_BYTES_IN:
 		return call->bytes_in;
-	case FIELD_BYTES_OUT:
+	case ACCESS_BYTES_OUT:
 		return call->bytes_out;
-	case FIELD_US_TOTAL:
+	case ACCESS_US_TOTAL:
 		return since(call->started, r->now);
-	case FIELD_US_QUEUE:
+	case ACCESS_US_QUEUE:
 		return since(call->started, call->tried_at);
-	case FIELD_US_CONNECT:
+	case ACCESS_US_CONNECT:
 		return since(call->tried_at, call->connected);
-	case FIELD_US_FIRST_BYTE:
+	case ACCESS_US_FIRST_BYTE:
 		return since(call->connected, call->first_byte);
 	}
 	return 0;
 }
 
-static void put_json_value(struct line *l, enum field f, const struct record *r)
+static void put_json_value(struct line *l, enum access_field f, const struct record *r)
 {
-	if (f >= FIELD_ATTEMPTS) {
+	if (f >= ACCESS_ATTEMPTS) {
 		put_number(l, number_of(f, r));
-	} else if (f == FIELD_TIME) {
+	} else if (f == ACCESS_TIME) {
 		put(l, "\"");
 		put_time(l, r->calendar);
 		put(l, "\"");
@@ -222,13 +174,13 @@ static void put_json_value(struct line *l, enum field f, const struct record *r)
 
 static void write_json(struct line *l, const struct record *r)
 {
-	for (int f = 0; f < FIELD_COUNT; f++) {
-		const char *name = field_names[f];
+	for (int f = 0; f < ACCESS_COUNT; f++) {
+		const char *name = access_field_name((enum access_field)f);
 
 		put(l, f ? "," : "{");
-		put(l, f == FIELD_US_TOTAL ? "\"us\":{" : "");
+		put(l, f == ACCESS_US_TOTAL ? "\"us\":{" : "");
 		put(l, "\"");
-		put(l, f >= FIELD_US_TOTAL ? name + strlen("us.") : name);
+		put(l, f >= ACCESS_US_TOTAL ? name + strlen("us.") : name);
 		put(l, "\":");
 		put_json_value(l, f, r);
 	}
@@ -236,14 +188,14 @@ static void write_json(struct line *l, const struct record *r)
 	put(l, "}}");
 }
 
-static void put_plain_value(struct line *l, enum field f, const struct record *r)
+static void put_plain_value(struct line *l, enum access_field f, const struct record *r)
 {
 	char text[LOG_ESCAPED_MAX];
 	struct slice s;
 
-	if (f >= FIELD_ATTEMPTS) {
+	if (f >= ACCESS_ATTEMPTS) {
 		put_number(l, number_of(f, r));
-	} else if (f == FIELD_TIME) {
+	} else if (f == ACCESS_TIME) {
 		put_time(l, r->calendar);
 	} else {
 		s = text_of(f, r);
@@ -252,27 +204,17 @@ static void put_plain_value(struct line *l, enum field f, const struct record *r
 	}
 }
 
-/* FIELD_COUNT when there is none of that name. */
-static enum field find_field(struct slice name)
-{
-	int f = 0;
-
-	while (f < FIELD_COUNT && !slice_eq_str(name, field_names[f]))
-		f++;
-	return f;
-}
-
 /* %{name} is replaced, anything else stands as it is. */
 static void write_format(struct line *l, const char *format, const struct record *r)
 {
 	while (*format) {
 		const char *end = format[0] == '%' && format[1] == '{' ? strchr(format, '}') : NULL;
-		enum field f = FIELD_COUNT;
+		enum access_field f = ACCESS_COUNT;
 		char one[2] = {*format, '\0'};
 
 		if (end)
-			f = find_field(slice_of(format + 2, (size_t)(end - format - 2)));
-		if (f != FIELD_COUNT) {
+			f = access_field_find(slice_of(format + 2, (size_t)(end - format - 2)));
+		if (f != ACCESS_COUNT) {
 			put_plain_value(l, f, r);
 			format = end + 1;
 		} else {

@@ -22,6 +22,7 @@ static void assert_round_trip(const struct config *config)
 	struct loaded again = loaded_from(first);
 
 	ck_assert_msg(strcmp(loaded_config(&again)->hash, config->hash) == 0, "%s", first);
+	ck_assert_msg(again.problems.n == 0, "%s", first);
 	second = loaded_dump(again.config);
 	for (char *at = first; (at = strstr(at, "  # ")) != NULL;)
 		memmove(at, at + strcspn(at, "\n"), strlen(at + strcspn(at, "\n")) + 1);
