@@ -151,9 +151,15 @@ static void post_reload(
     struct control *c, const struct http_request *request, struct http_reply *reply)
 {
 	struct slice dry_run = http_query_value(request->query, "dry_run");
+	bool is_dry = slice_eq_str(dry_run, "1") || slice_eq_str(dry_run, "true");
 	struct reload_result result;
 
-	reload_run(c, slice_eq_str(dry_run, "1") || slice_eq_str(dry_run, "true"), &result);
+	/* Whoever misspells it wants no real one. */
+	if (request->query.len && !is_dry && !slice_eq_str(dry_run, "0")) {
+		reply_error(reply, 400, "a reload knows no query but dry_run=1");
+		return;
+	}
+	reload_run(c, is_dry, &result);
 	reply_json(reply, result.ok ? 200 : 409, admin_page_reload(c, &result));
 	reload_result_fini(&result);
 }

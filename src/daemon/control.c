@@ -165,6 +165,9 @@ static void signal_arrived(void *arg, int number)
 	case SIGUSR1:
 		control_reopen(c, &err);
 		break;
+	case SIGUSR2:
+		log_warn("control", "SIGUSR2 means nothing to this version", "%s", "");
+		break;
 	case SIGQUIT:
 		control_stop(c, true);
 		break;
@@ -264,6 +267,9 @@ static enum exit_code run(struct control *c, struct config *moved)
 		loop_run(c->loop);
 	} else {
 		log_error("control", "cannot start", "error=\"%s\"", err.text);
+		/* Whoever started it looks there, not into a file. */
+		if (strcmp(c->logs.daemon_to, "stderr") != 0)
+			fprintf(stderr, "bridled: cannot start: %s\n", err.text);
 		code = err.code == EADDRINUSE ? EXIT_CODE_AGAIN : EXIT_CODE_FAILED;
 	}
 	end(c);

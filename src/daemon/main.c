@@ -8,16 +8,20 @@
 #include "daemon/control.h"
 #include "daemon/options.h"
 #include "daemon/reload.h"
+#include "model/yaml.h"
 #include "registry/dns.h"
 
 static void print_build(void)
 {
 	printf("bridled %s\n", PACKAGE_VERSION);
-#ifdef __VERSION__
+#ifdef __clang__
 	printf("compiler:  %s\n", __VERSION__);
+#elif defined __GNUC__
+	printf("compiler:  GCC %s\n", __VERSION__);
 #endif
 	printf("libevent:  %s\n", event_get_version());
 	printf("c-ares:    %s\n", dns_library_version());
+	printf("libyaml:   %s\n", yaml_library_version());
 	printf("cJSON:     %s\n", admin_library_version());
 	printf("protocols: buffered framed ttheader, with Thrift Binary or Kitex Protobuf\n");
 }

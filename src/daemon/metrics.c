@@ -232,6 +232,12 @@ static void visit_backlog(struct page *p, struct family *f, const struct service
 	take_cell(p, f)->value += counter_get(&s->connect_backlog);
 }
 
+static void visit_odd_ids(struct page *p, struct family *f, const struct service_stats *s)
+{
+	label(p, "service", s->label);
+	take_cell(p, f)->value += counter_get(&s->odd_sequence_ids);
+}
+
 static const struct service_family {
 	const char *name, *type, *help;
 	service_visit_fn visit;
@@ -242,6 +248,8 @@ static const struct service_family {
     {"bridle_upstream_connections", "gauge", "Open connections to endpoints.", visit_upstreams},
     {"bridle_connect_backlog_total", "counter",
 	"Connects that found the accept queue of a unix socket full.", visit_backlog},
+    {"bridle_odd_sequence_ids_total", "counter",
+	"Replies whose TTHeader has another sequence id than the call.", visit_odd_ids},
 };
 
 static void render_service_family(struct page *p, const struct service_family *row)
@@ -282,21 +290,27 @@ static void render_endpoints(struct page *p)
 
 static void render_listeners(struct page *p)
 {
-	struct family f;
+	struct family open, refused;
 
-	family_init(&f, &p->arena, "bridle_downstream_connections", "gauge",
+	family_init(&open, &p->arena, "bridle_downstream_connections", "gauge",
 	    "Open connections from callers.");
+	family_init(&refused, &p->arena, "bridle_refused_connections_total", "counter",
+	    "Connections closed at once because of allow and deny.");
 	for (unsigned i = 0; i < p->source->n_workers; i++) {
 		const struct listener_stats *s =
 		    atomic_load_explicit(&p->source->workers[i]->listeners, memory_order_acquire);
 
 		for (; s; s = atomic_load_explicit(&s->next, memory_order_acquire)) {
 			label(p, "listener", s->name);
-			take_cell(p, &f)->value += counter_get(&s->connections);
+			take_cell(p, &open)->value += counter_get(&s->connections);
+			label(p, "listener", s->name);
+			take_cell(p, &refused)->value += counter_get(&s->refused_connections);
 		}
 	}
-	family_render(&f, p->out);
-	family_fini(&f);
+	family_render(&open, p->out);
+	family_render(&refused, p->out);
+	family_fini(&open);
+	family_fini(&refused);
 }
 
 static void render_traffic(struct page *p)

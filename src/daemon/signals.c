@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 
-static const int watched[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT};
+static const int watched[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGQUIT};
 
 struct signals {
 	struct event *events[ARRAY_LEN(watched)]; /* owned */

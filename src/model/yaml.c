@@ -385,3 +385,8 @@ struct yaml_node *yaml_read(struct yaml_input *in)
 	}
 	return r.root;
 }
+
+const char *yaml_library_version(void)
+{
+	return yaml_get_version_string();
+}

@@ -60,4 +60,7 @@ enum scalar_kind yaml_scalar_kind(const struct yaml_node *node);
  * s.len when there is none. */
 size_t yaml_bad_byte(struct slice s);
 
+/* The YAML library's version. */
+const char *yaml_library_version(void);
+
 #endif

@@ -257,6 +257,8 @@ START_TEST(services_listeners_and_traffic_are_summed_over_workers)
 		counter_add(&stats[i].retries_unsent, 2);
 		counter_add(&stats[i].upstream_connections, 5);
 		counter_add(&stats[i].connect_backlog, 1);
+		counter_add(&stats[i].odd_sequence_ids, 4);
+		counter_add(&seen[i].refused_connections, 6);
 		counter_add(&seen[i].connections, 10);
 		counter_add(&workers[i].bytes_in, 100);
 		counter_add(&workers[i].metadata_dropped[METADATA_ACL], 1);
@@ -269,7 +271,9 @@ START_TEST(services_listeners_and_traffic_are_summed_over_workers)
 	has("bridle_retries_total{service=\"shop\",kind=\"unsent\"} 4");
 	has("bridle_upstream_connections{service=\"shop\"} 10");
 	has("bridle_connect_backlog_total{service=\"shop\"} 2");
+	has("bridle_odd_sequence_ids_total{service=\"shop\"} 8");
 	has("bridle_downstream_connections{listener=\"in\"} 20");
+	has("bridle_refused_connections_total{listener=\"in\"} 12");
 	has("bridle_bytes_total{direction=\"in\"} 200");
 	has("bridle_metadata_dropped_total{class=\"acl\"} 2");
 }
