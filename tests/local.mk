@@ -19,6 +19,7 @@ UNIT_TESTS = \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
 	tests/unit/test_cursor \
+	tests/unit/test_deadline \
 	tests/unit/test_dns \
 	tests/unit/test_err \
 	tests/unit/test_host \
@@ -26,6 +27,7 @@ UNIT_TESTS = \
 	tests/unit/test_http_server \
 	tests/unit/test_inbox \
 	tests/unit/test_key_path \
+	tests/unit/test_lb \
 	tests/unit/test_list \
 	tests/unit/test_listener \
 	tests/unit/test_log \
@@ -39,6 +41,7 @@ UNIT_TESTS = \
 	tests/unit/test_reason \
 	tests/unit/test_rng \
 	tests/unit/test_slice \
+	tests/unit/test_slots \
 	tests/unit/test_socket_file \
 	tests/unit/test_stat \
 	tests/unit/test_table \

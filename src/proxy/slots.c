@@ -46,6 +46,7 @@ int32_t slots_take(struct slots *s, struct attempt *attempt)
 	while (s->list[s->next].is_taken)
 		s->next = (s->next + 1) % s->size;
 	slot = &s->list[s->next];
+	s->next = (s->next + 1) % s->size;
 	slot->is_taken = true;
 	slot->attempt = attempt;
 	s->used++;
