@@ -124,7 +124,9 @@ static struct slice text_of(enum access_field f, const struct record *r)
 		return slice_str(kind_of(call));
 	case ACCESS_REASON:
 		return slice_str(reason_name(call->reason));
-	case ACCESS_STATUS:
+	case ACCESS_TRACE_ID:
+		return call->request.trace_id;
+	case ACCESS_DETAIL:
 		return slice_str(call->failure.detail);
 	case ACCESS_BIZ_STATUS:
 		return call->reply_biz_status;
@@ -141,6 +143,8 @@ static uint64_t number_of(enum access_field f, const struct record *r)
 	const struct call *call = r->call;
 
 	switch ((int)f) {
+	case ACCESS_STATUS:
+		return call->status;
 	case ACCESS_ATTEMPTS:
 		return call->n_attempts;
 	case ACCESS_BYTES_IN:
@@ -161,7 +165,7 @@ static uint64_t number_of(enum access_field f, const struct record *r)
 
 static void put_json_value(struct line *l, enum access_field f, const struct record *r)
 {
-	if (f >= ACCESS_ATTEMPTS) {
+	if (f >= ACCESS_STATUS) {
 		put_number(l, number_of(f, r));
 	} else if (f == ACCESS_TIME) {
 		put(l, "\"");
@@ -193,7 +197,7 @@ static void put_plain_value(struct line *l, enum access_field f, const struct re
 	char text[LOG_ESCAPED_MAX];
 	struct slice s;
 
-	if (f >= ACCESS_ATTEMPTS) {
+	if (f >= ACCESS_STATUS) {
 		put_number(l, number_of(f, r));
 	} else if (f == ACCESS_TIME) {
 		put_time(l, r->calendar);

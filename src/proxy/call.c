@@ -141,6 +141,7 @@ void call_refuse(
 	call->upload_is_over = true;
 	call->failure = *why;
 	call->reason = why->reason;
+	call->status = (unsigned)reason_exception_id(why->reason);
 	if (partial && d->writing == NULL)
 		codec_send_failure(d->codec, &call->request, why, true);
 	call_finish(call);

@@ -86,6 +86,7 @@ struct call {
 	size_t kept_len, kept_size;
 
 	enum reason reason; /* how it ended */
+	unsigned status;    /* the type of the exception that the caller got; 0: none */
 	usec_t started, tried_at, connected, first_byte;
 	uint64_t number, bytes_in, bytes_out;
 	struct slice reply_biz_status; /* in the arena */

@@ -92,7 +92,7 @@ static void bound(
 	size_t seen_len, all_len;
 	struct name_count *count;
 
-	if (find_count(s, scope, of, *value, seen, &seen_len))
+	if (value->len == 0 || find_count(s, scope, of, *value, seen, &seen_len))
 		return;
 	count = find_count(s, scope, of, SLICE_NONE, all, &all_len);
 	if (count == NULL)
@@ -102,8 +102,7 @@ static void bound(
 		return;
 	}
 	count->n++;
-	if (value->len)
-		add_count(s, seen, seen_len);
+	add_count(s, seen, seen_len);
 }
 
 static struct call_series *add_series(

@@ -348,12 +348,22 @@ static enum step reply_failure(struct call *call)
 		}
 		call->reply_is_begun = true;
 		call->reason = call->failure.reason;
+		call->status = (unsigned)reason_exception_id(call->reason);
 		sent = d->sent;
 		codec_send_failure(
 		    d->codec, &call->request, &call->failure, d->is_closing || d->is_draining);
 		call->bytes_out = d->sent - sent;
 	}
 	return wait_for_upload(call);
+}
+
+static unsigned status_of_reply(const struct call *call)
+{
+	int32_t id = codec_exception_id(&call->reply);
+
+	if (call->reply.kind == RPC_EXCEPTION)
+		return id > 0 ? (unsigned)id : 0;
+	return becomes_exception(call) ? RPC_EXCEPTION_INTERNAL : 0;
 }
 
 /* Begins to write the reply; false: wait. */
@@ -368,6 +378,7 @@ static bool begin_reply(struct call *call)
 	call->waits_for_turn = false;
 	call->reply_is_begun = true;
 	call->reason = reason_of_reply(&call->reply);
+	call->status = status_of_reply(call);
 	if (call->reply.marks & RPC_HAS_BIZ)
 		call->reply_biz_status = arena_copy(&call->arena, call->reply.biz_status);
 	if (becomes_exception(call)) {

@@ -62,6 +62,15 @@ static void note_int(struct rpc_message *m, const struct ttheader_entry *e)
 	}
 }
 
+/* version "-" trace id "-" parent id "-" flags. Source: W3C Trace Context, section 3.2. */
+static struct slice trace_id_of(struct slice traceparent)
+{
+	bool is_whole =
+	    traceparent.len >= 55 && traceparent.data[2] == '-' && traceparent.data[35] == '-';
+
+	return is_whole ? slice_sub(traceparent, 3, 32) : SLICE_NONE;
+}
+
 static void note_str(struct rpc_message *m, const struct ttheader_entry *e)
 {
 	switch (e->key.len) { /* keys that matter have few lengths: most are passed over at once */
@@ -86,6 +95,10 @@ static void note_str(struct rpc_message *m, const struct ttheader_entry *e)
 	case 11:
 		if (slice_eq(e->key, SLICE_LIT("biz-message")))
 			m->biz_message = e->value;
+		break;
+	case 23:
+		if (slice_eq(e->key, SLICE_LIT("RPC_TRANSIT_traceparent")))
+			m->trace_id = trace_id_of(e->value);
 		break;
 	default:
 		break;

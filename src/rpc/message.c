@@ -12,7 +12,8 @@ enum protocol rpc_form_protocol(struct rpc_form form)
 void rpc_message_keep_head(struct rpc_message *m, struct arena *arena)
 {
 	struct slice *const views[] = {&m->method, &m->service_asked, &m->idl_service, &m->caller,
-	    &m->caller_method, &m->log_id, &m->biz_status, &m->biz_message, &m->sections};
+	    &m->caller_method, &m->log_id, &m->trace_id, &m->biz_status, &m->biz_message,
+	    &m->sections};
 	const uint8_t *from = m->head.data;
 
 	m->head = arena_copy(arena, m->head);

@@ -55,7 +55,7 @@ struct rpc_message {
 	struct slice method;
 
 	/* What the transport header says; empty where it says nothing. */
-	struct slice service_asked, idl_service, caller, caller_method, log_id;
+	struct slice service_asked, idl_service, caller, caller_method, log_id, trace_id;
 	struct slice biz_status, biz_message;
 	usec_t timeout; /* asked by the caller; USEC_NONE */
 
