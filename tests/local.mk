@@ -8,6 +8,7 @@ UNIT_TESTS = \
 	tests/unit/test_acceptor \
 	tests/unit/test_address \
 	tests/unit/test_arena \
+	tests/unit/test_call_stats \
 	tests/unit/test_codec_convert \
 	tests/unit/test_codec_edit \
 	tests/unit/test_codec_golden \
