@@ -11,21 +11,33 @@
 #include "proxy/downstream.h"
 #include "proxy/world.h"
 
-#define LINE_SIZE 8192u
+#define LINE_SIZE  16384u
+#define TEXT_MAX   256u /* bytes of a string that are shown */
+#define VALUE_MAX  704u /* once a string has taken so many, escaped, the rest of it is cut */
+#define STRING_MAX (VALUE_MAX + TEXT_MAX + 32u)
+#define NUMBER_MAX 48u
 
-/* A line under construction; what does not fit is cut, and the line is still ended properly. */
+_Static_assert(ACCESS_STATUS *STRING_MAX + (ACCESS_COUNT - ACCESS_STATUS) * NUMBER_MAX < LINE_SIZE,
+    "strings from outside may not cut a JSON line off");
+
+/* A line under construction; of an operator's format, what does not fit is cut. */
 struct line {
 	char *at, *end;
 	char room[LINE_SIZE];
 };
 
+static void put_slice(struct line *l, struct slice s)
+{
+	size_t room = (size_t)(l->end - l->at), len = s.len < room ? s.len : room;
+
+	if (len)
+		memcpy(l->at, s.data, len);
+	l->at += len;
+}
+
 static void put(struct line *l, const char *text)
 {
-	size_t len = strlen(text), room = (size_t)(l->end - l->at);
-
-	len = len < room ? len : room;
-	memcpy(l->at, text, len);
-	l->at += len;
+	put_slice(l, slice_str(text));
 }
 
 static void put_number(struct line *l, uint64_t n)
@@ -36,23 +48,41 @@ static void put_number(struct line *l, uint64_t n)
 	put(l, text);
 }
 
+/* How many bytes from the start stand for themselves in JSON. */
+static size_t plain_len(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.data[n] >= 0x20 && s.data[n] < 0x7f && s.data[n] != '"' &&
+	       s.data[n] != '\\')
+		n++;
+	return n;
+}
+
+static void put_escaped(struct line *l, uint8_t b)
+{
+	char text[8];
+
+	snprintf(text, sizeof text, b == '"' || b == '\\' ? "\\%c" : "\\u%04x", b);
+	put(l, text);
+}
+
 /* Strings from outside: JSON has no \xNN, so its own escapes are used; cut like log_escape. */
 static void put_json(struct line *l, struct slice s)
 {
-	size_t take = s.len < 256 ? s.len : 256;
+	struct slice left = slice_first(s, TEXT_MAX);
+	const char *start = l->at;
 
 	put(l, "\"");
-	for (size_t i = 0; i < take; i++) {
-		uint8_t b = s.data[i];
-		char text[8] = {(char)b};
+	while (left.len && (size_t)(l->at - start) < VALUE_MAX) {
+		size_t n = plain_len(left);
 
-		if (b < 0x20 || b >= 0x7f)
-			snprintf(text, sizeof text, "\\u%04x", b);
-		else if (b == '"' || b == '\\')
-			snprintf(text, sizeof text, "\\%c", b);
-		put(l, text);
+		put_slice(l, slice_first(left, n));
+		if (n < left.len)
+			put_escaped(l, left.data[n++]);
+		left = slice_from(left, n);
 	}
-	put(l, take < s.len ? "...\"" : "\"");
+	put(l, left.len || s.len > TEXT_MAX ? "...\"" : "\"");
 }
 
 static void put_time(struct line *l, usec_t at)

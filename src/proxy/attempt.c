@@ -77,7 +77,8 @@ static void connect_timer(struct timer *timer, usec_t now)
 	if (a->upstream)
 		upstream_abandon(a->upstream, a, false, 0);
 	fail(a, ATTEMPT_CONNECT_FAILED, ETIMEDOUT,
-	    a->state == ATTEMPT_BACKLOG ? "its accept queue stayed full" : "connect timeout");
+	    a->state == ATTEMPT_BACKLOG ? "it took neither connections nor bytes"
+					: "connect timeout");
 }
 
 static void reply_timer(struct timer *timer, usec_t now)

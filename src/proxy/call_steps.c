@@ -90,6 +90,14 @@ static bool needs_whole(const struct rpc_message *m, struct rpc_form to)
 	       (to.framed || to.transport == RPC_TTHEADER);
 }
 
+/* Oneways share a connection, so each is written in one piece. */
+static bool must_collect(const struct call *call)
+{
+	const struct rpc_message *m = &call->request;
+
+	return needs_whole(m, call->target) || (m->kind == RPC_ONEWAY && !m->complete);
+}
+
 enum step call_step_admit(struct call *call)
 {
 	struct deadline_policy policy = {call->policy->timeout_call, call->policy->timeout_default,
@@ -97,9 +105,9 @@ enum step call_step_admit(struct call *call)
 
 	call->deadline = deadline_of(&policy, call->request.timeout, call->started);
 	wheel_set(loop_wheel(call->worker->loop), &call->timer, call->deadline.at, deadline_timer);
-	if (!needs_whole(&call->request, call->target))
+	if (!must_collect(call))
 		return go(call, CALL_TRY);
-	if (!call_collect(call, call->request.body)) {
+	if (call->kept_len == 0 && !call_collect(call, call->request.body)) {
 		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
 		return STEP_NEXT;
 	}
@@ -346,6 +354,7 @@ static enum step reply_failure(struct call *call)
 			call->waits_for_turn = true;
 			return STEP_WAIT;
 		}
+		call->waits_for_turn = false;
 		call->reply_is_begun = true;
 		call->reason = call->failure.reason;
 		call->status = (unsigned)reason_exception_id(call->reason);
@@ -412,7 +421,9 @@ static void refresh_kept(struct call *call)
 static enum step keep_and_wait(struct call *call)
 {
 	if (keep_reply(call)) {
-		if (!call->reply_is_complete)
+		if (call->waits_for_turn)
+			attempt_pause(&call->attempt);
+		else
 			attempt_resume(&call->attempt);
 		return STEP_WAIT;
 	}
@@ -493,6 +504,7 @@ static void edit_for_ttheader(struct call *call, struct rpc_edit *edit)
 	edit->set_timeout = edit->timeout_ms > 0;
 	if (is_new || call->caller_is_replaced)
 		edit->caller = call->caller;
+	edit->strip_caller = call->caller_is_replaced && call->caller.len == 0;
 	if (call->listener->caller_address_set)
 		edit->rip = slice_str(call->source);
 	if (is_new) {

@@ -43,6 +43,8 @@ static void sink(void *arg, const struct slice *pieces, int n)
 	if (conn_write(d->conn, pieces, n, &error) < 0) {
 		d->is_broken = true;
 		arm(d, now); /* closed from there: its calls are in the middle of something here */
+	} else if (conn_pending(d->conn) > DOWNSTREAM_QUEUE_MAX) {
+		downstream_abort(d);
 	} else if (conn_pending(d->conn) > 0) {
 		arm(d, usec_after(now, d->listener->timeout_write_stall));
 	}

@@ -20,6 +20,10 @@ struct worker;
 
 #define DOWNSTREAM_AHEAD (64u * 1024) /* bytes read ahead of a running call before reading stops */
 
+/* Replies queued for a caller that does not read. Flow control stops far below it; where one
+ * connection brings the replies of many callers and cannot be stopped for one, this is the end. */
+#define DOWNSTREAM_QUEUE_MAX (16u * 1024 * 1024)
+
 struct downstream {
 	struct list link;                       /* in worker->downstreams */
 	struct worker *worker;                  /* borrowed */

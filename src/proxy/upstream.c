@@ -190,6 +190,8 @@ enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attem
 	struct upstream *u = find_open(b, use);
 	enum conn_start start = CONN_READY;
 
+	if (u && conn_pending(u->conn) > CONN_HIGH_WATER)
+		return LEASE_BACKLOG; /* the endpoint does not read: nothing is piled up for it */
 	if (u == NULL)
 		u = open_new(b, use, &start, error);
 	if (u == NULL)
@@ -329,6 +331,8 @@ void upstream_break(struct upstream *u, int error, const char *why)
 	u->takes_no_more = true; /* those who begin anew at once must not come back here */
 	if (alone) {
 		u->attempt = NULL;
+		if (u->relaying == alone)
+			u->relaying = NULL;
 		attempt_broken(alone, error, why);
 	}
 	while (!list_is_empty(&u->waiting)) {
@@ -364,6 +368,8 @@ static void on_connected(void *arg)
 	while (u->state != UPSTREAM_CLOSED && !list_is_empty(&u->waiting)) {
 		struct attempt *a = list_item(u->waiting.next, struct attempt, link);
 
+		if (a->state != ATTEMPT_CONNECTING)
+			break; /* from here on oneways whose last byte has not left yet */
 		list_remove(&a->link);
 		attempt_connected(a);
 	}

@@ -138,7 +138,7 @@ void worker_adopt(struct worker *w, struct snapshot *snapshot)
 		const struct listener_config *l =
 		    snapshot_listener(snapshot, slice_str(d->listener->name));
 
-		if (l)
+		if (l && d->kept == NULL)
 			d->listener = l;
 		else
 			downstream_orphan(d);

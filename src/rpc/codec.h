@@ -75,6 +75,7 @@ struct rpc_edit {
 	bool set_timeout;
 	uint64_t timeout_ms; /* int key 12 */
 	struct slice caller; /* int key 3, when not empty */
+	bool strip_caller;   /* no int key 3 at all */
 	struct slice rip;    /* str key rip, when not empty */
 	/* For a TTHeader where there was none; empty: left out. */
 	struct slice service, idl_service, log_id;
