@@ -87,6 +87,7 @@ static void reply_timer(struct timer *timer, usec_t now)
 
 	(void)now;
 	attempt_give_up(a, ATTEMPT_TIMEOUT, 0);
+	a->why = "no reply within timeout.attempt";
 	call_event(a->call, CALL_EVENT_FAILED);
 }
 

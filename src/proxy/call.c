@@ -309,8 +309,11 @@ static bool on_cancel(struct call *call)
 		return false;
 	}
 	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, call->deadline.at);
-	call->reason = REASON_CANCELED;
-	rpc_status_set(&call->failure, REASON_CANCELED, "the caller is gone");
+	if (call->worker->is_ending)
+		rpc_status_set(&call->failure, REASON_DRAINING, "the time to drain was over");
+	else
+		rpc_status_set(&call->failure, REASON_CANCELED, "the caller is gone");
+	call->reason = call->failure.reason;
 	call->step = CALL_FINISH;
 	return true;
 }

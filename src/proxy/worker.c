@@ -114,6 +114,7 @@ void worker_free(struct worker **p)
 	struct worker *w = *p;
 
 	*p = NULL;
+	w->is_ending = true;
 	end_calls(w);
 	close_upstreams(w);
 	world_free(&w->world);

@@ -95,6 +95,7 @@ struct worker {
 	unsigned n_free_calls;
 	uint64_t next_call; /* numbers calls, for log ids */
 	bool draining;
+	bool is_ending; /* what still runs is cut off */
 
 	access_sink_fn access_sink; /* NULL: no access log */
 	void *access_arg;

@@ -314,13 +314,13 @@ START_TEST(a_call_for_nobody_is_told_the_cure)
 	caller = dial_to("open");
 	say(caller, TTHEADER, .seq = 1, .keys = "6=nobody");
 	hear_failure(caller, REASON_NO_ROUTE, TTHEADER, .seq = 1, .keys = "22=3 !crrst");
-	logged("reason=no_route service=nobody attempts=0 status~services");
+	logged("reason=no_route service=nobody attempts=0 detail~services");
 	say(caller, TTHEADER, .seq = 2, .keys = "isn=Nothing");
 	hear_failure(caller, REASON_NO_ROUTE, TTHEADER, .seq = 2);
-	logged("reason=no_route status~aliases");
+	logged("reason=no_route detail~aliases");
 	say(caller, FRAMED, .seq = 3);
 	hear_failure(caller, REASON_NO_ROUTE, FRAMED, .seq = 3);
-	logged("reason=no_route status~pin");
+	logged("reason=no_route detail~pin");
 	ck_assert(is_open(caller));
 	no_connect();
 }
@@ -341,7 +341,7 @@ START_TEST(a_pin_wins_over_what_the_call_asks_for_unless_strict)
 	reload(.listener = "strict_service: true");
 	say(caller, TTHEADER, .seq = 2, .keys = "6=other");
 	hear_failure(caller, REASON_NO_ROUTE, TTHEADER, .seq = 2);
-	logged("reason=no_route status~strict_service");
+	logged("reason=no_route detail~strict_service");
 	say(caller, TTHEADER, .seq = 3, .keys = "6=app");
 	hear(app, TTHEADER, .seq = 3);
 }
@@ -372,13 +372,13 @@ START_TEST(a_format_string_makes_the_line)
 {
 	struct fake_end *caller;
 
-	start(.top = "access_log: {to: stderr, format: \"%{reason} %{method} %{x} %{source}\"}");
+	start(.top = "access_log: {to: stderr, format: \"%{reason} %{method} 100% {x} %{source}\"}");
 	caller = dial_to("open");
 	say(caller, FRAMED, .seq = 1, .method = "A\nB");
 	hear_failure(caller, REASON_NO_ROUTE, FRAMED, .seq = 1, .method = "A\nB");
 	ck_assert_uint_eq(sim_lines(), 1);
 	logged("");
-	ck_assert_str_eq(sim_line(), "no_route A\\x0aB %{x} 192.0.2.7:5555");
+	ck_assert_str_eq(sim_line(), "no_route A\\x0aB 100% {x} 192.0.2.7:5555");
 }
 END_TEST
 

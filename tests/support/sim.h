@@ -95,7 +95,7 @@ void sim_hear_end(int line, struct fake_end *end);
 
 void pass(unsigned ms);
 
-/* The next line of the access log has these values: "reason=ok attempts=1". "status~word" looks for
+/* The next line of the access log has these values: "reason=ok attempts=1". "detail~word" looks for
  * a part. */
 #define logged(expected) sim_logged(__LINE__, expected)
 void sim_logged(int line, const char *expected);
