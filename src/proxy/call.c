@@ -141,9 +141,13 @@ void call_refuse(
 	call->upload_is_over = true;
 	call->failure = *why;
 	call->reason = why->reason;
-	call->status = (unsigned)reason_exception_id(why->reason);
-	if (partial && d->writing == NULL)
+	if (partial && d->writing == NULL) {
+		uint64_t sent = d->sent;
+
+		call->status = (unsigned)reason_exception_id(why->reason);
 		codec_send_failure(d->codec, &call->request, why, true);
+		call->bytes_out = d->sent - sent;
+	}
 	call_finish(call);
 }
 
