@@ -96,7 +96,7 @@ static enum upstream_use use_of(const struct call *call)
 	const struct rpc_message *m = &call->request;
 
 	if (m->kind == RPC_ONEWAY)
-		return UPSTREAM_FOR_ONEWAY;
+		return m->complete ? UPSTREAM_FOR_ONEWAY : UPSTREAM_FOR_LONG_ONEWAY;
 	if (call->service->service->config->multiplex && call->target.transport == RPC_TTHEADER &&
 	    m->complete && m->body.len <= CODEC_RELAY_ABOVE)
 		return UPSTREAM_FOR_MANY;
@@ -220,6 +220,7 @@ bool attempt_send_data(struct attempt *a, struct slice data, bool last)
 		end(a, a->outcome);
 		return false;
 	}
+	a->end = upstream_written(a->upstream);
 	if (last)
 		a->state = ATTEMPT_WAITING;
 	return true;
@@ -249,9 +250,7 @@ bool attempt_finish_oneway(struct attempt *a)
 		attempt_give_up(a, ATTEMPT_OK, 0);
 		return true;
 	}
-	list_remove(&a->link);
-	list_push_back(
-	    &a->upstream->waiting, &a->link); /* to hear of it if the connection breaks */
+	upstream_watch(a->upstream, a);
 	wheel_set(loop_wheel(loop), &a->timer, loop_now(loop) + FLUSH_POLL, flush_timer);
 	return false;
 }

@@ -90,14 +90,6 @@ static bool needs_whole(const struct rpc_message *m, struct rpc_form to)
 	       (to.framed || to.transport == RPC_TTHEADER);
 }
 
-/* Oneways share a connection, so each is written in one piece. */
-static bool must_collect(const struct call *call)
-{
-	const struct rpc_message *m = &call->request;
-
-	return needs_whole(m, call->target) || (m->kind == RPC_ONEWAY && !m->complete);
-}
-
 enum step call_step_admit(struct call *call)
 {
 	struct deadline_policy policy = {call->policy->timeout_call, call->policy->timeout_default,
@@ -105,7 +97,7 @@ enum step call_step_admit(struct call *call)
 
 	call->deadline = deadline_of(&policy, call->request.timeout, call->started);
 	wheel_set(loop_wheel(call->worker->loop), &call->timer, call->deadline.at, deadline_timer);
-	if (!must_collect(call))
+	if (!needs_whole(&call->request, call->target))
 		return go(call, CALL_TRY);
 	if (call->kept_len == 0 && !call_collect(call, call->request.body)) {
 		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
@@ -299,8 +291,10 @@ static void renumber_reply(const struct call *call, struct rpc_edit *edit)
 
 	edit->renumber = true;
 	edit->seq = is_shared && m->seq == call->attempt.id ? request->seq : m->seq;
-	edit->transport_seq =
-	    is_shared || !has_own_header ? request->transport_seq : m->transport_seq;
+	/* Callers that take replies in any order find their call by this number and no other. */
+	edit->transport_seq = is_shared || !has_own_header || rpc_message_is_unordered(request)
+				  ? request->transport_seq
+				  : m->transport_seq;
 }
 
 static bool send_reply(struct call *call)
@@ -359,8 +353,8 @@ static enum step reply_failure(struct call *call)
 		call->reason = call->failure.reason;
 		call->status = (unsigned)reason_exception_id(call->reason);
 		sent = d->sent;
-		codec_send_failure(
-		    d->codec, &call->request, &call->failure, d->is_closing || d->is_draining);
+		codec_send_failure(d->codec, &call->request, &call->failure,
+		    d->is_closing || d->is_draining || call->worker->draining);
 		call->bytes_out = d->sent - sent;
 	}
 	return wait_for_upload(call);
@@ -446,8 +440,10 @@ enum step call_step_reply(struct call *call)
 {
 	struct downstream *d = call->downstream;
 
-	if (d == NULL) /* a oneway whose caller is gone */
+	if (d == NULL) { /* a oneway whose caller is gone */
+		call->reason = call->failure.reason;
 		return go(call, CALL_FINISH);
+	}
 	if (!call->has_reply)
 		return reply_failure(call);
 	if (!call->reply_is_begun) {

@@ -12,7 +12,9 @@
 #include "proxy/worker.h"
 #include "proxy/world.h"
 
-#define PAUSE_AHEAD    1u
+#define PAUSE_AHEAD 1u
+#define LATE_PATIENCE                                                                              \
+	(1 * USEC_S) /* for the first call of a connection that comes while draining */
 #define CLOSE_PATIENCE (5 * USEC_S) /* for the last reply to leave */
 
 static const struct conn_events downstream_events;
@@ -38,13 +40,15 @@ static void sink(void *arg, const struct slice *pieces, int n)
 
 	if (d->is_broken)
 		return;
+	if (conn_pending(d->conn) > DOWNSTREAM_QUEUE_MAX) {
+		downstream_abort(d);
+		return;
+	}
 	for (int i = 0; i < n; i++)
 		d->sent += pieces[i].len;
 	if (conn_write(d->conn, pieces, n, &error) < 0) {
 		d->is_broken = true;
 		arm(d, now); /* closed from there: its calls are in the middle of something here */
-	} else if (conn_pending(d->conn) > DOWNSTREAM_QUEUE_MAX) {
-		downstream_abort(d);
 	} else if (conn_pending(d->conn) > 0) {
 		arm(d, usec_after(now, d->listener->timeout_write_stall));
 	}
@@ -270,11 +274,23 @@ static void read_ahead(struct downstream *d)
 	}
 }
 
+/* All that came is read, and the call it belongs to is not whole. */
+static void cut_off(struct downstream *d)
+{
+	struct rpc_status why;
+
+	rpc_status_set(&why, REASON_CANCELED, "the caller ended within its message");
+	d->is_closing = true;
+	on_body_failed(d, &why);
+}
+
 /* After anything has moved: stop or go on reading the socket, or end. */
 static void settle(struct downstream *d)
 {
 	bool pause = d->ahead_len >= DOWNSTREAM_AHEAD || (d->ahead_len && downstream_is_full(d));
 
+	if (d->got_eof && d->upload && d->ahead_len == 0)
+		cut_off(d);
 	if (d->is_closed || d->is_broken)
 		return;
 	if (is_finished(d)) {
@@ -321,16 +337,9 @@ static void on_input(void *arg, struct slice in)
 static void on_eof(void *arg)
 {
 	struct downstream *d = arg;
-	struct rpc_status why;
 
 	d->got_eof = true;
 	downstream_resume(d);
-	if (d->is_closed || d->upload == NULL || d->ahead_len)
-		return;
-	rpc_status_set(&why, REASON_CANCELED, "the caller ended within its message");
-	d->is_closing = true;
-	on_body_failed(d, &why);
-	settle(d);
 }
 
 static void on_closed(void *arg, int error)
@@ -393,7 +402,7 @@ static void on_timer(struct timer *timer, usec_t now)
 		message = usec_after(d->message_since,
 		    codec_has_detected(d->codec) ? l->timeout_message : l->timeout_detect);
 	else if (d->n_calls == 0)
-		idle = usec_after(d->active_at, l->timeout_idle);
+		idle = usec_after(d->active_at, d->idle);
 	if (now >= stall)
 		time_out(d, "it does not read its replies (timeout.write_stall)");
 	else if (now >= message)
@@ -404,7 +413,7 @@ static void on_timer(struct timer *timer, usec_t now)
 		time_out(d, "idle (timeout.idle)");
 	else
 		arm(d, usec_min(usec_min(stall, usec_min(message, d->drain_at)),
-			   usec_min(idle, usec_after(now, l->timeout_idle))));
+			   usec_min(idle, usec_after(now, d->idle))));
 }
 
 /* ---- opening, and what calls want ---- */
@@ -449,7 +458,11 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 		downstream_close(d);
 		return;
 	}
-	arm(d, usec_after(d->active_at, listener->timeout_idle));
+	if (worker->draining)
+		downstream_drain_after(d, LATE_PATIENCE);
+	/* A connection beyond the limit has a seat of few: it is to make its one call soon. */
+	d->idle = over_limit ? listener->timeout_detect : listener->timeout_idle;
+	arm(d, usec_after(d->active_at, d->idle));
 }
 
 bool downstream_is_full(const struct downstream *d)
@@ -467,7 +480,7 @@ static void give_turns(struct downstream *d)
 {
 	bool again = true;
 
-	while (again && d->writing == NULL && !d->is_closed) {
+	while (again && d->writing == NULL && !d->is_closed && !d->is_broken) {
 		again = false;
 		list_each_safe (link, &d->calls) {
 			struct call *call = list_item(link, struct call, link);
@@ -498,6 +511,7 @@ void downstream_call_done(struct downstream *d, struct call *call)
 		struct call *next = d->parked;
 
 		d->parked = NULL;
+		d->is_unordered = false; /* it runs alone */
 		call_go(next);
 	}
 	downstream_resume(d);

@@ -45,6 +45,7 @@ struct downstream {
 	struct timer timer;
 	uint64_t sent;        /* bytes written to the caller so far */
 	usec_t drain_at;      /* USEC_NONE: not yet told to */
+	usec_t idle;          /* how long it may be */
 	usec_t message_since; /* the first byte of the message that is coming in; 0: none */
 	usec_t active_at;     /* when anything last happened */
 	bool is_reading;      /* inside the reading loop: do not enter again */

@@ -61,14 +61,20 @@ void upstream_close(struct upstream *u)
 	backend_connection_gone(b);
 }
 
+/* Somebody would have to be told if it went. */
+static bool is_in_use(const struct upstream *u)
+{
+	return u->attempt || u->relaying || (u->slots && slots_waiting(u->slots) > 0) ||
+	       !list_is_empty(&u->waiting) || !list_is_empty(&u->leaving);
+}
+
 static void close_list(struct list *list)
 {
 	list_each_safe (link, list) {
 		struct upstream *u = list_item(link, struct upstream, link);
 
-		if (u->slots == NULL || slots_waiting(u->slots) == 0)
-			if (list_is_empty(&u->waiting))
-				upstream_close(u);
+		if (!is_in_use(u))
+			upstream_close(u);
 	}
 }
 
@@ -97,6 +103,7 @@ static void enter_state(struct upstream *u)
 		conn_set_batching(u->conn, true);
 		break;
 	case UPSTREAM_FOR_ONEWAY:
+	case UPSTREAM_FOR_LONG_ONEWAY:
 		u->state = UPSTREAM_ONEWAY;
 		list_push_back(&b->oneways, &u->link);
 		break;
@@ -118,6 +125,7 @@ static struct upstream *open_new(
 	u->codec = codec_open(CODEC_UPSTREAM, &b->limits, sink, u);
 	list_init(&u->link);
 	list_init(&u->waiting);
+	list_init(&u->leaving);
 	if (use == UPSTREAM_FOR_MANY)
 		u->slots = slots_new();
 	counter_add(&b->connections, 1);
@@ -127,9 +135,9 @@ static struct upstream *open_new(
 		return u;
 	}
 	u->state = UPSTREAM_CONNECTING;
-	list_push_back(use == UPSTREAM_FOR_MANY     ? &b->shared
-		       : use == UPSTREAM_FOR_ONEWAY ? &b->oneways
-						    : &b->busy,
+	list_push_back(use == UPSTREAM_FOR_MANY   ? &b->shared
+		       : use == UPSTREAM_FOR_CALL ? &b->busy
+						  : &b->oneways,
 	    &u->link);
 	return u;
 }
@@ -146,7 +154,6 @@ static struct upstream *take_idle(struct backend *b)
 			b->n_idle--;
 			wheel_clear(&u->timer);
 			enter_state(u);
-			u->is_reused = true;
 			return u;
 		}
 		upstream_close(u);
@@ -154,14 +161,14 @@ static struct upstream *take_idle(struct backend *b)
 	return NULL;
 }
 
-static struct upstream *find_shared(struct list *list, unsigned most)
+static struct upstream *find_shared(struct backend *b)
 {
 	struct upstream *best = NULL;
 	unsigned open = 0, fewest = 0;
 
-	list_each (link, list) {
+	list_each (link, &b->shared) {
 		struct upstream *u = list_item(link, struct upstream, link);
-		unsigned calls = u->slots ? slots_waiting(u->slots) : 0;
+		unsigned calls = slots_waiting(u->slots);
 
 		open++;
 		if (!u->takes_no_more && (best == NULL || calls < fewest)) {
@@ -169,7 +176,20 @@ static struct upstream *find_shared(struct list *list, unsigned most)
 			fewest = calls;
 		}
 	}
-	return best && fewest >= SHARED_CALLS && open < most ? NULL : best;
+	return best && fewest >= SHARED_CALLS && open < SHARED_MAX ? NULL : best;
+}
+
+/* A oneway follows another, but not into the middle of a long one. */
+static struct upstream *find_oneway(struct backend *b, bool is_long)
+{
+	list_each (link, &b->oneways) {
+		struct upstream *u = list_item(link, struct upstream, link);
+
+		if (u->attempt == NULL && !u->takes_no_more &&
+		    !(is_long && u->state == UPSTREAM_CONNECTING))
+			return u;
+	}
+	return NULL;
 }
 
 static struct upstream *find_open(struct backend *b, enum upstream_use use)
@@ -178,15 +198,17 @@ static struct upstream *find_open(struct backend *b, enum upstream_use use)
 	case UPSTREAM_FOR_CALL:
 		return take_idle(b);
 	case UPSTREAM_FOR_MANY:
-		return find_shared(&b->shared, SHARED_MAX);
+		return find_shared(b);
 	case UPSTREAM_FOR_ONEWAY:
-		return find_shared(&b->oneways, 1);
+	case UPSTREAM_FOR_LONG_ONEWAY:
+		return find_oneway(b, use == UPSTREAM_FOR_LONG_ONEWAY);
 	}
 	return NULL;
 }
 
 enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attempt *a, int *error)
 {
+	bool is_alone = use == UPSTREAM_FOR_CALL || use == UPSTREAM_FOR_LONG_ONEWAY;
 	struct upstream *u = find_open(b, use);
 	enum conn_start start = CONN_READY;
 
@@ -202,14 +224,14 @@ enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attem
 			*error = EMFILE; /* as many calls in flight as ids */
 			return LEASE_FAILED;
 		}
-	} else if (use == UPSTREAM_FOR_CALL) {
+	} else if (is_alone) {
 		u->attempt = a;
 	}
 	a->upstream = u;
 	u->write_error = 0;
 	if (u->state != UPSTREAM_CONNECTING)
 		return LEASE_READY;
-	if (use != UPSTREAM_FOR_CALL)
+	if (!is_alone)
 		list_push_back(&u->waiting, &a->link);
 	return LEASE_PENDING;
 }
@@ -220,7 +242,7 @@ static void idle_over(struct timer *timer, usec_t now)
 {
 	struct upstream *u = container_of(timer, struct upstream, timer);
 
-	if ((u->slots && slots_waiting(u->slots) > 0) || !list_is_empty(&u->waiting))
+	if (is_in_use(u))
 		wheel_set(loop_wheel(loop_of(u)), timer, usec_after(now, u->keep_for), idle_over);
 	else
 		upstream_close(u);
@@ -292,6 +314,13 @@ static void discard(struct upstream *u, usec_t until)
 	wheel_set(loop_wheel(loop_of(u)), &u->timer, until, idle_over);
 }
 
+/* A shared connection that takes no more calls ends with its last one. */
+static void close_when_done(struct upstream *u)
+{
+	if (u->state == UPSTREAM_SHARED && u->takes_no_more && !is_in_use(u) && !u->is_in_reply)
+		upstream_close(u);
+}
+
 static void abandon_shared(struct upstream *u, struct attempt *a, bool sent)
 {
 	struct attempt *nobody;
@@ -303,17 +332,31 @@ static void abandon_shared(struct upstream *u, struct attempt *a, bool sent)
 	if (u->slots->abandoned > SLOTS_ABANDONED)
 		u->takes_no_more = true;
 	forget_attempt(u, a);
+	close_when_done(u);
+}
+
+/* Half a oneway cannot be followed by anything. */
+static void abandon_oneway(struct upstream *u, struct attempt *a, bool sent)
+{
+	bool was_alone = u->attempt == a;
+
+	forget_attempt(u, a);
+	if (was_alone && !sent)
+		upstream_close(u);
 }
 
 void upstream_abandon(struct upstream *u, struct attempt *a, bool sent, usec_t until)
 {
-	if (u->slots) {
-		abandon_shared(u, a, sent);
+	if (u->use != UPSTREAM_FOR_CALL) {
+		if (u->slots)
+			abandon_shared(u, a, sent);
+		else
+			abandon_oneway(u, a, sent);
+		if (u->state == UPSTREAM_CONNECTING && !is_in_use(u))
+			upstream_close(u); /* it may hang for long: the next call tries anew */
 		return;
 	}
 	forget_attempt(u, a);
-	if (u->use != UPSTREAM_FOR_CALL)
-		return;
 	if (u->state == UPSTREAM_LEASED && sent && until > loop_now(loop_of(u)))
 		discard(u, until);
 	else
@@ -322,39 +365,36 @@ void upstream_abandon(struct upstream *u, struct attempt *a, bool sent, usec_t u
 
 /* ---- events ---- */
 
+/* Its attempt is out of everything here before it hears of it: it may begin anew at once. */
+static void tell_broken(struct upstream *u, struct attempt *a, int error, const char *why)
+{
+	if (u->attempt == a)
+		u->attempt = NULL;
+	if (u->relaying == a)
+		u->relaying = NULL;
+	if (u->slots)
+		slots_abandon(u->slots, a->id);
+	if (a->link.next)
+		list_remove(&a->link);
+	attempt_broken(a, error, why);
+}
+
 void upstream_break(struct upstream *u, int error, const char *why)
 {
-	struct attempt *alone = u->attempt;
-
 	if (u->state == UPSTREAM_CLOSED)
 		return;
 	u->takes_no_more = true; /* those who begin anew at once must not come back here */
-	if (alone) {
-		u->attempt = NULL;
-		if (u->relaying == alone)
-			u->relaying = NULL;
-		attempt_broken(alone, error, why);
-	}
-	while (!list_is_empty(&u->waiting)) {
-		struct attempt *a = list_item(u->waiting.next, struct attempt, link);
-
-		list_remove(&a->link);
-		attempt_broken(a, error, why);
-	}
-	for (unsigned i = 0; u->slots && i < u->slots->size; i++) {
-		struct attempt *a = slots_at(u->slots, i);
-
-		if (a) {
-			slots_abandon(u->slots, a->id);
-			attempt_broken(a, error, why);
-		}
-	}
-	if (u->relaying) {
-		struct attempt *a = u->relaying;
-
-		u->relaying = NULL;
-		attempt_broken(a, error, why);
-	}
+	if (u->attempt)
+		tell_broken(u, u->attempt, error, why);
+	if (u->relaying)
+		tell_broken(u, u->relaying, error, why);
+	while (!list_is_empty(&u->waiting))
+		tell_broken(u, list_item(u->waiting.next, struct attempt, link), error, why);
+	while (!list_is_empty(&u->leaving))
+		tell_broken(u, list_item(u->leaving.next, struct attempt, link), error, why);
+	for (unsigned i = 0; u->slots && i < u->slots->size; i++)
+		if (slots_at(u->slots, i))
+			tell_broken(u, slots_at(u->slots, i), error, why);
 	upstream_close(u);
 }
 
@@ -429,9 +469,13 @@ static void on_message(struct upstream *u, const struct rpc_message *m, bool cle
 		u->takes_no_more = true;
 	u->is_in_reply = !m->complete;
 	u->relaying = m->complete ? NULL : a;
-	if (a)
+	if (a) {
 		attempt_reply(a, m, clean);
-	else if (m->complete)
+		return;
+	}
+	u->is_unclean |=
+	    m->kind == RPC_EXCEPTION && codec_exception_id(m) != RPC_EXCEPTION_INTERNAL;
+	if (m->complete)
 		end_discard(u, clean);
 }
 
@@ -452,18 +496,10 @@ static void on_refused(struct upstream *u, const struct rpc_status *why)
 {
 	log_debug("upstream", "bad reply", "endpoint=%s why=\"%s\"", u->backend->address.text,
 	    why->detail);
-	if (u->attempt)
-		attempt_bad_reply(u->attempt, "the reply is malformed");
+	if (u->attempt || u->relaying)
+		attempt_bad_reply(u->attempt ? u->attempt : u->relaying, "the reply is malformed");
 	if (u->state != UPSTREAM_CLOSED)
 		upstream_break(u, 0, "a malformed reply came on its connection");
-}
-
-/* A shared connection that takes no more calls ends with its last one. */
-static void close_when_done(struct upstream *u)
-{
-	if (u->state == UPSTREAM_SHARED && u->takes_no_more && slots_waiting(u->slots) == 0 &&
-	    !u->is_in_reply)
-		upstream_close(u);
 }
 
 static void on_input(void *arg, struct slice in)
@@ -528,6 +564,14 @@ static const struct conn_events upstream_events = {
 };
 
 /* ---- small questions ---- */
+
+void upstream_watch(struct upstream *u, struct attempt *a)
+{
+	if (u->attempt == a)
+		return; /* it hears of it anyway */
+	list_remove(&a->link);
+	list_push_back(&u->leaving, &a->link);
+}
 
 bool upstream_is_unsent(const struct upstream *u, uint64_t start)
 {

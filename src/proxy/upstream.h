@@ -28,7 +28,12 @@ enum upstream_state {
 	UPSTREAM_CLOSED,     /* freed at the end of the turn */
 };
 
-enum upstream_use { UPSTREAM_FOR_CALL, UPSTREAM_FOR_MANY, UPSTREAM_FOR_ONEWAY };
+enum upstream_use {
+	UPSTREAM_FOR_CALL,
+	UPSTREAM_FOR_MANY,
+	UPSTREAM_FOR_ONEWAY,
+	UPSTREAM_FOR_LONG_ONEWAY, /* as FOR_ONEWAY, but nothing else may be written meanwhile */
+};
 
 struct upstream {
 	struct list link; /* in one of its backend's lists */
@@ -37,9 +42,10 @@ struct upstream {
 	struct codec *codec; /* owned */
 	enum upstream_state state;
 	enum upstream_use use;
-	struct attempt *attempt;  /* CONNECTING and LEASED for one call: borrowed */
+	struct attempt *attempt;  /* who has it alone: borrowed */
 	struct slots *slots;      /* owned; shared ones */
 	struct list waiting;      /* attempts for which a shared or oneway one connects */
+	struct list leaving;      /* oneways whose last byte has not left yet */
 	struct attempt *relaying; /* whose long reply is coming in; NULL: nobody's */
 	bool is_in_reply;         /* a long reply is coming in */
 	bool is_reused;           /* has carried a call before */
@@ -74,6 +80,9 @@ void upstream_break(struct upstream *u, int error, const char *why);
 void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for);
 /* Closes every connection of the backend that carries no call. */
 void upstream_close_unused(struct backend *backend);
+
+/* Whoever has written a oneway wants to hear of it if the connection breaks. */
+void upstream_watch(struct upstream *u, struct attempt *attempt);
 
 /* No byte of what was written since @start has left. */
 bool upstream_is_unsent(const struct upstream *u, uint64_t start);
