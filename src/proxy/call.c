@@ -333,6 +333,8 @@ void call_event(struct call *call, enum call_what what)
 		call->step = CALL_REPLY;
 		break;
 	case CALL_EVENT_TIMEOUT:
+		if (call->reply_is_complete && call->reply_is_begun)
+			return; /* answered: only the rest of its own body is still thrown away */
 		on_timeout(call);
 		break;
 	case CALL_EVENT_CANCEL:

@@ -96,6 +96,12 @@ enum step call_step_admit(struct call *call)
 	    call->policy->timeout_margin};
 
 	call->deadline = deadline_of(&policy, call->request.timeout, call->started);
+	if (now_of(call) >= call->deadline.at) { /* it took that long to come in, or had to wait */
+		call_fail(call, call->deadline.is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT,
+		    "service %s: its time was up before it could be sent",
+		    call->service->service->config->label);
+		return STEP_NEXT;
+	}
 	wheel_set(loop_wheel(call->worker->loop), &call->timer, call->deadline.at, deadline_timer);
 	if (!needs_whole(&call->request, call->target))
 		return go(call, CALL_TRY);

@@ -12,7 +12,8 @@
 #include "proxy/worker.h"
 #include "proxy/world.h"
 
-#define PAUSE_AHEAD 1u
+#define PAUSE_AHEAD   1u
+#define CHARGED_ABOVE (16u * 1024) /* what a connection may hold without being charged for it */
 #define LATE_PATIENCE                                                                              \
 	(1 * USEC_S) /* for the first call of a connection that comes while draining */
 #define CLOSE_PATIENCE (5 * USEC_S) /* for the last reply to leave */
@@ -68,6 +69,7 @@ static void free_downstream(void *object)
 static void retire(struct downstream *d)
 {
 	d->is_closed = true;
+	worker_uncharge(d->worker, d->charged);
 	wheel_clear(&d->timer);
 	list_remove(&d->link);
 	counter_sub(&d->stats->connections, 1);
@@ -284,6 +286,20 @@ static void cut_off(struct downstream *d)
 	on_body_failed(d, &why);
 }
 
+/* Counts what the connection holds of unfinished input. False: over limits.memory. */
+static bool charge(struct downstream *d)
+{
+	size_t held = codec_held(d->codec) + d->ahead_size;
+	size_t due = held > CHARGED_ABOVE ? held : 0;
+
+	if (due > d->charged && !worker_charge(d->worker, due - d->charged))
+		return false;
+	if (due < d->charged)
+		worker_uncharge(d->worker, d->charged - due);
+	d->charged = due;
+	return true;
+}
+
 /* After anything has moved: stop or go on reading the socket, or end. */
 static void settle(struct downstream *d)
 {
@@ -295,6 +311,10 @@ static void settle(struct downstream *d)
 		return;
 	if (is_finished(d)) {
 		close_gracefully(d);
+		return;
+	}
+	if (!charge(d)) {
+		downstream_abort(d);
 		return;
 	}
 	if (pause != d->is_paused) {

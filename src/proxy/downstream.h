@@ -43,6 +43,7 @@ struct downstream {
 	size_t ahead_at, ahead_len, ahead_size;
 
 	struct timer timer;
+	size_t charged;       /* of what it holds, against limits.memory */
 	uint64_t sent;        /* bytes written to the caller so far */
 	usec_t drain_at;      /* USEC_NONE: not yet told to */
 	usec_t idle;          /* how long it may be */

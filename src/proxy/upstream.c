@@ -78,8 +78,19 @@ static void close_list(struct list *list)
 	}
 }
 
+static void close_discarding(struct list *list)
+{
+	list_each_safe (link, list) {
+		struct upstream *u = list_item(link, struct upstream, link);
+
+		if (u->state == UPSTREAM_DISCARDING)
+			upstream_close(u);
+	}
+}
+
 void upstream_close_unused(struct backend *b)
 {
+	close_discarding(&b->busy);
 	close_list(&b->idle);
 	close_list(&b->shared);
 	close_list(&b->oneways);
@@ -329,7 +340,8 @@ static void abandon_shared(struct upstream *u, struct attempt *a, bool sent)
 		slots_answer(u->slots, a->id, &nobody); /* no reply will come */
 	else if (u->relaying != a)
 		slots_abandon(u->slots, a->id);
-	if (u->slots->abandoned > SLOTS_ABANDONED)
+	/* Nothing at all was heard since the call left: the far side may be gone without a word. */
+	if (u->slots->abandoned > SLOTS_ABANDONED || (sent && u->heard_at < a->began))
 		u->takes_no_more = true;
 	forget_attempt(u, a);
 	close_when_done(u);
@@ -507,6 +519,7 @@ static void on_input(void *arg, struct slice in)
 	struct upstream *u = arg;
 	struct codec_item item;
 
+	u->heard_at = loop_now(loop_of(u));
 	if (u->state == UPSTREAM_ONEWAY)
 		return; /* servers that take a oneway for a call answer it; nobody asked */
 	if (u->state == UPSTREAM_IDLE) {

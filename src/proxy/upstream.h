@@ -47,6 +47,7 @@ struct upstream {
 	struct list waiting;      /* attempts for which a shared or oneway one connects */
 	struct list leaving;      /* oneways whose last byte has not left yet */
 	struct attempt *relaying; /* whose long reply is coming in; NULL: nobody's */
+	usec_t heard_at;          /* when its last byte came in */
 	bool is_in_reply;         /* a long reply is coming in */
 	bool is_reused;           /* has carried a call before */
 	bool takes_no_more;       /* no new calls: crrst, shutdown */
