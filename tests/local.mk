@@ -6,6 +6,7 @@ LDADD = $(TEST_SUPPORT) $(BRIDLE_LIBS) $(CHECK_LIBS)
 
 UNIT_TESTS = \
 	tests/unit/test_acceptor \
+	tests/unit/test_access_log \
 	tests/unit/test_address \
 	tests/unit/test_arena \
 	tests/unit/test_call_stats \
@@ -76,6 +77,8 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/reading.c tests/support/reading.h \
 	tests/support/recorder.c tests/support/recorder.h \
 	tests/support/suite.c tests/support/suite.h
+
+tests_unit_test_access_log_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 
 # Some put themselves between the code and the system.
 tests_unit_test_conn_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv

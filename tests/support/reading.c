@@ -153,7 +153,8 @@ static const char *heads_differ(const struct rpc_message *a, const struct rpc_me
 	    !slice_eq(a->idl_service, b->idl_service) || !slice_eq(a->caller, b->caller))
 		return "names";
 	if (!slice_eq(a->caller_method, b->caller_method) || !slice_eq(a->log_id, b->log_id) ||
-	    !slice_eq(a->biz_status, b->biz_status) || !slice_eq(a->biz_message, b->biz_message))
+	    !slice_eq(a->trace_id, b->trace_id) || !slice_eq(a->biz_status, b->biz_status) ||
+	    !slice_eq(a->biz_message, b->biz_message))
 		return "other facts";
 	if (!slice_eq(a->head, b->head) || !slice_eq(a->sections, b->sections) ||
 	    a->payload_at != b->payload_at || a->message_at != b->message_at)
