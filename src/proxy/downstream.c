@@ -300,6 +300,15 @@ static bool charge(struct downstream *d)
 	return true;
 }
 
+static void refuse_memory(struct downstream *d)
+{
+	struct rpc_status why;
+
+	downstream_abort(d);
+	rpc_status_set(&why, REASON_OVERLOAD, "no memory for the message (limits.memory)");
+	call_refuse(d, NULL, &why);
+}
+
 /* After anything has moved: stop or go on reading the socket, or end. */
 static void settle(struct downstream *d)
 {
@@ -314,7 +323,7 @@ static void settle(struct downstream *d)
 		return;
 	}
 	if (!charge(d)) {
-		downstream_abort(d);
+		refuse_memory(d);
 		return;
 	}
 	if (pause != d->is_paused) {
