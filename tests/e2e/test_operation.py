@@ -210,7 +210,10 @@ class Seen(TestCase):
     def listening_ports(self, daemon):
         inodes = set()
         for entry in os.listdir("/proc/%d/fd" % daemon.process.pid):
-            target = os.readlink("/proc/%d/fd/%s" % (daemon.process.pid, entry))
+            try:
+                target = os.readlink("/proc/%d/fd/%s" % (daemon.process.pid, entry))
+            except FileNotFoundError:  # closed between the two looks
+                continue
             if target.startswith("socket:["):
                 inodes.add(target[8:-1])
         ports = set()
