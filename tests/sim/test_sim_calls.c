@@ -372,7 +372,8 @@ START_TEST(a_format_string_makes_the_line)
 {
 	struct fake_end *caller;
 
-	start(.top = "access_log: {to: stderr, format: \"%{reason} %{method} 100% {x} %{source}\"}");
+	start(.top =
+		  "access_log: {to: stderr, format: \"%{reason} %{method} 100% {x} %{source}\"}");
 	caller = dial_to("open");
 	say(caller, FRAMED, .seq = 1, .method = "A\nB");
 	hear_failure(caller, REASON_NO_ROUTE, FRAMED, .seq = 1, .method = "A\nB");
