@@ -225,7 +225,9 @@ enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attem
 
 	if (u && conn_pending(u->conn) > CONN_HIGH_WATER)
 		return LEASE_BACKLOG; /* the endpoint does not read: nothing is piled up for it */
-	if (u == NULL)
+	if (u)
+		u->is_reused = true;
+	else
 		u = open_new(b, use, &start, error);
 	if (u == NULL)
 		return start == CONN_BACKLOG ? LEASE_BACKLOG : LEASE_FAILED;
