@@ -42,8 +42,10 @@ UNIT_TESTS = \
 	tests/unit/test_output \
 	tests/unit/test_reason \
 	tests/unit/test_rng \
+	tests/unit/test_route \
 	tests/unit/test_slice \
 	tests/unit/test_slots \
+	tests/unit/test_snapshot \
 	tests/unit/test_socket_file \
 	tests/unit/test_stat \
 	tests/unit/test_table \
