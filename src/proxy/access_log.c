@@ -107,7 +107,10 @@ struct record {
 
 static struct slice service_of(const struct call *call)
 {
-	return call->service ? call->service->service->label : call->request.service_asked;
+	if (call->service)
+		return call->service->service->label;
+	return call->listener->service ? slice_str(call->listener->service->label)
+				       : call->request.service_asked;
 }
 
 static const char *kind_of(const struct call *call)

@@ -39,6 +39,7 @@ static void count_outcome(struct attempt *a, enum attempt_outcome outcome)
 static void end(struct attempt *a, enum attempt_outcome outcome)
 {
 	a->state = ATTEMPT_NONE;
+	a->is_sending = false;
 	a->outcome = outcome;
 	wheel_clear(&a->timer);
 	count_outcome(a, outcome);
@@ -207,7 +208,8 @@ static bool send_call(struct attempt *a)
 	for (int i = 0; i < METADATA_CLASSES; i++)
 		if (edit.dropped[i])
 			counter_add(&call->worker->metadata_dropped[i], edit.dropped[i]);
-	a->state = call->request.complete ? ATTEMPT_WAITING : ATTEMPT_SENDING;
+	a->state = ATTEMPT_WAITING;
+	a->is_sending = !call->request.complete;
 	set_reply_timer(a);
 	return true;
 }
@@ -221,8 +223,7 @@ bool attempt_send_data(struct attempt *a, struct slice data, bool last)
 		return false;
 	}
 	a->end = upstream_written(a->upstream);
-	if (last)
-		a->state = ATTEMPT_WAITING;
+	a->is_sending = !last;
 	return true;
 }
 
@@ -257,7 +258,8 @@ bool attempt_finish_oneway(struct attempt *a)
 
 void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t until)
 {
-	bool sent = a->state == ATTEMPT_WAITING || a->state == ATTEMPT_RECEIVING;
+	bool sent =
+	    !a->is_sending && (a->state == ATTEMPT_WAITING || a->state == ATTEMPT_RECEIVING);
 
 	if (a->state == ATTEMPT_NONE)
 		return;
@@ -306,7 +308,7 @@ void attempt_broken(struct attempt *a, int error, const char *why)
 
 void attempt_room(struct attempt *a)
 {
-	if (a->state == ATTEMPT_SENDING)
+	if (a->is_sending)
 		call_event(a->call, CALL_EVENT_BODY);
 }
 
@@ -347,9 +349,9 @@ static const char *check_reply(struct attempt *a, const struct rpc_message *m)
 }
 
 /* After which replies a server keeps the connection: good ones, and a handler's own error. */
-static bool is_reusable(const struct attempt *a, const struct rpc_message *m)
+static bool is_reusable(const struct rpc_message *m)
 {
-	if (a->state != ATTEMPT_WAITING || m->marks & RPC_HAS_CRRST)
+	if (m->marks & RPC_HAS_CRRST)
 		return false;
 	return m->kind == RPC_REPLY || codec_exception_id(m) == RPC_EXCEPTION_INTERNAL;
 }
@@ -366,11 +368,12 @@ void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean)
 	}
 	call->reply = *m;
 	call->has_reply = true;
-	u->is_unclean = !is_reusable(a, m);
+	u->is_unclean = !is_reusable(m);
 	if (!m->complete) {
 		a->state = ATTEMPT_RECEIVING;
 		wheel_clear(&a->timer);
 	} else {
+		clean &= !a->is_sending;
 		end(a, m->kind == RPC_REPLY ? ATTEMPT_OK : ATTEMPT_EXCEPTION);
 		/* Before the call hears of it: its caller's next call can have the connection. */
 		upstream_return(u, a, clean);
@@ -383,6 +386,7 @@ void attempt_data(struct attempt *a, struct slice data, bool last, bool clean)
 	struct call *call = a->call;
 
 	if (last) {
+		clean &= !a->is_sending;
 		end(a, call->reply.kind == RPC_REPLY ? ATTEMPT_OK : ATTEMPT_EXCEPTION);
 		upstream_return(a->upstream, a, clean);
 	}

@@ -19,7 +19,6 @@ enum attempt_state {
 	ATTEMPT_NONE,       /* not begun, or over */
 	ATTEMPT_BACKLOG,    /* waits to try a connect again: the accept queue was full */
 	ATTEMPT_CONNECTING, /* waits for a connection */
-	ATTEMPT_SENDING,    /* waits for the rest of a long call from the caller */
 	ATTEMPT_WAITING,    /* waits for the reply */
 	ATTEMPT_RECEIVING,  /* waits for the rest of a long reply */
 };
@@ -30,6 +29,7 @@ struct attempt {
 	struct backend *backend;   /* borrowed */
 	struct upstream *upstream; /* borrowed while the attempt has it */
 	struct list link;          /* in upstream->waiting */
+	bool is_sending;           /* the rest of a long call is still to come from the caller */
 	int32_t id;                /* its id on a shared connection */
 	uint64_t start, end;       /* where its bytes lie in what the connection wrote */
 	struct timer timer;        /* connect, backlog, timeout.attempt */
@@ -44,7 +44,7 @@ struct attempt {
 void attempt_init(struct attempt *a, struct call *call);
 /* False when it failed at once: outcome, error and why are set and no event follows. */
 bool attempt_begin(struct attempt *a, struct backend *backend);
-/* More of a long call, while SENDING. False: failed. */
+/* More of a long call, while is_sending. False: failed. */
 bool attempt_send_data(struct attempt *a, struct slice data, bool last);
 /* Can it take more without queueing too much? */
 bool attempt_is_full(const struct attempt *a);

@@ -216,7 +216,7 @@ bool call_wants_body(const struct call *call)
 		return true;
 	if (call->attempt.state == ATTEMPT_BACKLOG || call->attempt.state == ATTEMPT_CONNECTING)
 		return false;
-	return call->attempt.state != ATTEMPT_SENDING || !attempt_is_full(&call->attempt);
+	return !call->attempt.is_sending || !attempt_is_full(&call->attempt);
 }
 
 void call_body(struct call *call, struct slice data, bool last)
@@ -231,7 +231,7 @@ void call_body(struct call *call, struct slice data, bool last)
 		if (!call_collect(call, data))
 			call_fail(
 			    call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
-	} else if (call->attempt.state == ATTEMPT_SENDING) {
+	} else if (call->attempt.is_sending) {
 		call->is_spent = true;
 		failed = !attempt_send_data(&call->attempt, data, last);
 	}
@@ -303,6 +303,12 @@ static void on_timeout(struct call *call)
 		    call->policy->retry_attempts + 1);
 }
 
+/* The caller has its whole reply; at most the rest of its own body is still thrown away. */
+static bool is_answered(const struct call *call)
+{
+	return call->reply_is_begun && (call->reply_is_complete || !call->has_reply);
+}
+
 /* A oneway that has come whole is carried out even when its caller is gone: Kitex's clients close
  * right after it. */
 static bool on_cancel(struct call *call)
@@ -313,12 +319,14 @@ static bool on_cancel(struct call *call)
 		return false;
 	}
 	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, call->deadline.at);
+	call->step = CALL_FINISH;
+	if (is_answered(call))
+		return true;
 	if (call->worker->is_ending)
 		rpc_status_set(&call->failure, REASON_DRAINING, "the time to drain was over");
 	else
 		rpc_status_set(&call->failure, REASON_CANCELED, "the caller is gone");
 	call->reason = call->failure.reason;
-	call->step = CALL_FINISH;
 	return true;
 }
 
@@ -333,7 +341,7 @@ void call_event(struct call *call, enum call_what what)
 		call->step = CALL_REPLY;
 		break;
 	case CALL_EVENT_TIMEOUT:
-		if (call->reply_is_complete && call->reply_is_begun)
+		if (is_answered(call))
 			return; /* answered: only the rest of its own body is still thrown away */
 		on_timeout(call);
 		break;
@@ -355,10 +363,11 @@ static void count(struct call *call, usec_t now)
 {
 	struct worker *worker = call->worker;
 	const struct service *service = call->service ? call->service->service : NULL;
+	const struct service_config *meant = service ? service->config : call->listener->service;
 	struct call_labels labels = {
 	    .listener = slice_str(call->listener->name),
-	    .service = service ? service->label : SLICE_NONE,
-	    .callee = service ? service->name : SLICE_NONE,
+	    .service = meant ? slice_str(meant->label) : SLICE_NONE,
+	    .callee = meant ? slice_str(meant->name) : SLICE_NONE,
 	    .method = call->request.method,
 	    .caller = call->caller,
 	    .protocol = rpc_form_protocol(call->request.form),

@@ -188,7 +188,7 @@ enum step call_step_try(struct call *call)
 enum step call_step_await(struct call *call)
 {
 	if (call->request.kind == RPC_ONEWAY && call->attempt.state == ATTEMPT_WAITING &&
-	    attempt_finish_oneway(&call->attempt))
+	    !call->attempt.is_sending && attempt_finish_oneway(&call->attempt))
 		return go(call, CALL_FINISH);
 	return STEP_WAIT;
 }

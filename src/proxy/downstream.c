@@ -96,6 +96,20 @@ void downstream_close(struct downstream *d)
 	}
 }
 
+void downstream_end(struct downstream *d)
+{
+	struct rpc_status why;
+
+	rpc_status_set(&why, REASON_DRAINING, "the time to drain was over");
+	list_each (link, &d->calls) {
+		struct call *call = list_item(link, struct call, link);
+
+		if (!call->reply_is_begun && d->writing == NULL)
+			codec_send_failure(d->codec, &call->request, &why, true);
+	}
+	downstream_close(d);
+}
+
 /* Everything is answered: what is still queued goes out first. */
 static void close_gracefully(struct downstream *d)
 {

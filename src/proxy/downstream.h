@@ -68,6 +68,8 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
     const struct address *from, bool over_limit);
 /* Ends it now: calls in flight are cancelled. */
 void downstream_close(struct downstream *d);
+/* Ends it now, but tells those who are still owed an answer: the process ends. */
+void downstream_end(struct downstream *d);
 /* Ends it soon, from outside of whatever is going on: a reply broke off in the middle. */
 void downstream_abort(struct downstream *d);
 /* Ends it when everything that has come is answered. */

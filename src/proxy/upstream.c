@@ -334,7 +334,7 @@ static void close_when_done(struct upstream *u)
 		upstream_close(u);
 }
 
-static void abandon_shared(struct upstream *u, struct attempt *a, bool sent)
+static void abandon_shared(struct upstream *u, struct attempt *a, bool sent, bool timed_out)
 {
 	struct attempt *nobody;
 
@@ -343,7 +343,7 @@ static void abandon_shared(struct upstream *u, struct attempt *a, bool sent)
 	else if (u->relaying != a)
 		slots_abandon(u->slots, a->id);
 	/* Nothing at all was heard since the call left: the far side may be gone without a word. */
-	if (u->slots->abandoned > SLOTS_ABANDONED || (sent && u->heard_at < a->began))
+	if (u->slots->abandoned > SLOTS_ABANDONED || (timed_out && u->heard_at < a->began))
 		u->takes_no_more = true;
 	forget_attempt(u, a);
 	close_when_done(u);
@@ -363,7 +363,7 @@ void upstream_abandon(struct upstream *u, struct attempt *a, bool sent, usec_t u
 {
 	if (u->use != UPSTREAM_FOR_CALL) {
 		if (u->slots)
-			abandon_shared(u, a, sent);
+			abandon_shared(u, a, sent, sent && until == 0);
 		else
 			abandon_oneway(u, a, sent);
 		if (u->state == UPSTREAM_CONNECTING && !is_in_use(u))

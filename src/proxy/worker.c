@@ -90,7 +90,7 @@ static void end_calls(struct worker *w)
 {
 	w->draining = true;
 	while (!list_is_empty(&w->downstreams))
-		downstream_close(list_item(w->downstreams.next, struct downstream, link));
+		downstream_end(list_item(w->downstreams.next, struct downstream, link));
 	while (!list_is_empty(&w->orphans)) {
 		struct call *call = list_item(w->orphans.next, struct call, link);
 
