@@ -62,7 +62,14 @@ UNIT_TESTS = \
 # uses, so it comes before the library that has the real ones.
 
 SIM_TESTS = \
-	tests/sim/test_sim_calls
+	tests/sim/test_sim_bodies \
+	tests/sim/test_sim_breaks \
+	tests/sim/test_sim_calls \
+	tests/sim/test_sim_connect \
+	tests/sim/test_sim_mux \
+	tests/sim/test_sim_oneway \
+	tests/sim/test_sim_order \
+	tests/sim/test_sim_times
 
 EXTRA_DIST += tests/config tests/wire/golden
 
@@ -96,7 +103,14 @@ tests_support_libsim_a_SOURCES = \
 	tests/support/sim.c tests/support/sim.h \
 	tests/support/sim_frame.c tests/support/sim_frame.h
 SIM_LIBS = tests/support/libsim.a $(LDADD)
+tests_sim_test_sim_bodies_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_breaks_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_times_LDADD = $(SIM_LIBS)
 
 check_PROGRAMS += $(UNIT_TESTS) $(SIM_TESTS)
 TESTS += $(UNIT_TESTS) $(SIM_TESTS)

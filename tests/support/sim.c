@@ -151,6 +151,7 @@ void sim_stop(void)
 	while (sim.n_lines)
 		free(sim.lines[--sim.n_lines]);
 	free(sim.lines);
+	sim.next_line = 0;
 }
 
 void sim_end(void)
