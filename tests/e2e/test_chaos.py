@@ -1,8 +1,12 @@
-"""Many things at once, in an order that a seed decides: whatever happens, every answer is right."""
+"""Many things at once, in an order that a seed decides: whatever happens, every answer is right.
+
+$BRIDLE_CHAOS_SECONDS and $BRIDLE_CHAOS_SEED make it longer and different.
+"""
 
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -14,20 +18,51 @@ from bridled import BINARY, IS_SANITIZED, Bridled, TestCase, eventually
 from test_operation import TRY_AGAIN, Load
 
 
+SECONDS = float(os.environ.get("BRIDLE_CHAOS_SECONDS", "3"))
+SEED = int(os.environ.get("BRIDLE_CHAOS_SEED", "1"))
+
+
+def late(connection, packet):
+    connection.later(0.35, packet.answer(wire.result(packet.text)).pack())
+
+
+def in_pieces(connection, packet):
+    data = packet.answer(wire.result(packet.text)).pack()
+    third = len(data) // 3
+    with connection.lock:  # or a late reply would get between them
+        for start in range(0, len(data), third):
+            upstream.send(connection.sock, data[start:start + third])
+            time.sleep(0.001)
+
+
+def goodbye(connection, packet):
+    connection.write(packet.answer(wire.result(packet.text), strs={"crrst": "1"}))
+    connection.close()
+
+
 class Moody:
     """A service that mostly answers, and sometimes does one of the bad things."""
 
-    BAD = (upstream.wrong_seq, upstream.wrong_method, upstream.twice, upstream.half_then_close,
-           upstream.garbage, upstream.close_at_once, upstream.reset_at_once, upstream.silent,
-           upstream.fail)
+    BAD = (upstream.wrong_seq, upstream.wrong_method, upstream.twice, upstream.twice_apart,
+           upstream.half_then_close, upstream.garbage, upstream.close_at_once,
+           upstream.reset_at_once, upstream.silent, upstream.fail, upstream.longer_frame,
+           late, in_pieces, goodbye)
 
     def __init__(self, seed, share=0.1):
-        self.random, self.share, self.lock = random.Random(seed), share, threading.Lock()
+        self.random = random.Random(1000 * SEED + seed)
+        self.share, self.lock = share, threading.Lock()
 
     def __call__(self, connection, packet):
         with self.lock:
             bad = self.random.random() < self.share and self.random.choice(self.BAD)
         (bad or upstream.echo)(connection, packet)
+
+
+def difference(expected, got):
+    """Where two texts part, and what is there."""
+    got = got or ""
+    at = next((i for i, (a, b) in enumerate(zip(expected, got)) if a != b), len(got))
+    return "of %d, from %d on: %r" % (len(expected), at, got[at:at + 100])
 
 
 class MoodyLoad(Load):
@@ -64,47 +99,81 @@ class MoodyLoad(Load):
         self.calls += 1
         if answer.exception is None:
             if answer.text != question.text:
-                self.failed.append((question, answer))
+                self.failed.append((question, answer, difference(question.text, answer.text)))
         elif answer.exception[1].startswith("bridled: ") or answer.exception[0] == 6:
             self.refused += 1
         else:
             self.failed.append(answer)
 
 
+class RudeLoad(MoodyLoad):
+    """Leaves in the middle of a question or of an answer, or says no more after it."""
+
+    def run(self):
+        generator = random.Random("rude %s %d" % (self.form, SEED))
+        while not self.ends:
+            with sockets.Caller(self.address, self.form, flags=self.flags) as caller:
+                data = b"".join(caller.packet(text="x" * generator.choice((1, 3000, 150000))).pack()
+                                for _ in range(generator.randrange(1, 4)))
+                try:
+                    caller.sock.sendall(data[:generator.randrange(1, len(data) + 1)])
+                    how = generator.randrange(4)
+                    if how == 0:
+                        caller.sock.shutdown(socket.SHUT_WR)
+                    if how < 3:
+                        caller.sock.settimeout(0.05)
+                        caller.sock.recv(generator.choice((1, 1000, 100000)))
+                except OSError:
+                    pass
+                self.calls += 1
+                if generator.randrange(2):
+                    sockets.reset(caller.sock)
+
+
 class Chaos(TestCase):
-    def test_no_caller_ever_sees_what_was_meant_for_another(self):
-        services = [self.upstream(Moody(seed)) for seed in range(3)]
-        config = {"workers": 2}
-        policy = {"timeout": {"call": "300ms"}}
-        daemon = self.pinned(services, config=config, **policy)
-        loads = [MoodyLoad(daemon.address(), form) for form in wire.FORMS]
-        loads.append(MoodyLoad(daemon.address(), "ttheader_framed", mux=True))
+    def endure(self, daemon, *loads):
         for load in loads:
             load.__enter__()
-        time.sleep(6)
+        time.sleep(SECONDS)
         for load in loads:
             load.ends = True
         for load in loads:
             load.__exit__()
+        for load in loads:
             self.assertEqual(load.failed[:3], [])
-            self.assertGreater(load.calls, 20)
-            self.assertGreater(load.calls - load.refused, load.calls // 3)
+            self.assertGreater(load.calls, 10)
+            if type(load) is MoodyLoad:
+                self.assertGreater(load.calls - load.refused, load.calls // 4)
         eventually(lambda: daemon.metric("bridle_downstream_connections") == 0, 5)
+
+    def nobody_sees_what_was_meant_for_another(self, protocol):
+        services = [self.upstream(Moody(seed)) for seed in range(3)]
+        daemon = self.pinned(services, protocol=protocol, timeout={"call": "300ms"},
+                             config={"workers": 2})
+        address = daemon.address()
+        self.endure(daemon, *(MoodyLoad(address, form) for form in wire.FORMS),
+                    MoodyLoad(address, "ttheader_framed", mux=True), RudeLoad(address, "framed"),
+                    RudeLoad(address, "ttheader_bare", mux=True))
+
+    def test_services_with_moods_that_speak_as_the_caller_does(self):
+        self.nobody_sees_what_was_meant_for_another("same")
+
+    def test_framed_services_with_moods(self):
+        self.nobody_sees_what_was_meant_for_another("framed")
+
+    def test_ttheader_services_with_moods(self):
+        self.nobody_sees_what_was_meant_for_another("ttheader_bare")
+
+    def test_buffered_services_with_moods(self):
+        self.nobody_sees_what_was_meant_for_another("buffered")
 
     def test_a_mux_service_with_moods(self):
         service = self.upstream(Moody(7, 0.03))
         daemon = self.pinned(service, protocol="ttheader", multiplex=True,
                              timeout={"call": "300ms"})
-        loads = [MoodyLoad(daemon.address(), form) for form in wire.FORMS]
-        for load in loads:
-            load.__enter__()
-        time.sleep(4)
-        for load in loads:
-            load.ends = True
-        for load in loads:
-            load.__exit__()
-            self.assertEqual(load.failed[:3], [])
-            self.assertGreater(load.calls, 20)
+        address = daemon.address()
+        self.endure(daemon, *(MoodyLoad(address, form) for form in wire.FORMS),
+                    MoodyLoad(address, "ttheader_framed", mux=True), RudeLoad(address, "framed"))
 
     def test_signals_in_any_order_cost_no_call(self):
         service = self.upstream(upstream.echo)

@@ -85,8 +85,7 @@ def zero_length(connection, packet):
 
 def longer_frame(connection, packet):
     """A frame with a byte more than the message in it."""
-    reply = packet.answer(wire.result("x") + b"\0")
-    connection.write(reply)
+    connection.write(packet.answer(wire.result(packet.text) + b"\0"))
 
 
 def close_at_once(connection, packet):
@@ -95,6 +94,13 @@ def close_at_once(connection, packet):
 
 def reset_at_once(connection, packet):
     connection.reset()
+
+
+def send(sock, data):
+    try:
+        sock.sendall(data)
+    except OSError:
+        pass  # the other side has gone; the tests look at what it saw
 
 
 class Connection:
@@ -111,12 +117,8 @@ class Connection:
         self.write(packet.answer(body))
 
     def write(self, what):
-        data = what if isinstance(what, bytes) else what.pack()
-        try:
-            with self.lock:
-                self.sock.sendall(data)
-        except OSError:
-            pass  # the other side has gone; the tests look at what it saw
+        with self.lock:
+            send(self.sock, what if isinstance(what, bytes) else what.pack())
 
     def later(self, seconds, what):
         threading.Timer(seconds, self.write, (what,)).start()
