@@ -157,9 +157,38 @@ static bool open_section(struct ttheader_iter *it)
 	return true;
 }
 
-static struct slice take_counted(struct cursor *c)
+/* A counted string at @at, which moves past it; false when it is not there. */
+static bool take_counted(const uint8_t **at, const uint8_t *end, struct slice *s)
 {
-	return cursor_take(c, cursor_u16(c));
+	const uint8_t *p = *at;
+
+	if (end - p < 2 || end - p - 2 < load_u16(p))
+		return false;
+	*s = slice_of(p + 2, load_u16(p));
+	*at = p + 2 + s->len;
+	return true;
+}
+
+/* By hand and not by the cursor: every entry of every header goes through here. */
+static bool take_entry(struct ttheader_iter *it, struct ttheader_entry *entry)
+{
+	const uint8_t *at = it->in.at, *end = it->in.end;
+
+	entry->int_key = 0;
+	entry->key = SLICE_NONE;
+	if (it->kind == TTHEADER_STR) {
+		if (!take_counted(&at, end, &entry->key))
+			return false;
+	} else if (it->kind == TTHEADER_INT) {
+		if (end - at < 2)
+			return false;
+		entry->int_key = load_u16(at);
+		at += 2;
+	}
+	if (!take_counted(&at, end, &entry->value))
+		return false;
+	it->in.at = at;
+	return true;
 }
 
 bool ttheader_next(struct ttheader_iter *it, struct ttheader_entry *entry)
@@ -171,16 +200,11 @@ bool ttheader_next(struct ttheader_iter *it, struct ttheader_entry *entry)
 	if (it->seen == TTHEADER_ENTRIES_MAX)
 		return fail(it, "too many ttheader entries");
 	at = it->kind == TTHEADER_ACL ? it->start + it->section : it->in.at;
-	*entry = (struct ttheader_entry){.kind = (enum ttheader_section)it->kind,
-	    .offset = (size_t)(at - it->start),
-	    .section = it->section};
-	if (it->kind == TTHEADER_STR)
-		entry->key = take_counted(&it->in);
-	else if (it->kind == TTHEADER_INT)
-		entry->int_key = cursor_u16(&it->in);
-	entry->value = take_counted(&it->in);
-	if (it->in.bad)
+	if (!take_entry(it, entry))
 		return fail(it, "ttheader entry past the end");
+	entry->kind = (enum ttheader_section)it->kind;
+	entry->section = it->section;
+	entry->offset = (size_t)(at - it->start);
 	entry->len = (size_t)(it->in.at - at);
 	it->left--;
 	it->seen++;
