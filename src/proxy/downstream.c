@@ -168,6 +168,20 @@ static bool may_read(const struct downstream *d)
 	return d->n_calls == 0 || (d->is_unordered && d->n_calls < d->listener->in_flight);
 }
 
+/* A message is partly here: it has a time to be whole in. */
+static void note_partial(struct downstream *d)
+{
+	const struct listener_config *l = d->listener;
+	usec_t now = loop_now(loop_of(d));
+
+	if (codec_is_idle(d->codec))
+		return;
+	if (d->message_since == 0)
+		d->message_since = now;
+	arm(d, usec_after(d->message_since,
+		   codec_has_detected(d->codec) ? l->timeout_message : l->timeout_detect));
+}
+
 static void on_message(struct downstream *d, const struct rpc_message *m)
 {
 	usec_t now = loop_now(loop_of(d)), since = d->message_since ? d->message_since : now;
@@ -175,8 +189,8 @@ static void on_message(struct downstream *d, const struct rpc_message *m)
 
 	if (m->complete)
 		d->message_since = 0;
-	else if (d->message_since == 0)
-		d->message_since = now;
+	else
+		note_partial(d);
 	if (d->is_over_limit) {
 		rpc_status_set(&why, REASON_CONNECTION_LIMITED,
 		    "listener %s has as many connections "
@@ -216,20 +230,6 @@ static void on_data(struct downstream *d, struct slice data, bool last)
 		d->message_since = 0;
 	}
 	call_body(call, data, last);
-}
-
-/* A message is partly here: it has a time to be whole in. */
-static void note_partial(struct downstream *d)
-{
-	const struct listener_config *l = d->listener;
-	usec_t now = loop_now(loop_of(d));
-
-	if (codec_is_idle(d->codec))
-		return;
-	if (d->message_since == 0)
-		d->message_since = now;
-	arm(d, usec_after(d->message_since,
-		   codec_has_detected(d->codec) ? l->timeout_message : l->timeout_detect));
 }
 
 static void read_on(struct downstream *d, struct slice *in)
