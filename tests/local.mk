@@ -65,7 +65,9 @@ SIM_TESTS = \
 	tests/sim/test_sim_bodies \
 	tests/sim/test_sim_breaks \
 	tests/sim/test_sim_calls \
+	tests/sim/test_sim_changes \
 	tests/sim/test_sim_connect \
+	tests/sim/test_sim_limits \
 	tests/sim/test_sim_mux \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
@@ -106,7 +108,9 @@ SIM_LIBS = tests/support/libsim.a $(LDADD)
 tests_sim_test_sim_bodies_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_breaks_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_changes_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_limits_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)

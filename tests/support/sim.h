@@ -33,6 +33,8 @@ void sim_start(const struct sim_setup *setup);
 void sim_reload(const struct sim_setup *setup);
 /* Ends everything, in the middle of whatever goes on, and checks that nothing is left behind. */
 void sim_stop(void);
+/* The same where not every call was to be logged. */
+void sim_stop_quietly(void);
 /* For the fixture: lets all calls come to their own end first, if the test has not stopped it. */
 void sim_end(void);
 struct worker *sim_worker(void);
