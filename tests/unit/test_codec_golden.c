@@ -288,6 +288,24 @@ START_TEST(other_families_are_named_when_they_are_refused)
 }
 END_TEST
 
+START_TEST(a_byte_that_leaves_no_form_is_refused_at_once)
+{
+	struct slice bytes = BYTES(0x82, 0x18, 0x02, 0x68, 0x69, 0x00);
+
+	for (size_t step = 0; step < 6; step++) {
+		struct reading r;
+
+		reading_open(&r, CODEC_DOWNSTREAM, &reading_limits);
+		reading_feed_in(&r, slice_first(bytes, 4), step);
+		ck_assert_uint_eq(r.n, 0);
+		reading_feed_in(&r, slice_from(bytes, 4), step);
+		ck_assert_uint_eq(r.n, 1);
+		ck_assert_int_eq(r.list[0].why.reason, REASON_PROTOCOL_UNKNOWN);
+		reading_close(&r);
+	}
+}
+END_TEST
+
 START_TEST(a_stream_frame_after_a_unary_call_is_refused)
 {
 	const struct golden *stream = golden_find(&goldens, "30_tts_client_header_data_trailer");
@@ -457,6 +475,7 @@ int main(void)
 	    {negative_frames_are_refused_with_a_reason_and_no_message, ARRAY_LEN(refusals)},
 	    {callers_may_not_reply_and_endpoints_may_not_call, 1},
 	    {other_families_are_named_when_they_are_refused, 1},
+	    {a_byte_that_leaves_no_form_is_refused_at_once, 1},
 	    {a_stream_frame_after_a_unary_call_is_refused, 1},
 	    {golden_messages_are_passed_on_byte_by_byte, 1},
 	    {a_number_that_stays_changes_no_byte, 1},
