@@ -190,14 +190,15 @@ static struct upstream *find_shared(struct backend *b)
 	return best && fewest >= SHARED_CALLS && open < SHARED_MAX ? NULL : best;
 }
 
-/* A oneway follows another, but not into the middle of a long one. */
+/* A oneway follows another, but not into the middle of a long one. A long one takes the connection
+ * along when it is cut off, so it gets one on which nothing else is left. */
 static struct upstream *find_oneway(struct backend *b, bool is_long)
 {
 	list_each (link, &b->oneways) {
 		struct upstream *u = list_item(link, struct upstream, link);
 
 		if (u->attempt == NULL && !u->takes_no_more &&
-		    !(is_long && u->state == UPSTREAM_CONNECTING))
+		    !(is_long && (u->state == UPSTREAM_CONNECTING || !list_is_empty(&u->leaving))))
 			return u;
 	}
 	return NULL;

@@ -315,6 +315,31 @@ START_TEST(a_long_oneway_cut_off_by_its_caller_is_cancelled)
 }
 END_TEST
 
+START_TEST(a_long_oneway_that_is_cut_off_takes_no_other_along)
+{
+	struct fake_end *a, *b, *app, *other;
+
+	start();
+	fake_script(sim_loop(), FAKE_HANGS, 1);
+	a = dial();
+	b = dial();
+	say(a, FRAMED, .kind = ONEWAY, .seq = 1, .text = "first");
+	app = accepted();
+	fake_take(app, 5);
+	fake_connected(app);
+	pass(0);
+	say_part(b, 0, 100000, FRAMED, .kind = ONEWAY, .seq = 2, .fill = 200000);
+	other = accepted();
+	reset(b);
+	ck_assert(is_open(app) && !is_open(other));
+	take(app, FAKE_ALL);
+	pass(10);
+	hear(app, FRAMED, .kind = ONEWAY, .seq = 1, .text = "first");
+	logged("reason=canceled");
+	logged("reason=ok");
+}
+END_TEST
+
 START_TEST(a_oneway_to_a_multiplexing_server_keeps_its_connection_and_id)
 {
 	struct fake_end *caller, *app;
@@ -359,6 +384,7 @@ int main(void)
 	    a_long_oneway_goes_as_fast_as_its_endpoint_reads,
 	    a_long_oneway_whose_endpoint_is_gone_is_read_to_its_end,
 	    a_long_oneway_cut_off_by_its_caller_is_cancelled,
+	    a_long_oneway_that_is_cut_off_takes_no_other_along,
 	    a_oneway_to_a_multiplexing_server_keeps_its_connection_and_id,
 	    a_oneway_above_the_limit_is_dropped_without_a_word,
 	};
