@@ -149,6 +149,11 @@ int options_parse(struct options *o, int argc, char **argv, FILE *errors)
 		    argv[optind]);
 		return -1;
 	}
+	if (o->action != OPTIONS_CHECK && (o->quiet || o->warnings_are_errors)) {
+		fprintf(errors, "bridled: -%c means something with -t only; see bridled --help\n",
+		    o->quiet ? 'q' : 'W');
+		return -1;
+	}
 	return 0;
 }
 

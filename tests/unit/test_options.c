@@ -128,6 +128,16 @@ START_TEST(what_is_not_understood_is_refused_with_its_name)
 }
 END_TEST
 
+START_TEST(what_belongs_to_the_check_is_refused_without_it)
+{
+	is_refused("bridled -q", "-q means something with -t only");
+	is_refused("bridled --warnings-are-errors -c a", "-W means something with -t only");
+	is_refused("bridled -T -q", "-t only");
+	parses("bridled -q -W -t"); /* the order is free */
+	options_fini(&options);
+}
+END_TEST
+
 START_TEST(the_same_action_twice_is_one)
 {
 	parses("bridled -t --check-config");
@@ -164,6 +174,7 @@ int main(void)
 	    overrides_are_kept_in_their_order,
 	    every_command_of_signal_is_known_by_its_name,
 	    what_is_not_understood_is_refused_with_its_name,
+	    what_belongs_to_the_check_is_refused_without_it,
 	    the_same_action_twice_is_one,
 	    help_lists_what_is_offered_and_nothing_else,
 	};
