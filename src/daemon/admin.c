@@ -1,6 +1,7 @@
 #include "daemon/admin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -240,6 +241,12 @@ static const struct route {
     {"PUT", "/log", false, false, put_log},
 };
 
+static bool method_fits(const struct route *route, struct slice method)
+{
+	return slice_eq_str(method, route->method) ||
+	       (strcmp(route->method, "GET") == 0 && slice_eq_str(method, "HEAD"));
+}
+
 static bool path_fits(const struct route *route, struct slice path)
 {
 	struct slice own = slice_str(route->path);
@@ -277,12 +284,12 @@ static void serve(void *arg, const struct http_request *request, struct http_rep
 
 		if ((face->reads_only && !r->reads_only) || !path_fits(r, request->path))
 			continue;
-		if (slice_eq_str(request->method, r->method)) {
+		if (method_fits(r, request->method)) {
 			r->serve(face->admin->control, request, reply);
 			return;
 		}
 		reply_error(reply, 405, "this path takes another method");
-		reply->allow = r->method;
+		reply->allow = strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method;
 		return;
 	}
 	reply_paths(face, reply);
@@ -290,17 +297,34 @@ static void serve(void *arg, const struct http_request *request, struct http_rep
 
 /* --- addresses --- */
 
-/* The directory of the socket is made when its parent is there, for us alone. */
-static void make_directory(const char *socket)
+/* The directory is made when its parent is there, for us alone; one that was there may be no good. */
+static int make_directory(const char *directory, struct err *err)
+{
+	int code = mkdir(directory, 0750) < 0 ? errno : 0;
+
+	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	if (errno == ENOENT)
+		return err_set(err, code,
+		    "the directory %s is not there and cannot be made: %s; make it, or set admin.socket",
+		    directory, strerror(code));
+	code = errno;
+	return err_set(err, code,
+	    "no file can be made in the directory %s: %s; change that, or set admin.socket",
+	    directory, strerror(code));
+}
+
+static int make_directory_of(const char *socket, struct err *err)
 {
 	char *directory = mem_strdup(socket), *slash = strrchr(directory, '/');
+	int rc = 0;
 
 	if (slash && slash != directory) {
 		*slash = '\0';
-		/* When it fails, binding fails, and says so. */
-		(void)mkdir(directory, 0750);
+		rc = make_directory(directory, err);
 	}
 	free(directory);
+	return rc;
 }
 
 static int open_socket(struct admin *a, const struct config *config, struct err *err)
@@ -314,7 +338,8 @@ static int open_socket(struct admin *a, const struct config *config, struct err 
 	snprintf(text, sizeof text, "unix:%s", config->admin.socket);
 	if (address_parse(&address, slice_str(text), err) < 0)
 		return err_wrap(err, "admin.socket");
-	make_directory(config->admin.socket);
+	if (make_directory_of(config->admin.socket, err) < 0)
+		return err_wrap(err, "admin.socket");
 	fd = listener_bind(&address, &options, &bound, err);
 	if (fd < 0)
 		return err_wrap(err, "admin.socket");

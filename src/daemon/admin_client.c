@@ -159,8 +159,10 @@ enum exit_code admin_client_run(const struct options *options)
 		return EXIT_CODE_FAILED;
 	fd = open_connection(&address);
 	if (fd < 0) {
-		fprintf(stderr, "bridled: no daemon answers at %s: %s\n", address.text,
-		    strerror(errno));
+		fprintf(stderr,
+		    "bridled: no daemon answers at %s: %s\n"
+		    "    if admin.socket was changed: a running daemon keeps the old one until its end\n",
+		    address.text, strerror(errno));
 		return EXIT_CODE_FAILED;
 	}
 	if (ends)

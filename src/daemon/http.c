@@ -80,20 +80,37 @@ static bool take_line(struct slice *rest, struct slice *line)
 	return line->len == 0 || memchr(line->data, '\r', line->len) == NULL;
 }
 
+/* What a proxy is sent names the host as well: http://host/path. Source: RFC 9112, section 3.2.2. */
+static bool strip_origin(struct slice *target)
+{
+	static const char scheme[] = "http://";
+	size_t len = sizeof scheme - 1, host = 0;
+
+	if (target->len < len || !same_word(slice_first(*target, len), scheme))
+		return target->data[0] == '/';
+	*target = slice_from(*target, len);
+	while (host < target->len && target->data[host] != '/' && target->data[host] != '?')
+		host++;
+	*target = slice_from(*target, host);
+	return host > 0;
+}
+
 static int parse_request_line(struct slice line, struct http_request *r)
 {
 	struct slice rest = line, target;
 
 	r->method = cut(&rest, ' ');
 	target = cut(&rest, ' ');
-	if (r->method.len == 0 || target.len == 0 || target.data[0] != '/' ||
-	    has_odd_bytes(r->method) || has_odd_bytes(target))
+	if (r->method.len == 0 || target.len == 0 || has_odd_bytes(r->method) ||
+	    has_odd_bytes(target) || !strip_origin(&target))
 		return 400;
 	if (slice_eq_str(rest, "HTTP/1.1"))
 		r->keeps_alive = true;
 	else if (!slice_eq_str(rest, "HTTP/1.0"))
 		return slice_starts(rest, SLICE_LIT("HTTP/")) ? 505 : 400;
 	r->path = cut(&target, '?');
+	if (r->path.len == 0)
+		r->path = SLICE_LIT("/");
 	r->query = target;
 	return 0;
 }

@@ -10,7 +10,7 @@
 #define HTTP_HEAD_MAX (8u * 1024)
 #define HTTP_BODY_MAX (64u * 1024)
 
-/* Views into the bytes that were parsed. */
+/* Views into the bytes that were parsed; the path begins with a slash. */
 struct http_request {
 	struct slice method, path, query, body;
 	bool keeps_alive;

@@ -77,8 +77,9 @@ static void be_patient(struct http_conn *c)
 	    loop_wheel(loop), &c->patience, usec_after(loop_now(loop), PATIENCE), out_of_patience);
 }
 
-/* Returns false when the connection is gone. */
-static bool send_reply(struct http_conn *c, const struct http_reply *reply, bool keeps_alive)
+/* With @shows_body false its length is told, but not sent. Returns false when the connection is gone. */
+static bool send_reply(
+    struct http_conn *c, const struct http_reply *reply, bool shows_body, bool keeps_alive)
 {
 	char head[512];
 	struct slice pieces[2];
@@ -92,7 +93,7 @@ static bool send_reply(struct http_conn *c, const struct http_reply *reply, bool
 	    reply->allow ? "\r\n" : "", keeps_alive ? "" : "Connection: close\r\n");
 	pieces[0] = slice_of(head, (size_t)n);
 	pieces[1] = slice_of(reply->body, reply->len);
-	failed = conn_write(c->conn, pieces, reply->len ? 2 : 1, &error);
+	failed = conn_write(c->conn, pieces, shows_body && reply->len ? 2 : 1, &error);
 	free(reply->body);
 	if (failed < 0) {
 		drop(c);
@@ -114,7 +115,7 @@ static void refuse(struct http_conn *c, int status)
 	snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s\"}\n", http_status_text(status));
 	reply.body = mem_strdup(body);
 	reply.len = strlen(body);
-	send_reply(c, &reply, false);
+	send_reply(c, &reply, true, false);
 }
 
 static bool serve_one(struct http_conn *c, const struct http_request *request)
@@ -124,7 +125,7 @@ static bool serve_one(struct http_conn *c, const struct http_request *request)
 	c->server->serve(c->server->arg, request, &reply);
 	c->has_continued = false;
 	be_patient(c);
-	return send_reply(c, &reply, request->keeps_alive);
+	return send_reply(c, &reply, !slice_eq_str(request->method, "HEAD"), request->keeps_alive);
 }
 
 static bool tell_to_continue(struct http_conn *c)

@@ -22,6 +22,7 @@ struct http_reply {
 	size_t len;
 };
 
+/* A HEAD is answered as the GET would be; that its body stays away is the server's care. */
 typedef void (*http_serve_fn)(
     void *arg, const struct http_request *request, struct http_reply *reply);
 

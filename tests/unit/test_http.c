@@ -93,6 +93,24 @@ START_TEST(a_body_may_have_to_be_asked_for)
 }
 END_TEST
 
+START_TEST(a_target_may_name_the_host_as_well)
+{
+	is_whole("GET http://127.0.0.1:8080/services/a?b=http://c HTTP/1.1\r\n\r\n");
+	has(request.path, "/services/a");
+	has(request.query, "b=http://c");
+	is_whole("GET HTTP://localhost HTTP/1.1\r\n\r\n");
+	has(request.path, "/");
+	has(request.query, "");
+	is_whole("GET http://localhost?x HTTP/1.1\r\n\r\n");
+	has(request.path, "/");
+	has(request.query, "x");
+	is_bad("GET http:// HTTP/1.1\r\n\r\n", 400);
+	is_bad("GET http:///path HTTP/1.1\r\n\r\n", 400);
+	is_bad("GET ftp://localhost/ HTTP/1.1\r\n\r\n", 400);
+	is_bad("GET http:/path HTTP/1.1\r\n\r\n", 400);
+}
+END_TEST
+
 START_TEST(odd_requests_are_refused_with_the_right_status)
 {
 	is_bad("\r\n\r\n", 400);
@@ -161,6 +179,7 @@ int main(void)
 	    what_follows_a_request_is_the_next_one,
 	    a_connection_is_kept_by_version_and_field,
 	    a_body_may_have_to_be_asked_for,
+	    a_target_may_name_the_host_as_well,
 	    odd_requests_are_refused_with_the_right_status,
 	    a_length_is_digits_stands_once_and_is_bounded,
 	    a_head_is_bounded,

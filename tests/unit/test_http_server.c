@@ -148,6 +148,20 @@ START_TEST(requests_sent_at_once_are_answered_in_order)
 }
 END_TEST
 
+START_TEST(a_head_is_answered_without_the_body)
+{
+	int fd = dial();
+	const char *heard;
+
+	say(fd, "HEAD /one HTTP/1.1\r\n\r\nGET /second HTTP/1.1\r\n\r\n");
+	heard = hear(fd, "/second");
+	has(heard, "Content-Length: 4\r\n");
+	has(heard, "\r\n\r\nHTTP/1.1 200 OK\r\n");
+	ck_assert_ptr_null(strstr(heard, "/one"));
+	close(fd);
+}
+END_TEST
+
 START_TEST(a_request_may_come_byte_by_byte)
 {
 	static const char text[] = "GET /slow HTTP/1.1\r\nConnection: close\r\n\r\n";
@@ -285,6 +299,7 @@ int main(void)
 	    {only_the_owner_may_open_the_socket, 1},
 	    {a_connection_serves_one_request_after_another, 1},
 	    {requests_sent_at_once_are_answered_in_order, 1},
+	    {a_head_is_answered_without_the_body, 1},
 	    {a_request_may_come_byte_by_byte, 1},
 	    {a_bad_request_is_answered_and_ends_the_connection, 1},
 	    {a_body_is_asked_for_where_it_is_held_back, 1},
