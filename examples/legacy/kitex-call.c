@@ -3,12 +3,13 @@
  *
  *     kitex-call [-c CALLER] [-s SERVICE] [-m KEY=VALUE]... [-M METHOD] PROTOCOL ADDRESS [TEXT]
  *
- * ADDRESS is unix:PATH or 127.0.0.1:PORT; PROTOCOL one of the table below. In Kitex Protobuf TEXT is
+ * ADDRESS is unix:PATH, unix:@NAME or 127.0.0.1:PORT; PROTOCOL one of the table below. In Kitex Protobuf TEXT is
  * wrapped as {1: string}. Ends with 0 if the text came back, 1 if anything else did.
  */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -350,9 +351,22 @@ static void answer_read(struct answer *answer, const struct protocol *protocol)
 		take_protobuf(answer);
 }
 
-static int connect_to(const char *where)
+static int connect_unix(int fd, const char *path)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	socklen_t len = sizeof(un);
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+	/* An abstract name begins with a zero and ends where the length says: unix(7). */
+	if (path[0] == '@') {
+		len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(un.sun_path));
+		un.sun_path[0] = '\0';
+	}
+	return connect(fd, (struct sockaddr *)&un, len);
+}
+
+static int connect_to(const char *where)
+{
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	bool local = strncmp(where, "unix:", 5) == 0;
 	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
@@ -360,8 +374,7 @@ static int connect_to(const char *where)
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (local) {
-		snprintf(un.sun_path, sizeof(un.sun_path), "%s", where + 5);
-		failed = connect(fd, (struct sockaddr *)&un, sizeof(un));
+		failed = connect_unix(fd, where + 5);
 	} else {
 		in.sin_port = htons((uint16_t)atoi(where + strcspn(where, ":") + 1));
 		failed = connect(fd, (struct sockaddr *)&in, sizeof(in));
@@ -421,8 +434,9 @@ static void request_parse(struct request *request, int argc, char **argv)
 			request->protocol = &protocols[i];
 	}
 	if (!request->protocol || argc < 2 || argc > 3 || !strchr(argv[1], ':')) {
-		fprintf(stderr, "usage: kitex-call [-c CALLER] [-s SERVICE] [-m KEY=VALUE]... "
-				"[-M METHOD] PROTOCOL unix:PATH|127.0.0.1:PORT [TEXT]\n");
+		fprintf(stderr,
+		    "usage: kitex-call [-c CALLER] [-s SERVICE] [-m KEY=VALUE]... "
+		    "[-M METHOD] PROTOCOL unix:PATH|unix:@NAME|127.0.0.1:PORT [TEXT]\n");
 		exit(2);
 	}
 	request->address = argv[1];
