@@ -1,5 +1,6 @@
 #include "model/config_check.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
@@ -64,14 +65,28 @@ static void check_log(struct check *c)
 	}
 }
 
+/* The daemon makes the folder of its admin socket, but not those above it. */
+static void check_admin_directory(struct check *c, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	char directory[ADDRESS_PATH_MAX + 1];
+	struct stat st;
+
+	if (slash == NULL || (size_t)(slash - file) >= sizeof directory)
+		return;
+	memcpy(directory, file, (size_t)(slash - file));
+	directory[slash - file] = '\0';
+	check_directory(c, c->config, "admin.socket", "admin.socket",
+	    stat(directory, &st) < 0 && errno == ENOENT ? directory : file);
+}
+
 static void check_admin_socket(struct check *c)
 {
 	const struct config *config = c->config;
-	const struct origin *origin = origin_named(config, config, "admin.socket");
 
-	/* The folder of the default is made by whoever starts the daemon; what is written must be right. */
-	if (origin)
-		check_directory(c, config, "admin.socket", "admin.socket", config->admin.socket);
+	/* The default is for the machine that runs the daemon; what is written must be right here. */
+	if (origin_named(config, config, "admin.socket"))
+		check_admin_directory(c, config->admin.socket);
 	else if (strlen(config->admin.socket) > ADDRESS_PATH_MAX)
 		problems_error(c->problems, origin_place(config, config, NULL), "admin.socket",
 		    "the default, %s, is longer than a socket's path may be\nexpected admin: {socket: PATH} "

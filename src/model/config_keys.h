@@ -47,7 +47,7 @@ struct key {
 	const struct word *words;
 	const struct scope *scope; /* of the values of a list or map, or of this one */
 	unsigned flags;
-	const char *missing; /* the remedy where a required key is not there */
+	const char *missing; /* the remedy where a required key is not there, or a list is empty */
 	const char *text;    /* for the manual, in sentences */
 };
 

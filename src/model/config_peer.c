@@ -49,10 +49,13 @@ static int parse_uids(
 		key_path_cut(&b->path, before);
 	}
 	qsort(callers, n, sizeof *callers, compare_uids);
+	/* What is half read would be complained about again, as if it were meant. */
+	if (rc < 0)
+		return -1;
 	listener->caller = CALLER_UID;
 	listener->caller_uids = callers;
 	listener->n_caller_uids = n;
-	return rc;
+	return 0;
 }
 
 static int parse_caller(

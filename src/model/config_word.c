@@ -131,6 +131,8 @@ static int parse_list(struct binder *b, const struct key *key, const struct yaml
 	size_t i = 0;
 	int rc = 0;
 
+	if (node->kind == NODE_LIST && node->n == 0 && key->missing)
+		return bind_error(b, node, "an empty list\nexpected %s", key->missing);
 	if (node->kind != NODE_LIST || node->n == 0)
 		return bind_error(b, node,
 		    "%s where a list of words belongs\nexpected a list of: %s",

@@ -286,6 +286,7 @@ static const struct key policy_keys[] = {
 	.type = &key_word_flags,
 	.fallback = "[connect, unsent]",
 	.words = retry_on,
+	.missing = "at least one of: connect, unsent; to retry nothing, retry: none",
 	.text =
 	    "Failures that are followed by another attempt: no connection, and a call of which no "
 	    "byte was taken."},

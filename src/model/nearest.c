@@ -14,7 +14,18 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
 	return ab < c ? ab : c;
 }
 
-/* How many letters have to be put in, left out, changed, or swapped with their neighbour. */
+static uint8_t lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+}
+
+static bool same_letter(struct slice a, size_t i, struct slice b, size_t j)
+{
+	return lower(a.data[i]) == lower(b.data[j]);
+}
+
+/* How many letters have to be put in, left out, changed, or swapped with their neighbour; their case
+ * does not count. */
 static unsigned distance(struct slice a, struct slice b)
 {
 	unsigned rows[3][WORD_MAX + 1], *before = rows[0], *above = rows[1], *row = rows[2];
@@ -24,11 +35,11 @@ static unsigned distance(struct slice a, struct slice b)
 	for (unsigned i = 1; i <= a.len; i++) {
 		row[0] = i;
 		for (unsigned j = 1; j <= b.len; j++) {
-			unsigned differs = a.data[i - 1] != b.data[j - 1];
+			unsigned differs = !same_letter(a, i - 1, b, j - 1);
 
 			row[j] = least(above[j] + 1, row[j - 1] + 1, above[j - 1] + differs);
-			if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
-			    a.data[i - 2] == b.data[j - 1] && before[j - 2] + 1 < row[j])
+			if (i > 1 && j > 1 && same_letter(a, i - 1, b, j - 2) &&
+			    same_letter(a, i - 2, b, j - 1) && before[j - 2] + 1 < row[j])
 				row[j] = before[j - 2] + 1;
 		}
 		unsigned *oldest = before;

@@ -270,6 +270,27 @@ START_TEST(services_nobody_reaches_are_doubtful)
 }
 END_TEST
 
+START_TEST(folder_of_the_admin_socket_may_be_missing_but_not_the_one_above)
+{
+	char folder[] = "/tmp/test_config_check.XXXXXX", text[300];
+	struct loaded l;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(text, sizeof text,
+	    "admin: {socket: %s/a/admin.sock}\nlisteners: [{address: \"127.0.0.1:0\"}]\n" SERVICE,
+	    folder);
+	l = loaded_from(text);
+	loaded_config(&l);
+	ck_assert_uint_eq(l.problems.n, 0);
+	loaded_free(&l);
+	ck_assert_int_eq(rmdir(folder), 0);
+	l = loaded_from(text);
+	ck_assert_ptr_null(l.config);
+	ck_assert(loaded_says(&l, "admin.socket", "is not there", "make it first"));
+	loaded_free(&l);
+}
+END_TEST
+
 START_TEST(one_run_tells_everything)
 {
 	struct loaded l = loaded_from("worker: 1\n"
@@ -292,6 +313,7 @@ int main(void)
 	    weight_zero_is_fine_for_all_but_one,
 	    multiplex_warns_only_where_it_cannot_work,
 	    services_nobody_reaches_are_doubtful,
+	    folder_of_the_admin_socket_may_be_missing_but_not_the_one_above,
 	    one_run_tells_everything,
 	};
 

@@ -26,6 +26,8 @@ START_TEST(nearest_finds_slips_of_the_finger)
 	ck_assert_str_eq(nearest_word("iddle"), "idle");
 	ck_assert_str_eq(nearest_word("lgo"), "log");
 	ck_assert_str_eq(nearest_word("messages"), "message");
+	ck_assert_str_eq(nearest_word("IDLE"), "idle");
+	ck_assert_str_eq(nearest_word("Round_Orbin"), "round_robin");
 }
 END_TEST
 
