@@ -71,6 +71,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_mux \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
+	tests/sim/test_sim_soak \
 	tests/sim/test_sim_times
 
 EXTRA_DIST += tests/config tests/wire/golden
@@ -114,6 +115,7 @@ tests_sim_test_sim_limits_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_soak_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_times_LDADD = $(SIM_LIBS)
 
 check_PROGRAMS += $(UNIT_TESTS) $(SIM_TESTS)
