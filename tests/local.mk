@@ -68,6 +68,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_changes \
 	tests/sim/test_sim_connect \
 	tests/sim/test_sim_limits \
+	tests/sim/test_sim_memory \
 	tests/sim/test_sim_mux \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
@@ -112,6 +113,7 @@ tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_changes_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_memory_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)

@@ -95,8 +95,8 @@ static struct snapshot *new_snapshot(const struct sim_setup *setup)
 		const struct service_config *service = loaded.config->services[i];
 
 		sets[i].list = endpoints_of(service);
-		sets[i].n = service->n_endpoints;
-		sets[i].state = ENDPOINTS_FRESH;
+		sets[i].n = setup->is_empty ? 0 : service->n_endpoints;
+		sets[i].state = setup->is_empty ? ENDPOINTS_EMPTY : ENDPOINTS_FRESH;
 	}
 	shared = shared_config_new(loaded.config);
 	loaded.config = NULL;

@@ -24,6 +24,7 @@ struct sim_setup {
 	unsigned first;       /* number of the first endpoint; 1 */
 	bool is_local;        /* they are on unix sockets */
 	bool without_in;      /* there is no listener "in" */
+	bool is_empty;        /* discovery says that app has no endpoint */
 };
 
 /* The three listeners: "in" (TCP) and "local" (unix) are pinned to app, "open" is not pinned. */

@@ -18,12 +18,17 @@ struct out {
 	size_t len, size;
 };
 
-static void put(struct out *o, const void *data, size_t len)
+static void put_room(struct out *o, size_t len)
 {
 	if (o->size - o->len < len) {
 		o->size = (o->len + len) * 2;
 		o->data = mem_realloc(o->data, o->size);
 	}
+}
+
+static void put(struct out *o, const void *data, size_t len)
+{
+	put_room(o, len);
 	if (len)
 		memcpy(o->data + o->len, data, len);
 	o->len += len;
@@ -57,8 +62,9 @@ static void put_text(struct out *o, const struct sim_frame *f, bool is_pb)
 	else
 		put_number(o, whole, 4);
 	put(o, start, len);
+	put_room(o, whole - len);
 	for (size_t i = len; i < whole; i++)
-		put_number(o, pattern(i), 1);
+		o->data[o->len++] = pattern(i);
 }
 
 static bool is_pb(enum sim_form form)
