@@ -103,6 +103,7 @@ tests_unit_test_socket_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind,--wrap=renam
 
 check_LIBRARIES += tests/support/libsim.a
 tests_support_libsim_a_SOURCES = \
+	tests/support/fake_conn.c tests/support/fake_parts.h \
 	tests/support/fake_net.c tests/support/fake_net.h \
 	tests/support/sim.c tests/support/sim.h \
 	tests/support/sim_frame.c tests/support/sim_frame.h

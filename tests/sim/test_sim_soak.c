@@ -304,7 +304,7 @@ static void endpoint_acts(struct endpoint_side *e)
 		out_send(&e->out, e->end);
 	if (chance(3))
 		change_window(e->end);
-	if (below(1000) < 5)
+	if (below(1000) < 5 && e->out.at == 0) /* within a message it might make another one */
 		say_junk(e);
 	if (chance(2))
 		end_somehow(e->end, &e->is_done);

@@ -1,97 +1,21 @@
 #include "support/fake_net.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "base/mem.h"
-#include "net/conn.h"
 #include "net/loop.h"
+#include "support/fake_parts.h"
 
-#define START          (1000 * USEC_S)
-#define CALENDAR       ((usec_t)1700000000 * USEC_S)
-#define FIRST_FD       (1 << 20) /* no process has that many: a stray close does no harm */
-#define READS_PER_TURN 4
-#define TURNS_MAX      100000u /* more at one moment is a loop that never ends */
-#define POISON         0xa5
-
-struct bytes {
-	uint8_t *data;
-	size_t len, size;
-};
-
-enum chunk_kind { CHUNK_BYTES, CHUNK_END, CHUNK_GONE, CHUNK_RESET };
-
-/* Something that the far end did and the proxy has not seen yet. */
-struct chunk {
-	struct list link;
-	enum chunk_kind kind;
-	size_t at, len;
-	uint8_t data[];
-};
-
-struct fake_end {
-	struct list link;  /* in loop->ends */
-	struct list ready; /* in loop->ready while there is something to look at */
-	struct loop *loop;
-	struct conn *conn; /* NULL: the proxy has closed it */
-	int fd, uid;
-	struct address address;
-	struct list chunks;
-	size_t unread;
-	struct bytes received;
-	size_t consumed;
-	size_t room; /* bytes that the kernel still takes */
-	int connect_error;
-	bool is_connect_over; /* and this end has not told */
-	bool is_given;        /* to the test, by fake_accept */
-	bool is_unix, is_gone, is_reset, is_over, was_cut, is_forgotten;
-};
-
-enum conn_state { CONNECTING, OPEN, BROKEN, LEAVING, GONE };
-
-struct conn {
-	struct loop *loop;
-	struct fake_end *end;
-	const struct conn_events *events;
-	void *arg;
-	enum conn_state state;
-	struct list deferred; /* in loop->deferred */
-	struct timer patience;
-	struct bytes batch, queue;
-	uint64_t written, taken;
-	usec_t moved;
-	unsigned paused;
-	int error;
-	bool is_batching, has_ended, was_high;
-};
-
-struct reaped {
-	void *object;
-	void (*free_fn)(void *object);
-};
-
-struct script {
-	struct list link;
-	enum fake_connect what;
-	unsigned times;
-};
-
-struct loop {
-	usec_t now;
-	struct wheel wheel;
-	struct list ends, ready, deferred, scripts;
-	struct reaped *reaped;
-	size_t n_reaped, room_reaped;
-	unsigned n_open, n_connects;
-	int next_fd;
-};
+#define START     (1000 * USEC_S)
+#define CALENDAR  ((usec_t)1700000000 * USEC_S)
+#define FIRST_FD  (1 << 20) /* no process has that many: a stray close does no harm */
+#define TURNS_MAX 100000u   /* more at one moment is a loop that never ends */
 
 /* ---- bytes ---- */
 
-static void bytes_add(struct bytes *b, const uint8_t *data, size_t len)
+void fake_bytes_add(struct bytes *b, const uint8_t *data, size_t len)
 {
 	if (b->size - b->len < len) {
 		b->size = (b->len + len) * 2;
@@ -102,7 +26,7 @@ static void bytes_add(struct bytes *b, const uint8_t *data, size_t len)
 	b->len += len;
 }
 
-static void bytes_drop(struct bytes *b, size_t len)
+void fake_bytes_drop(struct bytes *b, size_t len)
 {
 	assert(len <= b->len);
 	b->len -= len;
@@ -110,7 +34,7 @@ static void bytes_drop(struct bytes *b, size_t len)
 		memmove(b->data, b->data + len, b->len);
 }
 
-static void bytes_fini(struct bytes *b)
+void fake_bytes_fini(struct bytes *b)
 {
 	free(b->data);
 	*b = (struct bytes){0};
@@ -132,7 +56,7 @@ struct loop *fake_loop_new(void)
 	return loop;
 }
 
-static void free_end(struct fake_end *end)
+void fake_end_free(struct fake_end *end)
 {
 	struct list *link;
 
@@ -140,7 +64,7 @@ static void free_end(struct fake_end *end)
 		free(list_item(link, struct chunk, link));
 	list_remove(&end->link);
 	list_remove(&end->ready);
-	bytes_fini(&end->received);
+	fake_bytes_fini(&end->received);
 	free(end);
 }
 
@@ -162,7 +86,7 @@ void fake_loop_free(struct loop **at)
 	reap(loop);
 	assert(loop->n_open == 0);
 	while (!list_is_empty(&loop->ends))
-		free_end(list_item(loop->ends.next, struct fake_end, link));
+		fake_end_free(list_item(loop->ends.next, struct fake_end, link));
 	while ((link = list_pop_front(&loop->scripts)))
 		free(list_item(link, struct script, link));
 	free(loop->reaped);
@@ -198,327 +122,53 @@ unsigned fake_open(const struct loop *loop)
 	return loop->n_open;
 }
 
-static void make_ready(struct fake_end *end)
+void fake_make_ready(struct fake_end *end)
 {
 	if (list_is_empty(&end->ready))
 		list_push_back(&end->loop->ready, &end->ready);
 }
 
-static void defer(struct conn *conn)
+struct fake_end *fake_end_new(struct loop *loop, bool is_unix)
 {
-	if (list_is_empty(&conn->deferred))
-		list_push_back(&conn->loop->deferred, &conn->deferred);
+	struct fake_end *end = mem_calloc(1, sizeof *end);
+
+	end->loop = loop;
+	end->room = FAKE_ALL;
+	end->is_unix = is_unix;
+	end->uid = -1;
+	end->fd = -1;
+	list_init(&end->chunks);
+	list_init(&end->ready);
+	list_push_back(&loop->ends, &end->link);
+	return end;
 }
 
-/* ---- the ends of a conn ---- */
-
-static struct conn *new_conn(
-    struct fake_end *end, enum conn_state state, const struct conn_events *events, void *arg)
+enum fake_connect fake_next_script(struct loop *loop, bool is_unix)
 {
-	struct conn *conn = mem_calloc(1, sizeof *conn);
+	enum fake_connect what = FAKE_DEFAULT;
 
-	conn->loop = end->loop;
-	conn->end = end;
-	conn->state = state;
-	conn->events = events;
-	conn->arg = arg;
-	list_init(&conn->deferred);
-	end->conn = conn;
-	end->loop->n_open++;
-	make_ready(end);
-	return conn;
-}
+	if (!list_is_empty(&loop->scripts)) {
+		struct script *s = list_item(loop->scripts.next, struct script, link);
 
-static void free_conn(void *object)
-{
-	struct conn *conn = object;
-
-	bytes_fini(&conn->batch);
-	bytes_fini(&conn->queue);
-	free(conn);
-}
-
-static void stop(struct conn *conn)
-{
-	list_remove(&conn->deferred);
-	conn->end->was_cut |= conn->queue.len + conn->batch.len > 0;
-	bytes_fini(&conn->queue);
-	bytes_fini(&conn->batch);
-}
-
-static void dispose(struct conn *conn)
-{
-	struct fake_end *end = conn->end;
-
-	assert(conn->state != GONE);
-	stop(conn);
-	conn->state = GONE;
-	wheel_clear(&conn->patience);
-	conn->loop->n_open--;
-	end->conn = NULL;
-	end->is_over = true;
-	loop_reap(conn->loop, conn, free_conn);
-	if (end->is_forgotten)
-		free_end(end);
-}
-
-static void broke(struct conn *conn, int error)
-{
-	if (conn->state == LEAVING) {
-		dispose(conn);
-		return;
-	}
-	stop(conn);
-	conn->state = BROKEN;
-	conn->error = error;
-	conn->events->closed(conn->arg, error);
-}
-
-/* ---- input ---- */
-
-static bool may_read(const struct conn *conn)
-{
-	return conn->state == OPEN && !conn->paused && !conn->has_ended;
-}
-
-/* The view is as short-lived as the real one, and what stays behind shows. */
-static void give_input(struct conn *conn, const uint8_t *data, size_t len)
-{
-	uint8_t *room = mem_alloc(len);
-
-	memcpy(room, data, len);
-	conn->events->input(conn->arg, slice_of(room, len));
-	memset(room, POISON, len);
-	free(room);
-}
-
-static struct chunk *first_chunk(const struct fake_end *end)
-{
-	return list_is_empty(&end->chunks) ? NULL : list_item(end->chunks.next, struct chunk, link);
-}
-
-static void drop_chunk(struct chunk *chunk)
-{
-	list_remove(&chunk->link);
-	free(chunk);
-}
-
-/* One chunk, in reads of at most the loop's buffer. The owner may close the conn meanwhile. */
-static void read_chunk(struct conn *conn, struct chunk *chunk)
-{
-	struct fake_end *end = conn->end;
-
-	for (int i = 0; i < READS_PER_TURN && may_read(conn); i++) {
-		size_t len = chunk->len - chunk->at;
-		bool is_last = len <= LOOP_READ_BUFFER;
-
-		len = is_last ? len : LOOP_READ_BUFFER;
-		chunk->at += len;
-		end->unread -= len;
-		if (is_last)
-			list_remove(&chunk->link);
-		give_input(conn, chunk->data + chunk->at - len, len);
-		if (is_last) {
-			free(chunk);
-			return;
+		what = s->what;
+		if (--s->times == 0) {
+			list_remove(&s->link);
+			free(s);
 		}
 	}
-}
-
-static void read_input(struct conn *conn)
-{
-	struct chunk *chunk = first_chunk(conn->end);
-	enum chunk_kind kind;
-
-	if (chunk == NULL)
-		return;
-	kind = chunk->kind;
-	if (conn->state == LEAVING || conn->has_ended) {
-		drop_chunk(chunk);
-		if (kind == CHUNK_RESET || kind == CHUNK_GONE)
-			broke(conn, ECONNRESET);
-	} else if (!may_read(conn)) {
-		return;
-	} else if (kind == CHUNK_BYTES) {
-		read_chunk(conn, chunk);
-	} else {
-		drop_chunk(chunk);
-		if (kind == CHUNK_RESET) {
-			broke(conn, ECONNRESET);
-			return;
-		}
-		conn->has_ended = true;
-		conn->events->eof(conn->arg);
-	}
-}
-
-/* ---- output ---- */
-
-/* Bytes taken, or -1 with errno. */
-static ssize_t kernel_takes(struct fake_end *end, const uint8_t *data, size_t len)
-{
-	size_t n = len < end->room ? len : end->room;
-
-	if (end->is_reset || (end->is_gone && end->is_unix)) {
-		errno = EPIPE;
-		return -1;
-	}
-	if (end->is_gone) { /* the kernel learns it from the answer to these bytes */
-		fake_reset(end);
-		return (ssize_t)len;
-	}
-	if (end->room != FAKE_ALL)
-		end->room -= n;
-	bytes_add(&end->received, data, n);
-	return (ssize_t)n;
-}
-
-static void enqueue(struct conn *conn, const uint8_t *data, size_t len)
-{
-	if (conn->queue.len == 0)
-		conn->moved = conn->loop->now;
-	bytes_add(&conn->queue, data, len);
-}
-
-static bool send_now(struct conn *conn, const uint8_t *data, size_t len)
-{
-	ssize_t n = conn->queue.len || len == 0 ? 0 : kernel_takes(conn->end, data, len);
-
-	if (n < 0) {
-		conn->error = errno;
-		return false;
-	}
-	conn->taken += (uint64_t)n;
-	if ((size_t)n < len)
-		enqueue(conn, data + n, len - (size_t)n);
-	return true;
-}
-
-static void note_high(struct conn *conn)
-{
-	if (conn->queue.len && conn_pending(conn) > CONN_HIGH_WATER)
-		conn->was_high = true;
-}
-
-static bool flush_batch(struct conn *conn)
-{
-	struct bytes batch = conn->batch;
-	bool sent;
-
-	conn->batch = (struct bytes){0};
-	sent = send_now(conn, batch.data, batch.len);
-	bytes_fini(&batch);
-	return sent;
-}
-
-/* What the other side said before it went is often the reason why. */
-static void write_failed(struct conn *conn, int error)
-{
-	stop(conn);
-	read_input(conn);
-	if (conn->state == OPEN || conn->state == LEAVING)
-		broke(conn, error);
-}
-
-static void settle_output(struct conn *conn, bool sent)
-{
-	if (!sent)
-		write_failed(conn, conn->error);
-	else if (conn->state == LEAVING && conn->queue.len == 0)
-		dispose(conn);
-	else
-		note_high(conn);
-}
-
-static void flush_queue(struct conn *conn)
-{
-	ssize_t n = kernel_takes(conn->end, conn->queue.data, conn->queue.len);
-
-	if (n < 0) {
-		write_failed(conn, errno);
-		return;
-	}
-	if (n == 0)
-		return;
-	conn->taken += (uint64_t)n;
-	conn->moved = conn->loop->now;
-	bytes_drop(&conn->queue, (size_t)n);
-	if (conn->state == LEAVING && conn->queue.len == 0) {
-		dispose(conn);
-	} else if (conn->was_high && conn->state == OPEN && conn_pending(conn) <= CONN_LOW_WATER) {
-		conn->was_high = false;
-		conn->events->drained(conn->arg);
-	}
-}
-
-static void on_turn_end(struct conn *conn)
-{
-	if (conn->state == CONNECTING)
-		broke(conn, conn->error);
-	else if (conn->error)
-		write_failed(conn, conn->error);
-	else
-		settle_output(conn, flush_batch(conn));
+	if (what == FAKE_DEFAULT && is_unix)
+		return FAKE_AT_ONCE;
+	return what;
 }
 
 /* ---- turns ---- */
-
-static void finish_connect(struct conn *conn)
-{
-	struct fake_end *end = conn->end;
-
-	end->is_connect_over = false;
-	if (end->connect_error) {
-		broke(conn, end->connect_error);
-		return;
-	}
-	conn->state = OPEN;
-	conn->events->connected(conn->arg);
-	if (conn->state == OPEN && conn->queue.len)
-		flush_queue(conn);
-}
-
-static bool has_more(const struct fake_end *end)
-{
-	const struct conn *conn = end->conn;
-	struct chunk *chunk = first_chunk(end);
-
-	if (conn == NULL || conn->state == BROKEN)
-		return false;
-	if (conn->state == CONNECTING)
-		return end->is_connect_over;
-	if (conn->queue.len && (end->room || end->is_reset))
-		return true;
-	if (chunk == NULL)
-		return false;
-	return may_read(conn) || conn->state == LEAVING || conn->has_ended;
-}
-
-static void look_at(struct fake_end *end)
-{
-	struct conn *conn = end->conn;
-
-	list_remove(&end->ready);
-	if (!has_more(end))
-		return;
-	if (conn->state == CONNECTING) {
-		finish_connect(conn);
-	} else {
-		read_input(conn);
-		if ((conn->state == OPEN || conn->state == LEAVING) && conn->queue.len)
-			flush_queue(conn);
-	}
-	/* A conn is freed at the end of the turn at the earliest, an end with it if forgotten. */
-	if (conn->state != GONE && has_more(end))
-		make_ready(end);
-}
 
 static void run_deferred(struct loop *loop)
 {
 	struct list *link;
 
 	while ((link = list_pop_front(&loop->deferred)))
-		on_turn_end(list_item(link, struct conn, deferred));
+		fake_conn_turn_end(list_item(link, struct conn, deferred));
 }
 
 bool fake_turn(struct loop *loop)
@@ -529,7 +179,7 @@ bool fake_turn(struct loop *loop)
 	list_each (link, &loop->ready)
 		n++;
 	for (size_t i = 0; i < n && !list_is_empty(&loop->ready); i++)
-		look_at(list_item(loop->ready.next, struct fake_end, ready));
+		fake_conn_look(list_item(loop->ready.next, struct fake_end, ready));
 	run_deferred(loop);
 	wheel_run(&loop->wheel, loop->now);
 	run_deferred(loop);
@@ -560,249 +210,11 @@ void fake_sleep(struct loop *loop, usec_t wait)
 	fake_settle(loop);
 }
 
-/* ---- conn.h ---- */
-
-struct conn *conn_accepted(struct loop *loop, int fd, const struct conn_events *events, void *arg)
-{
-	list_each (link, &loop->ends) {
-		struct fake_end *end = list_item(link, struct fake_end, link);
-
-		if (end->fd == fd)
-			return new_conn(end, OPEN, events, arg);
-	}
-	abort();
-}
-
-static struct fake_end *new_end(struct loop *loop, bool is_unix)
-{
-	struct fake_end *end = mem_calloc(1, sizeof *end);
-
-	end->loop = loop;
-	end->room = FAKE_ALL;
-	end->is_unix = is_unix;
-	end->uid = -1;
-	end->fd = -1;
-	list_init(&end->chunks);
-	list_init(&end->ready);
-	list_push_back(&loop->ends, &end->link);
-	return end;
-}
-
-static enum fake_connect next_script(struct loop *loop, bool is_unix)
-{
-	enum fake_connect what = FAKE_DEFAULT;
-
-	if (!list_is_empty(&loop->scripts)) {
-		struct script *s = list_item(loop->scripts.next, struct script, link);
-
-		what = s->what;
-		if (--s->times == 0) {
-			list_remove(&s->link);
-			free(s);
-		}
-	}
-	if (what == FAKE_DEFAULT && is_unix)
-		return FAKE_AT_ONCE;
-	return what;
-}
-
-/* @error 0: the connection is there, or will be. */
-static enum conn_start start_of(enum fake_connect what, bool is_unix, int *error)
-{
-	*error = 0;
-	switch (what) {
-	case FAKE_DEFAULT:
-	case FAKE_HANGS:
-		return CONN_PENDING;
-	case FAKE_AT_ONCE:
-		return CONN_READY;
-	case FAKE_REFUSED:
-		*error = ECONNREFUSED;
-		return is_unix ? CONN_FAILED : CONN_PENDING;
-	case FAKE_BACKLOG:
-		*error = EAGAIN;
-		return CONN_BACKLOG;
-	case FAKE_NO_DESCRIPTOR:
-		*error = EMFILE;
-		return CONN_FAILED;
-	}
-	abort();
-}
-
-enum conn_start conn_connect(struct loop *loop, const struct address *to,
-    const struct conn_events *events, void *arg, struct conn **conn, int *error)
-{
-	bool is_unix = to->kind == ADDRESS_UNIX || to->kind == ADDRESS_ABSTRACT;
-	enum fake_connect what = next_script(loop, is_unix);
-	enum conn_start start = start_of(what, is_unix, error);
-	struct fake_end *end;
-
-	*conn = NULL;
-	loop->n_connects++;
-	if (start == CONN_FAILED || start == CONN_BACKLOG)
-		return start;
-	end = new_end(loop, is_unix);
-	end->address = *to;
-	end->connect_error = *error;
-	end->is_connect_over = what != FAKE_HANGS;
-	*conn = new_conn(end, start == CONN_READY ? OPEN : CONNECTING, events, arg);
-	return start;
-}
-
-void conn_close(struct conn **at)
-{
-	struct conn *conn = *at;
-
-	*at = NULL;
-	if (conn)
-		dispose(conn);
-}
-
-void conn_abort(struct conn **at)
-{
-	conn_close(at);
-}
-
-static void patience_over(struct timer *timer, usec_t now)
-{
-	(void)now;
-	dispose(container_of(timer, struct conn, patience));
-}
-
-void conn_close_after_output(struct conn **at, usec_t patience)
-{
-	struct conn *conn = *at;
-
-	*at = NULL;
-	if (conn == NULL)
-		return;
-	list_remove(&conn->deferred);
-	if (conn->state == BROKEN || conn->error || conn->state == CONNECTING) {
-		dispose(conn);
-		return;
-	}
-	conn->state = LEAVING;
-	wheel_set(&conn->loop->wheel, &conn->patience, usec_after(conn->loop->now, patience),
-	    patience_over);
-	settle_output(conn, flush_batch(conn));
-}
-
-static bool write_batched(struct conn *conn, const struct slice *pieces, int n, size_t total)
-{
-	defer(conn);
-	if (conn->batch.len + total > LOOP_BLOCK && !flush_batch(conn))
-		return false;
-	for (int i = 0; i < n; i++) {
-		if (conn->queue.len == 0 && total <= LOOP_BLOCK)
-			bytes_add(&conn->batch, pieces[i].data, pieces[i].len);
-		else if (!send_now(conn, pieces[i].data, pieces[i].len))
-			return false;
-	}
-	return true;
-}
-
-static bool write_by_state(struct conn *conn, const struct slice *pieces, int n, size_t total)
-{
-	struct bytes all = {0};
-	bool sent = true;
-
-	if (conn->is_batching && conn->state == OPEN)
-		return write_batched(conn, pieces, n, total);
-	for (int i = 0; i < n; i++)
-		bytes_add(&all, pieces[i].data, pieces[i].len);
-	if (conn->state == CONNECTING)
-		enqueue(conn, all.data, all.len);
-	else
-		sent = send_now(conn, all.data, all.len);
-	bytes_fini(&all);
-	return sent;
-}
-
-int conn_write(struct conn *conn, const struct slice *pieces, int n, int *error)
-{
-	size_t total = 0;
-
-	assert(conn->state != LEAVING && conn->state != GONE);
-	for (int i = 0; i < n; i++)
-		total += pieces[i].len;
-	if (conn->state == BROKEN) {
-		*error = conn->error;
-		return -1;
-	}
-	conn->written += total;
-	if (conn->error)
-		return 0; /* `closed` is on its way */
-	if (write_by_state(conn, pieces, n, total)) {
-		note_high(conn);
-		return 0;
-	}
-	if (conn->is_batching) {
-		defer(conn);
-		return 0;
-	}
-	*error = conn->error;
-	stop(conn);
-	conn->state = BROKEN;
-	return -1;
-}
-
-void conn_set_batching(struct conn *conn, bool on)
-{
-	conn->is_batching = on;
-}
-
-uint64_t conn_written(const struct conn *conn)
-{
-	return conn->written;
-}
-
-uint64_t conn_taken(const struct conn *conn)
-{
-	return conn->taken;
-}
-
-size_t conn_pending(const struct conn *conn)
-{
-	return (size_t)(conn->written - conn->taken);
-}
-
-usec_t conn_stalled_since(const struct conn *conn)
-{
-	return conn->queue.len ? conn->moved : USEC_NONE;
-}
-
-void conn_pause(struct conn *conn, unsigned bit)
-{
-	assert(conn->state != GONE);
-	conn->paused |= bit;
-}
-
-void conn_resume(struct conn *conn, unsigned bit)
-{
-	assert(conn->state != GONE);
-	conn->paused &= ~bit;
-	make_ready(conn->end);
-}
-
-bool conn_is_quiet(struct conn *conn)
-{
-	return conn->state == OPEN && !conn->has_ended && !conn->error &&
-	       list_is_empty(&conn->end->chunks);
-}
-
-bool conn_identity(const struct conn *conn, struct conn_identity *who)
-{
-	if (conn->end->uid < 0)
-		return false;
-	*who = (struct conn_identity){4711, (uid_t)conn->end->uid, (gid_t)conn->end->uid};
-	return true;
-}
-
 /* ---- the far ends ---- */
 
 struct fake_end *fake_dial(struct loop *loop, int uid, int *fd)
 {
-	struct fake_end *end = new_end(loop, uid >= 0);
+	struct fake_end *end = fake_end_new(loop, uid >= 0);
 
 	*fd = end->fd = loop->next_fd++;
 	end->uid = uid;
@@ -822,7 +234,7 @@ void fake_script(struct loop *loop, enum fake_connect what, unsigned times)
 void fake_connected(struct fake_end *end)
 {
 	end->is_connect_over = true;
-	make_ready(end);
+	fake_make_ready(end);
 }
 
 void fake_refuse(struct fake_end *end, int error)
@@ -864,7 +276,7 @@ static void add_chunk(struct fake_end *end, enum chunk_kind kind, struct slice b
 		memcpy(chunk->data, bytes.data, bytes.len);
 	end->unread += bytes.len;
 	list_push_back(&end->chunks, &chunk->link);
-	make_ready(end);
+	fake_make_ready(end);
 }
 
 void fake_send(struct fake_end *end, struct slice bytes)
@@ -895,7 +307,7 @@ void fake_reset(struct fake_end *end)
 void fake_take(struct fake_end *end, size_t bytes)
 {
 	end->room = bytes;
-	make_ready(end);
+	fake_make_ready(end);
 }
 
 struct slice fake_received(const struct fake_end *end)
@@ -930,5 +342,5 @@ void fake_forget(struct fake_end *end)
 {
 	end->is_forgotten = true;
 	if (end->conn == NULL)
-		free_end(end);
+		fake_end_free(end);
 }
