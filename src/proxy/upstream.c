@@ -423,8 +423,6 @@ static void on_connected(void *arg)
 	while (u->state != UPSTREAM_CLOSED && !list_is_empty(&u->waiting)) {
 		struct attempt *a = list_item(u->waiting.next, struct attempt, link);
 
-		if (a->state != ATTEMPT_CONNECTING)
-			break; /* from here on oneways whose last byte has not left yet */
 		list_remove(&a->link);
 		attempt_connected(a);
 	}
