@@ -248,8 +248,7 @@ void call_body_failed(struct call *call, const struct rpc_status *why)
 		call_event(call, CALL_EVENT_BODY);
 		return;
 	}
-	attempt_give_up(&call->attempt,
-	    why->reason == REASON_CANCELED ? ATTEMPT_CANCELED : ATTEMPT_BAD_REPLY, 0);
+	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0); /* no fault of the endpoint's */
 	call_fail(call, why->reason, "%s", why->detail);
 	run(call);
 }

@@ -415,7 +415,10 @@ static void time_out(struct downstream *d, const char *what)
 	struct rpc_status why;
 
 	rpc_status_set(&why, REASON_TIMEOUT, "%s", what);
-	if (d->message_since && d->upload == NULL)
+	d->is_closing = true;
+	if (d->upload)
+		on_body_failed(d, &why);
+	else if (d->message_since)
 		call_refuse(d, NULL, &why);
 	else
 		log_debug("downstream", "closed", "listener=%s source=%s why=\"%s\"",

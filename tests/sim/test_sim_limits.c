@@ -69,8 +69,11 @@ START_TEST(a_long_message_has_the_same_time)
 	say_part(caller, 0, 100000, FRAMED, .seq = 1, .fill = 200000);
 	app = accepted();
 	pass(3001);
-	ck_assert(!is_open(caller) && !is_open(app));
-	ck_assert_uint_eq(sim_lines(), 1);
+	hear_failure(caller, REASON_TIMEOUT, FRAMED, .seq = 1);
+	hear_end(caller);
+	ck_assert(!is_open(app));
+	logged("reason=timeout attempts=1 detail~timeout.message");
+	ck_assert_uint_eq(attempts(ATTEMPT_CANCELED), 1);
 }
 END_TEST
 
