@@ -2,10 +2,13 @@
 
 import json
 import threading
+import time
 
 import upstream
 import wire
 from bridled import TestCase, eventually
+
+MIB = 1 << 20
 
 
 class Backwards:
@@ -201,6 +204,37 @@ class MuxCallers(TestCase):
                 question = questions.pop(answer.seq)
                 caller.must_answer(question, answer)
                 self.assertEqual(answer.text, question.text)
+
+    def test_a_refusal_waits_for_its_turn_and_ends_while_its_question_still_comes(self):
+        """Another call's long reply holds the line; then the refused call's own body is awaited."""
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def behaviour(connection, packet):
+            if packet.text != "long":
+                connection.answer(packet)
+                return
+            data = packet.answer(wire.result("x" * MIB)).pack()
+            connection.write(data[:MIB // 2])
+            release.wait(10)
+            connection.write(data[MIB // 2:])
+        service = self.upstream(behaviour)
+        daemon = self.pinned(service)
+        with self.caller(daemon, "ttheader_framed", flags=wire.OUT_OF_ORDER) as caller:
+            caller.send(text="long")
+            late = caller.packet(text="y" * MIB, ints={wire.RPC_TIMEOUT: "200"})
+            data = late.pack()
+            caller.sock.sendall(data[:MIB // 2])
+            eventually(lambda: service.accepted >= 2)
+            time.sleep(0.3)  # until its time is up
+            release.set()
+            self.assertEqual(len(caller.receive().text), MIB)
+            answer = caller.receive()
+            caller.must_answer(late, answer)
+            self.assert_refused(answer, "caller_deadline")
+            caller.sock.sendall(data[MIB // 2:])
+            self.assertEqual(caller.call(text="after").text, "after")
+        self.assertEqual(daemon.get("/livez")[0], 200)
 
     def test_in_flight_bounds_what_one_connection_may_ask_at_once(self):
         waiting, lock = [], threading.Lock()
