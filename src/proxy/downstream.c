@@ -532,6 +532,7 @@ static void give_turns(struct downstream *d)
 			struct call *call = list_item(link, struct call, link);
 
 			if (call->step == CALL_REPLY && call->waits_for_turn) {
+				call->waits_for_turn = false; /* one turn each */
 				call_event(call, CALL_EVENT_TURN);
 				again = true; /* the list may have changed under us */
 				break;
