@@ -202,7 +202,8 @@ class Metadata(TestCase):
         with self.caller(daemon, "framed") as caller:
             caller.send("Notify", kind=wire.ONEWAY)
             caller.call()
-        (oneway,) = [p for p in service.packets if p.kind == wire.ONEWAY]
+        (oneway,) = eventually(
+            lambda: [p for p in service.packets if p.kind == wire.ONEWAY], what="the oneway")
         self.assertEqual(oneway.header.ints[wire.MESSAGE_TYPE], "4")
 
     def test_rip_is_the_address_of_the_caller_where_that_is_asked_for(self):
