@@ -464,7 +464,7 @@ static void on_timer(struct timer *timer, usec_t now)
 
 /* ---- opening, and what calls want ---- */
 
-static bool set_source(struct downstream *d, const char *source)
+static void set_source(struct downstream *d, const char *source)
 {
 	struct conn_identity who;
 
@@ -477,7 +477,6 @@ static bool set_source(struct downstream *d, const char *source)
 	} else {
 		snprintf(d->source, sizeof d->source, "%.47s", source);
 	}
-	return true;
 }
 
 void downstream_open(struct worker *worker, const struct listener_config *listener, int fd,
