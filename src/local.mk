@@ -12,10 +12,12 @@ src_libcodec_a_SOURCES = \
 	src/base/clock.c src/base/clock.h \
 	src/base/cursor.h \
 	src/base/err.c src/base/err.h \
+	src/base/http2_limits.h \
 	src/base/list.h \
 	src/base/log.c src/base/log.h \
 	src/base/mem.c src/base/mem.h \
 	src/base/protocol.c src/base/protocol.h \
+	src/base/rate.h \
 	src/base/reason.c src/base/reason.h \
 	src/base/ref.h \
 	src/base/rng.c src/base/rng.h \
@@ -23,7 +25,7 @@ src_libcodec_a_SOURCES = \
 	src/base/stat.c src/base/stat.h \
 	src/base/table.c src/base/table.h \
 	src/base/wheel.c src/base/wheel.h \
-	src/rpc/codec.h \
+	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
 	src/rpc/codec_unary.c \
 	src/rpc/head.h \
 	src/rpc/head_read.c \

@@ -14,6 +14,7 @@
 #include "base/address.h"
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/http2_limits.h"
 #include "base/log.h"
 #include "base/protocol.h"
 
@@ -41,10 +42,13 @@ struct policy {
 	usec_t timeout_default; /* where neither says anything */
 	usec_t timeout_attempt;
 	usec_t timeout_margin;   /* USEC_NONE: let the caller's own timer fire first */
+	usec_t timeout_idle;     /* a stream on which nobody has anything to send */
+	usec_t timeout_stream;   /* a whole stream */
 	bool retry;              /* retry.type is not none */
 	unsigned retry_attempts; /* after the first */
 	bool retry_on_connect, retry_on_unsent;
-	unsigned pool_keep; /* idle connections kept, for each endpoint and worker */
+	uint64_t retry_buffer; /* bytes of a gRPC call kept for another attempt; 0: none */
+	unsigned pool_keep;    /* idle connections kept, for each endpoint and worker */
 	usec_t pool_idle_timeout;
 };
 
@@ -68,6 +72,8 @@ enum service_protocol {
 	SERVICE_TTHEADER, /* keeps the inner length that the call had */
 	SERVICE_TTHEADER_FRAMED,
 	SERVICE_TTHEADER_BARE,
+	SERVICE_TTHEADER_STREAMING,
+	SERVICE_GRPC,
 };
 
 /* How metadata reaches an application that cannot read TTHeader. */
@@ -128,6 +134,8 @@ struct listener_config {
 	const char *owner, *group; /* NULL: the daemon's */
 	struct access_list allow, deny;
 	bool strict_service;
+	usec_t max_age; /* a connection is drained when it is about so old; USEC_NONE: never */
+	struct http2_limits http2;
 };
 
 struct access_log_config {

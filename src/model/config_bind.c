@@ -141,8 +141,12 @@ static enum standing stand(const struct scope *scope, struct slice name, bool *h
 		if (slice_eq(known, name))
 			return key->type ? NAME_VALUE : NAME_LATER;
 		if (slice_starts(known, name) && known.data[name.len] == '.') {
+			struct slice rest = slice_from(known, name.len + 1);
+
 			found = NAME_MAP;
-			*has_short |= (key->flags & KEY_SHORT) != 0;
+			/* That of a map within this map is no short form of this one. */
+			*has_short |=
+			    (key->flags & KEY_SHORT) && memchr(rest.data, '.', rest.len) == NULL;
 		}
 	}
 	return found;

@@ -71,8 +71,8 @@ extern const struct scope top_scope, listener_scope, service_scope, endpoint_sco
  * NULL past the end. */
 const struct key *scope_key(const struct scope *scope, size_t i, void *base, void **at);
 
-extern const struct key_type key_bool, key_count, key_count64, key_size, key_time, key_share,
-    key_mode, key_memory, key_version;
+extern const struct key_type key_bool, key_count, key_count64, key_size, key_buffer, key_time,
+    key_rate, key_share, key_mode, key_memory, key_version;
 extern const struct key_type key_text, key_name, key_path, key_log_target, key_format, key_word,
     key_word_bool, key_word_bits, key_word_flags, key_names, key_pairs;
 extern const struct key_type key_address, key_addresses, key_http, key_access, key_caller, key_pin,

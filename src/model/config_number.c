@@ -29,6 +29,14 @@ static const struct unit size_units[] = {
     {NULL, 0},
 };
 
+/* What a rate is counted over. */
+static const struct unit rate_units[] = {
+    {"/s", USEC_S},
+    {"/m", 60 * USEC_S},
+    {"/h", 3600 * USEC_S},
+    {NULL, 0},
+};
+
 /* Limits of every time and size, so that sums of them stay far from the end of 64 bits. */
 #define TIME_MAX       (365 * 86400 * USEC_S)
 #define SIZE_MAX_BYTES ((uint64_t)1 << 50)
@@ -43,6 +51,8 @@ static const struct quantity a_time = {"a time",
     "a whole number with its unit (us, ms, s, m, h, d), like 250ms", time_units, TIME_MAX};
 static const struct quantity a_size = {"a size",
     "a whole number with its unit (B, KiB, MiB, GiB), like 64MiB", size_units, SIZE_MAX_BYTES};
+static const struct quantity a_rate = {
+    "a rate", "a whole number with its unit (/s, /m, /h), like 100/s", rate_units, UINT32_MAX - 1};
 
 /* In the largest unit that leaves no rest. */
 static void write_quantity(const struct unit *units, uint64_t value, char *text, size_t size)
@@ -198,6 +208,65 @@ static int parse_memory(
 }
 
 const struct key_type key_memory = {"size", parse_memory, print_size, schema_size};
+
+/* Room for something that can be done without: none is no room, not room without end. */
+static int parse_buffer(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	if (bind_is_none(key, node)) {
+		*(uint64_t *)((char *)base + key->offset) = 0;
+		return 0;
+	}
+	return parse_size(b, key, node, base);
+}
+
+static void print_buffer(const struct key *key, const void *base, FILE *to)
+{
+	if (*(const uint64_t *)((const char *)base + key->offset) == 0)
+		fputs("none", to);
+	else
+		print_size(key, base, to);
+}
+
+const struct key_type key_buffer = {"size", parse_buffer, print_buffer, schema_size};
+
+static int parse_rate(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	uint64_t max = key->max ? key->max : a_rate.max, number;
+	struct rate *rate = (struct rate *)(void *)((char *)base + key->offset);
+	const struct unit *unit;
+	size_t digits;
+
+	if (node->kind != NODE_SCALAR)
+		return refuse_form(b, key, node, &a_rate);
+	digits = count_digits(node->text);
+	unit = find_unit(rate_units, slice_from(node->text, digits));
+	if (digits == 0 || unit == NULL)
+		return refuse_form(b, key, node, &a_rate);
+	if (!slice_to_u64(slice_first(node->text, digits), &number) || number > max ||
+	    number < key->min)
+		return refuse_range(b, key, node, NULL, max);
+	*rate = (struct rate){(unsigned)number, unit->factor};
+	return 0;
+}
+
+static void print_rate(const struct key *key, const void *base, FILE *to)
+{
+	const struct rate *rate =
+	    (const struct rate *)(const void *)((const char *)base + key->offset);
+
+	for (const struct unit *u = rate_units; u->name; u++)
+		if (u->factor == rate->per)
+			fprintf(to, "%u%s", rate->count, u->name);
+}
+
+static void schema_rate(const struct key *key, FILE *to)
+{
+	schema_quantity(key, "/s|/m|/h", to);
+}
+
+const struct key_type key_rate = {"rate", parse_rate, print_rate, schema_rate};
 
 static int parse_bool(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)

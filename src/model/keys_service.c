@@ -51,8 +51,8 @@ static const struct word protocols[] = {
     {"ttheader", SERVICE_TTHEADER, false},
     {"ttheader_framed", SERVICE_TTHEADER_FRAMED, false},
     {"ttheader_bare", SERVICE_TTHEADER_BARE, false},
-    {"ttheader_streaming", 0, true},
-    {"grpc", 0, true},
+    {"ttheader_streaming", SERVICE_TTHEADER_STREAMING, false},
+    {"grpc", SERVICE_GRPC, false},
     {"tcp", 0, true},
     {NULL, 0, false},
 };
@@ -111,12 +111,14 @@ static const struct key service_keys[] = {
 	.words = protocols,
 	.text =
 	    "What the endpoints speak; same is what the caller speaks. ttheader keeps the inner "
-	    "length that the call had, the other two force a form."},
+	    "length that the call had, ttheader_framed and ttheader_bare force a form. Streams go "
+	    "only where they are spoken as they came."},
     {.name = "multiplex",
 	.type = &key_bool,
 	.offset = offsetof(struct service_config, multiplex),
 	.fallback = "false",
-	.text = "The endpoints are Kitex servers in mux mode: calls share connections."},
+	.text = "The endpoints are Kitex servers in mux mode: calls share connections. Those of "
+		"gRPC and TTHeader Streaming share them anyway."},
     {.name = "metadata",
 	.type = &key_word,
 	.offset = offsetof(struct service_config, metadata),
@@ -267,8 +269,21 @@ static const struct key policy_keys[] = {
 	.text =
 	    "Answer this much before the caller's own time is up, at most a tenth of it. With none "
 	    "the caller's own timer fires first."},
-    {.name = "timeout.idle"},
-    {.name = "timeout.stream"},
+    {.name = "timeout.idle",
+	.type = &key_time,
+	.offset = offsetof(struct policy, timeout_idle),
+	.fallback = "1h",
+	.min = 1,
+	.flags = KEY_NONE,
+	.text = "How long a stream may go on with nothing to send on either side, or with a side "
+		"that does not take what is sent."},
+    {.name = "timeout.stream",
+	.type = &key_time,
+	.offset = offsetof(struct policy, timeout_stream),
+	.fallback = "none",
+	.min = 1,
+	.flags = KEY_NONE,
+	.text = "How long a whole stream may take, whatever the caller states."},
     {.name = "retry.type",
 	.type = &key_word_bool,
 	.offset = offsetof(struct policy, retry),
@@ -296,7 +311,15 @@ static const struct key policy_keys[] = {
     {.name = "retry.duration"},
     {.name = "retry.same_endpoint"},
     {.name = "retry.chain"},
-    {.name = "retry.buffer"},
+    {.name = "retry.buffer",
+	.type = &key_buffer,
+	.offset = offsetof(struct policy, retry_buffer),
+	.fallback = "1MiB",
+	.min = 1,
+	.max = (uint64_t)1 << 30,
+	.flags = KEY_NONE,
+	.text = "How much of a gRPC call is kept so that it can be sent again when the endpoint "
+		"refused it unprocessed. One that is longer gets no other attempt."},
     {.name = "retry.unsafe"},
     {.name = "breaker"},
     {.name = "eject"},

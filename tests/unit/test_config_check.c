@@ -295,7 +295,7 @@ START_TEST(one_run_tells_everything)
 {
 	struct loaded l = loaded_from("worker: 1\n"
 				      "listeners: [{address: \"0.0.0.0:1\", mode: rw}]\n"
-				      "services: {app: {endpoints: [], protocol: grpc}}\n");
+				      "services: {app: {endpoints: [], protocol: tcp}}\n");
 
 	ck_assert_uint_eq(l.problems.n_errors, 5);
 	loaded_free(&l);

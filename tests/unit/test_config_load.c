@@ -52,7 +52,9 @@ START_TEST(config_has_the_documented_defaults)
 	ck_assert_str_eq(listener->name, "listener-1");
 	ck_assert_uint_eq(listener->protocols, PROTOCOL_BIT(PROTOCOL_BUFFERED) |
 						   PROTOCOL_BIT(PROTOCOL_FRAMED) |
-						   PROTOCOL_BIT(PROTOCOL_TTHEADER));
+						   PROTOCOL_BIT(PROTOCOL_TTHEADER) |
+						   PROTOCOL_BIT(PROTOCOL_TTHEADER_STREAMING) |
+						   PROTOCOL_BIT(PROTOCOL_GRPC));
 	ck_assert_int_eq(listener->caller, CALLER_AS_STATED);
 	ck_assert(!listener->caller_address_set);
 	ck_assert_uint_eq(listener->connections, 10000);
