@@ -27,6 +27,7 @@ src_libcodec_a_SOURCES = \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
 	src/rpc/codec_unary.c \
+	src/rpc/grpc_head.h \
 	src/rpc/head.h \
 	src/rpc/head_read.c \
 	src/rpc/head_write.c \
@@ -75,6 +76,7 @@ src_libbridle_a_SOURCES = \
 	src/model/access_field.c src/model/access_field.h \
 	src/model/check_listener.c \
 	src/model/check_listeners.c \
+	src/model/check_protocols.c \
 	src/model/check_services.c \
 	src/model/config.h \
 	src/model/config_bind.c src/model/config_bind.h \

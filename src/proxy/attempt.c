@@ -198,7 +198,7 @@ static bool send_call(struct attempt *a)
 	a->start = upstream_written(u);
 	call->connected = now_of(a);
 	call_request_edit(call, a->id, &edit);
-	if (!codec_send_message(u->codec, &call->request, &edit)) {
+	if (!codec_send_message(u->codec, 0, &call->request, &edit)) {
 		upstream_abandon(u, a, false, 0);
 		return note(a, ATTEMPT_BAD_REPLY, 0, "the call's header does not fit the protocol");
 	}
@@ -216,7 +216,7 @@ static bool send_call(struct attempt *a)
 
 bool attempt_send_data(struct attempt *a, struct slice data, bool last)
 {
-	codec_send_data(a->upstream->codec, data);
+	codec_send_data(a->upstream->codec, 0, data, last);
 	if (a->upstream->write_error) {
 		write_broke(a);
 		end(a, a->outcome);

@@ -48,7 +48,9 @@ struct backend *backend_use(struct worker *worker, const struct service *service
 	b->users++;
 	b->address = *address;
 	b->stats = stats;
-	b->limits = (struct codec_limits){snapshot->max_message, snapshot->max_header, ~0u};
+	b->limits = (struct codec_limits){.max_message = snapshot->max_message,
+	    .max_header = snapshot->max_header,
+	    .protocols = ~0u};
 	return b;
 }
 

@@ -145,7 +145,7 @@ void call_refuse(
 		uint64_t sent = d->sent;
 
 		call->status = (unsigned)reason_exception_id(why->reason);
-		codec_send_failure(d->codec, &call->request, why, true);
+		codec_send_failure(d->codec, 0, &call->request, why, true);
 		call->bytes_out = d->sent - sent;
 	}
 	call_finish(call);

@@ -39,6 +39,10 @@ static struct rpc_form target_form(struct rpc_form from, enum service_protocol p
 		return (struct rpc_form){RPC_TTHEADER, from.payload, true};
 	case SERVICE_TTHEADER_BARE:
 		return (struct rpc_form){RPC_TTHEADER, from.payload, false};
+	case SERVICE_GRPC:
+		return (struct rpc_form){RPC_HTTP2, from.payload, false};
+	case SERVICE_TTHEADER_STREAMING:
+		return (struct rpc_form){RPC_TTSTREAM, from.payload, false};
 	}
 	return from;
 }
@@ -311,7 +315,7 @@ static bool send_reply(struct call *call)
 	edit.add_crrst =
 	    (d->is_draining || call->worker->draining) && edit.form.transport == RPC_TTHEADER;
 	renumber_reply(call, &edit);
-	if (!codec_send_message(d->codec, &call->reply, &edit))
+	if (!codec_send_message(d->codec, 0, &call->reply, &edit))
 		return false;
 	for (int i = 0; i < METADATA_CLASSES; i++)
 		if (edit.dropped[i])
@@ -359,7 +363,7 @@ static enum step reply_failure(struct call *call)
 		call->reason = call->failure.reason;
 		call->status = (unsigned)reason_exception_id(call->reason);
 		sent = d->sent;
-		codec_send_failure(d->codec, &call->request, &call->failure,
+		codec_send_failure(d->codec, 0, &call->request, &call->failure,
 		    d->is_closing || d->is_draining || call->worker->draining);
 		call->bytes_out = d->sent - sent;
 	}
@@ -399,7 +403,7 @@ static bool begin_reply(struct call *call)
 		rpc_status_set(&call->failure, REASON_BAD_REPLY,
 		    "the reply's header does not fit the protocol");
 		call->reason = REASON_BAD_REPLY;
-		codec_send_failure(d->codec, &call->request, &call->failure, false);
+		codec_send_failure(d->codec, 0, &call->request, &call->failure, false);
 		call->reply_is_discarded = true;
 	}
 	return true;
@@ -476,7 +480,7 @@ void call_reply_data(struct call *call, struct slice data, bool last)
 			call_fail(call, REASON_OVERLOAD, "no memory for the reply (limits.memory)");
 		}
 	} else if (!call->reply_is_discarded) {
-		codec_send_data(call->downstream->codec, data);
+		codec_send_data(call->downstream->codec, 0, data, last);
 		call->bytes_out += data.len;
 	}
 	call_event(call, CALL_EVENT_DATA);

@@ -55,6 +55,8 @@ static void sink(void *arg, const struct slice *pieces, int n)
 	}
 }
 
+static const struct codec_io downstream_io = {.write = sink};
+
 static void free_downstream(void *object)
 {
 	struct downstream *d = object;
@@ -105,7 +107,7 @@ void downstream_end(struct downstream *d)
 		struct call *call = list_item(link, struct call, link);
 
 		if (!call->reply_is_begun && d->writing == NULL)
-			codec_send_failure(d->codec, &call->request, &why, true);
+			codec_send_failure(d->codec, 0, &call->request, &why, true);
 	}
 	downstream_close(d);
 }
@@ -484,7 +486,11 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 {
 	struct downstream *d = mem_calloc(1, sizeof *d);
 	struct codec_limits limits = {
-	    listener->max_message, listener->max_header, listener->protocols};
+	    .max_message = listener->max_message,
+	    .max_header = listener->max_header,
+	    .protocols = listener->protocols,
+	    .in_flight = listener->in_flight,
+	};
 
 	d->worker = worker;
 	d->listener = listener;
@@ -495,7 +501,7 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	list_init(&d->calls);
 	list_push_back(&worker->downstreams, &d->link);
 	d->conn = conn_accepted(worker->loop, fd, &downstream_events, d);
-	d->codec = codec_open(CODEC_DOWNSTREAM, &limits, sink, d);
+	d->codec = codec_open(CODEC_DOWNSTREAM, CODEC_UNDETECTED, &limits, &downstream_io, d);
 	counter_add(&d->stats->connections, 1);
 	set_source(d, from->text);
 	if (!access_admits(listener, from, d)) {

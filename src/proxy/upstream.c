@@ -33,6 +33,8 @@ static void sink(void *arg, const struct slice *pieces, int n)
 		u->write_error = EPIPE;
 }
 
+static const struct codec_io upstream_io = {.write = sink};
+
 static void free_upstream(void *object)
 {
 	struct upstream *u = object;
@@ -133,7 +135,7 @@ static struct upstream *open_new(
 	}
 	u->backend = b;
 	u->use = use;
-	u->codec = codec_open(CODEC_UPSTREAM, &b->limits, sink, u);
+	u->codec = codec_open(CODEC_UPSTREAM, CODEC_UNARY, &b->limits, &upstream_io, u);
 	list_init(&u->link);
 	list_init(&u->waiting);
 	list_init(&u->leaving);
@@ -541,6 +543,10 @@ static void on_input(void *arg, struct slice in)
 		case CODEC_REFUSED:
 			on_refused(u, &item.why);
 			return;
+		case CODEC_END:
+		case CODEC_RESET:
+		case CODEC_ROOM:
+			break;
 		}
 		if (in.len == 0 && u->state != UPSTREAM_SHARED)
 			return;

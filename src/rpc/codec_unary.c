@@ -9,11 +9,10 @@
  *
  * Input that makes no whole message yet is held, and only that: an idle codec has no buffer.
  */
-#include "rpc/codec.h"
-
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "rpc/codec_ops.h"
 #include "rpc/head.h"
 #include "wire/kitexpb.h"
 #include "wire/sniff.h"
@@ -24,13 +23,9 @@
 
 enum codec_state { AT_HEAD, IN_BODY, DEAD };
 
-struct codec {
-	struct codec_limits limits;
-	codec_sink_fn sink;
-	void *arg; /* borrowed */
-	enum codec_side side;
+struct unary {
+	struct codec *codec; /* whose state this is: borrowed */
 	enum codec_state state;
-	bool is_first;     /* nothing has been read yet: the family is still open */
 	bool has_detected; /* the message that is coming in is of a known kind */
 	bool is_thrift;    /* IN_BODY: the body is walked */
 	bool held_is_out;  /* the last event's views lie in what is held */
@@ -45,20 +40,15 @@ struct codec {
 	size_t want; /* bytes to hold before it is worth another look; 0: any more will do */
 };
 
-struct codec *codec_open(
-    enum codec_side side, const struct codec_limits *limits, codec_sink_fn sink, void *arg)
+static void *unary_open(struct codec *codec)
 {
-	struct codec *c = mem_calloc(1, sizeof *c);
+	struct unary *c = mem_calloc(1, sizeof *c);
 
-	c->side = side;
-	c->limits = *limits;
-	c->sink = sink;
-	c->arg = arg;
-	c->is_first = true;
+	c->codec = codec;
 	return c;
 }
 
-static void drop_held(struct codec *c)
+static void drop_held(struct unary *c)
 {
 	free(c->held);
 	c->held = NULL;
@@ -66,40 +56,45 @@ static void drop_held(struct codec *c)
 	c->held_is_out = false;
 }
 
-static void drop_walk(struct codec *c)
+static void drop_walk(struct unary *c)
 {
 	free(c->walk);
 	c->walk = NULL;
 	c->walked = 0;
 }
 
-void codec_close(struct codec **codec)
+static void unary_close(void *state)
 {
-	if (*codec == NULL)
-		return;
-	drop_held(*codec);
-	drop_walk(*codec);
-	free(*codec);
-	*codec = NULL;
+	struct unary *c = state;
+
+	drop_held(c);
+	drop_walk(c);
+	free(c);
 }
 
-bool codec_is_idle(const struct codec *c)
+static bool unary_is_idle(const struct codec *codec)
 {
+	const struct unary *c = codec->state;
+
 	return c->state == AT_HEAD && (c->held_len == 0 || c->held_is_out);
 }
 
-bool codec_has_detected(const struct codec *c)
+static bool unary_has_detected(const struct codec *codec)
 {
+	const struct unary *c = codec->state;
+
 	return c->has_detected;
 }
 
-size_t codec_held(const struct codec *c)
+static size_t unary_held(const struct codec *codec)
 {
+	const struct unary *c = codec->state;
+
 	return c->held_size;
 }
 
 static enum codec_event refuse(
-    struct codec *c, struct codec_item *item, enum reason reason, const char *why)
+    struct unary *c, struct codec_item *item, enum reason reason, const char *why)
 {
 	c->state = DEAD;
 	rpc_status_set(&item->why, reason, "%s", why);
@@ -107,7 +102,7 @@ static enum codec_event refuse(
 }
 
 /* Moves up to @len bytes from the input into what is held. False when memory is gone. */
-static bool hold(struct codec *c, struct slice *in, size_t len)
+static bool hold(struct unary *c, struct slice *in, size_t len)
 {
 	len = len < in->len ? len : in->len;
 	if (c->held_size - c->held_len < len) {
@@ -129,7 +124,7 @@ static bool hold(struct codec *c, struct slice *in, size_t len)
 }
 
 /* The walk goes on in another piece: most end in their first and need no memory. */
-static void keep_walk(struct codec *c, const struct thrift_walk *walk)
+static void keep_walk(struct unary *c, const struct thrift_walk *walk)
 {
 	c->walk = mem_alloc(sizeof *c->walk);
 	*c->walk = *walk;
@@ -159,7 +154,7 @@ static bool body_is_exact(const struct rpc_message *m, const char **why)
 }
 
 static enum codec_event give(
-    struct codec *c, struct codec_item *item, size_t body_len, bool complete)
+    struct unary *c, struct codec_item *item, size_t body_len, bool complete)
 {
 	item->has_message = true;
 	item->message.complete = complete;
@@ -168,13 +163,12 @@ static enum codec_event give(
 		item->message.body_len = body_len;
 	c->state = complete ? AT_HEAD : IN_BODY;
 	c->is_thrift = item->message.form.payload == RPC_THRIFT;
-	c->is_first = false;
 	c->has_detected = !complete;
 	return CODEC_MESSAGE;
 }
 
 /* A long body begins: what is here of it is walked and given out with the head. */
-static enum codec_event begin_long(struct codec *c, struct codec_item *item)
+static enum codec_event begin_long(struct unary *c, struct codec_item *item)
 {
 	struct rpc_message *m = &item->message;
 	struct thrift_walk walk;
@@ -198,11 +192,12 @@ static enum codec_event begin_long(struct codec *c, struct codec_item *item)
  * past max_message. @new_bytes is what of the body has not been walked yet. Sets *@used to how much
  * of it belongs to the message.
  */
-static enum codec_event find_end(struct codec *c, struct slice new_bytes, struct codec_item *item,
+static enum codec_event find_end(struct unary *c, struct slice new_bytes, struct codec_item *item,
     size_t body_before, size_t *used)
 {
 	uint64_t before = (uint64_t)item->message.head.len + body_before;
-	uint64_t room = before < c->limits.max_message ? c->limits.max_message - before : 0;
+	uint64_t room =
+	    before < c->codec->limits.max_message ? c->codec->limits.max_message - before : 0;
 	struct thrift_walk fresh, *walk = c->walk;
 	struct wire_note note;
 	enum wire_result result;
@@ -235,13 +230,13 @@ static enum codec_event find_end(struct codec *c, struct slice new_bytes, struct
  * any will do. Otherwise *@used says how much of the view the event took.
  */
 static enum codec_event read_message(
-    struct codec *c, struct slice view, struct codec_item *item, size_t *need, size_t *used)
+    struct unary *c, struct slice view, struct codec_item *item, size_t *need, size_t *used)
 {
 	struct rpc_message *m = &item->message;
 	struct head_refusal refusal;
 	const char *why;
 
-	switch (head_read(c->side, &c->limits, view, m, need, &refusal)) {
+	switch (head_read(c->codec->side, &c->codec->limits, view, m, need, &refusal)) {
 	case WIRE_OK:
 		break;
 	case WIRE_MORE:
@@ -275,31 +270,11 @@ static enum codec_event read_message(
 	return give(c, item, m->body.len, true);
 }
 
-/* The family is decided once: a unary codec cannot go on with another. */
-static enum codec_event check_family(struct codec *c, struct slice view, struct codec_item *item)
-{
-	switch (sniff_family(view)) {
-	case SNIFF_FAMILY_HTTP2:
-		return refuse(c, item, REASON_PROTOCOL_UNKNOWN,
-		    "HTTP/2 (gRPC) is not spoken by this version");
-	case SNIFF_FAMILY_TTSTREAM:
-		return refuse(c, item, REASON_PROTOCOL_UNKNOWN,
-		    "TTHeader streaming is not spoken by this version");
-	case SNIFF_FAMILY_MORE:
-		c->want = view.len + 1;
-		return CODEC_MORE;
-	case SNIFF_FAMILY_UNARY:
-	case SNIFF_FAMILY_UNKNOWN:
-		break;
-	}
-	return CODEC_MESSAGE;
-}
-
 /*
  * Gives the message out of what is held. Behind a message of unknown length there may be bytes that
  * were held too: they came out of this very input, so it is simply moved back over them.
  */
-static void unhold_rest(struct codec *c, struct slice *in, size_t used)
+static void unhold_rest(struct unary *c, struct slice *in, size_t used)
 {
 	size_t rest = c->held_len - used;
 
@@ -313,7 +288,7 @@ static void unhold_rest(struct codec *c, struct slice *in, size_t used)
  * Joins what is held with just as much input as the next look needs. False when memory is gone;
  * CODEC_MORE in *@event when there is still too little.
  */
-static bool join(struct codec *c, struct slice *in, enum codec_event *event)
+static bool join(struct unary *c, struct slice *in, enum codec_event *event)
 {
 	size_t before = c->held_len;
 
@@ -324,7 +299,7 @@ static bool join(struct codec *c, struct slice *in, enum codec_event *event)
 }
 
 /* The view is what is held, or the input itself while nothing is. */
-static enum codec_event next_message(struct codec *c, struct slice *in, struct codec_item *item)
+static enum codec_event next_message(struct unary *c, struct slice *in, struct codec_item *item)
 {
 	for (;;) {
 		bool is_held = c->held_len > 0;
@@ -338,10 +313,7 @@ static enum codec_event next_message(struct codec *c, struct slice *in, struct c
 			return CODEC_MORE;
 		if (is_held)
 			view = slice_of(c->held, c->held_len);
-		if (c->is_first)
-			event = check_family(c, view, item);
-		if (event == CODEC_MESSAGE)
-			event = read_message(c, view, item, &c->want, &used);
+		event = read_message(c, view, item, &c->want, &used);
 		if (event == CODEC_REFUSED)
 			return event;
 		if (event == CODEC_MESSAGE) {
@@ -358,7 +330,7 @@ static enum codec_event next_message(struct codec *c, struct slice *in, struct c
 
 /* Walks what has come of a long body: *@used bytes of @piece belong to it, *@is_last: no more do. */
 static enum codec_event walk_data(
-    struct codec *c, struct slice piece, struct codec_item *item, size_t *used, bool *is_last)
+    struct unary *c, struct slice piece, struct codec_item *item, size_t *used, bool *is_last)
 {
 	bool is_measured = c->left != RPC_LENGTH_UNKNOWN;
 	struct wire_note note;
@@ -371,10 +343,10 @@ static enum codec_event walk_data(
 	return CODEC_DATA;
 }
 
-static enum codec_event next_data(struct codec *c, struct slice *in, struct codec_item *item)
+static enum codec_event next_data(struct unary *c, struct slice *in, struct codec_item *item)
 {
 	bool is_measured = c->left != RPC_LENGTH_UNKNOWN;
-	uint64_t room = is_measured ? c->left : c->limits.max_message - c->seen;
+	uint64_t room = is_measured ? c->left : c->codec->limits.max_message - c->seen;
 	struct slice piece = slice_first(*in, room);
 	bool is_last = is_measured && piece.len == room;
 	size_t used = piece.len;
@@ -400,9 +372,10 @@ static enum codec_event next_data(struct codec *c, struct slice *in, struct code
 	return CODEC_DATA;
 }
 
-enum codec_event codec_next(struct codec *c, struct slice *in, struct codec_item *item)
+static enum codec_event unary_next(struct codec *codec, struct slice *in, struct codec_item *item)
 {
-	item->has_message = false;
+	struct unary *c = codec->state;
+
 	if (c->held_is_out)
 		drop_held(c);
 	switch (c->state) {
@@ -433,15 +406,21 @@ bool codec_can_convert(struct rpc_form from, struct rpc_form to)
 {
 	if (to.transport == RPC_MESH && from.transport != RPC_MESH)
 		return false; /* nobody writes them any more */
+	if (rpc_form_is_multiplexed(from) != rpc_form_is_multiplexed(to))
+		return false;
+	if (rpc_form_is_multiplexed(from))
+		return from.transport == to.transport;
 	return from.payload == to.payload && (to.payload == RPC_THRIFT || to.framed);
 }
 
-bool codec_send_message(struct codec *c, const struct rpc_message *m, struct rpc_edit *edit)
+static bool unary_send_message(
+    struct codec *c, uint32_t id, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	uint8_t small[STACK_HEAD], *room = small;
 	struct slice pieces[2] = {m->head, m->body};
 	bool fits = true;
 
+	(void)id;
 	if (head_is_changed(m, edit)) {
 		size_t bound = head_write_bound(m, edit);
 		struct writer w;
@@ -454,15 +433,17 @@ bool codec_send_message(struct codec *c, const struct rpc_message *m, struct rpc
 		pieces[0] = writer_slice(&w);
 	}
 	if (fits)
-		c->sink(c->arg, pieces, 2);
+		codec_write(c, pieces, 2);
 	if (room != small)
 		free(room);
 	return fits;
 }
 
-void codec_send_data(struct codec *c, struct slice data)
+static void unary_send_data(struct codec *c, uint32_t id, struct slice data, bool last)
 {
-	c->sink(c->arg, &data, 1);
+	(void)id;
+	(void)last; /* its length said so already, or its struct has ended */
+	codec_write(c, &data, 1);
 }
 
 /* At most @len bytes, and no character of UTF-8 cut in two: Protobuf's readers refuse a half one. */
@@ -492,15 +473,28 @@ void codec_send_exception(struct codec *c, const struct rpc_message *call, struc
 	head_write_exception(&h, call, writer_len(&b), closing);
 	pieces[0] = writer_slice(&h);
 	pieces[1] = writer_slice(&b);
-	c->sink(c->arg, pieces, 2);
+	codec_write(c, pieces, 2);
 }
 
-void codec_send_failure(
-    struct codec *c, const struct rpc_message *call, const struct rpc_status *why, bool closing)
+static void unary_send_failure(struct codec *c, uint32_t id, const struct rpc_message *call,
+    const struct rpc_status *why, bool closing)
 {
 	char text[RPC_STATUS_TEXT_MAX];
 	size_t len = rpc_status_text(why, text, sizeof text);
 
+	(void)id;
 	codec_send_exception(
 	    c, call, slice_of(text, len), reason_exception_id(why->reason), closing);
 }
+
+const struct codec_ops codec_unary_ops = {
+    .open = unary_open,
+    .close = unary_close,
+    .next = unary_next,
+    .is_idle = unary_is_idle,
+    .has_detected = unary_has_detected,
+    .held = unary_held,
+    .send_message = unary_send_message,
+    .send_data = unary_send_data,
+    .send_failure = unary_send_failure,
+};

@@ -157,7 +157,7 @@ static enum wire_result read_transport(const struct codec_limits *limits, struct
 			return pass(result, &note, 0, need, refusal);
 		if (tt.flags & TTHEADER_FLAG_STREAMING)
 			return refuse(refusal, REASON_PROTOCOL_UNKNOWN,
-			    "TTHeader streaming is not spoken by this version");
+			    "a frame of a stream on a connection of unary calls");
 		m->form.transport = RPC_TTHEADER;
 		m->flags = tt.flags;
 		m->transport_seq = tt.seq;

@@ -416,6 +416,8 @@ static struct slice msg_type_text(enum rpc_kind kind)
 	case RPC_REPLY:
 		return SLICE_LIT("2");
 	case RPC_EXCEPTION:
+	case RPC_INTERIM:
+	case RPC_TRAILERS:
 		break;
 	}
 	return SLICE_LIT("3");

@@ -14,9 +14,26 @@
 #include "base/protocol.h"
 #include "base/slice.h"
 
-enum rpc_transport { RPC_PLAIN, RPC_TTHEADER, RPC_MESH };
-enum rpc_payload { RPC_THRIFT, RPC_KITEXPB };
-enum rpc_kind { RPC_CALL, RPC_ONEWAY, RPC_REPLY, RPC_EXCEPTION };
+enum rpc_transport { RPC_PLAIN, RPC_TTHEADER, RPC_MESH, RPC_HTTP2, RPC_TTSTREAM };
+enum rpc_payload {
+	RPC_THRIFT,
+	RPC_KITEXPB, /* Protobuf: in Kitex's envelope, or as gRPC carries it */
+	RPC_OPAQUE,  /* HTTP/2 that is not gRPC */
+};
+enum rpc_kind {
+	RPC_CALL, /* a stream is one, too */
+	RPC_ONEWAY,
+	RPC_REPLY,
+	RPC_EXCEPTION,
+	RPC_INTERIM,  /* HTTP/2 1xx: the reply is still to come */
+	RPC_TRAILERS, /* what ends one direction of a stream */
+};
+
+/* One field of an HTTP/2 header block. */
+struct rpc_field {
+	struct slice name, value;
+	bool is_secret; /* its writer asked that nobody keeps it in a compression table */
+};
 
 /* How a message is wrapped. */
 struct rpc_form {
@@ -28,6 +45,12 @@ struct rpc_form {
 static inline bool rpc_form_eq(struct rpc_form a, struct rpc_form b)
 {
 	return a.transport == b.transport && a.payload == b.payload && a.framed == b.framed;
+}
+
+/* Calls of these live on connections that carry many at once, and may be streams. */
+static inline bool rpc_form_is_multiplexed(struct rpc_form form)
+{
+	return form.transport == RPC_HTTP2 || form.transport == RPC_TTSTREAM;
 }
 
 /* The name that configuration, logs and metrics have for a form; a mesh header does not count. */
@@ -45,6 +68,7 @@ enum rpc_mark {
 };
 
 #define RPC_LENGTH_UNKNOWN UINT64_MAX
+#define RPC_STATUS_NONE    (-1) /* nothing was said of how the call went */
 
 struct rpc_message {
 	struct rpc_form form;
@@ -64,6 +88,17 @@ struct rpc_message {
 	struct slice sections; /* of the transport header, within head */
 	size_t payload_at;     /* where the payload begins in head: behind the transport header */
 	size_t message_at;     /* where the message head begins: payload_at, + 4 if framed */
+
+	/* HTTP/2: the names and values of a header block lie one behind the other in head. The fields
+	 * stand in their order, without the pseudo fields, which have places of their own. */
+	const struct rpc_field *fields;
+	unsigned n_fields;
+	struct slice http_method, path, authority, content_type;
+	unsigned http_status; /* of a reply; 0 elsewhere */
+	/* Streams: how the call went. HTTP/2: grpc-status; TTHeader streaming: the type of the exception
+	 * in a trailer, 0 for a trailer without one. */
+	int64_t status;
+	struct slice status_text; /* as on the wire */
 
 	struct slice body; /* what is here of it */
 	uint64_t body_len; /* of all of it, or RPC_LENGTH_UNKNOWN */

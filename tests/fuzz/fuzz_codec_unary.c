@@ -95,7 +95,7 @@ static void convert(
 		if (!codec_can_convert(m.form, edit.form))
 			continue;
 		out->len = 0;
-		must(codec_send_message(to, &m, &edit));
+		must(codec_send_message(to, 0, &m, &edit));
 		if (rpc_form_eq(m.form, edit.form))
 			must_be_honest(&m, out);
 		must_be_same(&m, edit.form, out, side);
@@ -106,7 +106,7 @@ static void convert_all(const struct reading *whole, enum codec_side side)
 {
 	enum codec_side other = side == CODEC_UPSTREAM ? CODEC_DOWNSTREAM : CODEC_UPSTREAM;
 	struct written out = {0};
-	struct codec *to = codec_open(other, &reading_limits, written_sink, &out);
+	struct codec *to = codec_open(other, CODEC_UNARY, &reading_limits, &written_io, &out);
 
 	for (size_t i = 0; i < whole->n && i < 8; i++)
 		if (whole->list[i].is_whole)

@@ -190,14 +190,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	in = slice_of(data + CHOICES, size - CHOICES);
 	side = data[3] & 1 ? CODEC_UPSTREAM : CODEC_DOWNSTREAM;
-	from = codec_open(side, &reading_limits, NULL, NULL);
-	to = codec_open(side == CODEC_UPSTREAM ? CODEC_DOWNSTREAM : CODEC_UPSTREAM, &reading_limits,
-	    written_sink, &out);
+	from = codec_open(side, CODEC_UNARY, &reading_limits, NULL, NULL);
+	to = codec_open(side == CODEC_UPSTREAM ? CODEC_DOWNSTREAM : CODEC_UPSTREAM, CODEC_UNARY, &reading_limits,
+	    &written_io, &out);
 	if (codec_next(from, &in, &item) == CODEC_MESSAGE && item.message.complete &&
 	    item.message.form.transport == RPC_TTHEADER) {
 		struct rpc_edit edit = choose(data, item.message.form);
 
-		if (codec_send_message(to, &item.message, &edit))
+		if (codec_send_message(to, 0, &item.message, &edit))
 			check(&item.message, written_slice(&out), &edit, side);
 		else
 			must(out.len == 0 && item.message.head.len > 200000);

@@ -6,7 +6,8 @@
 
 #define BODY_FIRST 256u
 
-const struct codec_limits reading_limits = {64u << 20, 262140, ~0u};
+const struct codec_limits reading_limits = {
+    .max_message = 64u << 20, .max_header = 262140, .protocols = ~0u, .in_flight = 1000};
 
 /* As assert, in every build; fuzz targets use this file, too, so it is not Check's. */
 static void must(bool fact)
@@ -23,9 +24,13 @@ static void no_sink(void *arg, const struct slice *pieces, int n)
 	abort(); /* a reading writes nothing */
 }
 
+static const struct codec_io no_io = {.write = no_sink};
+
 void reading_open(struct reading *r, enum codec_side side, const struct codec_limits *limits)
 {
-	*r = (struct reading){.codec = codec_open(side, limits, no_sink, NULL)};
+	enum codec_family family = side == CODEC_DOWNSTREAM ? CODEC_UNDETECTED : CODEC_UNARY;
+
+	*r = (struct reading){.codec = codec_open(side, family, limits, &no_io, NULL)};
 }
 
 void reading_close(struct reading *r)
@@ -190,7 +195,7 @@ const char *reading_difference(const struct reading *a, const struct reading *b)
 	return NULL;
 }
 
-void written_sink(void *arg, const struct slice *pieces, int n)
+static void written_sink(void *arg, const struct slice *pieces, int n)
 {
 	struct written *w = arg;
 
@@ -205,6 +210,8 @@ void written_sink(void *arg, const struct slice *pieces, int n)
 	}
 	w->times++;
 }
+
+const struct codec_io written_io = {.write = written_sink};
 
 void written_fini(struct written *w)
 {

@@ -48,7 +48,7 @@ struct written {
 	unsigned times; /* that the sink was called */
 };
 
-void written_sink(void *arg, const struct slice *pieces, int n);
+extern const struct codec_io written_io;
 void written_fini(struct written *w);
 struct slice written_slice(const struct written *w);
 

@@ -31,16 +31,16 @@ static void turn(const struct frame *f, struct rpc_edit *edit)
 {
 	bool is_call = f->type == 1 || f->type == 4;
 	struct slice whole = frame_make(f), in = whole;
-	struct codec *from =
-	    codec_open(is_call ? CODEC_DOWNSTREAM : CODEC_UPSTREAM, &reading_limits, NULL, NULL);
-	struct codec *to = codec_open(
-	    is_call ? CODEC_UPSTREAM : CODEC_DOWNSTREAM, &reading_limits, written_sink, &out);
+	struct codec *from = codec_open(
+	    is_call ? CODEC_DOWNSTREAM : CODEC_UPSTREAM, CODEC_UNARY, &reading_limits, NULL, NULL);
+	struct codec *to = codec_open(is_call ? CODEC_UPSTREAM : CODEC_DOWNSTREAM, CODEC_UNARY,
+	    &reading_limits, &written_io, &out);
 	struct codec_item item;
 
 	out.len = 0;
 	ck_assert_int_eq(codec_next(from, &in, &item), CODEC_MESSAGE);
 	ck_assert(codec_can_convert(f->form, edit->form));
-	ck_assert(codec_send_message(to, &item.message, edit));
+	ck_assert(codec_send_message(to, 0, &item.message, edit));
 	codec_close(&from);
 	codec_close(&to);
 	frame_free(&whole);
@@ -293,8 +293,9 @@ START_TEST(a_body_of_unknown_length_is_not_put_into_a_frame)
 {
 	struct slice body = frame_body(100000), header = frame_sections(""), whole, in;
 	struct frame f = frame_in((struct rpc_form){RPC_PLAIN, RPC_THRIFT, false}, 1, header);
-	struct codec *from = codec_open(CODEC_DOWNSTREAM, &reading_limits, NULL, NULL);
-	struct codec *to = codec_open(CODEC_UPSTREAM, &reading_limits, written_sink, &out);
+	struct codec *from = codec_open(CODEC_DOWNSTREAM, CODEC_UNARY, &reading_limits, NULL, NULL);
+	struct codec *to =
+	    codec_open(CODEC_UPSTREAM, CODEC_UNARY, &reading_limits, &written_io, &out);
 	struct codec_item item;
 
 	f.body = body;
@@ -305,7 +306,7 @@ START_TEST(a_body_of_unknown_length_is_not_put_into_a_frame)
 	for (size_t i = 1; i < 4; i++) {
 		struct rpc_edit edit = {.form = frame_forms[i]};
 
-		ck_assert(!codec_send_message(to, &item.message, &edit));
+		ck_assert(!codec_send_message(to, 0, &item.message, &edit));
 	}
 	ck_assert_uint_eq(out.times, 0);
 	codec_close(&from);
@@ -370,14 +371,15 @@ static void fail_call(const struct frame *f, bool closing)
 {
 	struct rpc_status why;
 	struct slice whole = frame_make(f), in = whole;
-	struct codec *d = codec_open(CODEC_DOWNSTREAM, &reading_limits, written_sink, &out);
+	struct codec *d =
+	    codec_open(CODEC_DOWNSTREAM, CODEC_UNARY, &reading_limits, &written_io, &out);
 	struct codec_item item;
 
 	out.len = 0;
 	out.times = 0;
 	rpc_status_set(&why, REASON_NO_ENDPOINT, "service %s", "price");
 	ck_assert_int_eq(codec_next(d, &in, &item), CODEC_MESSAGE);
-	codec_send_failure(d, &item.message, &why, closing);
+	codec_send_failure(d, 0, &item.message, &why, closing);
 	codec_close(&d);
 	frame_free(&whole);
 }
@@ -454,7 +456,8 @@ START_TEST(failures_are_the_golden_ones)
 {
 	struct golden_set set = golden_load();
 	const struct golden *g = golden_find(&set, suggestions[_i].name);
-	struct codec *d = codec_open(CODEC_DOWNSTREAM, &reading_limits, written_sink, &out);
+	struct codec *d =
+	    codec_open(CODEC_DOWNSTREAM, CODEC_UNARY, &reading_limits, &written_io, &out);
 	struct reading r;
 	struct rpc_message call;
 
@@ -477,7 +480,8 @@ START_TEST(a_long_text_is_cut_between_two_characters)
 {
 	char text[4096];
 	struct rpc_message call = {.kind = RPC_CALL, .method = SLICE_LIT("Echo"), .seq = 7};
-	struct codec *d = codec_open(CODEC_DOWNSTREAM, &reading_limits, written_sink, &out);
+	struct codec *d =
+	    codec_open(CODEC_DOWNSTREAM, CODEC_UNARY, &reading_limits, &written_io, &out);
 
 	for (size_t shift = 0; shift < 3; shift++) {
 		struct slice cut;

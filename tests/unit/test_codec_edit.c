@@ -42,13 +42,13 @@ static bool send_edited(
     struct slice in, enum codec_side side, struct rpc_edit *edit, struct written *out)
 {
 	enum codec_side other = side == CODEC_UPSTREAM ? CODEC_DOWNSTREAM : CODEC_UPSTREAM;
-	struct codec *from = codec_open(side, &reading_limits, NULL, NULL);
-	struct codec *to = codec_open(other, &reading_limits, written_sink, out);
+	struct codec *from = codec_open(side, CODEC_UNARY, &reading_limits, NULL, NULL);
+	struct codec *to = codec_open(other, CODEC_UNARY, &reading_limits, &written_io, out);
 	struct codec_item item;
 	bool fits;
 
 	ck_assert_int_eq(codec_next(from, &in, &item), CODEC_MESSAGE);
-	fits = codec_send_message(to, &item.message, edit);
+	fits = codec_send_message(to, 0, &item.message, edit);
 	codec_close(&from);
 	codec_close(&to);
 	return fits;
@@ -395,14 +395,15 @@ START_TEST(crc32c_of_a_relayed_message_is_dropped_and_counted)
 	struct frame call = frame_of(framed, sections, body);
 	struct slice whole = frame_make(&call), in = slice_first(whole, 70000);
 	struct rpc_edit edit = {.form = framed, .renumber = true, .seq = 1, .transport_seq = 1};
-	struct codec *from = codec_open(CODEC_DOWNSTREAM, &reading_limits, NULL, NULL);
+	struct codec *from = codec_open(CODEC_DOWNSTREAM, CODEC_UNARY, &reading_limits, NULL, NULL);
 	struct written out = {0};
-	struct codec *to = codec_open(CODEC_UPSTREAM, &reading_limits, written_sink, &out);
+	struct codec *to =
+	    codec_open(CODEC_UPSTREAM, CODEC_UNARY, &reading_limits, &written_io, &out);
 	struct codec_item item;
 
 	ck_assert_int_eq(codec_next(from, &in, &item), CODEC_MESSAGE);
 	ck_assert(!item.message.complete);
-	ck_assert(codec_send_message(to, &item.message, &edit));
+	ck_assert(codec_send_message(to, 0, &item.message, &edit));
 	ck_assert_ptr_null(memmem(out.bytes, out.len, "crc32c", 6));
 	ck_assert_uint_eq(edit.dropped[RPC_DROPPED_CHECKSUM], 1);
 	written_fini(&out);

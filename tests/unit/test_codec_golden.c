@@ -177,7 +177,7 @@ static struct slice make_stream(enum codec_side side, struct rng *rng, size_t *n
 
 		if (!golden_is_unary(g) || !g->accept || side_of(g, frame) != side)
 			continue;
-		written_sink(&w, &g->frames[frame], 1);
+		written_io.write(&w, &g->frames[frame], 1);
 		(*n)++;
 	}
 	return written_slice(&w);
@@ -328,15 +328,15 @@ static void pass_on(
     enum codec_side side, struct slice frame, struct rpc_edit *edit, struct written *out)
 {
 	enum codec_side other = side == CODEC_UPSTREAM ? CODEC_DOWNSTREAM : CODEC_UPSTREAM;
-	struct codec *from = codec_open(side, &reading_limits, NULL, NULL);
-	struct codec *to = codec_open(other, &reading_limits, written_sink, out);
+	struct codec *from = codec_open(side, CODEC_UNARY, &reading_limits, NULL, NULL);
+	struct codec *to = codec_open(other, CODEC_UNARY, &reading_limits, &written_io, out);
 	struct codec_item item;
 	struct slice in = frame;
 
 	ck_assert_int_eq(codec_next(from, &in, &item), CODEC_MESSAGE);
 	edit->form = item.message.form;
 	ck_assert(codec_can_convert(item.message.form, edit->form));
-	ck_assert(codec_send_message(to, &item.message, edit));
+	ck_assert(codec_send_message(to, 0, &item.message, edit));
 	ck_assert_uint_eq(out->times, 1);
 	codec_close(&from);
 	codec_close(&to);
@@ -442,7 +442,7 @@ static void must_lose_crrst(const char *name, size_t frame, struct slice header)
 	size_t payload = 14 + 4 * (size_t)(whole.data[12] << 8 | whole.data[13]);
 	struct slice pieces[] = {header, slice_from(whole, payload)};
 
-	written_sink(&expected, pieces, 2);
+	written_io.write(&expected, pieces, 2);
 	pass_on(CODEC_UPSTREAM, whole, &edit, &out);
 	must_be(name, &out, written_slice(&expected));
 	written_fini(&out);

@@ -57,8 +57,8 @@ struct relay {
 static void relay_open(struct relay *r, const struct codec_limits *limits)
 {
 	*r = (struct relay){0};
-	r->from = codec_open(CODEC_DOWNSTREAM, limits, NULL, NULL);
-	r->to = codec_open(CODEC_UPSTREAM, limits, written_sink, &r->out);
+	r->from = codec_open(CODEC_DOWNSTREAM, CODEC_UNARY, limits, NULL, NULL);
+	r->to = codec_open(CODEC_UPSTREAM, CODEC_UNARY, limits, &written_io, &r->out);
 }
 
 static void relay_close(struct relay *r)
@@ -76,11 +76,11 @@ static void relay_feed(struct relay *r, struct slice in)
 		if (r->last == CODEC_MESSAGE) {
 			struct rpc_edit edit = {.form = item.message.form};
 
-			ck_assert(codec_send_message(r->to, &item.message, &edit));
+			ck_assert(codec_send_message(r->to, 0, &item.message, &edit));
 			r->messages++;
 			r->is_whole = item.message.complete;
 		} else if (r->last == CODEC_DATA) {
-			codec_send_data(r->to, item.data);
+			codec_send_data(r->to, 0, item.data, item.last);
 			r->is_whole = item.last;
 		} else {
 			r->why = item.why;
@@ -261,7 +261,7 @@ END_TEST
 START_TEST(what_stands_behind_a_message_stays_in_the_input)
 {
 	struct slice one = make_call(frame_forms[_i], 50), two = frame_join(one, one);
-	struct codec *c = codec_open(CODEC_DOWNSTREAM, &reading_limits, NULL, NULL);
+	struct codec *c = codec_open(CODEC_DOWNSTREAM, CODEC_UNARY, &reading_limits, NULL, NULL);
 
 	for (size_t at = 0; at < one.len; at++) {
 		struct slice in = slice_first(two, at);
@@ -317,7 +317,7 @@ END_TEST
 START_TEST(what_has_been_given_out_stays_until_the_next_question)
 {
 	struct slice one = make_call(frame_forms[_i], 50);
-	struct codec *c = codec_open(CODEC_DOWNSTREAM, &reading_limits, NULL, NULL);
+	struct codec *c = codec_open(CODEC_DOWNSTREAM, CODEC_UNARY, &reading_limits, NULL, NULL);
 	uint8_t *piece = mem_alloc(one.len);
 	struct slice in = slice_first(one, 20);
 	struct codec_item item;
