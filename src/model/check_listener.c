@@ -133,10 +133,10 @@ static void check_reach(struct check *c, const struct listener_config *listener)
 	if (c->config->n_services == 0)
 		warn(c, listener, NULL,
 		    "leads nowhere: there are no services\nexpected entries under services");
-	else if ((listener->protocols & PROTOCOL_BIT(PROTOCOL_TTHEADER)) == 0)
+	else if (listener->protocols && (listener->protocols & CHECK_NAMING_PROTOCOLS) == 0)
 		warn(c, listener, "protocols",
 		    "leads nowhere: calls in these protocols do not name a service\nexpected service: to "
-		    "pin one, or ttheader among the protocols");
+		    "pin one, or ttheader, ttheader_streaming or grpc among the protocols");
 }
 
 void check_listener_alone(struct check *c, const struct listener_config *listener)

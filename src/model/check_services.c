@@ -110,15 +110,31 @@ static void check_endpoints(struct check *c, const struct service_config *servic
 
 static void check_multiplex(struct check *c, const struct service_config *service)
 {
+	struct place at = origin_place(c->config, service, "multiplex");
 	struct key_path path;
 
-	if (!service->multiplex ||
-	    (service->protocol != SERVICE_BUFFERED && service->protocol != SERVICE_FRAMED))
+	if (!service->multiplex)
 		return;
 	path_of(service, "multiplex", &path);
-	problems_warn(c->problems, origin_place(c->config, service, "multiplex"), path.text,
-	    "only TTHeader can carry several calls at a time, the protocol here cannot\nexpected "
-	    "protocol: ttheader, or multiplex: false");
+	switch (service->protocol) {
+	case SERVICE_SAME:
+	case SERVICE_TTHEADER:
+	case SERVICE_TTHEADER_FRAMED:
+	case SERVICE_TTHEADER_BARE:
+		break;
+	case SERVICE_BUFFERED:
+	case SERVICE_FRAMED:
+		problems_warn(c->problems, at, path.text,
+		    "only TTHeader can carry several calls at a time, the protocol here "
+		    "cannot\nexpected protocol: ttheader, or multiplex: false");
+		break;
+	case SERVICE_TTHEADER_STREAMING:
+	case SERVICE_GRPC:
+		problems_error(c->problems, at, path.text,
+		    "only TTHeader has a mux mode; calls in the protocol here share connections "
+		    "without it\nleave it out, or expected protocol: ttheader");
+		break;
+	}
 }
 
 /* Pinned by some listener, or open to all who ask for it by name. */

@@ -101,6 +101,7 @@ void config_check(const struct config *config, struct problems *problems)
 	table_init(&c.addresses, 0);
 	check_listeners(&c);
 	check_services(&c);
+	check_protocols(&c);
 	check_log(&c);
 	check_admin_socket(&c);
 	table_fini(&c.addresses);

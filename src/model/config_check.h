@@ -10,6 +10,11 @@
 #include "model/config.h"
 #include "model/key_path.h"
 
+/* Those in which a call says for whom it is. */
+#define CHECK_NAMING_PROTOCOLS                                                                     \
+	(PROTOCOL_BIT(PROTOCOL_TTHEADER) | PROTOCOL_BIT(PROTOCOL_TTHEADER_STREAMING) |             \
+	    PROTOCOL_BIT(PROTOCOL_GRPC))
+
 struct check {
 	const struct config *config;
 	struct problems *problems;
@@ -22,6 +27,7 @@ void config_check(const struct config *config, struct problems *problems);
 void check_listeners(struct check *c);
 void check_listener_alone(struct check *c, const struct listener_config *listener);
 void check_services(struct check *c);
+void check_protocols(struct check *c);
 
 /* listeners[i] or listeners[i].key */
 const char *check_listener_path(const struct check *c, const struct listener_config *listener,

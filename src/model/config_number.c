@@ -246,7 +246,10 @@ static int parse_rate(
 		return refuse_form(b, key, node, &a_rate);
 	if (!slice_to_u64(slice_first(node->text, digits), &number) || number > max ||
 	    number < key->min)
-		return refuse_range(b, key, node, NULL, max);
+		return bind_error(b, node,
+		    "%s is out of range\nexpected %" PRIu64 " to %" PRIu64
+		    " in a second, a minute or an hour",
+		    bind_shows(b, node), key->min, max);
 	*rate = (struct rate){(unsigned)number, unit->factor};
 	return 0;
 }

@@ -187,8 +187,13 @@ static bool has_bit(const struct key *key, const struct word *w, const void *bas
 static int parse_bits(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
 {
-	*(unsigned *)(void *)((char *)base + key->offset) = 0;
-	return parse_list(b, key, node, base, set_bit);
+	unsigned *bits = (unsigned *)(void *)((char *)base + key->offset);
+
+	*bits = 0;
+	if (parse_list(b, key, node, base, set_bit) == 0)
+		return 0;
+	*bits = 0; /* half a list would mean something else to the rules between values */
+	return -1;
 }
 
 static void print_bits(const struct key *key, const void *base, FILE *to)
