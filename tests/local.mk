@@ -176,8 +176,9 @@ tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 dist_check_SCRIPTS += tests/e2e/check
 TESTS += tests/e2e/check
 EXTRA_DIST += \
-	tests/e2e/bridled.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/upstream.py \
-	tests/e2e/wire.py \
+	tests/e2e/bridled.py tests/e2e/ends.py tests/e2e/h2.py tests/e2e/h2_upstream.py \
+	tests/e2e/hpack.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/tts.py \
+	tests/e2e/upstream.py tests/e2e/wire.py \
 	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
 	tests/e2e/test_config.py tests/e2e/test_failures.py tests/e2e/test_hostile.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
