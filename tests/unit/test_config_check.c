@@ -233,6 +233,118 @@ START_TEST(weight_zero_is_fine_for_all_but_one)
 }
 END_TEST
 
+START_TEST(pin_needs_a_protocol_that_turns_into_what_the_service_speaks)
+{
+	static const char *const unary[] = {
+	    "buffered", "framed", "ttheader", "ttheader_framed", "ttheader_bare", "grpc", "same"};
+	static const char *const admitted[] = {"buffered", "framed", "ttheader", "grpc"};
+	char text[300];
+
+	for (size_t i = 0; i < ARRAY_LEN(unary); i++) {
+		for (size_t j = 0; j <= ARRAY_LEN(admitted); j++) {
+			bool streams = j == ARRAY_LEN(admitted);
+			struct loaded l;
+
+			snprintf(text, sizeof text,
+			    "listeners: [{address: \"127.0.0.1:0\", service: app, protocols: [%s]}]\n"
+			    "services: {app: {endpoints: [\"127.0.0.1:1\"], protocol: %s}}\n",
+			    streams ? "ttheader_streaming" : admitted[j], unary[i]);
+			l = loaded_from(text);
+			ck_assert_msg((l.config == NULL) == (streams && strcmp(unary[i], "same")),
+			    "%s", text);
+			if (l.config == NULL)
+				ck_assert(loaded_says(&l, "listeners[0].protocols", "no_conversion",
+				    "buffered, framed, ttheader, grpc"));
+			ck_assert_uint_eq(l.problems.n, l.config == NULL);
+			loaded_free(&l);
+		}
+	}
+}
+END_TEST
+
+START_TEST(streams_of_ttheader_turn_into_nothing_else)
+{
+	static const struct {
+		const char *protocols;
+		bool fine;
+	} cases[] = {{"[ttheader]", false}, {"[grpc]", false}, {"[buffered, framed]", false},
+	    {"[ttheader_streaming]", true}, {"[framed, ttheader_streaming]", true}};
+	char text[300];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct loaded l;
+
+		snprintf(text, sizeof text,
+		    "listeners: [{address: \"127.0.0.1:0\", service: app, protocols: %s}]\n"
+		    "services: {app: {endpoints: [\"127.0.0.1:1\"], protocol: ttheader_streaming}}\n",
+		    cases[i].protocols);
+		l = loaded_from(text);
+		ck_assert_msg((l.config != NULL) == cases[i].fine, "%s", text);
+		if (!cases[i].fine)
+			ck_assert(loaded_says(&l, "listeners[0].protocols", "no_conversion",
+			    "expected at least one of: ttheader_streaming"));
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+START_TEST(list_of_protocols_that_is_wrong_is_told_once)
+{
+	static const char *const listeners[] = {"service: app, protocols: [frame, ttheader]",
+	    "service: app, protocols: [tcp]", "protocols: [framed, grcp]"};
+	char text[300];
+
+	for (size_t i = 0; i < ARRAY_LEN(listeners); i++) {
+		struct loaded l;
+
+		snprintf(text, sizeof text,
+		    "listeners: [{address: \"127.0.0.1:0\", %s}]\n"
+		    "services: {app: {endpoints: [\"127.0.0.1:1\"], protocol: ttheader_streaming}}\n",
+		    listeners[i]);
+		l = loaded_from(text);
+		ck_assert_uint_eq(l.problems.n_errors, 1);
+		ck_assert_msg(l.problems.n == 1, "%s", text);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+START_TEST(calls_in_any_protocol_of_streams_name_their_service)
+{
+	static const char *const fine[] = {"address: \"127.0.0.1:0\", protocols: [grpc]",
+	    "address: \"127.0.0.1:0\", protocols: [framed, ttheader_streaming]"};
+
+	for (size_t i = 0; i < ARRAY_LEN(fine); i++) {
+		struct loaded l = with_listener(fine[i]);
+
+		loaded_config(&l);
+		ck_assert_msg(l.problems.n == 0, "%s", fine[i]);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+START_TEST(multiplex_is_refused_where_connections_are_shared_anyway)
+{
+	static const char *const protocols[] = {"grpc", "ttheader_streaming"};
+	char text[300];
+
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
+		struct loaded l;
+
+		snprintf(text, sizeof text,
+		    "listeners: [{address: \"127.0.0.1:0\"}]\n"
+		    "services: {app: {endpoints: [\"127.0.0.1:1\"], multiplex: true, protocol: %s}}\n",
+		    protocols[i]);
+		l = loaded_from(text);
+		ck_assert_ptr_null(l.config);
+		ck_assert(loaded_says(&l, "services.app.multiplex", "mux mode", "leave it out"));
+		ck_assert_uint_eq(l.problems.n, 1);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
 START_TEST(multiplex_warns_only_where_it_cannot_work)
 {
 	static const struct {
@@ -311,6 +423,11 @@ int main(void)
 	    listener_without_services_leads_nowhere,
 	    loops_are_found_through_every_spelling,
 	    weight_zero_is_fine_for_all_but_one,
+	    pin_needs_a_protocol_that_turns_into_what_the_service_speaks,
+	    streams_of_ttheader_turn_into_nothing_else,
+	    list_of_protocols_that_is_wrong_is_told_once,
+	    calls_in_any_protocol_of_streams_name_their_service,
+	    multiplex_is_refused_where_connections_are_shared_anyway,
 	    multiplex_warns_only_where_it_cannot_work,
 	    services_nobody_reaches_are_doubtful,
 	    folder_of_the_admin_socket_may_be_missing_but_not_the_one_above,

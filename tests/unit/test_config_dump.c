@@ -198,6 +198,8 @@ START_TEST(schema_has_the_keys_and_leaves_out_those_to_come)
 	assert_has(text, "\"slower_than\"");
 	assert_has(text, "\"required\": [\"listeners\"]");
 	assert_has(text, "\"idempotent\"");
+	assert_has(text, "\"^[0-9]+(/s|/m|/h)$");
+	assert_has(text, "\"ttheader\", \"ttheader_streaming\", \"grpc\"]");
 	ck_assert_ptr_null(strstr(text, "\"registries\""));
 	ck_assert_ptr_null(strstr(text, "\"breaker\""));
 	ck_assert_ptr_null(strstr(text, "peak_ewma"));
@@ -213,6 +215,8 @@ START_TEST(manual_describes_each_key_once)
 	assert_has(text, ".It Ic listeners[].timeout.idle\nA time, or none (default: 10m).\n");
 	assert_has(text, ".It Ic services.LABEL.protocol\n");
 	assert_has(text, ".It Ic retry.on\n");
+	assert_has(text, ".It Ic listeners[].http2.resets.rate\nA rate (default: 33/s).\n");
+	assert_has(text, "The value may stand in place of the map\n.Ic http2.resets .\n");
 	ck_assert_ptr_null(strstr(text, ".It Ic breaker"));
 	for (char *at = text; (at = strstr(at, "\n.It Ic ")) != NULL; at++) {
 		char line[200];

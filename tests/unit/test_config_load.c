@@ -50,11 +50,10 @@ START_TEST(config_has_the_documented_defaults)
 
 	ck_assert_uint_eq(config->n_listeners, 1);
 	ck_assert_str_eq(listener->name, "listener-1");
-	ck_assert_uint_eq(listener->protocols, PROTOCOL_BIT(PROTOCOL_BUFFERED) |
-						   PROTOCOL_BIT(PROTOCOL_FRAMED) |
-						   PROTOCOL_BIT(PROTOCOL_TTHEADER) |
-						   PROTOCOL_BIT(PROTOCOL_TTHEADER_STREAMING) |
-						   PROTOCOL_BIT(PROTOCOL_GRPC));
+	ck_assert_uint_eq(listener->protocols,
+	    PROTOCOL_BIT(PROTOCOL_BUFFERED) | PROTOCOL_BIT(PROTOCOL_FRAMED) |
+		PROTOCOL_BIT(PROTOCOL_TTHEADER) | PROTOCOL_BIT(PROTOCOL_TTHEADER_STREAMING) |
+		PROTOCOL_BIT(PROTOCOL_GRPC));
 	ck_assert_int_eq(listener->caller, CALLER_AS_STATED);
 	ck_assert(!listener->caller_address_set);
 	ck_assert_uint_eq(listener->connections, 10000);
@@ -70,6 +69,7 @@ START_TEST(config_has_the_documented_defaults)
 	ck_assert_ptr_null(listener->group);
 	ck_assert_uint_eq(listener->allow.n + listener->deny.n, 0);
 	ck_assert(!listener->strict_service);
+	ck_assert(listener->max_age == USEC_NONE);
 	loaded_free(&l);
 }
 END_TEST
@@ -95,10 +95,168 @@ START_TEST(service_has_the_documented_defaults)
 	ck_assert(policy->timeout_call == USEC_NONE);
 	ck_assert_uint_eq(policy->timeout_default, 30 * USEC_S);
 	ck_assert(policy->timeout_attempt == USEC_NONE && policy->timeout_margin == USEC_NONE);
+	ck_assert_uint_eq(policy->timeout_idle, 3600 * USEC_S);
+	ck_assert(policy->timeout_stream == USEC_NONE);
+	ck_assert_uint_eq(policy->retry_buffer, 1u << 20);
 	ck_assert(policy->retry && policy->retry_on_connect && policy->retry_on_unsent);
 	ck_assert_uint_eq(policy->retry_attempts, 2);
 	ck_assert_uint_eq(policy->pool_keep, 64);
 	ck_assert_uint_eq(policy->pool_idle_timeout, 60 * USEC_S);
+	loaded_free(&l);
+}
+END_TEST
+
+static void assert_limits(const struct http2_limits *has, const struct http2_limits *due)
+{
+	ck_assert_uint_eq(has->resets.burst, due->resets.burst);
+	ck_assert_uint_eq(has->resets.rate.count, due->resets.rate.count);
+	ck_assert_uint_eq(has->resets.rate.per, due->resets.rate.per);
+	ck_assert_uint_eq(has->control_frames.burst, due->control_frames.burst);
+	ck_assert_uint_eq(has->control_frames.rate.count, due->control_frames.rate.count);
+	ck_assert_uint_eq(has->control_frames.rate.per, due->control_frames.rate.per);
+	ck_assert_uint_eq(has->unread_acks, due->unread_acks);
+	ck_assert_uint_eq(has->continuations, due->continuations);
+	ck_assert_uint_eq(has->header_fields, due->header_fields);
+	ck_assert_uint_eq(has->empty_data, due->empty_data);
+	ck_assert_uint_eq(has->priorities, due->priorities);
+	ck_assert_uint_eq(has->window_updates, due->window_updates);
+	ck_assert_uint_eq(has->refused_streams, due->refused_streams);
+}
+
+START_TEST(http2_limits_of_the_file_are_those_of_the_code_by_default)
+{
+	static const char *const same[] = {"{}", "{resets: {}}", "{resets: 1000}",
+	    "{control_frames: {rate: 20/s}}", "{header_fields: 200, empty_data: 10}"};
+	char text[300];
+
+	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+		struct loaded l;
+
+		snprintf(text, sizeof text,
+		    "listeners: [{address: \"127.0.0.1:0\", service: app, http2: %s}]\n" SERVICE,
+		    same[i]);
+		l = loaded_from(text);
+		assert_limits(&loaded_config(&l)->listeners[0].http2, &http2_limits_default);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+START_TEST(http2_limits_belong_to_their_listener)
+{
+	static const struct http2_limits written = {
+	    {5, {100, 60 * USEC_S}}, {6, {7, 3600 * USEC_S}}, HTTP2_NO_LIMIT, 0, 9, 0, 11, 12, 13};
+	struct loaded l = loaded_from(
+	    "listeners:\n"
+	    "  - {address: \"127.0.0.1:0\", service: app}\n"
+	    "  - address: \"127.0.0.1:0\"\n"
+	    "    service: app\n"
+	    "    http2: {resets: {burst: 5, rate: 100/m}, control_frames: {burst: 6, rate: 7/h}, "
+	    "unread_acks: none, continuations: 0, header_fields: 9, empty_data: 0, priorities: 11, "
+	    "window_updates: 12, refused_streams: 13}\n" SERVICE);
+
+	assert_limits(&loaded_config(&l)->listeners[0].http2, &http2_limits_default);
+	assert_limits(&l.config->listeners[1].http2, &written);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(budget_in_short_is_its_burst)
+{
+	struct loaded l = loaded_from("listeners: [{address: \"127.0.0.1:0\", service: app, "
+				      "http2: {resets: none, control_frames: 7}}]\n" SERVICE);
+	const struct http2_limits *limits = &loaded_config(&l)->listeners[0].http2;
+
+	ck_assert_uint_eq(limits->resets.burst, HTTP2_NO_LIMIT);
+	ck_assert_uint_eq(limits->resets.rate.count, http2_limits_default.resets.rate.count);
+	ck_assert_uint_eq(limits->control_frames.burst, 7);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(rates_are_read_exactly)
+{
+	static const struct {
+		const char *text;
+		struct rate rate;
+	} cases[] = {
+	    {"1/s", {1, USEC_S}},
+	    {"60/m", {60, 60 * USEC_S}},
+	    {"1/h", {1, 3600 * USEC_S}},
+	    {"4294967294/s", {4294967294u, USEC_S}},
+	    {"\"007/s\"", {7, USEC_S}},
+	};
+	static const char *const wrong[] = {"0/s", "33", "33/", "/s", "33/S", "33 /s", "33/ms",
+	    "33/d", "-1/s", "1.5/s", "4294967295/s", "18446744073709551616/s", "33/s/s", "none",
+	    "[1/s]", "{}", "~"};
+	char text[300];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases) + ARRAY_LEN(wrong); i++) {
+		bool fine = i < ARRAY_LEN(cases);
+		struct loaded l;
+
+		snprintf(text, sizeof text,
+		    "listeners: [{address: \"127.0.0.1:0\", service: app, http2: {resets: {rate: "
+		    "%s}}}]\n" SERVICE,
+		    fine ? cases[i].text : wrong[i - ARRAY_LEN(cases)]);
+		l = loaded_from(text);
+		ck_assert_msg((l.config != NULL) == fine, "%s", text);
+		if (fine) {
+			const struct rate *rate = &l.config->listeners[0].http2.resets.rate;
+
+			ck_assert_msg(rate->count == cases[i].rate.count, "%s", text);
+			ck_assert_msg(rate->per == cases[i].rate.per, "%s", text);
+		} else {
+			ck_assert(
+			    loaded_says(&l, "listeners[0].http2.resets.rate", "", "expected"));
+		}
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+START_TEST(protocols_of_streams_are_words_on_both_sides)
+{
+	struct loaded l = loaded_from(
+	    "listeners: [{address: \"127.0.0.1:0\", protocols: [ttheader_streaming, grpc], "
+	    "max_age: 90m}]\n"
+	    "services:\n"
+	    "  a: {endpoints: [\"127.0.0.1:1\"], protocol: grpc}\n"
+	    "  b: {endpoints: [\"127.0.0.1:1\"], protocol: ttheader_streaming}\n");
+	const struct config *config = loaded_config(&l);
+
+	ck_assert_uint_eq(config->listeners[0].protocols,
+	    PROTOCOL_BIT(PROTOCOL_TTHEADER_STREAMING) | PROTOCOL_BIT(PROTOCOL_GRPC));
+	ck_assert_uint_eq(config->listeners[0].max_age, 5400 * USEC_S);
+	ck_assert_int_eq(config->services[0]->protocol, SERVICE_GRPC);
+	ck_assert_int_eq(config->services[1]->protocol, SERVICE_TTHEADER_STREAMING);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(streams_have_times_and_buffers_of_the_policy)
+{
+	struct loaded l = loaded_from(
+	    LISTENER "defaults: {timeout: {idle: 5m, stream: 1h}, retry: {buffer: 2KiB}}\n"
+		     "services:\n"
+		     "  app:\n"
+		     "    endpoints: [\"127.0.0.1:9000\"]\n"
+		     "    timeout: {idle: none}\n"
+		     "    methods:\n"
+		     "      Chat: {timeout: {stream: none}, retry: {buffer: none}}\n"
+		     "      Get: {timeout: {idle: 1s}, retry: {buffer: 1GiB}}\n");
+	const struct policy *service = &app(&l)->policy, *chat = &app(&l)->methods[0].policy;
+	const struct policy *get = &app(&l)->methods[1].policy;
+
+	ck_assert(service->timeout_idle == USEC_NONE && chat->timeout_idle == USEC_NONE);
+	ck_assert_uint_eq(service->timeout_stream, 3600 * USEC_S);
+	ck_assert_uint_eq(service->retry_buffer, 2048);
+	ck_assert(chat->timeout_stream == USEC_NONE);
+	/* none is no buffer, not one without end */
+	ck_assert_uint_eq(chat->retry_buffer, 0);
+	ck_assert_uint_eq(get->timeout_idle, USEC_S);
+	ck_assert_uint_eq(get->timeout_stream, 3600 * USEC_S);
+	ck_assert_uint_eq(get->retry_buffer, (uint64_t)1 << 30);
 	loaded_free(&l);
 }
 END_TEST
@@ -461,6 +619,12 @@ int main(void)
 	const TTest *const tests[] = {
 	    config_has_the_documented_defaults,
 	    service_has_the_documented_defaults,
+	    http2_limits_of_the_file_are_those_of_the_code_by_default,
+	    http2_limits_belong_to_their_listener,
+	    budget_in_short_is_its_burst,
+	    rates_are_read_exactly,
+	    protocols_of_streams_are_words_on_both_sides,
+	    streams_have_times_and_buffers_of_the_policy,
 	    listeners_point_at_their_services,
 	    policy_is_inherited_from_defaults_to_service_to_method,
 	    short_forms_mean_the_long_ones,
