@@ -2,10 +2,13 @@
 
 exampledir = $(docdir)/examples
 dist_example_DATA = \
+	conf/bridge.yaml \
+	conf/grpc.yaml \
 	conf/legacy-framed.yaml \
 	conf/multiplex.yaml \
 	conf/outbound.yaml \
-	conf/quickstart.yaml
+	conf/quickstart.yaml \
+	conf/streaming.yaml
 EXTRA_DIST += conf/bridled.yaml
 
 # What an operator has written is never written over.

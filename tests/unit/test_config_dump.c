@@ -63,7 +63,7 @@ static unsigned check_folder(const char *path)
 
 START_TEST(examples_load_without_a_word_and_come_back)
 {
-	ck_assert_uint_ge(check_folder("conf"), 5);
+	ck_assert_uint_ge(check_folder("conf"), 8);
 }
 END_TEST
 
