@@ -177,8 +177,9 @@ static const struct key keys[] = {
 	.fallback = "200",
 	.min = 1,
 	.flags = KEY_NONE | KEY_SHORT,
-	.text = "PING, SETTINGS and unknown frames that may come at once, and those below beyond "
-		"their numbers. A DATA frame makes up for one."},
+	.text =
+	    "PING, SETTINGS and unknown frames that may come at once; PRIORITY and WINDOW_UPDATE "
+	    "are among them beyond their own numbers. A DATA frame makes up for one."},
     {.name = "http2.control_frames.rate",
 	.type = &key_rate,
 	.offset = offsetof(struct listener_config, http2.control_frames.rate),

@@ -304,7 +304,7 @@ static const struct key policy_keys[] = {
 	.missing = "at least one of: connect, unsent; to retry nothing, retry: none",
 	.text =
 	    "Failures that are followed by another attempt: no connection, and a call of which no "
-	    "byte was taken."},
+	    "byte was taken or that the endpoint refused unprocessed."},
     {.name = "retry.delay"},
     {.name = "retry.backoff"},
     {.name = "retry.budget"},
