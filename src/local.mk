@@ -34,6 +34,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/message.c src/rpc/message.h \
 	src/rpc/status.c src/rpc/status.h \
 	src/wire/crc32c.c src/wire/crc32c.h \
+	src/wire/grpc.c src/wire/grpc.h \
 	src/wire/kitexpb.c src/wire/kitexpb.h \
 	src/wire/sniff.c src/wire/sniff.h \
 	src/wire/thrift.c src/wire/thrift.h \
