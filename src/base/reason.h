@@ -42,5 +42,10 @@ const char *reason_name(enum reason reason);
 const char *reason_kitex_text(enum reason reason);
 /* The TApplicationException type of a reply that tells it. Source: kitex pkg/remote/trans_errors.go. */
 int reason_exception_id(enum reason reason);
+/* The grpc-status of one, as Kitex maps its errors (kitex pkg/remote/trans/nphttp2/codes.go). */
+int reason_grpc_status(enum reason reason);
+/* The type in the exception that ends a stream of TTHeader streaming.
+ * Source: kitex pkg/remote/trans/ttstream/exception.go. */
+int reason_ttstream_id(enum reason reason);
 
 #endif

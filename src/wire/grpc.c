@@ -164,7 +164,7 @@ void grpc_message_encode(struct writer *w, struct slice text)
 /* Exact, as Kitex and grpc-go compare it. */
 enum grpc_content grpc_content_type(struct slice value)
 {
-	static const struct slice base = SLICE_LIT("application/grpc");
+	const struct slice base = SLICE_LIT("application/grpc");
 
 	if (!slice_starts(value, base))
 		return GRPC_CONTENT_NONE;

@@ -45,6 +45,49 @@ START_TEST(reason_exception_ids_are_those_of_kitex)
 }
 END_TEST
 
+/* OK is told by other means; every other reason is a failure in each protocol. */
+START_TEST(reason_grpc_statuses_are_those_of_kitex)
+{
+	ck_assert_int_eq(reason_grpc_status(REASON_OK), 0);
+	ck_assert_int_eq(reason_grpc_status(REASON_CANCELED), 1);
+	ck_assert_int_eq(reason_grpc_status(REASON_TIMEOUT), 4);
+	ck_assert_int_eq(reason_grpc_status(REASON_CALLER_DEADLINE), 4);
+	ck_assert_int_eq(reason_grpc_status(REASON_ACL_DENIED), 7);
+	ck_assert_int_eq(reason_grpc_status(REASON_RATE_LIMITED), 8);
+	ck_assert_int_eq(reason_grpc_status(REASON_QUEUE_TIMEOUT), 8);
+	ck_assert_int_eq(reason_grpc_status(REASON_TOO_LARGE), 8);
+	ck_assert_int_eq(reason_grpc_status(REASON_NO_ROUTE), 12);
+	ck_assert_int_eq(reason_grpc_status(REASON_NO_CONVERSION), 12);
+	ck_assert_int_eq(reason_grpc_status(REASON_MALFORMED), 13);
+	ck_assert_int_eq(reason_grpc_status(REASON_BAD_REPLY), 13);
+	ck_assert_int_eq(reason_grpc_status(REASON_NO_ENDPOINT), 14);
+	ck_assert_int_eq(reason_grpc_status(REASON_BREAKER_OPEN), 14);
+	for (int i = REASON_OK + 1; i < REASON_COUNT; i++) {
+		int status = reason_grpc_status((enum reason)i);
+
+		ck_assert_msg(status > 0 && status <= 16, "%s", reason_name((enum reason)i));
+	}
+}
+END_TEST
+
+START_TEST(reason_stream_exceptions_are_those_of_kitex)
+{
+	ck_assert_int_eq(reason_ttstream_id(REASON_NO_ROUTE), 20);
+	ck_assert_int_eq(reason_ttstream_id(REASON_MALFORMED), 12004);
+	ck_assert_int_eq(reason_ttstream_id(REASON_RESET), 12006);
+	ck_assert_int_eq(reason_ttstream_id(REASON_DRAINING), 12006);
+	ck_assert_int_eq(reason_ttstream_id(REASON_CANCELED), 12007);
+	ck_assert_int_eq(reason_ttstream_id(REASON_TIMEOUT), 12015);
+	ck_assert_int_eq(reason_ttstream_id(REASON_RATE_LIMITED), 6);
+	for (int i = REASON_OK + 1; i < REASON_COUNT; i++) {
+		int id = reason_ttstream_id((enum reason)i);
+
+		ck_assert_msg(id == 6 || id == 20 || (id > 12000 && id <= 12015), "%s",
+		    reason_name((enum reason)i));
+	}
+}
+END_TEST
+
 START_TEST(reason_kitex_texts_are_single_lines)
 {
 	ck_assert_str_eq(reason_kitex_text(REASON_BREAKER_OPEN), "forbidden by circuitbreaker");
@@ -75,6 +118,8 @@ int main(void)
 	    reason_words_are_there_and_differ,
 	    reason_words_are_stable,
 	    reason_exception_ids_are_those_of_kitex,
+	    reason_grpc_statuses_are_those_of_kitex,
+	    reason_stream_exceptions_are_those_of_kitex,
 	    reason_kitex_texts_are_single_lines,
 	    protocol_names_are_there_and_differ,
 	};
