@@ -177,17 +177,25 @@ dist_check_SCRIPTS += tests/e2e/check
 TESTS += tests/e2e/check
 EXTRA_DIST += \
 	tests/e2e/bridled.py tests/e2e/ends.py tests/e2e/h2.py tests/e2e/h2_upstream.py \
-	tests/e2e/hpack.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/tts.py \
+	tests/e2e/hpack.py tests/e2e/peers.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/tts.py \
 	tests/e2e/upstream.py tests/e2e/wire.py \
 	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
 	tests/e2e/test_config.py tests/e2e/test_failures.py tests/e2e/test_hostile.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
-	tests/peers/build tests/peers/echo.thrift \
+	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \
 	tests/peers/goecho/go.mod tests/peers/goecho/go.sum \
 	tests/peers/goecho/main.go tests/peers/goecho/message.go \
-	tests/peers/py/apache_client.py tests/peers/py/requirements.txt \
+	tests/peers/goecho/stream.go tests/peers/goecho/stream_client.go \
+	tests/peers/goecho/stream_server.go \
+	tests/peers/gogrpc/call.go tests/peers/gogrpc/client.go tests/peers/gogrpc/go.mod \
+	tests/peers/gogrpc/go.sum tests/peers/gogrpc/main.go tests/peers/gogrpc/message.go \
+	tests/peers/gogrpc/server.go \
+	tests/peers/h2spec/go.mod tests/peers/h2spec/go.sum tests/peers/h2spec/tools.go \
+	tests/peers/py/apache_client.py tests/peers/py/grpcio_peer.py \
+	tests/peers/py/requirements.txt \
 	tests/peers/py/thriftpy2_peer.py tests/peers/py/tth.py \
 	tests/peers/volo/Cargo.toml tests/peers/volo/src/lib.rs \
 	tests/peers/volo/src/bin/client.rs tests/peers/volo/src/bin/server.rs \
+	tests/peers/volo/src/bin/grpc-client.rs tests/peers/volo/src/bin/grpc-server.rs \
 	tests/peers/volo/gen/Cargo.toml tests/peers/volo/gen/build.rs \
 	tests/peers/volo/gen/src/lib.rs

@@ -2,63 +2,13 @@
 
 import os
 import subprocess
-import unittest
 
 import bridled
-from bridled import TestCase, eventually
-from sockets import connect
-
-PEERS = os.environ.get("BRIDLE_PEERS_DIR", os.path.join(bridled.TOP, "build", "peers"))
-VOLO_SERVER, VOLO_CLIENT = os.path.join(PEERS, "volo-server"), os.path.join(PEERS, "volo-client")
-GOECHO = os.path.join(PEERS, "goecho")
-PYTHON = os.path.join(PEERS, "venv", "bin", "python3")
-PY = os.path.join(bridled.TOP, "tests", "peers", "py")
-CLIENT_SECONDS = 90
+import peers
+from peers import GOECHO, PY, PYTHON, VOLO_CLIENT, VOLO_SERVER, needs
 
 
-def needs(*programs):
-    return unittest.skipUnless(all(os.access(p, os.X_OK) for p in programs),
-                               "not built: " + ", ".join(programs))
-
-
-class Peers(TestCase):
-    servers = 0
-
-    def serve(self, *command):
-        """Starts a server; {} stands for its address, a unix socket."""
-        self.servers += 1
-        address = "unix:" + self.path("peer%d.sock" % self.servers)
-        process = subprocess.Popen([part.replace("{}", address) for part in command],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
-        self.addCleanup(self.end, process)
-
-        def answers():
-            if process.poll() is not None:
-                raise AssertionError("%s ended with %d" % (command[0], process.returncode))
-            try:
-                connect(address).close()
-                return True
-            except OSError:
-                return False
-        eventually(answers, 15, command[0])
-        return address
-
-    def end(self, process):
-        process.kill()
-        process.wait()
-
-    def run_client(self, *command):
-        """What it printed, as (what, value) pairs."""
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=CLIENT_SECONDS, check=False,
-                              env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
-        self.assertEqual(done.returncode, 0, done.stdout)
-        return [line.partition(" ")[::2] for line in done.stdout.splitlines()]
-
-    def values(self, said, what):
-        return [value for word, value in said if word == what]
-
+class Peers(peers.Peers):
     def volo(self, daemon, mode, listener="in"):
         return self.run_client(VOLO_CLIENT, mode, daemon.address(listener))
 

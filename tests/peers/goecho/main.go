@@ -2,9 +2,12 @@
 //
 //	goecho server ADDRESS
 //	goecho client ttheader|ttheader-framed|framed|buffered ADDRESS [CALLS]
+//	goecho stream-server ADDRESS
+//	goecho stream-client ADDRESS [CALLS]
 //
 // ADDRESS is unix:PATH or HOST:PORT. The server answers each message in its own form, with the
-// metadata it came with in the result. The client ends with 1 as soon as an answer is wrong.
+// metadata it came with in the result. The client ends with 1 as soon as an answer is wrong. The other
+// two speak TTHeader Streaming as Kitex does.
 package main
 
 import (
@@ -156,7 +159,7 @@ func runClient(mode, address string, calls int) {
 	fmt.Println("serial", calls)
 }
 
-func runServer(address string) {
+func runServer(address string, serve func(net.Conn)) {
 	l, err := net.Listen(network(address))
 	if err != nil {
 		wrong("listen", err)
@@ -170,19 +173,36 @@ func runServer(address string) {
 	}
 }
 
+// number gives the argument at that position, or the default if there is none.
+func number(args []string, at, otherwise int) int {
+	if at >= len(args) {
+		return otherwise
+	}
+	n, err := strconv.Atoi(args[at])
+	if err != nil {
+		wrong("number", args[at])
+	}
+	return n
+}
+
 func main() {
 	args := os.Args[1:]
+	role := ""
+	if len(args) > 1 {
+		role = args[0]
+	}
 	switch {
-	case len(args) == 2 && args[0] == "server":
-		runServer(args[1])
-	case len(args) >= 3 && args[0] == "client":
-		calls := 500
-		if len(args) == 4 {
-			calls, _ = strconv.Atoi(args[3])
-		}
-		runClient(args[1], args[2], calls)
+	case role == "server" && len(args) == 2:
+		runServer(args[1], serve)
+	case role == "client" && len(args) >= 3:
+		runClient(args[1], args[2], number(args, 3, 500))
+	case role == "stream-server" && len(args) == 2:
+		runServer(args[1], serveStreams)
+	case role == "stream-client":
+		runStreamClient(args[1], number(args, 2, 500))
 	default:
-		fmt.Fprintln(os.Stderr, "usage: goecho server ADDRESS | client MODE ADDRESS [CALLS]")
+		fmt.Fprintln(os.Stderr, "usage: goecho server ADDRESS | client MODE ADDRESS [CALLS] | "+
+			"stream-server ADDRESS | stream-client ADDRESS [CALLS]")
 		os.Exit(2)
 	}
 }

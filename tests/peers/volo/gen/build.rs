@@ -4,4 +4,10 @@ fn main() {
         .filename("thrift_gen.rs".into())
         .write()
         .unwrap();
+    volo_build::Builder::protobuf()
+        .add_service("../../echo.proto")
+        .include_dirs(vec!["../..".into()])
+        .filename("proto_gen.rs".into())
+        .write()
+        .unwrap();
 }

@@ -11,3 +11,9 @@ pub fn address(text: &str) -> volo::net::Address {
 pub const BIZ_STATUS: i32 = 1204;
 pub const BIZ_TEXT: &str = "business says no";
 pub const UNDECLARED_TEXT: &str = "undeclared";
+/// Has what `grpc-message` must escape.
+pub const FAIL_TEXT: &str = "asked to fail: 100 % d\u{e9}j\u{e0} vu";
+
+pub fn blob(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|i| (i % 251) as u8).collect()
+}
