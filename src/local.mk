@@ -27,11 +27,13 @@ src_libcodec_a_SOURCES = \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
 	src/rpc/codec_unary.c \
-	src/rpc/grpc_head.h \
+	src/rpc/exception.c src/rpc/exception.h \
+	src/rpc/grpc_head.c src/rpc/grpc_head.h \
 	src/rpc/head.h \
 	src/rpc/head_read.c \
 	src/rpc/head_write.c \
 	src/rpc/message.c src/rpc/message.h \
+	src/rpc/metadata.c src/rpc/metadata.h \
 	src/rpc/status.c src/rpc/status.h \
 	src/wire/crc32c.c src/wire/crc32c.h \
 	src/wire/grpc.c src/wire/grpc.h \

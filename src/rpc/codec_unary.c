@@ -13,8 +13,8 @@
 
 #include "base/mem.h"
 #include "rpc/codec_ops.h"
+#include "rpc/exception.h"
 #include "rpc/head.h"
-#include "wire/kitexpb.h"
 #include "wire/sniff.h"
 #include "wire/thrift.h"
 
@@ -390,18 +390,6 @@ static enum codec_event unary_next(struct codec *codec, struct slice *in, struct
 	return CODEC_MORE;
 }
 
-int32_t codec_exception_id(const struct rpc_message *m)
-{
-	struct slice text;
-	int32_t id;
-
-	if (m->kind != RPC_EXCEPTION || !m->complete)
-		return -1;
-	if (m->form.payload == RPC_KITEXPB)
-		return kitexpb_error_read(m->body, &text, &id) ? id : -1;
-	return thrift_exception_read(m->body, &text, &id) ? id : -1;
-}
-
 bool codec_can_convert(struct rpc_form from, struct rpc_form to)
 {
 	if (to.transport == RPC_MESH && from.transport != RPC_MESH)
@@ -446,16 +434,6 @@ static void unary_send_data(struct codec *c, uint32_t id, struct slice data, boo
 	codec_write(c, &data, 1);
 }
 
-/* At most @len bytes, and no character of UTF-8 cut in two: Protobuf's readers refuse a half one. */
-static struct slice cut_text(struct slice text, size_t len)
-{
-	if (text.len <= len)
-		return text;
-	while (len && (text.data[len] & 0xc0) == 0x80)
-		len--;
-	return slice_first(text, len);
-}
-
 void codec_send_exception(struct codec *c, const struct rpc_message *call, struct slice text,
     int exception_id, bool closing)
 {
@@ -465,11 +443,8 @@ void codec_send_exception(struct codec *c, const struct rpc_message *call, struc
 
 	if (call->kind == RPC_ONEWAY)
 		return;
-	text = cut_text(text, sizeof body - 64);
-	if (call->form.payload == RPC_KITEXPB)
-		kitexpb_error_write(&b, text, exception_id);
-	else
-		thrift_exception_write(&b, text, exception_id);
+	text = exception_cut(text, sizeof body - EXCEPTION_EXTRA);
+	exception_write(&b, call->form.payload, text, exception_id);
 	head_write_exception(&h, call, writer_len(&b), closing);
 	pieces[0] = writer_slice(&h);
 	pieces[1] = writer_slice(&b);

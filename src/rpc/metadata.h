@@ -1,0 +1,59 @@
+/*
+ * What the names of metadata mean: the keys of a TTHeader (and of a mesh header), the fields of a gRPC
+ * header block, and how one becomes the other. Facts that have a place in struct rpc_message are
+ * written from there; this module only recognises them. Private to rpc/.
+ */
+#ifndef BRIDLE_RPC_METADATA_H
+#define BRIDLE_RPC_METADATA_H
+
+#include "base/arena.h"
+#include "rpc/codec.h"
+#include "wire/ttheader.h"
+
+enum metadata_kind {
+	METADATA_WRAPPING,    /* of how a message travels: nothing is lost with it */
+	METADATA_FACT,        /* who calls whom, log id, timeout: both protocols have it */
+	METADATA_IDL_SERVICE, /* str key isn; in gRPC a part of the path */
+	METADATA_INT,         /* int keys that gRPC does not know, and what it calls so */
+	METADATA_PERSISTENT,
+	METADATA_TRANSIENT,
+	METADATA_UPSTREAM, /* a transient value of an earlier hop: gRPC has no name for it */
+	METADATA_BACKWARD,
+	METADATA_ACL,
+	METADATA_BIZ,
+	METADATA_CHECKSUM, /* void as soon as a byte that it covers is another */
+	METADATA_PRIVATE,  /* means something in its own protocol only */
+	METADATA_HEADER,   /* what applications say to each other */
+};
+
+/* @is_reply: keys without a known prefix are backward values. */
+enum metadata_kind metadata_of_key(struct slice key, bool is_reply);
+enum metadata_kind metadata_of_entry(const struct ttheader_entry *entry, bool is_reply);
+enum metadata_kind metadata_of_field(struct slice name);
+
+/* Counts what has no place in the new form. */
+void metadata_drop(struct rpc_edit *edit, enum metadata_kind kind);
+
+/* The field of the ACL token. */
+#define METADATA_TOKEN_FIELD "rpc-transit-gdpr-token"
+
+/* Longer names have no place in the other protocol. */
+#define METADATA_NAME_MAX 512u
+
+/*
+ * The field that says what the str key @key of a TTHeader does, made in @arena; and back, made in
+ * @room. False when there is none: it would be no name, or would mean something else there.
+ */
+bool metadata_to_field(
+    enum metadata_kind kind, struct slice key, struct arena *arena, struct slice *name);
+bool metadata_to_key(
+    enum metadata_kind kind, struct slice name, uint8_t room[METADATA_NAME_MAX], struct slice *key);
+/* Can it be the value of a field? */
+bool metadata_is_field_value(struct slice value);
+
+/* The trace id in a traceparent, empty when that is none. */
+struct slice metadata_trace_id(struct slice traceparent);
+/* Whether a biz-status tells a business error. */
+bool metadata_is_biz_error(struct slice status);
+
+#endif
