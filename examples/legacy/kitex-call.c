@@ -3,21 +3,21 @@
  *
  *     kitex-call [-c CALLER] [-s SERVICE] [-m KEY=VALUE]... [-M METHOD] PROTOCOL ADDRESS [TEXT]
  *
- * ADDRESS is unix:PATH, unix:@NAME or 127.0.0.1:PORT; PROTOCOL one of the table below. In Kitex Protobuf TEXT is
- * wrapped as {1: string}. Ends with 0 if the text came back, 1 if anything else did.
+ * ADDRESS is unix:PATH, unix:@NAME or 127.0.0.1:PORT; PROTOCOL one of the table below. In Kitex
+ * Protobuf TEXT is wrapped as {1: string}. Ends with 0 if the text came back, 1 if anything else
+ * did.
  */
 #include <arpa/inet.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "payload.h"
+#include "put.h"
+#include "sockets.h"
 
 #define THRIFT_MAGIC    0x8001u
 #define KITEXPB_MAGIC   0x9001u
@@ -54,13 +54,6 @@ struct request {
 	unsigned n_metadata;
 };
 
-/* What has to be whole before its length can be told. */
-struct block {
-	char *bytes; /* owned */
-	size_t len;
-	FILE *out;
-};
-
 struct answer {
 	FILE *in;
 	uint32_t left; /* of the innermost length that is known; bounds every read */
@@ -78,62 +71,15 @@ static void fail(const char *what)
 	exit(1);
 }
 
-static void block_open(struct block *block)
-{
-	block->out = open_memstream(&block->bytes, &block->len);
-	if (!block->out)
-		fail("out of memory");
-}
-
-static void put_u8(FILE *out, unsigned value)
-{
-	putc((int)(value & 0xffu), out);
-}
-
-static void put_u16(FILE *out, size_t value)
-{
-	put_u8(out, (unsigned)value >> 8);
-	put_u8(out, (unsigned)value);
-}
-
-static void put_u32(FILE *out, size_t value)
-{
-	put_u16(out, value >> 16 & 0xffffu);
-	put_u16(out, value & 0xffffu);
-}
-
-static void put_text16(FILE *out, const char *text, size_t len)
-{
-	put_u16(out, len);
-	fwrite(text, 1, len, out);
-}
-
-static void put_text32(FILE *out, const char *text)
-{
-	put_u32(out, strlen(text));
-	fputs(text, out);
-}
-
-/* The same envelope for Thrift and Kitex Protobuf; then {1: text} in the payload's own way. */
+/* The same envelope for Thrift and Kitex Protobuf. */
 static void put_message(FILE *out, const struct request *request)
 {
-	size_t len = strlen(request->text);
+	uint32_t magic = request->protocol->magic;
 
-	put_u32(out, (size_t)request->protocol->magic << 16 | CALL);
-	put_text32(out, request->method);
+	put_u32(out, magic << 16 | CALL);
+	put_text32(out, request->method, strlen(request->method));
 	put_u32(out, SEQ);
-	if (request->protocol->magic == THRIFT_MAGIC) {
-		put_u8(out, STRING);
-		put_u16(out, 1);
-		put_text32(out, request->text);
-		put_u8(out, STOP);
-		return;
-	}
-	put_u8(out, 1 << 3 | 2); /* field 1, a string, its length a varint */
-	for (; len >= 0x80; len >>= 7)
-		put_u8(out, (unsigned)len | 0x80u);
-	put_u8(out, (unsigned)len);
-	fputs(request->text, out);
+	payload_put(out, magic == THRIFT_MAGIC ? THRIFT : PROTOBUF, request->text);
 }
 
 static void put_int_key(FILE *out, enum int_key key, const char *value)
@@ -171,13 +117,13 @@ static void request_write(const struct request *request, struct block *whole)
 
 	block_open(&message);
 	put_message(message.out, request);
-	fclose(message.out);
+	block_close(&message);
 	block_open(&head);
 	if (header)
 		put_header(head.out, request);
 	while (fflush(head.out) == 0 && head.len % 4 != 0)
 		put_u8(head.out, 0);
-	fclose(head.out);
+	block_close(&head);
 
 	block_open(whole);
 	if (header) {
@@ -190,9 +136,9 @@ static void request_write(const struct request *request, struct block *whole)
 	if (frame)
 		put_u32(whole->out, message.len);
 	fwrite(message.bytes, 1, message.len, whole->out);
-	fclose(whole->out);
-	free(message.bytes);
-	free(head.bytes);
+	block_close(whole);
+	block_free(&message);
+	block_free(&head);
 }
 
 static void take(struct answer *answer, void *to, uint32_t n)
@@ -351,41 +297,6 @@ static void answer_read(struct answer *answer, const struct protocol *protocol)
 		take_protobuf(answer);
 }
 
-static int connect_unix(int fd, const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	socklen_t len = sizeof(un);
-
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
-	/* An abstract name begins with a zero and ends where the length says: unix(7). */
-	if (path[0] == '@') {
-		len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(un.sun_path));
-		un.sun_path[0] = '\0';
-	}
-	return connect(fd, (struct sockaddr *)&un, len);
-}
-
-static int connect_to(const char *where)
-{
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	bool local = strncmp(where, "unix:", 5) == 0;
-	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
-	int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM, 0), failed;
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (local) {
-		failed = connect_unix(fd, where + 5);
-	} else {
-		in.sin_port = htons((uint16_t)atoi(where + strcspn(where, ":") + 1));
-		failed = connect(fd, (struct sockaddr *)&in, sizeof(in));
-	}
-	if (failed) {
-		perror(where);
-		exit(1);
-	}
-	return fd;
-}
-
 static void say_request(const struct request *request, size_t bytes)
 {
 	printf("%s\n  sent      %s(\"%s\") to %s, %zu bytes", request->protocol->words,
@@ -454,9 +365,8 @@ int main(int argc, char **argv)
 	int fd;
 
 	request_parse(&request, argc, argv);
-	signal(SIGPIPE, SIG_IGN);
 	request_write(&request, &bytes);
-	fd = connect_to(request.address);
+	fd = sockets_connect(request.address, ANSWER_SECONDS);
 	answer.in = fdopen(fd, "r");
 	say_request(&request, bytes.len);
 	if (!answer.in || write(fd, bytes.bytes, bytes.len) != (ssize_t)bytes.len)
@@ -465,6 +375,6 @@ int main(int argc, char **argv)
 	good = say_answer(&request, &answer);
 	fclose(answer.in);
 	free(answer.text);
-	free(bytes.bytes);
+	block_free(&bytes);
 	return good ? 0 : 1;
 }

@@ -15,17 +15,16 @@
  * In Kitex Protobuf Echo gives the bytes of the message back, whatever they mean.
  */
 #include <arpa/inet.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "put.h"
+#include "sockets.h"
 
 #define THRIFT_MAGIC  0x8001u /* the upper half of a strict Thrift Binary message's first word */
 #define KITEXPB_MAGIC 0x9001u /* the same place in Kitex Protobuf */
@@ -48,13 +47,6 @@ struct call {
 	char method[METHOD_MAX + 1];
 	char *text; /* owned: the argument of Thrift, the whole message of Kitex Protobuf */
 	uint32_t len;
-};
-
-/* A message being written; it must be whole before its length can be told. */
-struct answer {
-	char *bytes; /* owned */
-	size_t len;
-	FILE *out;
 };
 
 static bool buffered, verbose;
@@ -100,7 +92,10 @@ static void take_text(struct peer *peer, struct call *call, uint32_t len)
 	take(peer, call->text, len);
 }
 
-/* An argument struct: at most one string. An old application knows no other interface than its own. */
+/*
+ * An argument struct: at most one string. An old application knows no other interface than its
+ * own.
+ */
 static void take_arguments(struct peer *peer, struct call *call)
 {
 	unsigned type;
@@ -142,58 +137,38 @@ static bool take_call(struct peer *peer, struct call *call)
 	return !peer->failed && (buffered || peer->left == 0);
 }
 
-static void put_u8(FILE *out, unsigned value)
-{
-	putc((int)(value & 0xffu), out);
-}
-
-static void put_u32(FILE *out, uint32_t value)
-{
-	value = htonl(value);
-	fwrite(&value, sizeof(value), 1, out);
-}
-
 static void put_field(FILE *out, enum field_type type, unsigned id)
 {
 	put_u8(out, type);
-	put_u8(out, id >> 8);
-	put_u8(out, id);
+	put_u16(out, id);
 }
 
-static void put_text(FILE *out, const char *text, size_t len)
+static void answer_begin(struct block *answer, const struct call *call, enum message_type type)
 {
-	put_u32(out, (uint32_t)len);
-	fwrite(text, 1, len, out);
-}
-
-static void answer_begin(struct answer *answer, const struct call *call, enum message_type type)
-{
-	answer->out = open_memstream(&answer->bytes, &answer->len);
-	if (!answer->out)
-		abort();
+	block_open(answer);
 	put_u32(answer->out, call->magic << 16 | type);
-	put_text(answer->out, call->method, strlen(call->method));
+	put_text32(answer->out, call->method, strlen(call->method));
 	put_u32(answer->out, call->seq);
 }
 
-static void answer_send(struct answer *answer, struct peer *peer)
+static void answer_send(struct block *answer, struct peer *peer)
 {
-	fclose(answer->out);
+	block_close(answer);
 	if (!buffered)
-		put_u32(peer->out, (uint32_t)answer->len);
+		put_u32(peer->out, answer->len);
 	fwrite(answer->bytes, 1, answer->len, peer->out);
 	fflush(peer->out);
-	free(answer->bytes);
+	block_free(answer);
 }
 
 static void reply_text(struct peer *peer, const struct call *call)
 {
-	struct answer answer;
+	struct block answer;
 
 	answer_begin(&answer, call, REPLY);
 	if (call->magic == THRIFT_MAGIC) {
 		put_field(answer.out, STRING, 0);
-		put_text(answer.out, call->text ? call->text : "", call->len);
+		put_text32(answer.out, call->text ? call->text : "", call->len);
 		put_u8(answer.out, STOP);
 	} else {
 		fwrite(call->text, 1, call->len, answer.out);
@@ -203,7 +178,7 @@ static void reply_text(struct peer *peer, const struct call *call)
 
 static void reply_count(struct peer *peer, const struct call *call)
 {
-	struct answer answer;
+	struct block answer;
 	uint32_t count = atomic_load(&notified);
 
 	answer_begin(&answer, call, REPLY);
@@ -221,12 +196,12 @@ static void reply_count(struct peer *peer, const struct call *call)
 static void reply_exception(
     struct peer *peer, const struct call *call, enum exception_type type, const char *text)
 {
-	struct answer answer;
+	struct block answer;
 
 	answer_begin(&answer, call, EXCEPTION);
 	if (call->magic == THRIFT_MAGIC) {
 		put_field(answer.out, STRING, 1);
-		put_text(answer.out, text, strlen(text));
+		put_text32(answer.out, text, strlen(text));
 		put_field(answer.out, I32, 2);
 		put_u32(answer.out, type);
 		put_u8(answer.out, STOP);
@@ -259,10 +234,9 @@ static void serve_call(struct peer *peer, const struct call *call)
 		reply_exception(peer, call, UNKNOWN_METHOD, "there is no such method here");
 }
 
-static void *serve_connection(void *arg)
+static void serve(int fd)
 {
-	int fd = (int)(intptr_t)arg;
-	struct peer peer = {.in = fdopen(fd, "r"), .out = fdopen(dup(fd), "w")};
+	struct peer peer = {.in = fdopen(dup(fd), "r"), .out = fdopen(dup(fd), "w")};
 	struct call call = {0};
 
 	if (!peer.in || !peer.out)
@@ -275,37 +249,11 @@ static void *serve_connection(void *arg)
 	free(call.text);
 	fclose(peer.out);
 	fclose(peer.in);
-	return NULL;
-}
-
-static int listen_at(const char *where)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	bool local = strncmp(where, "unix:", 5) == 0;
-	int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM, 0), on = 1, bound;
-
-	if (local) {
-		snprintf(un.sun_path, sizeof(un.sun_path), "%s", where + 5);
-		unlink(un.sun_path);
-		bound = bind(fd, (struct sockaddr *)&un, sizeof(un));
-	} else {
-		in.sin_port = htons((uint16_t)atoi(where + strcspn(where, ":") + 1));
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-		bound = bind(fd, (struct sockaddr *)&in, sizeof(in));
-	}
-	if (bound < 0 || listen(fd, 1024) < 0) {
-		perror(where);
-		exit(1);
-	}
-	return fd;
 }
 
 int main(int argc, char **argv)
 {
-	pthread_attr_t detached;
-	pthread_t thread;
-	int opt, listener, fd;
+	int opt;
 
 	while ((opt = getopt(argc, argv, "bv")) != -1) {
 		buffered |= opt == 'b';
@@ -317,15 +265,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: legacy-echo [-b] [-v] unix:PATH | 127.0.0.1:PORT\n");
 		return 2;
 	}
-	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	pthread_attr_init(&detached);
-	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-	listener = listen_at(argv[optind]);
-	while ((fd = accept(listener, NULL, NULL)) >= 0) {
-		if (pthread_create(&thread, &detached, serve_connection, (void *)(intptr_t)fd) != 0)
-			close(fd);
-	}
-	perror("accept");
-	return 1;
+	sockets_serve(argv[optind], serve);
+	return 0;
 }
