@@ -26,21 +26,30 @@ src_libcodec_a_SOURCES = \
 	src/base/table.c src/base/table.h \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
+	src/rpc/codec_ttstream.c \
 	src/rpc/codec_unary.c \
+	src/rpc/convert.c \
+	src/rpc/frame_queue.c src/rpc/frame_queue.h \
 	src/rpc/exception.c src/rpc/exception.h \
 	src/rpc/grpc_head.c src/rpc/grpc_head.h \
 	src/rpc/head.h \
+	src/rpc/head_edit.c \
+	src/rpc/head_new.c \
 	src/rpc/head_read.c \
-	src/rpc/head_write.c \
+	src/rpc/head_write.c src/rpc/head_write.h \
 	src/rpc/message.c src/rpc/message.h \
 	src/rpc/metadata.c src/rpc/metadata.h \
 	src/rpc/status.c src/rpc/status.h \
+	src/rpc/tts.h \
+	src/rpc/tts_streams.c \
+	src/rpc/tts_write.c \
 	src/wire/crc32c.c src/wire/crc32c.h \
 	src/wire/grpc.c src/wire/grpc.h \
 	src/wire/kitexpb.c src/wire/kitexpb.h \
 	src/wire/sniff.c src/wire/sniff.h \
 	src/wire/thrift.c src/wire/thrift.h \
 	src/wire/ttheader.c src/wire/ttheader.h \
+	src/wire/ttstream.c src/wire/ttstream.h \
 	src/wire/wire.h
 
 src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(YAML_CFLAGS) $(CJSON_CFLAGS) $(CARES_CFLAGS)

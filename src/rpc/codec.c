@@ -11,6 +11,7 @@ static void take_family(struct codec *c, enum codec_family family)
 {
 	static const struct codec_ops *const families[] = {
 	    [CODEC_UNARY] = &codec_unary_ops,
+	    [CODEC_TTSTREAM] = &codec_ttstream_ops,
 	};
 
 	c->family = family;
@@ -86,7 +87,8 @@ static enum codec_event decide(
 		if (!(c->limits.protocols & PROTOCOL_BIT(PROTOCOL_TTHEADER_STREAMING)))
 			return refuse(c, in, item,
 			    "ttheader_streaming is not among this listener's protocols");
-		return refuse(c, in, item, "TTHeader streaming is not spoken by this version");
+		take_family(c, CODEC_TTSTREAM);
+		break;
 	case SNIFF_FAMILY_UNARY:
 	case SNIFF_FAMILY_UNKNOWN: /* it knows how to say what is wrong */
 		take_family(c, CODEC_UNARY);

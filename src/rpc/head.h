@@ -7,6 +7,7 @@
 
 #include "base/cursor.h"
 #include "rpc/codec.h"
+#include "wire/ttheader.h"
 #include "wire/wire.h"
 
 struct head_refusal {
@@ -21,6 +22,13 @@ struct head_refusal {
  */
 enum wire_result head_read(enum codec_side side, const struct codec_limits *limits, struct slice in,
     struct rpc_message *m, size_t *need, struct head_refusal *refusal);
+
+/*
+ * Notes the facts that stand in the entries of a transport header: who calls whom, log and trace
+ * ids, the time allowed, a business error, marks. The last value of a repeated key wins, as in
+ * Kitex's maps. False and *@why when they cannot be walked.
+ */
+bool head_note(struct rpc_message *m, struct ttheader_iter entries, const char **why);
 
 /* Would head_write change a byte? */
 bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit);

@@ -120,8 +120,7 @@ static bool is_biz_error(struct slice status)
 	       value <= (uint64_t)INT32_MAX + is_negative;
 }
 
-/* The facts of all entries; the last value of a repeated key wins, as in Kitex's maps. */
-static bool note_entries(struct rpc_message *m, struct ttheader_iter it, const char **why)
+bool head_note(struct rpc_message *m, struct ttheader_iter it, const char **why)
 {
 	struct ttheader_entry e;
 
@@ -174,7 +173,7 @@ static enum wire_result read_transport(const struct codec_limits *limits, struct
 		m->sections = mesh.sections;
 		entries = ttheader_entries_mesh(mesh.sections);
 	}
-	if (!note_entries(m, entries, &why))
+	if (!head_note(m, entries, &why))
 		return refuse(refusal, REASON_MALFORMED, why);
 	return WIRE_OK;
 }

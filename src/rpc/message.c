@@ -20,11 +20,13 @@ void rpc_message_keep_head(struct rpc_message *m, struct arena *arena)
 	    &m->sections, &m->http_method, &m->path, &m->authority, &m->content_type,
 	    &m->status_text};
 	const uint8_t *from = m->head.data;
+	uintptr_t start = (uintptr_t)from, end = start + m->head.len;
 	struct rpc_field *fields;
 
 	m->head = arena_copy(arena, m->head);
 	for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
-		if (views[i]->len)
+		if (views[i]->len && (uintptr_t)views[i]->data >= start &&
+		    (uintptr_t)views[i]->data < end)
 			views[i]->data = m->head.data + (views[i]->data - from);
 	if (m->n_fields == 0)
 		return;

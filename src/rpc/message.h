@@ -105,7 +105,7 @@ struct rpc_message {
 	bool complete;     /* no more of the body follows */
 };
 
-/* Copies the head into the arena and turns all views but the body's onto the copy. */
+/* Copies the head into the arena and turns all views onto the copy, but those into the body. */
 void rpc_message_keep_head(struct rpc_message *m, struct arena *arena);
 
 /* The caller announced that replies may come in any order. */

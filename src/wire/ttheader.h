@@ -39,6 +39,7 @@ enum ttheader_key {
 	TTKEY_RPC_TIMEOUT = 12,
 	TTKEY_FROM_METHOD = 20,
 	TTKEY_MSG_TYPE = 22,
+	TTKEY_FRAME_TYPE = 27, /* of streams */
 };
 
 struct ttheader {
