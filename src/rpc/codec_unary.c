@@ -390,41 +390,57 @@ static enum codec_event unary_next(struct codec *codec, struct slice *in, struct
 	return CODEC_MORE;
 }
 
-bool codec_can_convert(struct rpc_form from, struct rpc_form to)
+/* The head in its new form, and the body behind it. */
+static bool send_changed(struct codec *c, const struct rpc_message *m, struct rpc_edit *edit)
 {
-	if (to.transport == RPC_MESH && from.transport != RPC_MESH)
-		return false; /* nobody writes them any more */
-	if (rpc_form_is_multiplexed(from) != rpc_form_is_multiplexed(to))
-		return false;
-	if (rpc_form_is_multiplexed(from))
-		return from.transport == to.transport;
-	return from.payload == to.payload && (to.payload == RPC_THRIFT || to.framed);
+	uint8_t small[STACK_HEAD], *room = small;
+	size_t bound = head_write_bound(m, edit);
+	struct slice pieces[2] = {SLICE_NONE, m->body};
+	struct writer w;
+
+	if (bound > sizeof small)
+		room = malloc(bound);
+	w = writer_of(room, room ? bound : 0);
+	head_write(&w, m, edit);
+	pieces[0] = writer_slice(&w);
+	if (!w.bad)
+		codec_write(c, pieces, 2);
+	if (room != small)
+		free(room);
+	return !w.bad;
+}
+
+/* What gRPC said with a status becomes an exception, whose body is made here. */
+static bool send_status(struct codec *c, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	size_t size = m->status_text.len + EXCEPTION_EXTRA;
+	uint8_t *room = malloc(size);
+	struct writer w = writer_of(room, room ? size : 0);
+	struct rpc_message whole = *m;
+	bool is_sent = false;
+
+	exception_write(&w, edit->form.payload, m->status_text, (int32_t)m->status);
+	if (!w.bad) {
+		whole.body = writer_slice(&w);
+		whole.body_len = whole.body.len;
+		is_sent = send_changed(c, &whole, edit);
+	}
+	free(room);
+	return is_sent;
 }
 
 static bool unary_send_message(
     struct codec *c, uint32_t id, const struct rpc_message *m, struct rpc_edit *edit)
 {
-	uint8_t small[STACK_HEAD], *room = small;
 	struct slice pieces[2] = {m->head, m->body};
-	bool fits = true;
 
 	(void)id;
-	if (head_is_changed(m, edit)) {
-		size_t bound = head_write_bound(m, edit);
-		struct writer w;
-
-		if (bound > sizeof small)
-			room = malloc(bound);
-		w = writer_of(room, room ? bound : 0);
-		head_write(&w, m, edit);
-		fits = !w.bad;
-		pieces[0] = writer_slice(&w);
-	}
-	if (fits)
-		codec_write(c, pieces, 2);
-	if (room != small)
-		free(room);
-	return fits;
+	if (m->form.transport == RPC_HTTP2 && m->kind == RPC_EXCEPTION)
+		return send_status(c, m, edit);
+	if (head_is_changed(m, edit))
+		return send_changed(c, m, edit);
+	codec_write(c, pieces, 2);
+	return true;
 }
 
 static void unary_send_data(struct codec *c, uint32_t id, struct slice data, bool last)

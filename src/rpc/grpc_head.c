@@ -150,7 +150,7 @@ static void add_timeout(
 	usec_t timeout = edit->set_timeout ? edit->timeout : call->timeout;
 	char *room;
 
-	if (timeout == USEC_NONE)
+	if (timeout == USEC_NONE || (timeout == 0 && !edit->set_timeout))
 		return;
 	room = arena_alloc(fields->arena, GRPC_TIMEOUT_ROOM);
 	field_add(fields, SLICE_LIT("grpc-timeout"), grpc_timeout_write(timeout, room));

@@ -1,42 +1,23 @@
-#include "rpc/head.h"
+#include "rpc/head_write.h"
 
-#include <stdio.h>
-
-#include "base/mem.h"
-#include "wire/crc32c.h"
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
 
-#define FLAGS_AT     6u /* in the fixed part of a TTHeader */
-#define SEQ_AT       8u
-#define SECTION_HEAD 3u /* id, count */
-#define MAX_CHANGES  8  /* collect_changes never makes more */
+#define HEAD_FIXED 12u /* of a message head: all but the method */
 
-enum head_change_what {
-	CHANGE_SET,     /* in place of an entry, or as a new one */
-	CHANGE_REPLACE, /* in place of an entry only */
-	CHANGE_REMOVE,
-	CHANGE_REMOVE_PREFIX,
-};
+/* Of a new TTHeader: its fixed part, the keys that are always there, the lengths of all the others. */
+#define NEW_HEADER_ROOM 256u
+#define FIELD_EXTRA     8u /* a field as a str key: two lengths, and what its prefix may gain */
 
-/* One change to the entries of a header. */
-struct head_change {
-	enum head_change_what what;
-	enum ttheader_section kind;
-	uint16_t int_key;
-	struct slice key, value;
-};
-
-struct head_changes {
-	struct head_change list[MAX_CHANGES];
-	int n;
-	unsigned n_validators; /* entries that CHANGE_REMOVE_PREFIX took out */
-	char timeout[24], checksum[9];
-};
-
+/* Empty where the message came without one. */
 static struct slice message_head(const struct rpc_message *m)
 {
-	return slice_from(m->head, m->message_at);
+	return m->form.transport == RPC_HTTP2 ? SLICE_NONE : slice_from(m->head, m->message_at);
+}
+
+static size_t message_head_len(const struct rpc_message *m)
+{
+	return m->form.transport == RPC_HTTP2 ? HEAD_FIXED + m->method.len : message_head(m).len;
 }
 
 static bool is_renumbered(const struct rpc_message *m, const struct rpc_edit *edit)
@@ -44,8 +25,7 @@ static bool is_renumbered(const struct rpc_message *m, const struct rpc_edit *ed
 	return edit->renumber && edit->seq != m->seq;
 }
 
-/* Does a byte behind the transport header change? Then checksums over it are void. */
-static bool payload_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
+bool head_payload_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
 {
 	return edit->form.framed != m->form.framed || is_renumbered(m, edit);
 }
@@ -54,49 +34,29 @@ bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
 {
 	if (!rpc_form_eq(m->form, edit->form) || is_renumbered(m, edit))
 		return true;
-	if (m->form.transport != RPC_TTHEADER)
-		return false;
-	return (edit->renumber && edit->transport_seq != m->transport_seq) ||
-	       (edit->out_of_order && !(m->flags & TTHEADER_FLAG_OUT_OF_ORDER)) ||
-	       (edit->strip_crrst && m->marks & RPC_HAS_CRRST) || edit->add_crrst ||
-	       edit->set_timeout || edit->caller.len || edit->rip.len ||
-	       (edit->strip_caller && m->marks & RPC_HAS_CALLER);
+	return m->form.transport == RPC_TTHEADER && head_is_edited(m, edit);
 }
 
 size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit)
 {
-	return m->head.len + m->method.len + edit->caller.len + edit->rip.len + edit->service.len +
-	       edit->idl_service.len + edit->log_id.len + 256;
+	size_t fields = 0;
+
+	for (unsigned i = 0; i < m->n_fields; i++)
+		fields += m->fields[i].name.len + m->fields[i].value.len + FIELD_EXTRA;
+	return m->head.len + fields + 2 * m->method.len + m->idl_service.len + m->caller.len +
+	       m->caller_method.len + m->service_asked.len + m->log_id.len + m->biz_status.len +
+	       m->biz_message.len + edit->caller.len + edit->rip.len + edit->service.len +
+	       edit->idl_service.len + edit->log_id.len + NEW_HEADER_ROOM;
 }
 
-static uint64_t payload_len(const struct rpc_message *m, struct rpc_form form)
+uint64_t head_payload_len(const struct rpc_message *m, struct rpc_form form)
 {
 	if (m->body_len == RPC_LENGTH_UNKNOWN)
 		return RPC_LENGTH_UNKNOWN; /* no field of a format holds it */
-	return (form.framed ? 4 : 0) + message_head(m).len + m->body_len;
+	return (form.framed ? 4 : 0) + message_head_len(m) + m->body_len;
 }
 
-/* The payload's part of the head: inner length and message head. */
-static void write_payload_head(
-    struct writer *w, const struct rpc_message *m, const struct rpc_edit *edit)
-{
-	struct slice head = message_head(m);
-
-	if (edit->form.framed) {
-		/* So is an unknown length: a frame cannot begin before its end is known. */
-		w->bad |= m->body_len > UINT32_MAX - head.len;
-		write_u32(w, (uint32_t)(head.len + m->body_len));
-	}
-	if (!edit->renumber) {
-		write_bytes(w, head);
-		return;
-	}
-	write_bytes(w, slice_first(head, head.len - 4));
-	write_u32(w, (uint32_t)edit->seq);
-}
-
-/* As printf's %llu, which costs as much as all the rest of an edit. */
-static struct slice decimal(char *room, size_t size, uint64_t n)
+struct slice head_decimal(char *room, size_t size, uint64_t n)
 {
 	size_t at = size;
 
@@ -107,402 +67,70 @@ static struct slice decimal(char *room, size_t size, uint64_t n)
 	return slice_of(room + at, size - at);
 }
 
-static struct head_change *add_change(
-    struct head_changes *c, enum head_change_what what, enum ttheader_section kind)
-{
-	struct head_change *change = &c->list[c->n++];
-
-	*change = (struct head_change){.kind = kind};
-	change->what = what;
-	return change;
-}
-
-static void change_str(
-    struct head_changes *c, enum head_change_what what, struct slice key, struct slice value)
-{
-	struct head_change *change = add_change(c, what, TTHEADER_STR);
-
-	change->key = key;
-	change->value = value;
-}
-
-static void change_int(
-    struct head_changes *c, enum head_change_what what, uint16_t key, struct slice value)
-{
-	struct head_change *change = add_change(c, what, TTHEADER_INT);
-
-	change->int_key = key;
-	change->value = value;
-}
-
-/* The checksum over the payload as it will be written; the whole body is here. */
-static struct slice checksum(
-    struct head_changes *c, const struct rpc_message *m, const struct rpc_edit *edit)
-{
-	uint8_t room[4 + 12 + THRIFT_METHOD_MAX];
-	struct writer w = writer_of(room, sizeof room);
-
-	write_payload_head(&w, m, edit);
-	snprintf(
-	    c->checksum, sizeof c->checksum, "%08x", crc32c(crc32c(0, writer_slice(&w)), m->body));
-	return slice_str(c->checksum);
-}
-
-static void collect_payload_changes(
-    struct head_changes *c, const struct rpc_message *m, struct rpc_edit *edit)
-{
-	if (!payload_is_changed(m, edit))
-		return;
-	if (m->marks & RPC_HAS_TRANSPORT_TYPE && edit->form.framed != m->form.framed)
-		change_int(c, CHANGE_REPLACE, TTKEY_TRANSPORT_TYPE,
-		    edit->form.framed ? SLICE_LIT("framed") : SLICE_LIT("unframed"));
-	if (m->marks & RPC_HAS_CHECKSUM) {
-		if (m->complete)
-			change_str(c, CHANGE_REPLACE, SLICE_LIT("crc32c"), checksum(c, m, edit));
-		else
-			change_str(c, CHANGE_REMOVE, SLICE_LIT("crc32c"), SLICE_NONE);
-		edit->dropped[RPC_DROPPED_CHECKSUM] += !m->complete;
-	}
-	if (m->marks & RPC_HAS_VALIDATOR)
-		change_str(c, CHANGE_REMOVE_PREFIX, SLICE_LIT("PV_"), SLICE_NONE);
-}
-
-static void collect_changes(
-    struct head_changes *c, const struct rpc_message *m, struct rpc_edit *edit)
-{
-	c->n = 0;
-	c->n_validators = 0;
-	if (edit->add_crrst)
-		change_str(c, CHANGE_SET, SLICE_LIT("crrst"), SLICE_LIT("1"));
-	else if (edit->strip_crrst && m->marks & RPC_HAS_CRRST)
-		change_str(c, CHANGE_REMOVE, SLICE_LIT("crrst"), SLICE_NONE);
-	if (edit->rip.len)
-		change_str(c, CHANGE_SET, SLICE_LIT("rip"), edit->rip);
-	if (edit->caller.len)
-		change_int(c, CHANGE_SET, TTKEY_FROM_SERVICE, edit->caller);
-	else if (edit->strip_caller && m->marks & RPC_HAS_CALLER)
-		change_int(c, CHANGE_REMOVE, TTKEY_FROM_SERVICE, SLICE_NONE);
-	if (edit->set_timeout)
-		change_int(c, CHANGE_SET, TTKEY_RPC_TIMEOUT,
-		    decimal(c->timeout, sizeof c->timeout, edit->timeout_ms));
-	collect_payload_changes(c, m, edit);
-}
-
-static bool change_applies(const struct head_change *change, const struct ttheader_entry *e)
-{
-	if (change->kind != e->kind)
-		return false;
-	if (e->kind == TTHEADER_INT)
-		return change->int_key == e->int_key;
-	if (change->what == CHANGE_REMOVE_PREFIX)
-		return slice_starts(e->key, change->key);
-	return slice_eq(e->key, change->key);
-}
-
-static struct head_change *find_change(struct head_changes *c, const struct ttheader_entry *e)
-{
-	for (int i = 0; i < c->n; i++)
-		if (change_applies(&c->list[i], e))
-			return &c->list[i];
-	return NULL;
-}
-
-static void put_change(struct ttheader_writer *t, const struct head_change *change)
-{
-	if (change->kind == TTHEADER_INT)
-		ttheader_put_int(t, change->int_key, change->value);
-	else
-		ttheader_put_str(t, change->key, change->value);
-}
-
-static void put_additions(
-    struct ttheader_writer *t, struct head_changes *c, enum ttheader_section kind)
-{
-	for (int i = 0; i < c->n; i++) {
-		if (c->list[i].kind == kind && c->list[i].what == CHANGE_SET) {
-			put_change(t, &c->list[i]);
-			c->list[i].what = CHANGE_REMOVE;
-		}
-	}
-}
-
-/* The sections of a header on their way from one to the next. */
-struct rewriting {
-	struct ttheader_writer *t;
-	struct head_changes *changes;
-	struct slice sections; /* as they came */
-	size_t copied, seen;   /* bytes of them that are dealt with, and looked at */
-	size_t section;        /* where the present one began */
-	bool is_open;          /* it is written entry by entry; never an ACL token */
-};
-
-static void copy_upto(struct rewriting *r, size_t at)
-{
-	write_bytes(r->t->w, slice_sub(r->sections, r->copied, at - r->copied));
-	r->copied = at;
-}
-
-/* The first section of a kind takes the additions of that kind. */
-static void close_section(struct rewriting *r)
-{
-	if (!r->is_open)
-		return;
-	copy_upto(r, r->seen);
-	put_additions(r->t, r->changes, (enum ttheader_section)r->sections.data[r->section]);
-	ttheader_section_end(r->t);
-	r->is_open = false;
-}
-
-/* What stands between sections is copied: padding, and sections without entries. */
-static void open_section(struct rewriting *r, const struct ttheader_entry *first)
-{
-	close_section(r);
-	copy_upto(r, first->section);
-	r->section = first->section;
-	r->is_open = first->kind != TTHEADER_ACL;
-	if (!r->is_open)
-		return;
-	ttheader_section_begin(r->t, first->kind);
-	r->copied += SECTION_HEAD;
-}
-
-static void change_entry(
-    struct rewriting *r, const struct ttheader_entry *e, struct head_change *change)
-{
-	copy_upto(r, e->offset);
-	r->copied += e->len;
-	if (change->what == CHANGE_SET || change->what == CHANGE_REPLACE) {
-		put_change(r->t, change);
-		/* A key that came twice goes out once: no reader can take the other value. */
-		change->what = CHANGE_REMOVE;
-	} else if (change->what == CHANGE_REMOVE_PREFIX) {
-		r->changes->n_validators++;
-	}
-}
-
-/* What stands behind the last entry: sections without entries stay, the last padding is made anew. */
-static struct slice tail_of(struct slice sections, size_t at)
-{
-	size_t end = at, next = at;
-
-	while (next < sections.len) {
-		if (sections.data[next] == TTHEADER_PADDING) {
-			next++;
-		} else {
-			next += SECTION_HEAD;
-			end = next;
-		}
-	}
-	return slice_sub(sections, at, end - at);
-}
-
-/*
- * Sections keep their order, and entries their bytes: neighbours that stay are copied in one piece.
- * What found no section of its kind gets one at the end.
- */
-static void rewrite_sections(
-    struct ttheader_writer *t, const struct rpc_message *m, struct head_changes *c)
-{
-	static const enum ttheader_section kinds[] = {TTHEADER_STR, TTHEADER_INT};
-	struct rewriting r = {.t = t, .changes = c, .sections = m->sections, .section = SIZE_MAX};
-	struct ttheader_iter it = ttheader_entries(m->sections);
-	struct ttheader_entry e;
-
-	while (ttheader_next(&it, &e)) {
-		struct head_change *change = find_change(c, &e);
-
-		if (e.section != r.section)
-			open_section(&r, &e);
-		if (change)
-			change_entry(&r, &e, change);
-		else
-			t->count++;
-		r.seen = e.offset + e.len;
-	}
-	close_section(&r);
-	copy_upto(&r, r.seen);
-	write_bytes(t->w, tail_of(m->sections, r.copied));
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		ttheader_section_begin(t, kinds[i]);
-		put_additions(t, c, kinds[i]);
-		ttheader_section_end(t);
-	}
-}
-
-/* A TTHeader with its ids and flag patched, and only the sections changed that have to. */
-static void write_ttheader_again(
-    struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
-{
-	uint16_t flags = m->flags | (edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0);
-	int32_t seq = edit->renumber ? edit->transport_seq : m->transport_seq;
-	uint64_t len = payload_len(m, edit->form);
-	struct head_changes changes;
-	uint8_t *fixed = w->at;
-
-	collect_changes(&changes, m, edit);
-	if (changes.n == 0) {
-		write_bytes(w, slice_first(m->head, m->payload_at));
-		if (w->bad)
-			return;
-		store_u32(fixed, (uint32_t)(m->payload_at - 4 + len));
-		store_u16(fixed + FLAGS_AT, flags);
-		store_u32(fixed + SEQ_AT, (uint32_t)seq);
-	} else {
-		struct ttheader_writer t;
-
-		ttheader_begin(&t, w, flags, seq, m->head.data[TTHEADER_FIXED]);
-		rewrite_sections(&t, m, &changes);
-		ttheader_end(&t, len);
-		edit->dropped[RPC_DROPPED_CHECKSUM] += changes.n_validators;
-	}
-	write_payload_head(w, m, edit);
-}
-
-static bool is_checksum(struct slice key)
-{
-	return slice_starts(key, SLICE_LIT("PV_")) || slice_eq(key, SLICE_LIT("crc32c"));
-}
-
-/* The str keys of a mesh header live on in a TTHeader, but for those that are written anew. */
-static void put_mesh_entries(
-    struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
-{
-	struct ttheader_iter it = ttheader_entries_mesh(m->sections);
-	struct ttheader_entry e;
-
-	if (m->form.transport != RPC_MESH)
-		return;
-	while (ttheader_next(&it, &e)) {
-		if (is_checksum(e.key) && payload_is_changed(m, edit))
-			edit->dropped[RPC_DROPPED_CHECKSUM]++;
-		else if (slice_eq(e.key, SLICE_LIT("rip")) ? edit->rip.len == 0
-							   : !slice_eq(e.key, SLICE_LIT("crrst")))
-			ttheader_put_str(t, e.key, e.value);
-	}
-}
-
-static void put_int_if(struct ttheader_writer *t, uint16_t key, struct slice value)
-{
-	if (value.len)
-		ttheader_put_int(t, key, value);
-}
-
-/* The keys that a Kitex client with its TTHeader handler writes on a call.
- * Source: kitex pkg/transmeta/ttheader.go. */
-static void put_call_keys(
-    struct ttheader_writer *t, const struct rpc_message *m, const struct rpc_edit *edit)
-{
-	char number[24];
-
-	ttheader_put_int(t, TTKEY_TRANSPORT_TYPE,
-	    edit->form.framed ? SLICE_LIT("framed") : SLICE_LIT("unframed"));
-	put_int_if(t, TTKEY_FROM_SERVICE, edit->caller);
-	put_int_if(t, TTKEY_TO_SERVICE, edit->service);
-	ttheader_put_int(t, TTKEY_TO_METHOD, m->method);
-	put_int_if(t, TTKEY_LOG_ID, edit->log_id);
-	if (edit->set_timeout)
-		ttheader_put_int(
-		    t, TTKEY_RPC_TIMEOUT, decimal(number, sizeof number, edit->timeout_ms));
-}
-
-/* Source: kitex pkg/remote/message.go: the message types, in decimal. */
-static struct slice msg_type_text(enum rpc_kind kind)
+static enum thrift_type type_of(enum rpc_kind kind)
 {
 	switch (kind) {
 	case RPC_CALL:
-		return SLICE_LIT("1");
+		return THRIFT_CALL;
 	case RPC_ONEWAY:
-		return SLICE_LIT("4");
+		return THRIFT_ONEWAY;
 	case RPC_REPLY:
-		return SLICE_LIT("2");
+		return THRIFT_REPLY;
 	case RPC_EXCEPTION:
 	case RPC_INTERIM:
 	case RPC_TRAILERS:
 		break;
 	}
-	return SLICE_LIT("3");
+	return THRIFT_EXCEPTION;
 }
 
-/* A TTHeader where there was none. */
-static void write_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
+static uint16_t magic_of(enum rpc_payload payload)
 {
-	bool is_call = m->kind == RPC_CALL || m->kind == RPC_ONEWAY;
-	struct ttheader_writer t;
-
-	ttheader_begin(&t, w, edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0,
-	    edit->renumber ? edit->transport_seq : m->transport_seq, 0);
-	ttheader_section_begin(&t, TTHEADER_STR);
-	put_mesh_entries(&t, m, edit);
-	if (edit->idl_service.len && m->idl_service.len == 0)
-		ttheader_put_str(&t, SLICE_LIT("isn"), edit->idl_service);
-	if (edit->rip.len)
-		ttheader_put_str(&t, SLICE_LIT("rip"), edit->rip);
-	if (edit->add_crrst)
-		ttheader_put_str(&t, SLICE_LIT("crrst"), SLICE_LIT("1"));
-	ttheader_section_end(&t);
-	ttheader_section_begin(&t, TTHEADER_INT);
-	if (is_call)
-		put_call_keys(&t, m, edit);
-	ttheader_put_int(&t, TTKEY_MSG_TYPE, msg_type_text(m->kind));
-	ttheader_section_end(&t);
-	ttheader_end(&t, payload_len(m, edit->form));
-	write_payload_head(w, m, edit);
+	return payload == RPC_KITEXPB ? KITEXPB_MAGIC : THRIFT_MAGIC;
 }
 
-static void count_str(struct rpc_edit *edit, struct slice key)
+void head_write_payload(struct writer *w, const struct rpc_message *m, const struct rpc_edit *edit)
 {
-	if (slice_starts(key, SLICE_LIT("RPC_PERSIST_")))
-		edit->dropped[RPC_DROPPED_PERSISTENT]++;
-	else if (slice_starts(key, SLICE_LIT("RPC_TRANSIT_")))
-		edit->dropped[RPC_DROPPED_TRANSIENT]++;
-	else if (is_checksum(key))
-		edit->dropped[RPC_DROPPED_CHECKSUM]++;
-	else if (slice_starts(key, SLICE_LIT("biz-")))
-		edit->dropped[RPC_DROPPED_BIZ]++;
-	else if (!slice_eq(
-		     key, SLICE_LIT("crrst"))) /* belongs to the connection, not to the call */
-		edit->dropped[RPC_DROPPED_HEADER]++;
-}
+	struct slice head = message_head(m);
+	int32_t seq = edit->renumber ? edit->seq : m->seq;
 
-/* A header that has no place in the new form. Keys that only repeat what the message head says, or
- * how it was wrapped, are no loss. */
-static void count_dropped(const struct rpc_message *m, struct rpc_edit *edit)
-{
-	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-								: ttheader_entries(m->sections);
-	struct ttheader_entry e;
+	if (edit->form.framed) {
+		size_t len = message_head_len(m);
 
-	while (ttheader_next(&it, &e)) {
-		if (e.kind == TTHEADER_STR)
-			count_str(edit, e.key);
-		else if (e.kind == TTHEADER_ACL)
-			edit->dropped[RPC_DROPPED_ACL]++;
-		else if (e.int_key != TTKEY_TRANSPORT_TYPE && e.int_key != TTKEY_TO_METHOD &&
-			 e.int_key != TTKEY_MSG_TYPE)
-			edit->dropped[RPC_DROPPED_INT]++;
+		/* So is an unknown length: a frame cannot begin before its end is known. */
+		w->bad |= m->body_len > UINT32_MAX - len;
+		write_u32(w, (uint32_t)(len + m->body_len));
 	}
+	if (m->form.transport == RPC_HTTP2) {
+		thrift_head_write(
+		    w, magic_of(edit->form.payload), type_of(m->kind), m->method, seq);
+		return;
+	}
+	if (!edit->renumber) {
+		write_bytes(w, head);
+		return;
+	}
+	write_bytes(w, slice_first(head, head.len - 4));
+	write_u32(w, (uint32_t)seq);
 }
 
 void head_write(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
 {
-	if (edit->form.transport == RPC_TTHEADER) {
-		if (m->form.transport == RPC_TTHEADER)
-			write_ttheader_again(w, m, edit);
-		else
-			write_new_ttheader(w, m, edit);
-		return;
-	}
-	if (edit->form.transport == RPC_MESH)
+	if (edit->form.transport == RPC_TTHEADER && m->form.transport == RPC_TTHEADER)
+		head_edit_ttheader(w, m, edit);
+	else if (edit->form.transport == RPC_TTHEADER)
+		head_new_ttheader(w, m, edit);
+	else if (edit->form.transport == RPC_MESH)
 		write_bytes(w, slice_first(m->head, m->payload_at));
 	else if (m->form.transport != RPC_PLAIN)
-		count_dropped(m, edit);
-	write_payload_head(w, m, edit);
+		head_drop_all(m, edit);
+	head_write_payload(w, m, edit);
 }
 
 void head_write_exception(
     struct writer *w, const struct rpc_message *call, uint64_t body_len, bool closing)
 {
-	size_t head_len = 12 + call->method.len;
+	size_t head_len = HEAD_FIXED + call->method.len;
 
 	if (call->form.transport == RPC_TTHEADER) {
 		struct ttheader_writer t;
@@ -514,12 +142,12 @@ void head_write_exception(
 			ttheader_section_end(&t);
 		}
 		ttheader_section_begin(&t, TTHEADER_INT);
-		ttheader_put_int(&t, TTKEY_MSG_TYPE, msg_type_text(RPC_EXCEPTION));
+		ttheader_put_int(&t, TTKEY_MSG_TYPE, head_msg_type(RPC_EXCEPTION));
 		ttheader_section_end(&t);
 		ttheader_end(&t, (call->form.framed ? 4 : 0) + head_len + body_len);
 	}
 	if (call->form.framed)
 		write_u32(w, (uint32_t)(head_len + body_len));
-	thrift_head_write(w, call->form.payload == RPC_KITEXPB ? KITEXPB_MAGIC : THRIFT_MAGIC,
-	    THRIFT_EXCEPTION, call->method, call->seq);
+	thrift_head_write(
+	    w, magic_of(call->form.payload), THRIFT_EXCEPTION, call->method, call->seq);
 }

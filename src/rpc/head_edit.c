@@ -1,0 +1,293 @@
+#include "rpc/head_write.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "wire/crc32c.h"
+#include "wire/thrift.h"
+#include "wire/ttheader.h"
+
+#define FLAGS_AT     6u /* in the fixed part of a TTHeader */
+#define SEQ_AT       8u
+#define SECTION_HEAD 3u /* id, count */
+#define MAX_CHANGES  8  /* collect_changes never makes more */
+
+enum head_change_what {
+	CHANGE_SET,     /* in place of an entry, or as a new one */
+	CHANGE_REPLACE, /* in place of an entry only */
+	CHANGE_REMOVE,
+	CHANGE_REMOVE_PREFIX,
+};
+
+/* One change to the entries of a header. */
+struct head_change {
+	enum head_change_what what;
+	enum ttheader_section kind;
+	uint16_t int_key;
+	struct slice key, value;
+};
+
+struct head_changes {
+	struct head_change list[MAX_CHANGES];
+	int n;
+	unsigned n_validators; /* entries that CHANGE_REMOVE_PREFIX took out */
+	char timeout[24], checksum[9];
+};
+
+/* The header alone: changes behind it are none here. */
+bool head_is_edited(const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	return (edit->renumber && edit->transport_seq != m->transport_seq) ||
+	       (edit->out_of_order && !(m->flags & TTHEADER_FLAG_OUT_OF_ORDER)) ||
+	       (edit->strip_crrst && m->marks & RPC_HAS_CRRST) || edit->add_crrst ||
+	       edit->set_timeout || edit->caller.len || edit->rip.len ||
+	       (edit->strip_caller && m->marks & RPC_HAS_CALLER);
+}
+
+static struct head_change *add_change(
+    struct head_changes *c, enum head_change_what what, enum ttheader_section kind)
+{
+	struct head_change *change = &c->list[c->n++];
+
+	*change = (struct head_change){.kind = kind};
+	change->what = what;
+	return change;
+}
+
+static void change_str(
+    struct head_changes *c, enum head_change_what what, struct slice key, struct slice value)
+{
+	struct head_change *change = add_change(c, what, TTHEADER_STR);
+
+	change->key = key;
+	change->value = value;
+}
+
+static void change_int(
+    struct head_changes *c, enum head_change_what what, uint16_t key, struct slice value)
+{
+	struct head_change *change = add_change(c, what, TTHEADER_INT);
+
+	change->int_key = key;
+	change->value = value;
+}
+
+/* The checksum over the payload as it will be written; the whole body is here. */
+static struct slice checksum(
+    struct head_changes *c, const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	uint8_t room[4 + 12 + THRIFT_METHOD_MAX];
+	struct writer w = writer_of(room, sizeof room);
+
+	head_write_payload(&w, m, edit);
+	snprintf(
+	    c->checksum, sizeof c->checksum, "%08x", crc32c(crc32c(0, writer_slice(&w)), m->body));
+	return slice_str(c->checksum);
+}
+
+static void collect_payload_changes(
+    struct head_changes *c, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	if (!head_payload_is_changed(m, edit))
+		return;
+	if (m->marks & RPC_HAS_TRANSPORT_TYPE && edit->form.framed != m->form.framed)
+		change_int(c, CHANGE_REPLACE, TTKEY_TRANSPORT_TYPE,
+		    edit->form.framed ? SLICE_LIT("framed") : SLICE_LIT("unframed"));
+	if (m->marks & RPC_HAS_CHECKSUM) {
+		if (m->complete)
+			change_str(c, CHANGE_REPLACE, SLICE_LIT("crc32c"), checksum(c, m, edit));
+		else
+			change_str(c, CHANGE_REMOVE, SLICE_LIT("crc32c"), SLICE_NONE);
+		edit->dropped[RPC_DROPPED_CHECKSUM] += !m->complete;
+	}
+	if (m->marks & RPC_HAS_VALIDATOR)
+		change_str(c, CHANGE_REMOVE_PREFIX, SLICE_LIT("PV_"), SLICE_NONE);
+}
+
+static void collect_changes(
+    struct head_changes *c, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	c->n = 0;
+	c->n_validators = 0;
+	if (edit->add_crrst)
+		change_str(c, CHANGE_SET, SLICE_LIT("crrst"), SLICE_LIT("1"));
+	else if (edit->strip_crrst && m->marks & RPC_HAS_CRRST)
+		change_str(c, CHANGE_REMOVE, SLICE_LIT("crrst"), SLICE_NONE);
+	if (edit->rip.len)
+		change_str(c, CHANGE_SET, SLICE_LIT("rip"), edit->rip);
+	if (edit->caller.len)
+		change_int(c, CHANGE_SET, TTKEY_FROM_SERVICE, edit->caller);
+	else if (edit->strip_caller && m->marks & RPC_HAS_CALLER)
+		change_int(c, CHANGE_REMOVE, TTKEY_FROM_SERVICE, SLICE_NONE);
+	if (edit->set_timeout)
+		change_int(c, CHANGE_SET, TTKEY_RPC_TIMEOUT,
+		    head_decimal(c->timeout, sizeof c->timeout, edit->timeout_ms));
+	collect_payload_changes(c, m, edit);
+}
+
+static bool change_applies(const struct head_change *change, const struct ttheader_entry *e)
+{
+	if (change->kind != e->kind)
+		return false;
+	if (e->kind == TTHEADER_INT)
+		return change->int_key == e->int_key;
+	if (change->what == CHANGE_REMOVE_PREFIX)
+		return slice_starts(e->key, change->key);
+	return slice_eq(e->key, change->key);
+}
+
+static struct head_change *find_change(struct head_changes *c, const struct ttheader_entry *e)
+{
+	for (int i = 0; i < c->n; i++)
+		if (change_applies(&c->list[i], e))
+			return &c->list[i];
+	return NULL;
+}
+
+static void put_change(struct ttheader_writer *t, const struct head_change *change)
+{
+	if (change->kind == TTHEADER_INT)
+		ttheader_put_int(t, change->int_key, change->value);
+	else
+		ttheader_put_str(t, change->key, change->value);
+}
+
+static void put_additions(
+    struct ttheader_writer *t, struct head_changes *c, enum ttheader_section kind)
+{
+	for (int i = 0; i < c->n; i++) {
+		if (c->list[i].kind == kind && c->list[i].what == CHANGE_SET) {
+			put_change(t, &c->list[i]);
+			c->list[i].what = CHANGE_REMOVE;
+		}
+	}
+}
+
+/* The sections of a header on their way from one to the next. */
+struct rewriting {
+	struct ttheader_writer *t;
+	struct head_changes *changes;
+	struct slice sections; /* as they came */
+	size_t copied, seen;   /* bytes of them that are dealt with, and looked at */
+	size_t section;        /* where the present one began */
+	bool is_open;          /* it is written entry by entry; never an ACL token */
+};
+
+static void copy_upto(struct rewriting *r, size_t at)
+{
+	write_bytes(r->t->w, slice_sub(r->sections, r->copied, at - r->copied));
+	r->copied = at;
+}
+
+/* The first section of a kind takes the additions of that kind. */
+static void close_section(struct rewriting *r)
+{
+	if (!r->is_open)
+		return;
+	copy_upto(r, r->seen);
+	put_additions(r->t, r->changes, (enum ttheader_section)r->sections.data[r->section]);
+	ttheader_section_end(r->t);
+	r->is_open = false;
+}
+
+/* What stands between sections is copied: padding, and sections without entries. */
+static void open_section(struct rewriting *r, const struct ttheader_entry *first)
+{
+	close_section(r);
+	copy_upto(r, first->section);
+	r->section = first->section;
+	r->is_open = first->kind != TTHEADER_ACL;
+	if (!r->is_open)
+		return;
+	ttheader_section_begin(r->t, first->kind);
+	r->copied += SECTION_HEAD;
+}
+
+static void change_entry(
+    struct rewriting *r, const struct ttheader_entry *e, struct head_change *change)
+{
+	copy_upto(r, e->offset);
+	r->copied += e->len;
+	if (change->what == CHANGE_SET || change->what == CHANGE_REPLACE) {
+		put_change(r->t, change);
+		/* A key that came twice goes out once: no reader can take the other value. */
+		change->what = CHANGE_REMOVE;
+	} else if (change->what == CHANGE_REMOVE_PREFIX) {
+		r->changes->n_validators++;
+	}
+}
+
+/* What stands behind the last entry: sections without entries stay, the last padding is made anew. */
+static struct slice tail_of(struct slice sections, size_t at)
+{
+	size_t end = at, next = at;
+
+	while (next < sections.len) {
+		if (sections.data[next] == TTHEADER_PADDING) {
+			next++;
+		} else {
+			next += SECTION_HEAD;
+			end = next;
+		}
+	}
+	return slice_sub(sections, at, end - at);
+}
+
+/*
+ * Sections keep their order, and entries their bytes: neighbours that stay are copied in one piece.
+ * What found no section of its kind gets one at the end.
+ */
+static void rewrite_sections(
+    struct ttheader_writer *t, const struct rpc_message *m, struct head_changes *c)
+{
+	static const enum ttheader_section kinds[] = {TTHEADER_STR, TTHEADER_INT};
+	struct rewriting r = {.t = t, .changes = c, .sections = m->sections, .section = SIZE_MAX};
+	struct ttheader_iter it = ttheader_entries(m->sections);
+	struct ttheader_entry e;
+
+	while (ttheader_next(&it, &e)) {
+		struct head_change *change = find_change(c, &e);
+
+		if (e.section != r.section)
+			open_section(&r, &e);
+		if (change)
+			change_entry(&r, &e, change);
+		else
+			t->count++;
+		r.seen = e.offset + e.len;
+	}
+	close_section(&r);
+	copy_upto(&r, r.seen);
+	write_bytes(t->w, tail_of(m->sections, r.copied));
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		ttheader_section_begin(t, kinds[i]);
+		put_additions(t, c, kinds[i]);
+		ttheader_section_end(t);
+	}
+}
+
+void head_edit_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	uint16_t flags = m->flags | (edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0);
+	int32_t seq = edit->renumber ? edit->transport_seq : m->transport_seq;
+	uint64_t len = head_payload_len(m, edit->form);
+	struct head_changes changes;
+	uint8_t *fixed = w->at;
+
+	collect_changes(&changes, m, edit);
+	if (changes.n == 0) {
+		write_bytes(w, slice_first(m->head, m->payload_at));
+		if (w->bad)
+			return;
+		store_u32(fixed, (uint32_t)(m->payload_at - 4 + len));
+		store_u16(fixed + FLAGS_AT, flags);
+		store_u32(fixed + SEQ_AT, (uint32_t)seq);
+	} else {
+		struct ttheader_writer t;
+
+		ttheader_begin(&t, w, flags, seq, m->head.data[TTHEADER_FIXED]);
+		rewrite_sections(&t, m, &changes);
+		ttheader_end(&t, len);
+		edit->dropped[RPC_DROPPED_CHECKSUM] += changes.n_validators;
+	}
+}

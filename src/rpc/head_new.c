@@ -1,0 +1,225 @@
+/*
+ * Headers that are made or lost when a message goes on in another form: a TTHeader for one that came
+ * with none, with a mesh header, or in HTTP/2; and the count of what has no place.
+ */
+#include "rpc/head_write.h"
+#include "rpc/metadata.h"
+#include "wire/grpc.h"
+
+#define BIZ_EXTRA "biz-extra"
+
+static bool is_reply(const struct rpc_message *m)
+{
+	return m->kind != RPC_CALL && m->kind != RPC_ONEWAY;
+}
+
+struct slice head_msg_type(enum rpc_kind kind)
+{
+	switch (kind) {
+	case RPC_CALL:
+		return SLICE_LIT("1");
+	case RPC_ONEWAY:
+		return SLICE_LIT("4");
+	case RPC_REPLY:
+		return SLICE_LIT("2");
+	case RPC_EXCEPTION:
+	case RPC_INTERIM:
+	case RPC_TRAILERS:
+		break;
+	}
+	return SLICE_LIT("3");
+}
+
+/* ---- str keys ---- */
+
+static void put_str_if(struct ttheader_writer *t, struct slice key, struct slice value)
+{
+	if (value.len)
+		ttheader_put_str(t, key, value);
+}
+
+/* The str keys of a mesh header live on in a TTHeader, but for those that are written anew. */
+static void put_mesh_entries(
+    struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	struct ttheader_iter it = ttheader_entries_mesh(m->sections);
+	struct ttheader_entry e;
+
+	while (ttheader_next(&it, &e)) {
+		enum metadata_kind kind = metadata_of_entry(&e, is_reply(m));
+
+		if (kind == METADATA_CHECKSUM && head_payload_is_changed(m, edit))
+			metadata_drop(edit, kind);
+		else if (slice_eq(e.key, SLICE_LIT("rip")) ? edit->rip.len == 0
+							   : !slice_eq(e.key, SLICE_LIT("crrst")))
+			ttheader_put_str(t, e.key, e.value);
+	}
+}
+
+/* Kinds of fields that are written from the facts of the message, or stand in sections of their own. */
+static bool is_put_elsewhere(const struct rpc_message *m, enum metadata_kind kind)
+{
+	if (is_reply(m))
+		return kind == METADATA_BIZ;
+	return kind == METADATA_FACT || kind == METADATA_ACL;
+}
+
+/* Only backward values have a place in a reply: Kitex shows its callers every str key there is. */
+static bool put_field(
+    struct ttheader_writer *t, const struct rpc_message *m, const struct rpc_field *field)
+{
+	enum metadata_kind kind = metadata_of_field(field->name);
+	uint8_t room[METADATA_NAME_MAX];
+	struct slice key;
+
+	if (is_reply(m) && kind != METADATA_BACKWARD)
+		return false;
+	if (!metadata_to_key(kind, field->name, room, &key))
+		return false;
+	ttheader_put_str(t, key, field->value);
+	return true;
+}
+
+/* From the last to the first: of a repeated key the last value counts here, of a field the first. */
+static void put_fields(
+    struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	for (unsigned i = m->n_fields; i-- > 0;) {
+		enum metadata_kind kind = metadata_of_field(m->fields[i].name);
+
+		if (!is_put_elsewhere(m, kind) && !put_field(t, m, &m->fields[i]))
+			metadata_drop(edit, kind);
+	}
+}
+
+static struct slice find_field(const struct rpc_message *m, struct slice name)
+{
+	for (unsigned i = 0; i < m->n_fields; i++)
+		if (slice_eq(m->fields[i].name, name))
+			return m->fields[i].value;
+	return SLICE_NONE;
+}
+
+/* A business error. Source: kitex pkg/transmeta/ttheader.go. */
+static void put_biz(struct ttheader_writer *t, const struct rpc_message *m)
+{
+	ttheader_put_str(t, SLICE_LIT("biz-status"), m->biz_status);
+	ttheader_put_str(t, SLICE_LIT("biz-message"), m->biz_message);
+	put_str_if(t, SLICE_LIT(BIZ_EXTRA), find_field(m, SLICE_LIT(BIZ_EXTRA)));
+}
+
+/* Kitex looks services up without their package. */
+static struct slice isn_of(const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	struct grpc_path path;
+
+	if (m->form.transport == RPC_HTTP2 && grpc_path_split(m->path, &path))
+		return path.name;
+	return m->idl_service.len ? SLICE_NONE : edit->idl_service; /* a mesh header's is there */
+}
+
+static void put_strs(struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	if (m->form.transport == RPC_MESH)
+		put_mesh_entries(t, m, edit);
+	else if (m->form.transport == RPC_HTTP2)
+		put_fields(t, m, edit);
+	if (!is_reply(m))
+		put_str_if(t, SLICE_LIT("isn"), isn_of(m, edit));
+	else if (m->form.transport == RPC_HTTP2 && m->marks & RPC_HAS_BIZ)
+		put_biz(t, m);
+	put_str_if(t, SLICE_LIT("rip"), edit->rip);
+	if (edit->add_crrst)
+		ttheader_put_str(t, SLICE_LIT("crrst"), SLICE_LIT("1"));
+}
+
+/* ---- int keys ---- */
+
+static void put_int_if(struct ttheader_writer *t, uint16_t key, struct slice value)
+{
+	if (value.len)
+		ttheader_put_int(t, key, value);
+}
+
+static struct slice first_known(struct slice a, struct slice b)
+{
+	return a.len ? a : b;
+}
+
+static void put_timeout(
+    struct ttheader_writer *t, const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	uint64_t ms = edit->timeout_ms;
+	char number[24];
+
+	if (!edit->set_timeout && (m->timeout == 0 || m->timeout == USEC_NONE))
+		return;
+	if (!edit->set_timeout)
+		ms = (m->timeout + USEC_MS - 1) / USEC_MS;
+	ttheader_put_int(t, TTKEY_RPC_TIMEOUT, head_decimal(number, sizeof number, ms));
+}
+
+/* The keys that a Kitex client with its TTHeader handler writes on a call.
+ * Source: kitex pkg/transmeta/ttheader.go. */
+static void put_call_keys(
+    struct ttheader_writer *t, const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	struct slice caller = edit->strip_caller ? SLICE_NONE : m->caller;
+
+	ttheader_put_int(t, TTKEY_TRANSPORT_TYPE,
+	    edit->form.framed ? SLICE_LIT("framed") : SLICE_LIT("unframed"));
+	put_int_if(t, TTKEY_FROM_SERVICE, first_known(edit->caller, caller));
+	put_int_if(t, TTKEY_TO_SERVICE, first_known(m->service_asked, edit->service));
+	ttheader_put_int(t, TTKEY_TO_METHOD, m->method);
+	put_int_if(t, TTKEY_LOG_ID, first_known(m->log_id, edit->log_id));
+	put_timeout(t, m, edit);
+	put_int_if(t, TTKEY_FROM_METHOD, m->caller_method);
+}
+
+static void put_token(struct ttheader_writer *t, const struct rpc_message *m)
+{
+	struct slice token = find_field(m, SLICE_LIT(METADATA_TOKEN_FIELD));
+
+	if (token.len && !is_reply(m))
+		ttheader_put_acl(t, token);
+}
+
+void head_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
+{
+	struct ttheader_writer t;
+
+	ttheader_begin(&t, w, edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0,
+	    edit->renumber ? edit->transport_seq : m->transport_seq, 0);
+	ttheader_section_begin(&t, TTHEADER_STR);
+	put_strs(&t, m, edit);
+	ttheader_section_end(&t);
+	ttheader_section_begin(&t, TTHEADER_INT);
+	if (!is_reply(m))
+		put_call_keys(&t, m, edit);
+	ttheader_put_int(&t, TTKEY_MSG_TYPE, head_msg_type(m->kind));
+	ttheader_section_end(&t);
+	put_token(&t, m);
+	ttheader_end(&t, head_payload_len(m, edit->form));
+}
+
+/* ---- what is lost ---- */
+
+static void drop_fields(const struct rpc_message *m, struct rpc_edit *edit)
+{
+	for (unsigned i = 0; i < m->n_fields; i++)
+		metadata_drop(edit, metadata_of_field(m->fields[i].name));
+}
+
+void head_drop_all(const struct rpc_message *m, struct rpc_edit *edit)
+{
+	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
+								: ttheader_entries(m->sections);
+	struct ttheader_entry e;
+
+	if (m->form.transport == RPC_HTTP2) {
+		drop_fields(m, edit);
+		return;
+	}
+	while (ttheader_next(&it, &e))
+		metadata_drop(edit, metadata_of_entry(&e, is_reply(m)));
+}
