@@ -29,7 +29,6 @@ src_libcodec_a_SOURCES = \
 	src/rpc/codec_ttstream.c \
 	src/rpc/codec_unary.c \
 	src/rpc/convert.c \
-	src/rpc/convert.c \
 	src/rpc/frame_queue.c src/rpc/frame_queue.h \
 	src/rpc/exception.c src/rpc/exception.h \
 	src/rpc/grpc_head.c src/rpc/grpc_head.h \

@@ -1,5 +1,6 @@
 #include "rpc/head.h"
 
+#include "rpc/metadata.h"
 #include "wire/sniff.h"
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
@@ -63,15 +64,6 @@ static void note_int(struct rpc_message *m, const struct ttheader_entry *e)
 	}
 }
 
-/* version "-" trace id "-" parent id "-" flags. Source: W3C Trace Context, section 3.2. */
-static struct slice trace_id_of(struct slice traceparent)
-{
-	bool is_whole =
-	    traceparent.len >= 55 && traceparent.data[2] == '-' && traceparent.data[35] == '-';
-
-	return is_whole ? slice_sub(traceparent, 3, 32) : SLICE_NONE;
-}
-
 static void note_str(struct rpc_message *m, const struct ttheader_entry *e)
 {
 	switch (e->key.len) { /* keys that matter have few lengths: most are passed over at once */
@@ -99,25 +91,13 @@ static void note_str(struct rpc_message *m, const struct ttheader_entry *e)
 		break;
 	case 23:
 		if (slice_eq(e->key, SLICE_LIT("RPC_TRANSIT_traceparent")))
-			m->trace_id = trace_id_of(e->value);
+			m->trace_id = metadata_trace_id(e->value);
 		break;
 	default:
 		break;
 	}
 	if (slice_starts(e->key, SLICE_LIT("PV_")))
 		m->marks |= RPC_HAS_VALIDATOR;
-}
-
-/* "0" and what is no i32 mean that there is none. Source: kitex pkg/transmeta/ttheader.go, which
- * reads it with strconv.ParseInt. */
-static bool is_biz_error(struct slice status)
-{
-	bool is_negative = slice_starts(status, SLICE_LIT("-"));
-	bool has_sign = is_negative || slice_starts(status, SLICE_LIT("+"));
-	uint64_t value;
-
-	return slice_to_u64(slice_from(status, has_sign), &value) && value != 0 &&
-	       value <= (uint64_t)INT32_MAX + is_negative;
 }
 
 bool head_note(struct rpc_message *m, struct ttheader_iter it, const char **why)
@@ -130,7 +110,7 @@ bool head_note(struct rpc_message *m, struct ttheader_iter it, const char **why)
 		else if (e.kind == TTHEADER_STR)
 			note_str(m, &e);
 	}
-	if (is_biz_error(m->biz_status))
+	if (metadata_is_biz_error(m->biz_status))
 		m->marks |= RPC_HAS_BIZ;
 	*why = it.why;
 	return it.why == NULL;
