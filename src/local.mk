@@ -129,6 +129,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/call_stats.c src/proxy/call_stats.h \
 	src/proxy/call_steps.c \
 	src/proxy/downstream.c src/proxy/downstream.h \
+	src/proxy/relay.c src/proxy/relay.h \
 	src/proxy/slots.c src/proxy/slots.h \
 	src/proxy/upstream.c src/proxy/upstream.h \
 	src/proxy/worker.c src/proxy/worker.h \

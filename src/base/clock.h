@@ -12,6 +12,7 @@ typedef uint64_t usec_t;
 #define USEC_NONE UINT64_MAX /* no time limit; later than any time */
 #define USEC_MS   ((usec_t)1000)
 #define USEC_S    ((usec_t)1000000)
+#define USEC_MIN  (60 * USEC_S)
 
 /* @at plus @wait, USEC_NONE when either is. */
 static inline usec_t usec_after(usec_t at, usec_t wait)

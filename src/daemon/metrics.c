@@ -238,6 +238,28 @@ static void visit_odd_ids(struct page *p, struct family *f, const struct service
 	take_cell(p, f)->value += counter_get(&s->odd_sequence_ids);
 }
 
+static void add_both_ways(
+    struct page *p, struct family *f, const struct service_stats *s, const struct counter *counts)
+{
+	static const char *const directions[] = {"in", "out"};
+
+	for (int i = 0; i < 2; i++) {
+		label(p, "service", s->label);
+		label(p, "direction", directions[i]);
+		take_cell(p, f)->value += counter_get(&counts[i]);
+	}
+}
+
+static void visit_messages(struct page *p, struct family *f, const struct service_stats *s)
+{
+	add_both_ways(p, f, s, s->messages);
+}
+
+static void visit_message_bytes(struct page *p, struct family *f, const struct service_stats *s)
+{
+	add_both_ways(p, f, s, s->message_bytes);
+}
+
 static const struct service_family {
 	const char *name, *type, *help;
 	service_visit_fn visit;
@@ -250,6 +272,10 @@ static const struct service_family {
 	"Connects that found the accept queue of a unix socket full.", visit_backlog},
     {"bridle_odd_sequence_ids_total", "counter",
 	"Replies whose TTHeader has another sequence id than the call.", visit_odd_ids},
+    {"bridle_stream_messages_total", "counter",
+	"Messages of gRPC calls and of streams: in from callers, out to them.", visit_messages},
+    {"bridle_stream_message_bytes_total", "counter",
+	"Bytes of those messages, without what frames them.", visit_message_bytes},
 };
 
 static void render_service_family(struct page *p, const struct service_family *row)

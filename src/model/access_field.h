@@ -24,7 +24,10 @@ enum access_field {
 	ACCESS_ATTEMPTS,
 	ACCESS_BYTES_IN,
 	ACCESS_BYTES_OUT,
-	ACCESS_US_TOTAL, /* from here on grouped under "us" in JSON */
+	/* From here on grouped in JSON, by what stands before the dot. */
+	ACCESS_MESSAGES_IN, /* of gRPC and streams alone */
+	ACCESS_MESSAGES_OUT,
+	ACCESS_US_TOTAL,
 	ACCESS_US_QUEUE,
 	ACCESS_US_CONNECT,
 	ACCESS_US_FIRST_BYTE,

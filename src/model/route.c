@@ -59,6 +59,20 @@ static const struct service *find_pinned(
 	return table_get(&s->by_name, slice_str(pin->label));
 }
 
+static const struct service *find_listed(const struct snapshot *s, struct slice name)
+{
+	return is_service_name(name) ? table_get(&s->by_name, name) : NULL;
+}
+
+/* "pkg.Service" is also known as "Service": Kitex leaves the package out, too. */
+static struct slice without_package(struct slice idl_service)
+{
+	for (size_t i = idl_service.len; i > 0; i--)
+		if (idl_service.data[i - 1] == '.')
+			return slice_from(idl_service, i);
+	return idl_service;
+}
+
 static const struct service *find_named(
     const struct snapshot *s, const struct call_facts *f, const char **why)
 {
@@ -66,13 +80,18 @@ static const struct service *find_named(
 
 	if (f->service_asked.len) {
 		*why = "no service of that name; list it under services, or as an alias of one";
-		if (is_service_name(f->service_asked))
-			found = table_get(&s->by_name, f->service_asked);
-	} else if (f->idl_service.len) {
-		*why = "the IDL service (isn) is no alias of any service; add it under aliases";
-		if (is_service_name(f->idl_service))
-			found = table_get(&s->by_name, f->idl_service);
-	} else {
+		return find_listed(s, f->service_asked);
+	}
+	if (f->authority.len)
+		found = find_listed(s, f->authority);
+	if (found == NULL && f->idl_service.len) {
+		*why =
+		    "the IDL service (isn, or the path) is no alias of any service; add it under "
+		    "aliases";
+		found = find_listed(s, f->idl_service);
+		if (found == NULL)
+			found = find_listed(s, without_package(f->idl_service));
+	} else if (found == NULL) {
 		*why = "the call names no service; pin the listener with service:, or use TTHeader";
 	}
 	return found;

@@ -9,8 +9,9 @@
 
 struct call_facts {
 	const struct listener_config *listener;
-	struct slice service_asked; /* int key 6; empty: not said */
-	struct slice idl_service;   /* isn */
+	struct slice service_asked; /* int key 6, destination-service; empty: not said */
+	struct slice authority;     /* HTTP/2's */
+	struct slice idl_service;   /* isn; the path of a gRPC call */
 	struct slice method;
 };
 

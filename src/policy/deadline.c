@@ -22,7 +22,7 @@ struct deadline deadline_of(const struct deadline_policy *p, usec_t stated, usec
 	return d;
 }
 
-static usec_t rest(const struct deadline *d, usec_t now)
+usec_t deadline_rest(const struct deadline *d, usec_t now)
 {
 	usec_t end = usec_after(d->start, d->allowed);
 
@@ -33,7 +33,7 @@ static usec_t rest(const struct deadline *d, usec_t now)
 
 uint64_t deadline_rest_ms(const struct deadline *d, usec_t now)
 {
-	usec_t left = rest(d, now);
+	usec_t left = deadline_rest(d, now);
 
 	if (left == USEC_NONE)
 		return 0;
@@ -42,7 +42,7 @@ uint64_t deadline_rest_ms(const struct deadline *d, usec_t now)
 
 uint64_t deadline_to_write(const struct deadline *d, usec_t now)
 {
-	if (d->stated == USEC_NONE || rest(d, now) >= d->stated - d->stated / 100)
+	if (d->stated == USEC_NONE || deadline_rest(d, now) >= d->stated - d->stated / 100)
 		return 0;
 	return deadline_rest_ms(d, now);
 }

@@ -29,6 +29,8 @@ struct deadline {
 
 struct deadline deadline_of(const struct deadline_policy *p, usec_t stated, usec_t start);
 
+/* What is left of the time that the far side may be told, USEC_NONE when there is no limit. */
+usec_t deadline_rest(const struct deadline *d, usec_t now);
 /*
  * What to write into int key 12 of a call that goes out at @now, in milliseconds: 0 when what the
  * caller wrote may stay, which is as long as 99 % of it are left.

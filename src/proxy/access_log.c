@@ -113,8 +113,12 @@ static struct slice service_of(const struct call *call)
 				       : call->request.service_asked;
 }
 
+/* Nothing on the wire says whether a gRPC call is a stream: more than one message one way does. */
 static const char *kind_of(const struct call *call)
 {
+	if (call->request.form.transport == RPC_TTSTREAM || call->up.messages > 1 ||
+	    call->down.messages > 1)
+		return "stream";
 	return call->request.kind == RPC_ONEWAY ? "oneway" : "call";
 }
 
@@ -184,6 +188,10 @@ static uint64_t number_of(enum access_field f, const struct record *r)
 		return call->bytes_in;
 	case ACCESS_BYTES_OUT:
 		return call->bytes_out;
+	case ACCESS_MESSAGES_IN:
+		return call->up.messages;
+	case ACCESS_MESSAGES_OUT:
+		return call->down.messages;
 	case ACCESS_US_TOTAL:
 		return since(call->started, r->now);
 	case ACCESS_US_QUEUE:
@@ -209,17 +217,42 @@ static void put_json_value(struct line *l, enum access_field f, const struct rec
 	}
 }
 
+/* The name of a field, in its group: {"us":{"total": */
+static void put_name(struct line *l, const char *name, struct slice *group)
+{
+	const char *dot = strchr(name, '.');
+	struct slice mine = dot ? slice_of(name, (size_t)(dot - name)) : SLICE_NONE;
+	bool is_first = l->at[-1] == '{';
+
+	if (!slice_eq(mine, *group)) {
+		put(l, group->len ? "}" : "");
+		put(l, is_first ? "\"" : ",\"");
+		put_slice(l, mine);
+		put(l, "\":{\"");
+	} else {
+		put(l, is_first ? "\"" : ",\"");
+	}
+	*group = mine;
+	put(l, dot ? dot + 1 : name);
+	put(l, "\":");
+}
+
+static bool is_left_out(enum access_field f, const struct record *r)
+{
+	return (f == ACCESS_MESSAGES_IN || f == ACCESS_MESSAGES_OUT) &&
+	       !rpc_form_is_multiplexed(r->call->request.form);
+}
+
 static void write_json(struct line *l, const struct record *r)
 {
-	for (int f = 0; f < ACCESS_COUNT; f++) {
-		const char *name = access_field_name((enum access_field)f);
+	struct slice group = SLICE_NONE;
 
-		put(l, f ? "," : "{");
-		put(l, f == ACCESS_US_TOTAL ? "\"us\":{" : "");
-		put(l, "\"");
-		put(l, f >= ACCESS_US_TOTAL ? name + strlen("us.") : name);
-		put(l, "\":");
-		put_json_value(l, f, r);
+	put(l, "{");
+	for (int f = 0; f < ACCESS_COUNT; f++) {
+		if (is_left_out((enum access_field)f, r))
+			continue;
+		put_name(l, access_field_name((enum access_field)f), &group);
+		put_json_value(l, (enum access_field)f, r);
 	}
 	l->end = l->room + LINE_SIZE;
 	put(l, "}}");

@@ -5,6 +5,8 @@
 #include "net/loop.h"
 #include "proxy/backend.h"
 #include "proxy/call.h"
+#include "proxy/downstream.h"
+#include "proxy/relay.h"
 #include "proxy/upstream.h"
 #include "proxy/world.h"
 
@@ -96,6 +98,10 @@ static enum upstream_use use_of(const struct call *call)
 {
 	const struct rpc_message *m = &call->request;
 
+	if (call->target.transport == RPC_HTTP2)
+		return UPSTREAM_FOR_HTTP2;
+	if (call->target.transport == RPC_TTSTREAM)
+		return UPSTREAM_FOR_TTSTREAM;
 	if (m->kind == RPC_ONEWAY)
 		return m->complete ? UPSTREAM_FOR_ONEWAY : UPSTREAM_FOR_LONG_ONEWAY;
 	if (call->service->service->config->multiplex && call->target.transport == RPC_TTHEADER &&
@@ -153,6 +159,7 @@ bool attempt_begin(struct attempt *a, struct backend *backend)
 	a->backend = backend;
 	a->began = now;
 	a->id = 0;
+	a->stream = 0;
 	a->error = 0;
 	a->why = NULL;
 	a->backlog_wait = BACKLOG_FIRST;
@@ -168,9 +175,10 @@ bool attempt_begin(struct attempt *a, struct backend *backend)
 static void set_reply_timer(struct attempt *a)
 {
 	usec_t limit = a->call->policy->timeout_attempt;
+	usec_t from = a->call->id ? now_of(a) : a->began; /* of streams: from their caller's end */
 
-	if (limit != USEC_NONE)
-		wheel_set(loop_wheel(a->call->worker->loop), &a->timer, usec_after(a->began, limit),
+	if (limit != USEC_NONE && (a->call->id == 0 || !a->is_sending))
+		wheel_set(loop_wheel(a->call->worker->loop), &a->timer, usec_after(from, limit),
 		    reply_timer);
 	else if (timer_is_set(&a->timer))
 		wheel_clear(&a->timer);
@@ -188,6 +196,32 @@ static bool write_broke(struct attempt *a)
 	return note(a, unsent ? ATTEMPT_UNSENT : ATTEMPT_RESET, error, NULL);
 }
 
+static void count_dropped(struct attempt *a, const struct rpc_edit *edit)
+{
+	for (int i = 0; i < METADATA_CLASSES; i++)
+		if (edit->dropped[i])
+			counter_add(&a->call->worker->metadata_dropped[i], edit->dropped[i]);
+}
+
+/* The head, and what has come of the body. */
+static bool write_call(struct attempt *a, struct rpc_edit *edit)
+{
+	struct call *call = a->call;
+	struct upstream *u = a->upstream;
+
+	if (upstream_is_multiplexed(u))
+		upstream_begin(u, a);
+	if (!codec_send_message(u->codec, a->stream, &call->request, edit)) {
+		upstream_abandon(u, a, false, 0);
+		return note(a, ATTEMPT_BAD_REPLY, 0, "the call's header does not fit the protocol");
+	}
+	a->state = ATTEMPT_WAITING;
+	a->is_sending = !call->request.complete;
+	if (call->is_stream && a->is_sending)
+		relay_begin(call);
+	return u->write_error ? write_broke(a) : true;
+}
+
 static bool send_call(struct attempt *a)
 {
 	struct call *call = a->call;
@@ -198,25 +232,16 @@ static bool send_call(struct attempt *a)
 	a->start = upstream_written(u);
 	call->connected = now_of(a);
 	call_request_edit(call, a->id, &edit);
-	if (!codec_send_message(u->codec, 0, &call->request, &edit)) {
-		upstream_abandon(u, a, false, 0);
-		return note(a, ATTEMPT_BAD_REPLY, 0, "the call's header does not fit the protocol");
-	}
-	if (u->write_error)
-		return write_broke(a);
+	if (!write_call(a, &edit))
+		return false;
 	a->end = upstream_written(u);
-	for (int i = 0; i < METADATA_CLASSES; i++)
-		if (edit.dropped[i])
-			counter_add(&call->worker->metadata_dropped[i], edit.dropped[i]);
-	a->state = ATTEMPT_WAITING;
-	a->is_sending = !call->request.complete;
+	count_dropped(a, &edit);
 	set_reply_timer(a);
 	return true;
 }
 
-bool attempt_send_data(struct attempt *a, struct slice data, bool last)
+static bool has_sent(struct attempt *a, bool last)
 {
-	codec_send_data(a->upstream->codec, 0, data, last);
 	if (a->upstream->write_error) {
 		write_broke(a);
 		end(a, a->outcome);
@@ -224,7 +249,22 @@ bool attempt_send_data(struct attempt *a, struct slice data, bool last)
 	}
 	a->end = upstream_written(a->upstream);
 	a->is_sending = !last;
+	if (last && a->call->id && a->state == ATTEMPT_WAITING)
+		set_reply_timer(a);
 	return true;
+}
+
+bool attempt_send_data(struct attempt *a, struct slice data, bool last)
+{
+	codec_send_data(a->upstream->codec, a->stream, data, last);
+	return has_sent(a, last);
+}
+
+void attempt_send_end(struct attempt *a, const struct rpc_message *trailers)
+{
+	codec_send_end(a->upstream->codec, a->stream, trailers);
+	a->end = upstream_written(a->upstream);
+	a->is_sending = false;
 }
 
 bool attempt_is_full(const struct attempt *a)
@@ -256,6 +296,22 @@ bool attempt_finish_oneway(struct attempt *a)
 	return false;
 }
 
+/* The endpoint hears why: in its caller's own words, if those can be passed on. */
+static void reset_stream(struct attempt *a, enum attempt_outcome outcome)
+{
+	static const enum reason reasons[ATTEMPT_OUTCOMES] = {
+	    [ATTEMPT_TIMEOUT] = REASON_TIMEOUT,
+	    [ATTEMPT_BAD_REPLY] = REASON_BAD_REPLY,
+	    [ATTEMPT_CANCELED] = REASON_CANCELED,
+	};
+	const struct call *call = a->call;
+	struct codec_reset why = {.reason = reasons[outcome]};
+
+	if (call->is_stream && call->is_given_up && outcome == ATTEMPT_CANCELED)
+		why = call->given_up;
+	codec_reset(a->upstream->codec, a->stream, &why);
+}
+
 void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t until)
 {
 	bool sent =
@@ -263,6 +319,8 @@ void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t unt
 
 	if (a->state == ATTEMPT_NONE)
 		return;
+	if (a->upstream && a->stream)
+		reset_stream(a, outcome);
 	if (a->upstream)
 		upstream_abandon(a->upstream, a, sent, until);
 	end(a, outcome);
@@ -284,8 +342,16 @@ void attempt_resume(struct attempt *a)
 
 void attempt_connected(struct attempt *a)
 {
+	bool ok;
+
 	wheel_clear(&a->timer);
-	if (send_call(a))
+	if (upstream_has_room(a->upstream)) {
+		ok = send_call(a);
+	} else { /* others were there first: another connection, or later */
+		a->upstream = NULL;
+		ok = try_connect(a);
+	}
+	if (ok)
 		call_event(a->call, CALL_EVENT_BODY); /* a long call may go on, a oneway is done */
 	else
 		fail(a, a->outcome, a->error, a->why);
@@ -308,7 +374,9 @@ void attempt_broken(struct attempt *a, int error, const char *why)
 
 void attempt_room(struct attempt *a)
 {
-	if (a->is_sending)
+	if (a->stream)
+		relay_settle(a->call);
+	else if (a->is_sending)
 		call_event(a->call, CALL_EVENT_BODY);
 }
 
@@ -334,6 +402,8 @@ static const char *check_reply(struct attempt *a, const struct rpc_message *m)
 	const struct rpc_message *call = &a->call->request;
 	int32_t seq = a->id ? a->id : call->seq;
 
+	if (a->stream)
+		return NULL; /* its stream says whose it is */
 	if (m->form.payload != call->form.payload)
 		return "the reply is of another payload than the call";
 	if (m->kind == RPC_EXCEPTION)
@@ -356,10 +426,29 @@ static bool is_reusable(const struct rpc_message *m)
 	return m->kind == RPC_REPLY || codec_exception_id(m) == RPC_EXCEPTION_INTERNAL;
 }
 
+/* Whole: back with the connection, before the call hears of it: its caller's next call can have it. */
+static void end_whole(struct attempt *a, bool is_ok, bool clean)
+{
+	struct upstream *u = a->upstream;
+
+	if (a->stream && a->is_sending) { /* what is still to come of the call interests nobody */
+		struct codec_reset done = {.reason = REASON_OK};
+
+		codec_reset(u->codec, a->stream, &done);
+	}
+	clean &= !a->is_sending;
+	end(a, is_ok ? ATTEMPT_OK : ATTEMPT_EXCEPTION);
+	upstream_return(u, a, clean);
+}
+
+static bool is_good(const struct rpc_message *m)
+{
+	return m->kind != RPC_EXCEPTION && m->status <= 0;
+}
+
 void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean)
 {
 	struct call *call = a->call;
-	struct upstream *u = a->upstream;
 	const char *why = check_reply(a, m);
 
 	if (why) {
@@ -368,27 +457,54 @@ void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean)
 	}
 	call->reply = *m;
 	call->has_reply = true;
-	u->is_unclean = !is_reusable(m);
-	if (!m->complete) {
+	a->upstream->is_unclean = !is_reusable(m);
+	if (m->complete) {
+		end_whole(a, is_good(m), clean);
+	} else {
 		a->state = ATTEMPT_RECEIVING;
 		wheel_clear(&a->timer);
-	} else {
-		clean &= !a->is_sending;
-		end(a, m->kind == RPC_REPLY ? ATTEMPT_OK : ATTEMPT_EXCEPTION);
-		/* Before the call hears of it: its caller's next call can have the connection. */
-		upstream_return(u, a, clean);
 	}
 	call_event(call, CALL_EVENT_REPLY);
 }
 
-void attempt_data(struct attempt *a, struct slice data, bool last, bool clean)
+/* Clients of gRPC take a second block of headers for an error; of plain HTTP they may want it. */
+void attempt_interim(struct attempt *a, const struct rpc_message *m)
+{
+	struct call *call = a->call;
+	struct rpc_edit edit = {.form = m->form};
+
+	if (call->is_stream && call->downstream && !call->reply_is_begun &&
+	    call->request.form.payload == RPC_OPAQUE)
+		codec_send_message(call->downstream->codec, call->id, m, &edit);
+}
+
+void attempt_data(struct attempt *a, const struct codec_item *item, bool clean)
 {
 	struct call *call = a->call;
 
-	if (last) {
-		clean &= !a->is_sending;
-		end(a, call->reply.kind == RPC_REPLY ? ATTEMPT_OK : ATTEMPT_EXCEPTION);
-		upstream_return(a->upstream, a, clean);
-	}
-	call_reply_data(call, data, last);
+	if (item->last)
+		end_whole(a, is_good(&call->reply), clean);
+	relay_reply(call, item);
+}
+
+void attempt_reply_end(struct attempt *a, const struct rpc_message *trailers)
+{
+	end_whole(a, is_good(trailers), true);
+	relay_reply_end(a->call, trailers);
+}
+
+void attempt_reset(struct attempt *a, const struct codec_reset *why)
+{
+	struct call *call = a->call;
+	enum attempt_outcome outcome = why->is_unprocessed              ? ATTEMPT_UNSENT
+				       : why->reason == REASON_RESET    ? ATTEMPT_RESET
+				       : why->reason == REASON_OVERLOAD ? ATTEMPT_RESET
+									: ATTEMPT_BAD_REPLY;
+
+	if (a->state == ATTEMPT_NONE)
+		return;
+	if (why->is_passed_on)
+		call_keep_reset(call, why);
+	upstream_abandon(a->upstream, a, true, 0);
+	fail(a, outcome, 0, arena_str(&call->arena, slice_str(why->detail)));
 }

@@ -9,7 +9,7 @@
 #include "base/list.h"
 #include "base/wheel.h"
 #include "proxy/worker.h"
-#include "rpc/message.h"
+#include "rpc/codec.h"
 
 struct backend;
 struct call;
@@ -28,9 +28,10 @@ struct attempt {
 	enum attempt_state state;
 	struct backend *backend;   /* borrowed */
 	struct upstream *upstream; /* borrowed while the attempt has it */
-	struct list link;          /* in upstream->waiting */
+	struct list link;          /* in upstream->waiting, leaving or streams */
 	bool is_sending;           /* the rest of a long call is still to come from the caller */
 	int32_t id;                /* its id on a shared connection */
+	uint32_t stream;           /* its number on one of a multiplexing family; 0: none */
 	uint64_t start, end;       /* where its bytes lie in what the connection wrote */
 	struct timer timer;        /* connect, backlog, timeout.attempt */
 	usec_t began, connect_until, backlog_wait;
@@ -46,6 +47,8 @@ void attempt_init(struct attempt *a, struct call *call);
 bool attempt_begin(struct attempt *a, struct backend *backend);
 /* More of a long call, while is_sending. False: failed. */
 bool attempt_send_data(struct attempt *a, struct slice data, bool last);
+/* A stream's own side ends with these trailers. */
+void attempt_send_end(struct attempt *a, const struct rpc_message *trailers);
 /* Can it take more without queueing too much? */
 bool attempt_is_full(const struct attempt *a);
 /* Not all of what was written has left: it may yet have to be written again. */
@@ -64,7 +67,13 @@ void attempt_broken(struct attempt *a, int error, const char *why);
 void attempt_room(struct attempt *a); /* its connection's queue has drained */
 /* @clean: nothing follows the reply on the connection. */
 void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean);
-void attempt_data(struct attempt *a, struct slice data, bool last, bool clean);
+void attempt_data(struct attempt *a, const struct codec_item *item, bool clean);
+/* HTTP/2 1xx. */
+void attempt_interim(struct attempt *a, const struct rpc_message *m);
+/* The reply of a stream has ended with these trailers. */
+void attempt_reply_end(struct attempt *a, const struct rpc_message *trailers);
+/* The endpoint gave it up, or broke the rules of its stream. */
+void attempt_reset(struct attempt *a, const struct codec_reset *why);
 void attempt_bad_reply(struct attempt *a, const char *why);
 
 #endif

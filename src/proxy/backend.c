@@ -50,7 +50,8 @@ struct backend *backend_use(struct worker *worker, const struct service *service
 	b->stats = stats;
 	b->limits = (struct codec_limits){.max_message = snapshot->max_message,
 	    .max_header = snapshot->max_header,
-	    .protocols = ~0u};
+	    .protocols = ~0u,
+	    .node = slice_str(worker->node)};
 	return b;
 }
 

@@ -11,10 +11,12 @@
 #include "proxy/access.h"
 #include "proxy/access_log.h"
 #include "proxy/downstream.h"
+#include "proxy/relay.h"
 #include "proxy/world.h"
 
 #define FREE_CALLS_MAX 256u /* kept for reuse; what a burst needs beyond goes back to malloc */
 #define COLLECT_FIRST  (16u * 1024)
+#define COLLECT_SMALL  1024u /* as much is collected in the call's own room */
 
 static const struct {
 	const char *name;
@@ -44,7 +46,9 @@ static void run(struct call *call)
 	if (result != STEP_WAIT)
 		return; /* it is gone */
 	call->is_running = false;
-	if (!call->upload_is_over && call->downstream && call_wants_body(call))
+	if (call->id)
+		relay_settle(call);
+	else if (!call->upload_is_over && call->downstream && relay_wants_body(call))
 		downstream_resume(call->downstream);
 }
 
@@ -75,7 +79,8 @@ static void give_call(struct worker *worker, struct call *call)
 	worker->n_free_calls++;
 }
 
-static struct call *call_new(struct downstream *d, const struct rpc_message *m, usec_t started)
+static struct call *call_new(
+    struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
 {
 	struct worker *worker = d->worker;
 	struct call *call = take_call(worker);
@@ -85,9 +90,12 @@ static struct call *call_new(struct downstream *d, const struct rpc_message *m, 
 	call->world = worker->world;
 	world_enter(call->world);
 	call->downstream = d;
+	call->id = id;
 	call->listener = d->listener;
 	call->listener_stats = d->stats;
 	call->started = started;
+	call->active_at = started;
+	call->reply_by = USEC_NONE;
 	call->number = ++worker->next_call;
 	call->failure.reason = REASON_OK;
 	arena_init(&call->arena, call->room, sizeof call->room);
@@ -113,11 +121,27 @@ void call_go(struct call *call)
 	run(call);
 }
 
-void call_start(struct downstream *d, const struct rpc_message *m, usec_t started)
+/* Many at once, each by its number, and no turns. */
+static void start_multiplexed(
+    struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
 {
-	struct call *call = call_new(d, m, started);
-	bool unordered = rpc_message_is_unordered(m);
+	struct call *call = call_new(d, id, m, started);
 
+	codec_own(d->codec, id, call);
+	log_debug("stream", "RPCStart", "call=%llu", (unsigned long long)call->number);
+	call_go(call);
+}
+
+void call_start(struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
+{
+	bool unordered = rpc_message_is_unordered(m);
+	struct call *call;
+
+	if (id) {
+		start_multiplexed(d, id, m, started);
+		return;
+	}
+	call = call_new(d, 0, m, started);
 	if (!m->complete)
 		d->upload = call;
 	if (d->n_calls > 1 && !unordered) {
@@ -130,12 +154,22 @@ void call_start(struct downstream *d, const struct rpc_message *m, usec_t starte
 	call_go(call);
 }
 
-void call_refuse(
-    struct downstream *d, const struct rpc_message *partial, const struct rpc_status *why)
+/* The number by which a caller of this protocol knows how its call went. */
+unsigned call_failure_status(const struct call *call, enum reason reason)
+{
+	if (call->request.form.transport == RPC_HTTP2)
+		return (unsigned)reason_grpc_status(reason);
+	if (call->request.form.transport == RPC_TTSTREAM)
+		return (unsigned)reason_ttstream_id(reason);
+	return (unsigned)reason_exception_id(reason);
+}
+
+void call_refuse(struct downstream *d, uint32_t id, const struct rpc_message *partial,
+    const struct rpc_status *why)
 {
 	static const struct rpc_message nothing = {.timeout = USEC_NONE};
 	const struct rpc_message *m = partial ? partial : &nothing;
-	struct call *call = call_new(d, m, d->message_since ? d->message_since : d->active_at);
+	struct call *call = call_new(d, id, m, d->message_since ? d->message_since : d->active_at);
 
 	call->has_begun = true;
 	call->upload_is_over = true;
@@ -144,8 +178,8 @@ void call_refuse(
 	if (partial && d->writing == NULL) {
 		uint64_t sent = d->sent;
 
-		call->status = (unsigned)reason_exception_id(why->reason);
-		codec_send_failure(d->codec, 0, &call->request, why, true);
+		call->status = call_failure_status(call, why->reason);
+		codec_send_failure(d->codec, id, &call->request, why, true);
 		call->bytes_out = d->sent - sent;
 	}
 	call_finish(call);
@@ -189,16 +223,21 @@ bool call_collect(struct call *call, struct slice data)
 	size_t size = call->kept_size ? call->kept_size : COLLECT_FIRST;
 	uint8_t *bigger;
 
-	if (call->kept_size - call->kept_len < data.len) {
+	if (call->kept_len + data.len <= COLLECT_SMALL && call->kept_size == 0) {
+		if (call->kept == NULL)
+			call->kept = arena_alloc(&call->arena, COLLECT_SMALL);
+	} else if (call->kept_size - call->kept_len < data.len) {
 		while (size - call->kept_len < data.len)
 			size *= 2;
 		if (!worker_charge(call->worker, size - call->kept_size))
 			return false;
-		bigger = realloc(call->kept, size);
+		bigger = realloc(call->kept_size ? call->kept : NULL, size);
 		if (bigger == NULL) {
 			worker_uncharge(call->worker, size - call->kept_size);
 			return false;
 		}
+		if (call->kept_size == 0 && call->kept_len)
+			memcpy(bigger, call->kept, call->kept_len);
 		call->kept = bigger;
 		call->kept_size = size;
 	}
@@ -208,37 +247,14 @@ bool call_collect(struct call *call, struct slice data)
 	return true;
 }
 
-bool call_wants_body(const struct call *call)
+void call_drop_kept(struct call *call)
 {
-	if (!call->has_begun)
-		return false;
-	if (call->upload_is_discarded || call->step == CALL_COLLECT)
-		return true;
-	if (call->attempt.state == ATTEMPT_BACKLOG || call->attempt.state == ATTEMPT_CONNECTING)
-		return false;
-	return !call->attempt.is_sending || !attempt_is_full(&call->attempt);
-}
-
-void call_body(struct call *call, struct slice data, bool last)
-{
-	bool failed = false;
-
-	call->bytes_in += data.len;
-	call->upload_is_over = last;
-	if (call->upload_is_discarded) {
-		failed = false;
-	} else if (call->step == CALL_COLLECT) {
-		if (!call_collect(call, data))
-			call_fail(
-			    call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
-	} else if (call->attempt.is_sending) {
-		call->is_spent = true;
-		failed = !attempt_send_data(&call->attempt, data, last);
+	if (call->kept_size) {
+		worker_uncharge(call->worker, call->kept_size);
+		free(call->kept);
 	}
-	if (failed)
-		call_event(call, CALL_EVENT_FAILED);
-	else if (last || call->step == CALL_REPLY)
-		call_event(call, CALL_EVENT_BODY);
+	call->kept = NULL;
+	call->kept_len = call->kept_size = 0;
 }
 
 void call_body_failed(struct call *call, const struct rpc_status *why)
@@ -268,38 +284,117 @@ void call_fail(struct call *call, enum reason reason, const char *format, ...)
 	call->step = CALL_REPLY;
 }
 
-/* A reply that has begun cannot be taken back: the caller's connection goes with it. */
-static void break_reply(struct call *call, enum reason reason, const char *what)
+/* A reply that has begun cannot be taken back. A stream has an end for it; elsewhere the caller's
+ * connection goes with it. */
+void call_break_reply(struct call *call, enum reason reason, const char *what)
 {
+	struct downstream *d = call->downstream;
+
+	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
 	rpc_status_set(&call->failure, reason, "%s", what);
 	call->reason = reason;
-	if (call->downstream)
-		downstream_abort(call->downstream);
+	call->reply_is_complete = true;
+	call->upload_is_discarded = true;
 	call->step = CALL_FINISH;
+	if (d == NULL)
+		return;
+	if (call->id == 0) {
+		downstream_abort(d);
+		return;
+	}
+	call->status = call_failure_status(call, reason);
+	if (call->is_given_up && call->given_up.is_passed_on)
+		codec_reset(d->codec, call->id, &call->given_up);
+	else
+		codec_send_failure(d->codec, call->id, &call->request, &call->failure, false);
+	call->step = CALL_REPLY; /* to its last byte */
 }
 
 static void on_failed(struct call *call)
 {
 	if (call->reply_is_begun)
-		break_reply(call,
+		call_break_reply(call,
 		    call->attempt.outcome == ATTEMPT_BAD_REPLY ? REASON_BAD_REPLY : REASON_RESET,
 		    "the endpoint broke off within its reply");
 	else
 		call->step = CALL_JUDGE;
 }
 
+/* Which of a call's times is up; NULL: none, the timer was early. */
+static const char *what_is_up(const struct call *call, usec_t now)
+{
+	const struct policy *p = call->policy;
+
+	if (now >= call->deadline.at || now >= call->reply_by)
+		return "no reply";
+	if (call->is_stream && now >= usec_after(call->started, p->timeout_stream))
+		return "timeout.stream is over";
+	if (call->is_stream && now >= usec_after(call->active_at, p->timeout_idle))
+		return "nothing moved for timeout.idle";
+	if (call->stalled_at &&
+	    now >= usec_after(call->stalled_at, call->listener->timeout_write_stall))
+		return "the caller does not take its reply (timeout.write_stall)";
+	return NULL;
+}
+
+static void on_timer(struct timer *timer, usec_t now)
+{
+	struct call *call = container_of(timer, struct call, timer);
+
+	if (what_is_up(call, now))
+		call_event(call, CALL_EVENT_TIMEOUT);
+	else
+		call_arm(call);
+}
+
+void call_arm(struct call *call)
+{
+	usec_t at = call->deadline.at;
+
+	at = usec_min(at, call->reply_by);
+	if (call->is_stream) {
+		at = usec_min(at, usec_after(call->started, call->policy->timeout_stream));
+		at = usec_min(at, usec_after(call->active_at, call->policy->timeout_idle));
+	}
+	if (call->stalled_at)
+		at =
+		    usec_min(at, usec_after(call->stalled_at, call->listener->timeout_write_stall));
+	if (!timer_is_set(&call->timer) || call->timer.at > at)
+		wheel_set(loop_wheel(call->worker->loop), &call->timer, at, on_timer);
+}
+
+void call_upload_is_over(struct call *call)
+{
+	struct deadline_policy times;
+	usec_t now = loop_now(call->worker->loop);
+
+	call->upload_is_over = true;
+	if (call->id == 0 || call->policy == NULL || call->has_reply)
+		return;
+	times = (struct deadline_policy){call->policy->timeout_call, call->policy->timeout_default,
+	    call->policy->timeout_margin};
+	if (call->request.timeout != USEC_NONE && times.call == USEC_NONE)
+		return; /* the caller's own time bounds it */
+	call->reply_by = deadline_of(&times, USEC_NONE, now).at;
+	if (call->step > CALL_ADMIT)
+		call_arm(call);
+}
+
 static void on_timeout(struct call *call)
 {
-	enum reason reason = call->deadline.is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT;
-	unsigned long long ms = (call->deadline.at - call->deadline.start) / USEC_MS;
+	usec_t now = loop_now(call->worker->loop);
+	const char *what = what_is_up(call, now);
+	bool is_callers = now >= call->deadline.at && call->deadline.is_callers;
+	enum reason reason = is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT;
+	unsigned long long ms = (now - call->started) / USEC_MS;
 
 	attempt_give_up(&call->attempt, ATTEMPT_TIMEOUT, 0);
 	if (call->reply_is_begun)
-		break_reply(call, reason, "the time was up within the reply");
+		call_break_reply(call, reason, "the time was up within the reply");
 	else
-		call_fail(call, reason, "service %s, no reply within %llu ms, attempt %u of %u",
-		    call->service->service->config->label, ms, call->n_attempts,
-		    call->policy->retry_attempts + 1);
+		call_fail(call, reason, "service %s, %s within %llu ms, attempt %u of %u",
+		    call->service->service->config->label, what ? what : "no reply", ms,
+		    call->n_attempts, call->policy->retry_attempts + 1);
 }
 
 /* The caller has its whole reply; at most the rest of its own body is still thrown away. */
@@ -318,15 +413,54 @@ static bool on_cancel(struct call *call)
 		return false;
 	}
 	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, call->deadline.at);
+	if (call->downstream)
+		codec_own(call->downstream->codec, call->id, NULL);
 	call->step = CALL_FINISH;
 	if (is_answered(call))
 		return true;
 	if (call->worker->is_ending)
 		rpc_status_set(&call->failure, REASON_DRAINING, "the time to drain was over");
 	else
-		rpc_status_set(&call->failure, REASON_CANCELED, "the caller is gone");
+		rpc_status_set(&call->failure, REASON_CANCELED, "%s",
+		    call->downstream ? "the caller canceled it" : "the caller is gone");
 	call->reason = call->failure.reason;
 	return true;
+}
+
+static void on_reply(struct call *call)
+{
+	const char *why = NULL;
+
+	call->first_byte = loop_now(call->worker->loop);
+	call->reply_by = USEC_NONE;
+	call->step = CALL_REPLY;
+	if (call->reply.form.transport == RPC_HTTP2 && call->reply.complete && !call->is_stream)
+		why = call_reply_is_collected(call, NULL);
+	if (why)
+		call_fail(call, REASON_BAD_REPLY, "%s", why);
+}
+
+void call_keep_reset(struct call *call, const struct codec_reset *why)
+{
+	call->is_given_up = true;
+	call->given_up = *why;
+	call->given_up.frame = arena_copy(&call->arena, why->frame);
+}
+
+void call_given_up(struct call *call, const struct codec_reset *why)
+{
+	if (why->reason == REASON_CANCELED) {
+		call_keep_reset(call, why);
+		call_event(call, CALL_EVENT_CANCEL);
+		return;
+	}
+	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+	call->upload_is_over = true;
+	if (call->reply_is_begun)
+		call_break_reply(call, why->reason, why->detail);
+	else
+		call_fail(call, why->reason, "%s", why->detail);
+	run(call);
 }
 
 void call_event(struct call *call, enum call_what what)
@@ -336,11 +470,10 @@ void call_event(struct call *call, enum call_what what)
 		on_failed(call);
 		break;
 	case CALL_EVENT_REPLY:
-		call->first_byte = loop_now(call->worker->loop);
-		call->step = CALL_REPLY;
+		on_reply(call);
 		break;
 	case CALL_EVENT_TIMEOUT:
-		if (is_answered(call))
+		if (call->id == 0 && is_answered(call))
 			return; /* answered: only the rest of its own body is still thrown away */
 		on_timeout(call);
 		break;
@@ -390,15 +523,18 @@ void call_finish(struct call *call)
 
 	wheel_clear(&call->timer);
 	wheel_clear(&call->attempt.timer);
+	if (d && call->id)
+		codec_own(d->codec, call->id, NULL);
+	if (call->id)
+		log_debug("stream", "RPCFinish", "call=%llu reason=%s in=%llu out=%llu",
+		    (unsigned long long)call->number, reason_name(call->reason),
+		    (unsigned long long)call->up.messages, (unsigned long long)call->down.messages);
 	count(call, now);
 	if (worker->access_sink)
 		access_log_call(call, now);
 	if (d == NULL)
 		list_remove(&call->link);
-	if (call->kept) {
-		worker_uncharge(worker, call->kept_size);
-		free(call->kept);
-	}
+	call_drop_kept(call);
 	arena_fini(&call->arena);
 	world_leave(call->world);
 	if (d)

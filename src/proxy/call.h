@@ -34,14 +34,22 @@ enum call_what {
 	CALL_EVENT_FAILED,  /* the attempt is over without a reply */
 	CALL_EVENT_REPLY,   /* the reply, or its beginning */
 	CALL_EVENT_DATA,    /* more of a long reply, or room for it */
-	CALL_EVENT_BODY,    /* more of the call's own body has been taken in */
+	CALL_EVENT_BODY,    /* more of the call's own body has been taken in, or room for it */
 	CALL_EVENT_TURN,    /* the caller's connection is free for this call's reply */
 	CALL_EVENT_TIMEOUT, /* the deadline */
-	CALL_EVENT_CANCEL,  /* the caller is gone */
+	CALL_EVENT_CANCEL,  /* the caller is gone, or gave the call up */
+};
+
+/* What has gone one way in a call's bodies. */
+struct call_flow {
+	uint64_t bytes;    /* came in */
+	uint64_t credited; /* of them, those for which their writer may send more */
+	uint64_t given;    /* to the codec of the other side; an attempt begins anew */
+	uint64_t messages; /* of a stream */
 };
 
 #define CALL_TRIED_MAX 6 /* retry.attempts is at most 5 */
-#define CALL_ROOM      1536u
+#define CALL_ROOM      2048u
 
 struct call {
 	struct list link;              /* in downstream->calls, or in the worker's free list */
@@ -63,10 +71,22 @@ struct call {
 	bool listener_is_gone;      /* a reload took it away: do not outlive the connection */
 	bool has_begun;             /* has left the queue of its connection */
 	bool is_spent;              /* a part of the body has been passed on and not kept */
+	bool is_stream;             /* both sides carry it as a stream of one family */
 	bool upload_is_over;        /* the caller has sent all of the body */
 	bool upload_is_discarded;   /* what still comes is thrown away */
 
-	struct deadline deadline;
+	uint32_t id; /* on its caller's connection, where that carries many */
+	struct rpc_message request_trailers; /* with its head and body in the arena */
+	bool has_request_trailers;
+	struct call_flow up, down;
+	usec_t active_at;            /* when anything last moved in a stream */
+	usec_t stalled_at;           /* since when its caller takes nothing; 0: it does */
+	bool is_given_up;            /* by the other side, in the words of: */
+	struct codec_reset given_up; /* its frame lies in the arena */
+
+	struct deadline deadline; /* of the whole; at USEC_NONE: none */
+	usec_t reply_by; /* many at once: the first byte of the reply, counted from the end of
+				     the caller's side */
 	struct timer timer;
 	struct attempt attempt;
 	const struct endpoint *endpoint; /* of the last attempt; borrowed from its world */
@@ -97,24 +117,27 @@ struct call {
 	_Alignas(max_align_t) uint8_t room[CALL_ROOM];
 };
 
-/* Takes in a message of @d, whose views end with this call; may finish before it returns. */
-void call_start(struct downstream *d, const struct rpc_message *m, usec_t started);
+/* Takes in a message of @d, whose views end with this call; may finish before it returns. @id: its
+ * number there, 0 where calls have none. */
+void call_start(struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started);
 /* Sets a call going that was made earlier and had to wait. */
 void call_go(struct call *call);
 /* A message that was refused before it became a call: counted, logged, answered where possible. */
-void call_refuse(
-    struct downstream *d, const struct rpc_message *partial, const struct rpc_status *why);
+void call_refuse(struct downstream *d, uint32_t id, const struct rpc_message *partial,
+    const struct rpc_status *why);
 
 /* The one door for everything asynchronous. */
 void call_event(struct call *call, enum call_what what);
-/* More of the call's own body; views end with this call. */
-void call_body(struct call *call, struct slice data, bool last);
-/* False while the call cannot take more of its body: connecting, or the far side is slow. */
-bool call_wants_body(const struct call *call);
-/* More of a long reply. */
-void call_reply_data(struct call *call, struct slice data, bool last);
 /* The body of the call broke off or turned out to be malformed; @why says so. */
 void call_body_failed(struct call *call, const struct rpc_status *why);
+/* Its caller gave it up, or broke the rules of its stream. Views end with this call. */
+void call_given_up(struct call *call, const struct codec_reset *why);
+/* Keeps what an endpoint or a caller said when it gave the call up, to be passed on. */
+void call_keep_reset(struct call *call, const struct codec_reset *why);
+/* The caller has sent all of its body: times that run from there begin. */
+void call_upload_is_over(struct call *call);
+/* Sets the timer to whatever comes first. */
+void call_arm(struct call *call);
 
 /* Counts, logs and frees it. */
 void call_finish(struct call *call);
@@ -134,6 +157,19 @@ void call_fail(struct call *call, enum reason reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Appends to the collected body. False: over a limit, or no memory. */
 bool call_collect(struct call *call, struct slice data);
+/* Gives the collected body up. */
+void call_drop_kept(struct call *call);
+
+/* For the relay. */
+/* A reply that has begun cannot go on. */
+void call_break_reply(struct call *call, enum reason reason, const char *what);
+/* How a stream went, by what its reply ended with. */
+void call_note_end(struct call *call, const struct rpc_message *end);
+/* A gRPC reply to a unary call has come whole, in call->kept: turns it into one that its caller reads.
+ * NULL, or why it is bad. */
+const char *call_reply_is_collected(struct call *call, const struct rpc_message *trailers);
+/* What the caller is told as a number when the proxy answers. */
+unsigned call_failure_status(const struct call *call, enum reason reason);
 
 /* For the attempt: what to change in the request as it goes out under @id (0: its own). */
 void call_request_edit(struct call *call, int32_t id, struct rpc_edit *edit);

@@ -7,6 +7,7 @@
 #include "proxy/backend.h"
 #include "proxy/call.h"
 #include "proxy/downstream.h"
+#include "proxy/relay.h"
 #include "proxy/world.h"
 
 static usec_t now_of(const struct call *call)
@@ -47,19 +48,40 @@ static struct rpc_form target_form(struct rpc_form from, enum service_protocol p
 	return from;
 }
 
+static bool can_convert(const struct call *call)
+{
+	if (call->target.transport == RPC_HTTP2 && call->request.kind == RPC_ONEWAY)
+		return false;
+	return codec_can_convert(call->request.form, call->target);
+}
+
+static const char *why_no_conversion(const struct call *call)
+{
+	if (call->request.kind == RPC_ONEWAY)
+		return "gRPC has no oneways";
+	if (call->request.form.transport == RPC_TTSTREAM || call->target.transport == RPC_TTSTREAM)
+		return "streams of TTHeader become nothing else";
+	if (call->request.form.payload == RPC_OPAQUE)
+		return "HTTP/2 that is not gRPC stays HTTP/2";
+	if (call->request.form.payload == RPC_KITEXPB)
+		return "Kitex Protobuf needs framed, ttheader_framed or grpc";
+	return "a call of this kind cannot be turned into it";
+}
+
 enum step call_step_route(struct call *call)
 {
 	struct world *world = call->world;
 	struct call_facts facts = {call->listener, call->request.service_asked,
-	    call->request.idl_service, call->request.method};
+	    call->request.authority, call->request.idl_service, call->request.method};
 	struct route_decision decision;
 
 	if (call->failure.reason != REASON_OK)
 		return go(call, CALL_REPLY);
 	decision = route_decide(world->snapshot, &facts);
 	if (decision.service == NULL) {
-		struct slice asked =
-		    facts.service_asked.len ? facts.service_asked : facts.idl_service;
+		struct slice asked = facts.service_asked.len ? facts.service_asked
+				     : facts.idl_service.len ? facts.idl_service
+							     : facts.authority;
 		char name[LOG_ESCAPED_MAX];
 
 		log_escape(name, sizeof name, asked);
@@ -69,11 +91,11 @@ enum step call_step_route(struct call *call)
 	call->service = &world->services[decision.service->index];
 	call->policy = decision.policy;
 	call->target = target_form(call->request.form, decision.service->config->protocol);
-	if (!codec_can_convert(call->request.form, call->target)) {
-		call_fail(call, REASON_NO_CONVERSION,
-		    "service %s takes no Kitex Protobuf in its protocol; it needs framed or "
-		    "ttheader_framed",
-		    decision.service->config->label);
+	call->is_stream = rpc_form_is_multiplexed(call->request.form) &&
+			  call->target.transport == call->request.form.transport;
+	if (!can_convert(call)) {
+		call_fail(call, REASON_NO_CONVERSION, "service %s speaks another protocol, and %s",
+		    decision.service->config->label, why_no_conversion(call));
 		return STEP_NEXT;
 	}
 	return go(call, CALL_ADMIT);
@@ -81,32 +103,41 @@ enum step call_step_route(struct call *call)
 
 /* ---- admit, collect ---- */
 
-static void deadline_timer(struct timer *timer, usec_t now)
-{
-	(void)now;
-	call_event(container_of(timer, struct call, timer), CALL_EVENT_TIMEOUT);
-}
-
 /* A form that says how long a message is can only be written when that is known. */
 static bool needs_whole(const struct rpc_message *m, struct rpc_form to)
 {
-	return !m->complete && m->body_len == RPC_LENGTH_UNKNOWN &&
-	       (to.framed || to.transport == RPC_TTHEADER);
+	if (m->complete)
+		return false;
+	if ((m->form.transport == RPC_HTTP2) != (to.transport == RPC_HTTP2))
+		return m->form.transport == RPC_HTTP2 || m->kind == RPC_REPLY ||
+		       m->body_len == RPC_LENGTH_UNKNOWN;
+	return m->body_len == RPC_LENGTH_UNKNOWN && (to.framed || to.transport == RPC_TTHEADER);
+}
+
+/* Where calls are streams, or may be, only what the caller states bounds the whole of one: the rest
+ * begins when the caller's side has ended. */
+static void start_clock(struct call *call)
+{
+	const struct policy *p = call->policy;
+	struct deadline_policy policy = {p->timeout_call, p->timeout_default, p->timeout_margin};
+
+	if (call->id)
+		policy.call = policy.dflt = USEC_NONE;
+	call->deadline = deadline_of(&policy, call->request.timeout, call->started);
+	if (call->upload_is_over)
+		call_upload_is_over(call);
 }
 
 enum step call_step_admit(struct call *call)
 {
-	struct deadline_policy policy = {call->policy->timeout_call, call->policy->timeout_default,
-	    call->policy->timeout_margin};
-
-	call->deadline = deadline_of(&policy, call->request.timeout, call->started);
+	start_clock(call);
 	if (now_of(call) >= call->deadline.at) { /* it took that long to come in, or had to wait */
 		call_fail(call, call->deadline.is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT,
 		    "service %s: its time was up before it could be sent",
 		    call->service->service->config->label);
 		return STEP_NEXT;
 	}
-	wheel_set(loop_wheel(call->worker->loop), &call->timer, call->deadline.at, deadline_timer);
+	call_arm(call);
 	if (!needs_whole(&call->request, call->target))
 		return go(call, CALL_TRY);
 	if (call->kept_len == 0 && !call_collect(call, call->request.body)) {
@@ -120,13 +151,21 @@ enum step call_step_collect(struct call *call)
 {
 	struct rpc_message *m = &call->request;
 
+	const char *why = NULL;
+
 	if (!call->upload_is_over)
 		return STEP_WAIT;
 	m->body = slice_of(call->kept, call->kept_len);
 	m->body_len = call->kept_len;
 	m->complete = true;
 	call->body_is_kept = true;
-	return go(call, CALL_TRY);
+	if (m->form.transport == RPC_HTTP2)
+		why = rpc_call_from_grpc(m);
+	if (why == NULL)
+		return go(call, CALL_TRY);
+	call_fail(call, REASON_NO_CONVERSION, "service %s speaks no gRPC, and %s",
+	    call->service->service->config->label, why);
+	return STEP_NEXT;
 }
 
 /* ---- try, await, judge ---- */
@@ -179,9 +218,10 @@ enum step call_step_try(struct call *call)
 		call->tried_at = now_of(call);
 	call->tried[call->n_attempts++] = endpoint;
 	call->endpoint = &ws->service->endpoints[endpoint];
+	call->is_given_up = false;
 	if (!attempt_begin(&call->attempt, ws->backends[endpoint]))
 		return go(call, CALL_JUDGE);
-	if (may_need_body(call) && !call_keep_body(call)) {
+	if (!call->is_stream && may_need_body(call) && !call_keep_body(call)) {
 		attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
 		call_fail(call, REASON_OVERLOAD, "no memory to keep the call (limits.memory)");
 		return STEP_NEXT;
@@ -233,11 +273,22 @@ static enum reason reason_of(enum attempt_outcome outcome)
 	return REASON_INTERNAL;
 }
 
+static const char *time_left(const struct call *call, char *room, size_t size)
+{
+	usec_t at = usec_min(call->deadline.at, call->reply_by), now = now_of(call);
+
+	if (at == USEC_NONE)
+		return "no time limit";
+	snprintf(
+	    room, size, "%llu ms left", (unsigned long long)(at > now ? (at - now) / USEC_MS : 0));
+	return room;
+}
+
 enum step call_step_judge(struct call *call)
 {
 	const struct attempt *a = &call->attempt;
 	struct service_stats *stats = call->service->stats;
-	usec_t now = now_of(call);
+	char left[32];
 	const char *what = a->why ? a->why : a->error ? strerror(a->error) : "failed";
 
 	if (may_try_again(call)) {
@@ -246,12 +297,10 @@ enum step call_step_judge(struct call *call)
 		    1);
 		return go(call, CALL_TRY);
 	}
-	call_fail(call, reason_of(a->outcome),
-	    "service %s, endpoint %s: %s, attempt %u of %u, %llu ms left",
+	call_fail(call, reason_of(a->outcome), "service %s, endpoint %s: %s, attempt %u of %u, %s",
 	    call->service->service->config->label, call->endpoint->address.text, what,
 	    call->n_attempts, call->policy->retry ? call->policy->retry_attempts + 1 : 1,
-	    (unsigned long long)(call->deadline.at > now ? (call->deadline.at - now) / USEC_MS
-							 : 0));
+	    time_left(call, left, sizeof left));
 	return STEP_NEXT;
 }
 
@@ -268,7 +317,7 @@ static enum reason reason_of_reply(const struct rpc_message *reply)
 static bool becomes_exception(const struct call *call)
 {
 	return call->reply.marks & RPC_HAS_BIZ && call->reply.kind == RPC_REPLY &&
-	       call->request.form.transport != RPC_TTHEADER &&
+	       call->request.form.transport != RPC_TTHEADER && call->id == 0 &&
 	       !call->service->service->config->biz_error_drop;
 }
 
@@ -290,6 +339,59 @@ static struct rpc_form reply_form(const struct call *call)
 	if (form.transport == RPC_MESH)
 		form.transport = RPC_PLAIN;
 	return form;
+}
+
+/* ---- replies of streams ---- */
+
+/* What a reply, or the end of one, says of how the call went. */
+static enum reason reason_of_end(const struct rpc_message *m)
+{
+	if (m->marks & RPC_HAS_BIZ)
+		return REASON_BIZ_ERROR;
+	if (m->status > 0)
+		return REASON_APP_EXCEPTION;
+	if (m->status == 0)
+		return REASON_OK;
+	return m->form.payload == RPC_OPAQUE ? REASON_OK : REASON_BAD_REPLY;
+}
+
+void call_note_end(struct call *call, const struct rpc_message *end)
+{
+	call->reason = reason_of_end(end);
+	call->status = end->status > 0 ? (unsigned)end->status : 0;
+	if (call->reply.form.payload == RPC_OPAQUE && call->reason == REASON_BAD_REPLY)
+		call->reason = REASON_OK; /* trailers of HTTP alone */
+	if (end->marks & RPC_HAS_BIZ)
+		call->reply_biz_status = arena_copy(&call->arena, end->biz_status);
+}
+
+static void begin_stream_reply(struct call *call)
+{
+	struct downstream *d = call->downstream;
+	struct rpc_edit edit = {.form = call->reply.form};
+	uint64_t sent = d->sent;
+
+	call->reply_is_begun = true;
+	call->is_spent = true; /* what comes from here on belongs to this reply's endpoint */
+	call_drop_kept(call);
+	call->reason = REASON_OK;
+	if (call->reply.complete) {
+		call->reply_is_complete = true;
+		call_note_end(call, &call->reply);
+	}
+	if (!codec_send_message(d->codec, call->id, &call->reply, &edit))
+		call_break_reply(
+		    call, REASON_BAD_REPLY, "the reply's header does not fit the protocol");
+	call->bytes_out += d->sent - sent;
+}
+
+static enum step reply_stream(struct call *call)
+{
+	if (!call->reply_is_begun)
+		begin_stream_reply(call);
+	if (call->reply_is_complete && relay_is_flushed(call))
+		return go(call, CALL_FINISH);
+	return STEP_WAIT;
 }
 
 /* Ids as the caller knows them. An exception that names no call keeps its own. */
@@ -315,7 +417,7 @@ static bool send_reply(struct call *call)
 	edit.add_crrst =
 	    (d->is_draining || call->worker->draining) && edit.form.transport == RPC_TTHEADER;
 	renumber_reply(call, &edit);
-	if (!codec_send_message(d->codec, 0, &call->reply, &edit))
+	if (!codec_send_message(d->codec, call->id, &call->reply, &edit))
 		return false;
 	for (int i = 0; i < METADATA_CLASSES; i++)
 		if (edit.dropped[i])
@@ -341,6 +443,8 @@ static bool keep_reply(struct call *call)
 
 static enum step wait_for_upload(struct call *call)
 {
+	if (call->id) /* the codec throws the rest of the call away, but knows of what has not left */
+		return relay_is_flushed(call) ? go(call, CALL_FINISH) : STEP_WAIT;
 	if (call->upload_is_over)
 		return go(call, CALL_FINISH);
 	/* The rest of the call is read and thrown away: the connection is good for the next. */
@@ -361,10 +465,13 @@ static enum step reply_failure(struct call *call)
 		call->waits_for_turn = false;
 		call->reply_is_begun = true;
 		call->reason = call->failure.reason;
-		call->status = (unsigned)reason_exception_id(call->reason);
+		call->status = call_failure_status(call, call->reason);
 		sent = d->sent;
-		codec_send_failure(d->codec, 0, &call->request, &call->failure,
-		    d->is_closing || d->is_draining || call->worker->draining);
+		if (call->is_stream && call->is_given_up && call->given_up.is_passed_on)
+			codec_reset(d->codec, call->id, &call->given_up);
+		else
+			codec_send_failure(d->codec, call->id, &call->request, &call->failure,
+			    d->is_closing || d->is_draining || call->worker->draining);
 		call->bytes_out = d->sent - sent;
 	}
 	return wait_for_upload(call);
@@ -403,7 +510,7 @@ static bool begin_reply(struct call *call)
 		rpc_status_set(&call->failure, REASON_BAD_REPLY,
 		    "the reply's header does not fit the protocol");
 		call->reason = REASON_BAD_REPLY;
-		codec_send_failure(d->codec, 0, &call->request, &call->failure, false);
+		codec_send_failure(d->codec, call->id, &call->request, &call->failure, false);
 		call->reply_is_discarded = true;
 	}
 	return true;
@@ -439,11 +546,21 @@ static enum step keep_and_wait(struct call *call)
 /* Flow control of a long reply: the endpoint is read as fast as the caller reads. */
 static enum step relay(struct call *call)
 {
-	if (downstream_is_full(call->downstream))
-		attempt_pause(&call->attempt);
-	else
-		attempt_resume(&call->attempt);
+	relay_settle(call);
 	return STEP_WAIT;
+}
+
+const char *call_reply_is_collected(struct call *call, const struct rpc_message *trailers)
+{
+	struct rpc_message *m = &call->reply;
+
+	call->reply_is_complete = true;
+	if (!keep_reply(call))
+		return "there is no memory for it";
+	refresh_kept(call);
+	m->method = call->request.method;
+	m->seq = call->request.seq;
+	return rpc_reply_from_grpc(m, trailers, &call->arena);
 }
 
 enum step call_step_reply(struct call *call)
@@ -456,10 +573,14 @@ enum step call_step_reply(struct call *call)
 	}
 	if (!call->has_reply)
 		return reply_failure(call);
+	if (call->is_stream)
+		return reply_stream(call);
 	if (!call->reply_is_begun) {
-		call->reply_is_complete |= call->reply.complete;
-		refresh_kept(call);
 		uint64_t sent = d->sent;
+
+		call->reply_is_complete |= call->reply.complete;
+		if (call->reply.form.transport != RPC_HTTP2)
+			refresh_kept(call);
 
 		if (needs_whole(&call->reply, reply_form(call)) || !begin_reply(call))
 			return keep_and_wait(call);
@@ -468,22 +589,6 @@ enum step call_step_reply(struct call *call)
 			d->writing = call;
 	}
 	return call->reply_is_complete ? wait_for_upload(call) : relay(call);
-}
-
-void call_reply_data(struct call *call, struct slice data, bool last)
-{
-	call->reply_is_complete = last;
-	if (!call->reply_is_begun) {
-		/* It waits, for its turn or for its end; whatever comes is added to what is kept. */
-		if (!call_collect(call, data)) {
-			attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
-			call_fail(call, REASON_OVERLOAD, "no memory for the reply (limits.memory)");
-		}
-	} else if (!call->reply_is_discarded) {
-		codec_send_data(call->downstream->codec, 0, data, last);
-		call->bytes_out += data.len;
-	}
-	call_event(call, CALL_EVENT_DATA);
 }
 
 enum step call_step_finish(struct call *call)
@@ -520,6 +625,35 @@ static void edit_for_ttheader(struct call *call, struct rpc_edit *edit)
 	}
 }
 
+/* Both names that an HTTP/2 side goes by are ours: clients of unix sockets disagree about them. */
+static void edit_for_http2(struct call *call, struct rpc_edit *edit)
+{
+	bool is_new = call->request.form.transport != RPC_HTTP2;
+
+	edit->authority = call->service->service->name;
+	if (call->deadline.stated != USEC_NONE) {
+		edit->set_timeout = true;
+		edit->timeout = deadline_rest(&call->deadline, now_of(call));
+	}
+	if (is_new || call->caller_is_replaced)
+		edit->caller = call->caller;
+	edit->strip_caller = call->caller_is_replaced && call->caller.len == 0;
+	if (is_new) {
+		edit->service = call->service->service->name;
+		edit->idl_service = only_alias(call->service->service->config);
+		edit->log_id = call_log_id(call);
+	}
+}
+
+static void edit_for_ttstream(struct call *call, struct rpc_edit *edit)
+{
+	if (call->caller_is_replaced)
+		edit->caller = call->caller;
+	edit->strip_caller = call->caller_is_replaced && call->caller.len == 0;
+	if (call->listener->caller_address_set)
+		edit->rip = slice_str(call->source);
+}
+
 void call_request_edit(struct call *call, int32_t id, struct rpc_edit *edit)
 {
 	edit->form = call->target;
@@ -530,4 +664,8 @@ void call_request_edit(struct call *call, int32_t id, struct rpc_edit *edit)
 	}
 	if (edit->form.transport == RPC_TTHEADER)
 		edit_for_ttheader(call, edit);
+	else if (edit->form.transport == RPC_HTTP2)
+		edit_for_http2(call, edit);
+	else if (edit->form.transport == RPC_TTSTREAM)
+		edit_for_ttstream(call, edit);
 }

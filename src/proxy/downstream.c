@@ -9,6 +9,7 @@
 #include "net/loop.h"
 #include "proxy/access.h"
 #include "proxy/call.h"
+#include "proxy/relay.h"
 #include "proxy/worker.h"
 #include "proxy/world.h"
 
@@ -17,6 +18,12 @@
 #define LATE_PATIENCE                                                                              \
 	(1 * USEC_S) /* for the first call of a connection that comes while draining */
 #define CLOSE_PATIENCE (5 * USEC_S) /* for the last reply to leave */
+#define GOAWAY_GAP                                                                                 \
+	(1 * USEC_S) /* between the words "soon" and "now" of a drain: for calls on their way */
+/* A caller with streams but without a word is asked whether it is there. Kitex's servers do after two
+ * hours; its clients count no pings. */
+#define PING_AFTER    (10 * USEC_MIN)
+#define PING_PATIENCE (20 * USEC_S)
 
 static const struct conn_events downstream_events;
 static void on_timer(struct timer *timer, usec_t now);
@@ -39,8 +46,10 @@ static void sink(void *arg, const struct slice *pieces, int n)
 	usec_t now = loop_now(loop_of(d));
 	int error;
 
-	if (d->is_broken)
+	if (d->is_broken || d->is_closed)
 		return;
+	if (codec_is_multiplexed(d->codec) && !d->is_reading)
+		loop_defer(loop_of(d), &d->work);
 	if (conn_pending(d->conn) > DOWNSTREAM_QUEUE_MAX) {
 		downstream_abort(d);
 		return;
@@ -55,7 +64,14 @@ static void sink(void *arg, const struct slice *pieces, int n)
 	}
 }
 
-static const struct codec_io downstream_io = {.write = sink};
+static bool is_full(void *arg)
+{
+	const struct downstream *d = arg;
+
+	return d->is_closed || d->is_broken || downstream_is_full(d);
+}
+
+static const struct codec_io downstream_io = {.write = sink, .is_full = is_full};
 
 static void free_downstream(void *object)
 {
@@ -73,6 +89,7 @@ static void retire(struct downstream *d)
 	d->is_closed = true;
 	worker_uncharge(d->worker, d->charged);
 	wheel_clear(&d->timer);
+	loop_undefer(&d->work);
 	list_remove(&d->link);
 	counter_sub(&d->stats->connections, 1);
 	atomic_fetch_sub(&d->worker->connections, 1);
@@ -82,34 +99,27 @@ static void retire(struct downstream *d)
 	loop_reap(loop_of(d), d, free_downstream);
 }
 
-void downstream_close(struct downstream *d)
+/* Its calls have nobody to answer any more. */
+static void cancel_calls(struct downstream *d)
 {
 	struct list *link;
 
-	if (d->is_closed)
-		return;
-	conn_close(&d->conn);
-	retire(d);
 	while ((link = list_pop_front(&d->calls))) {
 		struct call *call = list_item(link, struct call, link);
 
 		call->downstream = NULL;
 		call_event(call, CALL_EVENT_CANCEL);
 	}
+	d->n_calls = 0;
 }
 
-void downstream_end(struct downstream *d)
+void downstream_close(struct downstream *d)
 {
-	struct rpc_status why;
-
-	rpc_status_set(&why, REASON_DRAINING, "the time to drain was over");
-	list_each (link, &d->calls) {
-		struct call *call = list_item(link, struct call, link);
-
-		if (!call->reply_is_begun && d->writing == NULL)
-			codec_send_failure(d->codec, 0, &call->request, &why, true);
-	}
-	downstream_close(d);
+	if (d->is_closed)
+		return;
+	conn_close(&d->conn);
+	retire(d);
+	cancel_calls(d);
 }
 
 /* Everything is answered: what is still queued goes out first. */
@@ -119,16 +129,69 @@ static void close_gracefully(struct downstream *d)
 	retire(d);
 }
 
+/* Ends it now; the last word of a protocol that has one still goes out. */
+static void end_connection(struct downstream *d)
+{
+	if (!codec_is_multiplexed(d->codec) || d->is_broken || d->is_closed) {
+		downstream_close(d);
+		return;
+	}
+	codec_drain(d->codec, CODEC_DRAIN_NOW);
+	close_gracefully(d);
+	cancel_calls(d);
+}
+
+/* Whoever waits for the beginning of a reply, or for the end of a stream, is told. */
+static void tell_calls(struct downstream *d, const struct rpc_status *why)
+{
+	list_each (link, &d->calls) {
+		struct call *call = list_item(link, struct call, link);
+
+		if (call->id || (!call->reply_is_begun && d->writing == NULL))
+			codec_send_failure(d->codec, call->id, &call->request, why, true);
+	}
+}
+
+void downstream_end(struct downstream *d)
+{
+	struct rpc_status why;
+
+	rpc_status_set(&why, REASON_DRAINING, "the time to drain was over");
+	tell_calls(d, &why);
+	end_connection(d);
+}
+
 static bool is_finished(const struct downstream *d)
 {
 	if (d->n_calls > 0)
+		return false;
+	if (d->is_draining && d->drain_now_at != USEC_NONE)
 		return false;
 	return d->is_closing || (d->got_eof && d->ahead_len == 0) ||
 	       (d->is_draining && d->ahead_len == 0 && codec_is_idle(d->codec));
 }
 
+/* Many calls may be on their way to here: they are still served, then the caller hears which was the
+ * last. */
+static void announce_drain(struct downstream *d)
+{
+	if (codec_family(d->codec) != CODEC_HTTP2 || d->is_draining || d->is_closed || d->is_broken)
+		return;
+	codec_drain(d->codec, CODEC_DRAIN_SOON);
+	d->drain_now_at = usec_after(loop_now(loop_of(d)), GOAWAY_GAP);
+	arm(d, d->drain_now_at);
+}
+
+static void announce_last(struct downstream *d)
+{
+	d->drain_now_at = USEC_NONE;
+	codec_drain(d->codec, CODEC_DRAIN_NOW);
+	downstream_resume(d);
+}
+
 void downstream_drain(struct downstream *d)
 {
+	announce_drain(d);
 	d->is_draining = true;
 	if (!d->is_closed && !d->is_reading && is_finished(d))
 		close_gracefully(d);
@@ -163,8 +226,10 @@ static bool may_read(const struct downstream *d)
 {
 	if (d->is_closed || d->is_broken)
 		return false;
+	if (codec_is_multiplexed(d->codec))
+		return true;
 	if (d->upload)
-		return call_wants_body(d->upload);
+		return relay_wants_body(d->upload);
 	if (d->is_closing || d->parked || downstream_is_full(d))
 		return false;
 	return d->n_calls == 0 || (d->is_unordered && d->n_calls < d->listener->in_flight);
@@ -176,20 +241,22 @@ static void note_partial(struct downstream *d)
 	const struct listener_config *l = d->listener;
 	usec_t now = loop_now(loop_of(d));
 
-	if (codec_is_idle(d->codec))
+	if (codec_is_idle(d->codec)) {
+		d->message_since = 0; /* a handshake, or a header block, has become whole */
 		return;
+	}
 	if (d->message_since == 0)
 		d->message_since = now;
 	arm(d, usec_after(d->message_since,
 		   codec_has_detected(d->codec) ? l->timeout_message : l->timeout_detect));
 }
 
-static void on_message(struct downstream *d, const struct rpc_message *m)
+static void on_message(struct downstream *d, uint32_t id, const struct rpc_message *m)
 {
 	usec_t now = loop_now(loop_of(d)), since = d->message_since ? d->message_since : now;
 	struct rpc_status why;
 
-	if (m->complete)
+	if (m->complete || id)
 		d->message_since = 0;
 	else
 		note_partial(d);
@@ -198,11 +265,11 @@ static void on_message(struct downstream *d, const struct rpc_message *m)
 		    "listener %s has as many connections "
 		    "as it may",
 		    d->listener->name);
-		call_refuse(d, m, &why);
+		call_refuse(d, id, m, &why);
 		d->is_closing = true;
 		return;
 	}
-	call_start(d, m, since);
+	call_start(d, id, m, since);
 }
 
 static void on_body_failed(struct downstream *d, const struct rpc_status *why)
@@ -220,40 +287,84 @@ static void on_refused(struct downstream *d, struct codec_item *item)
 	if (d->upload)
 		on_body_failed(d, &item->why);
 	else
-		call_refuse(d, item->has_message ? &item->message : NULL, &item->why);
+		call_refuse(d, 0, item->has_message ? &item->message : NULL, &item->why);
+	if (codec_is_multiplexed(d->codec))
+		cancel_calls(d);
 }
 
-static void on_data(struct downstream *d, struct slice data, bool last)
+static void on_data(struct downstream *d, const struct codec_item *item)
 {
 	struct call *call = d->upload;
 
-	if (last) {
+	if (item->last) {
 		d->upload = NULL;
 		d->message_since = 0;
 	}
-	call_body(call, data, last);
+	relay_body(call, item);
+}
+
+static void on_event(struct downstream *d, enum codec_event event, struct codec_item *item)
+{
+	struct call *call = item->owner;
+
+	switch (event) {
+	case CODEC_MORE:
+		note_partial(d);
+		break;
+	case CODEC_MESSAGE:
+		on_message(d, item->id, &item->message);
+		break;
+	case CODEC_DATA:
+		if (call)
+			relay_body(call, item);
+		else if (item->id == 0)
+			on_data(d, item);
+		break;
+	case CODEC_REFUSED:
+		on_refused(d, item);
+		break;
+	case CODEC_END:
+		if (call)
+			relay_body_end(call, &item->message);
+		break;
+	case CODEC_RESET:
+		if (call)
+			call_given_up(call, &item->reset);
+		break;
+	case CODEC_ROOM:
+		if (call)
+			call_event(call, CALL_EVENT_DATA);
+		break;
+	}
 }
 
 static void read_on(struct downstream *d, struct slice *in)
 {
 	struct codec_item item;
+	enum codec_event event;
 
 	d->is_reading = true;
+	codec_set_now(d->codec, loop_now(loop_of(d)));
 	while (may_read(d)) {
-		enum codec_event event = codec_next(d->codec, in, &item);
-
-		if (event == CODEC_MORE) {
-			note_partial(d);
+		event = codec_next(d->codec, in, &item);
+		on_event(d, event, &item);
+		if (event == CODEC_MORE)
 			break;
-		}
-		if (event == CODEC_MESSAGE)
-			on_message(d, &item.message);
-		else if (event == CODEC_DATA)
-			on_data(d, item.data, item.last);
-		else
-			on_refused(d, &item);
 	}
 	d->is_reading = false;
+	if (!d->is_closed && codec_is_multiplexed(d->codec))
+		conn_set_batching(d->conn, true); /* the replies of a turn leave together */
+}
+
+/* What the codec has to tell after something was written. */
+static void on_work(struct loop_work *work)
+{
+	struct downstream *d = container_of(work, struct downstream, work);
+	struct slice nothing = SLICE_NONE;
+
+	if (!d->is_closed && !d->is_reading)
+		read_on(d, &nothing);
+	downstream_resume(d);
 }
 
 /* Keeps input for later. False when memory is gone. */
@@ -322,13 +433,14 @@ static void refuse_memory(struct downstream *d)
 
 	downstream_abort(d);
 	rpc_status_set(&why, REASON_OVERLOAD, "no memory for the message (limits.memory)");
-	call_refuse(d, NULL, &why);
+	call_refuse(d, 0, NULL, &why);
 }
 
 /* After anything has moved: stop or go on reading the socket, or end. */
 static void settle(struct downstream *d)
 {
-	bool pause = d->ahead_len >= DOWNSTREAM_AHEAD || (d->ahead_len && downstream_is_full(d));
+	bool has_waiting = d->ahead_len > 0 || codec_is_multiplexed(d->codec);
+	bool pause = d->ahead_len >= DOWNSTREAM_AHEAD || (has_waiting && downstream_is_full(d));
 
 	if (d->got_eof && d->upload && d->ahead_len == 0)
 		cut_off(d);
@@ -364,7 +476,7 @@ static void on_input(void *arg, struct slice in)
 {
 	struct downstream *d = arg;
 
-	d->active_at = loop_now(loop_of(d));
+	d->active_at = d->heard_at = loop_now(loop_of(d));
 	counter_add(&d->worker->bytes_in, in.len);
 	if (d->ahead_len == 0)
 		read_on(d, &in);
@@ -379,11 +491,28 @@ static void on_input(void *arg, struct slice in)
 	downstream_resume(d);
 }
 
+/* What has not come of its streams never will. */
+static void cut_off_streams(struct downstream *d)
+{
+	struct codec_reset why = {.reason = REASON_CANCELED};
+
+	snprintf(why.detail, sizeof why.detail, "the caller closed its connection");
+	list_each_safe (link, &d->calls) {
+		struct call *call = list_item(link, struct call, link);
+
+		if (call->id && !call->upload_is_over)
+			call_given_up(call, &why);
+	}
+}
+
 static void on_eof(void *arg)
 {
 	struct downstream *d = arg;
 
 	d->got_eof = true;
+	d->is_reading = true; /* calls that end here must not end the connection under us */
+	cut_off_streams(d);
+	d->is_reading = false;
 	downstream_resume(d);
 }
 
@@ -399,6 +528,11 @@ static void on_drained(void *arg)
 
 	if (d->writing)
 		call_event(d->writing, CALL_EVENT_DATA);
+	if (codec_is_multiplexed(d->codec)) {
+		codec_pump(d->codec);
+		on_work(&d->work);
+		return;
+	}
 	downstream_resume(d);
 }
 
@@ -421,23 +555,48 @@ static void time_out(struct downstream *d, const char *what)
 	if (d->upload)
 		on_body_failed(d, &why);
 	else if (d->message_since)
-		call_refuse(d, NULL, &why);
+		call_refuse(d, 0, NULL, &why);
 	else
 		log_debug("downstream", "closed", "listener=%s source=%s why=\"%s\"",
 		    d->listener->name, d->source, what);
-	downstream_close(d);
+	end_connection(d);
+}
+
+/* Streams may rest for long; whether their caller is still there is asked now and then. Returns when
+ * to look again, or has closed it. */
+static usec_t look_for_life(struct downstream *d, usec_t now)
+{
+	if (!codec_is_multiplexed(d->codec) || d->n_calls == 0)
+		return USEC_NONE;
+	if (d->pinged_at && d->heard_at < d->pinged_at) {
+		if (now < d->pinged_at + PING_PATIENCE)
+			return d->pinged_at + PING_PATIENCE;
+		time_out(d, "it answered no ping");
+		return USEC_NONE;
+	}
+	d->pinged_at = 0;
+	if (now < d->heard_at + PING_AFTER)
+		return d->heard_at + PING_AFTER;
+	d->pinged_at = now;
+	codec_ping(d->codec);
+	return now + PING_PATIENCE;
 }
 
 static void on_timer(struct timer *timer, usec_t now)
 {
 	struct downstream *d = container_of(timer, struct downstream, timer);
 	const struct listener_config *l = d->listener;
-	usec_t stall = USEC_NONE, message = USEC_NONE, idle = USEC_NONE;
+	usec_t stall = USEC_NONE, message = USEC_NONE, idle = USEC_NONE, life;
 
 	if (d->is_broken) {
 		downstream_close(d);
 		return;
 	}
+	if (now >= d->drain_now_at)
+		announce_last(d);
+	life = d->is_closed ? USEC_NONE : look_for_life(d, now);
+	if (d->is_closed)
+		return;
 	if (now >= d->drain_at) {
 		d->drain_at = USEC_NONE;
 		downstream_drain(d);
@@ -460,8 +619,8 @@ static void on_timer(struct timer *timer, usec_t now)
 	else if (now >= idle)
 		time_out(d, "idle (timeout.idle)");
 	else
-		arm(d, usec_min(usec_min(stall, usec_min(message, d->drain_at)),
-			   usec_min(idle, usec_after(now, d->idle))));
+		arm(d, usec_min(usec_min(usec_min(stall, life), usec_min(message, d->drain_at)),
+			   usec_min(usec_min(idle, d->drain_now_at), usec_after(now, d->idle))));
 }
 
 /* ---- opening, and what calls want ---- */
@@ -481,6 +640,14 @@ static void set_source(struct downstream *d, const char *source)
 	}
 }
 
+/* Connections that were opened together do not end together. */
+static usec_t aged(struct worker *worker, usec_t max_age)
+{
+	usec_t spread = max_age / 5;
+
+	return max_age - spread / 2 + (spread ? rng_below(&worker->rng, spread) : 0);
+}
+
 void downstream_open(struct worker *worker, const struct listener_config *listener, int fd,
     const struct address *from, bool over_limit)
 {
@@ -490,6 +657,8 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	    .max_header = listener->max_header,
 	    .protocols = listener->protocols,
 	    .in_flight = listener->in_flight,
+	    .http2 = &d->http2,
+	    .node = slice_str(worker->node),
 	};
 
 	d->worker = worker;
@@ -497,7 +666,10 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	d->stats = worker_listener_stats(worker, listener->name);
 	d->is_over_limit = over_limit;
 	d->active_at = loop_now(worker->loop);
-	d->drain_at = USEC_NONE;
+	d->heard_at = d->active_at;
+	d->drain_at = d->drain_now_at = USEC_NONE;
+	d->http2 = listener->http2;
+	d->work.run = on_work;
 	list_init(&d->calls);
 	list_push_back(&worker->downstreams, &d->link);
 	d->conn = conn_accepted(worker->loop, fd, &downstream_events, d);
@@ -511,6 +683,8 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	}
 	if (worker->draining)
 		downstream_drain_after(d, LATE_PATIENCE);
+	else if (listener->max_age != USEC_NONE)
+		downstream_drain_after(d, aged(worker, listener->max_age));
 	/* A connection beyond the limit has a seat of few: it is to make its one call soon. */
 	d->idle = over_limit ? listener->timeout_detect : listener->timeout_idle;
 	arm(d, usec_after(d->active_at, d->idle));

@@ -6,8 +6,10 @@
 #ifndef BRIDLE_PROXY_DOWNSTREAM_H
 #define BRIDLE_PROXY_DOWNSTREAM_H
 
+#include "base/http2_limits.h"
 #include "base/list.h"
 #include "base/wheel.h"
+#include "net/loop.h"
 #include "rpc/codec.h"
 
 struct address;
@@ -41,6 +43,12 @@ struct downstream {
 
 	uint8_t *ahead; /* owned: input that waits for its turn */
 	size_t ahead_at, ahead_len, ahead_size;
+
+	struct http2_limits http2; /* as they were when it was opened */
+	struct loop_work work;     /* to take what its codec has to tell without input */
+	usec_t heard_at;           /* when its last byte came in */
+	usec_t pinged_at;          /* when a sign of life was asked for; 0: it was not */
+	usec_t drain_now_at; /* when the second word of a drain follows the first; USEC_NONE */
 
 	struct timer timer;
 	size_t charged;       /* of what it holds, against limits.memory */

@@ -16,6 +16,12 @@
 	(10 * USEC_MS) /* a pooled connection idle for longer is looked at before reuse */
 #define SHARED_MAX   2u
 #define SHARED_CALLS 256u /* on one shared connection before a second is opened */
+#define MULTIPLEXED_MAX                                                                            \
+	64u /* connections of a multiplexing family to one endpoint: more calls wait their turn */
+/* Servers of Kitex take more than one ping in five minutes for an attack.
+ * Source: kitex pkg/remote/trans/nphttp2/grpc/keepalive.go. */
+#define PING_AFTER    (6 * USEC_MIN)
+#define PING_PATIENCE (20 * USEC_S)
 
 static const struct conn_events upstream_events;
 
@@ -24,16 +30,33 @@ static struct loop *loop_of(const struct upstream *u)
 	return u->backend->worker->loop;
 }
 
+bool upstream_is_multiplexed(const struct upstream *u)
+{
+	return u->use == UPSTREAM_FOR_HTTP2 || u->use == UPSTREAM_FOR_TTSTREAM;
+}
+
 static void sink(void *arg, const struct slice *pieces, int n)
 {
 	struct upstream *u = arg;
+
+	if (u->state == UPSTREAM_CLOSED)
+		return;
+	if (upstream_is_multiplexed(u))
+		loop_defer(loop_of(u), &u->work);
 
 	if (u->write_error == 0 && conn_write(u->conn, pieces, n, &u->write_error) < 0 &&
 	    u->write_error == 0)
 		u->write_error = EPIPE;
 }
 
-static const struct codec_io upstream_io = {.write = sink};
+static bool is_full(void *arg)
+{
+	const struct upstream *u = arg;
+
+	return u->state == UPSTREAM_CLOSED || conn_pending(u->conn) > CONN_HIGH_WATER;
+}
+
+static const struct codec_io upstream_io = {.write = sink, .is_full = is_full};
 
 static void free_upstream(void *object)
 {
@@ -55,6 +78,7 @@ void upstream_close(struct upstream *u)
 	b->n_discarding -= u->state == UPSTREAM_DISCARDING;
 	u->state = UPSTREAM_CLOSED;
 	wheel_clear(&u->timer);
+	loop_undefer(&u->work);
 	list_remove(&u->link);
 	conn_close(&u->conn);
 	counter_sub(&b->connections, 1);
@@ -67,7 +91,8 @@ void upstream_close(struct upstream *u)
 static bool is_in_use(const struct upstream *u)
 {
 	return u->attempt || u->relaying || (u->slots && slots_waiting(u->slots) > 0) ||
-	       !list_is_empty(&u->waiting) || !list_is_empty(&u->leaving);
+	       !list_is_empty(&u->waiting) || !list_is_empty(&u->leaving) ||
+	       !list_is_empty(&u->streams);
 }
 
 static void close_list(struct list *list)
@@ -111,6 +136,8 @@ static void enter_state(struct upstream *u)
 		list_push_back(&b->busy, &u->link);
 		break;
 	case UPSTREAM_FOR_MANY:
+	case UPSTREAM_FOR_HTTP2:
+	case UPSTREAM_FOR_TTSTREAM:
 		u->state = UPSTREAM_SHARED;
 		list_push_back(&b->shared, &u->link);
 		conn_set_batching(u->conn, true);
@@ -122,6 +149,31 @@ static void enter_state(struct upstream *u)
 		break;
 	}
 }
+
+static enum codec_family family_of(enum upstream_use use)
+{
+	if (use == UPSTREAM_FOR_HTTP2)
+		return CODEC_HTTP2;
+	return use == UPSTREAM_FOR_TTSTREAM ? CODEC_TTSTREAM : CODEC_UNARY;
+}
+
+static struct list *list_for(struct backend *b, enum upstream_use use)
+{
+	switch (use) {
+	case UPSTREAM_FOR_CALL:
+		break;
+	case UPSTREAM_FOR_MANY:
+	case UPSTREAM_FOR_HTTP2:
+	case UPSTREAM_FOR_TTSTREAM:
+		return &b->shared;
+	case UPSTREAM_FOR_ONEWAY:
+	case UPSTREAM_FOR_LONG_ONEWAY:
+		return &b->oneways;
+	}
+	return &b->busy;
+}
+
+static void on_work(struct loop_work *work);
 
 static struct upstream *open_new(
     struct backend *b, enum upstream_use use, enum conn_start *start, int *error)
@@ -135,8 +187,10 @@ static struct upstream *open_new(
 	}
 	u->backend = b;
 	u->use = use;
-	u->codec = codec_open(CODEC_UPSTREAM, CODEC_UNARY, &b->limits, &upstream_io, u);
+	u->codec = codec_open(CODEC_UPSTREAM, family_of(use), &b->limits, &upstream_io, u);
+	u->work.run = on_work;
 	list_init(&u->link);
+	list_init(&u->streams);
 	list_init(&u->waiting);
 	list_init(&u->leaving);
 	if (use == UPSTREAM_FOR_MANY)
@@ -148,10 +202,7 @@ static struct upstream *open_new(
 		return u;
 	}
 	u->state = UPSTREAM_CONNECTING;
-	list_push_back(use == UPSTREAM_FOR_MANY   ? &b->shared
-		       : use == UPSTREAM_FOR_CALL ? &b->busy
-						  : &b->oneways,
-	    &u->link);
+	list_push_back(list_for(b, use), &u->link);
 	return u;
 }
 
@@ -181,8 +232,10 @@ static struct upstream *find_shared(struct backend *b)
 
 	list_each (link, &b->shared) {
 		struct upstream *u = list_item(link, struct upstream, link);
-		unsigned calls = slots_waiting(u->slots);
+		unsigned calls = u->slots ? slots_waiting(u->slots) : 0;
 
+		if (u->use != UPSTREAM_FOR_MANY)
+			continue;
 		open++;
 		if (!u->takes_no_more && (best == NULL || calls < fewest)) {
 			best = u;
@@ -190,6 +243,29 @@ static struct upstream *find_shared(struct backend *b)
 		}
 	}
 	return best && fewest >= SHARED_CALLS && open < SHARED_MAX ? NULL : best;
+}
+
+bool upstream_has_room(const struct upstream *u)
+{
+	return !upstream_is_multiplexed(u) || (!u->takes_no_more && codec_capacity(u->codec) > 0);
+}
+
+/* One on which a call can begin, or could once it is connected. *@is_enough: no more are to be opened. */
+static struct upstream *find_multiplexed(struct backend *b, enum upstream_use use, bool *is_enough)
+{
+	unsigned open = 0;
+
+	list_each (link, &b->shared) {
+		struct upstream *u = list_item(link, struct upstream, link);
+
+		if (u->use != use || u->takes_no_more)
+			continue;
+		if (u->state == UPSTREAM_CONNECTING || upstream_has_room(u))
+			return u;
+		open++;
+	}
+	*is_enough = open >= MULTIPLEXED_MAX;
+	return NULL;
 }
 
 /* A oneway follows another, but not into the middle of a long one. A long one takes the connection
@@ -206,8 +282,9 @@ static struct upstream *find_oneway(struct backend *b, bool is_long)
 	return NULL;
 }
 
-static struct upstream *find_open(struct backend *b, enum upstream_use use)
+static struct upstream *find_open(struct backend *b, enum upstream_use use, bool *is_enough)
 {
+	*is_enough = false;
 	switch (use) {
 	case UPSTREAM_FOR_CALL:
 		return take_idle(b);
@@ -216,17 +293,22 @@ static struct upstream *find_open(struct backend *b, enum upstream_use use)
 	case UPSTREAM_FOR_ONEWAY:
 	case UPSTREAM_FOR_LONG_ONEWAY:
 		return find_oneway(b, use == UPSTREAM_FOR_LONG_ONEWAY);
+	case UPSTREAM_FOR_HTTP2:
+	case UPSTREAM_FOR_TTSTREAM:
+		return find_multiplexed(b, use, is_enough);
 	}
 	return NULL;
 }
 
 enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attempt *a, int *error)
 {
-	bool is_alone = use == UPSTREAM_FOR_CALL || use == UPSTREAM_FOR_LONG_ONEWAY;
-	struct upstream *u = find_open(b, use);
+	bool is_alone = use == UPSTREAM_FOR_CALL || use == UPSTREAM_FOR_LONG_ONEWAY, is_enough;
+	struct upstream *u = find_open(b, use, &is_enough);
 	enum conn_start start = CONN_READY;
 
-	if (u && conn_pending(u->conn) > CONN_HIGH_WATER)
+	if (is_enough)
+		return LEASE_BACKLOG; /* as many calls run as the endpoint allows */
+	if (u && !upstream_is_multiplexed(u) && conn_pending(u->conn) > CONN_HIGH_WATER)
 		return LEASE_BACKLOG; /* the endpoint does not read: nothing is piled up for it */
 	if (u)
 		u->is_reused = true;
@@ -254,14 +336,36 @@ enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attem
 
 /* ---- giving back ---- */
 
+static void idle_over(struct timer *timer, usec_t now);
+
+/* Streams may rest for long; whether their endpoint is still there is asked now and then. */
+static void look_for_life(struct upstream *u, usec_t now)
+{
+	usec_t next = u->keep_for;
+
+	if (u->pinged_at && u->heard_at < u->pinged_at) {
+		upstream_break(u, 0, "it answered no ping");
+		return;
+	}
+	u->pinged_at = 0;
+	if (now >= usec_after(u->heard_at, PING_AFTER)) {
+		u->pinged_at = now;
+		next = PING_PATIENCE;
+		codec_ping(u->codec);
+	}
+	wheel_set(loop_wheel(loop_of(u)), &u->timer, usec_after(now, next), idle_over);
+}
+
 static void idle_over(struct timer *timer, usec_t now)
 {
 	struct upstream *u = container_of(timer, struct upstream, timer);
 
-	if (is_in_use(u))
-		wheel_set(loop_wheel(loop_of(u)), timer, usec_after(now, u->keep_for), idle_over);
-	else
+	if (!is_in_use(u))
 		upstream_close(u);
+	else if (upstream_is_multiplexed(u))
+		look_for_life(u, now);
+	else
+		wheel_set(loop_wheel(loop_of(u)), timer, usec_after(now, u->keep_for), idle_over);
 }
 
 void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for)
@@ -303,11 +407,29 @@ static void forget_attempt(struct upstream *u, struct attempt *a)
 	if (a->link.next)
 		list_remove(&a->link);
 	a->upstream = NULL;
+	a->stream = 0;
+}
+
+/* A shared connection that takes no more calls ends with its last one. */
+static void close_when_done(struct upstream *u)
+{
+	if (u->state == UPSTREAM_SHARED && u->takes_no_more && !is_in_use(u) && !u->is_in_reply)
+		upstream_close(u);
+}
+
+void upstream_begin(struct upstream *u, struct attempt *a)
+{
+	a->stream = codec_begin(u->codec, a);
+	list_remove(&a->link);
+	list_push_back(&u->streams, &a->link);
 }
 
 void upstream_return(struct upstream *u, struct attempt *a, bool reusable)
 {
+	if (a->stream && u->state != UPSTREAM_CLOSED)
+		codec_own(u->codec, a->stream, NULL);
 	forget_attempt(u, a);
+	close_when_done(u);
 	if (u->state != UPSTREAM_LEASED)
 		return;
 	if (reusable && !u->is_unclean && !u->takes_no_more && conn_pending(u->conn) == 0)
@@ -328,13 +450,6 @@ static void discard(struct upstream *u, usec_t until)
 	b->n_discarding++;
 	conn_resume(u->conn, PAUSE_REPLY);
 	wheel_set(loop_wheel(loop_of(u)), &u->timer, until, idle_over);
-}
-
-/* A shared connection that takes no more calls ends with its last one. */
-static void close_when_done(struct upstream *u)
-{
-	if (u->state == UPSTREAM_SHARED && u->takes_no_more && !is_in_use(u) && !u->is_in_reply)
-		upstream_close(u);
 }
 
 static void abandon_shared(struct upstream *u, struct attempt *a, bool sent, bool timed_out)
@@ -367,6 +482,8 @@ void upstream_abandon(struct upstream *u, struct attempt *a, bool sent, usec_t u
 	if (u->use != UPSTREAM_FOR_CALL) {
 		if (u->slots)
 			abandon_shared(u, a, sent, sent && until == 0);
+		else if (upstream_is_multiplexed(u))
+			upstream_return(u, a, true);
 		else
 			abandon_oneway(u, a, sent);
 		if (u->state == UPSTREAM_CONNECTING && !is_in_use(u))
@@ -393,6 +510,7 @@ static void tell_broken(struct upstream *u, struct attempt *a, int error, const 
 		slots_abandon(u->slots, a->id);
 	if (a->link.next)
 		list_remove(&a->link);
+	a->stream = 0;
 	attempt_broken(a, error, why);
 }
 
@@ -409,6 +527,8 @@ void upstream_break(struct upstream *u, int error, const char *why)
 		tell_broken(u, list_item(u->waiting.next, struct attempt, link), error, why);
 	while (!list_is_empty(&u->leaving))
 		tell_broken(u, list_item(u->leaving.next, struct attempt, link), error, why);
+	while (!list_is_empty(&u->streams))
+		tell_broken(u, list_item(u->streams.next, struct attempt, link), error, why);
 	for (unsigned i = 0; u->slots && i < u->slots->size; i++)
 		if (slots_at(u->slots, i))
 			tell_broken(u, slots_at(u->slots, i), error, why);
@@ -494,16 +614,16 @@ static void on_message(struct upstream *u, const struct rpc_message *m, bool cle
 		end_discard(u, clean);
 }
 
-static void on_data(struct upstream *u, struct slice data, bool last, bool clean)
+static void on_data(struct upstream *u, const struct codec_item *item, bool clean)
 {
 	struct attempt *a = u->relaying;
 
-	u->is_in_reply = !last;
-	if (last)
+	u->is_in_reply = !item->last;
+	if (item->last)
 		u->relaying = NULL;
 	if (a)
-		attempt_data(a, data, last, clean);
-	else if (last)
+		attempt_data(a, item, clean);
+	else if (item->last)
 		end_discard(u, clean);
 }
 
@@ -517,12 +637,80 @@ static void on_refused(struct upstream *u, const struct rpc_status *why)
 		upstream_break(u, 0, "a malformed reply came on its connection");
 }
 
+/* ---- multiplexing families ---- */
+
+static void on_stream_event(enum codec_event event, const struct codec_item *item)
+{
+	struct attempt *a = item->owner;
+
+	if (a == NULL)
+		return;
+	switch (event) {
+	case CODEC_MESSAGE:
+		if (item->message.kind == RPC_INTERIM)
+			attempt_interim(a, &item->message);
+		else
+			attempt_reply(a, &item->message, true);
+		break;
+	case CODEC_DATA:
+		attempt_data(a, item, true);
+		break;
+	case CODEC_END:
+		attempt_reply_end(a, &item->message);
+		break;
+	case CODEC_RESET:
+		attempt_reset(a, &item->reset);
+		break;
+	case CODEC_ROOM:
+		attempt_room(a);
+		break;
+	case CODEC_MORE:
+	case CODEC_REFUSED:
+		break;
+	}
+}
+
+/* Everything its codec has to tell, with input and without. */
+static void take_events(struct upstream *u, struct slice *in)
+{
+	struct codec_item item;
+
+	codec_set_now(u->codec, loop_now(loop_of(u)));
+	while (u->state != UPSTREAM_CLOSED) {
+		enum codec_event event = codec_next(u->codec, in, &item);
+
+		if (event == CODEC_MORE)
+			break;
+		if (event == CODEC_REFUSED) {
+			on_refused(u, &item.why);
+			return;
+		}
+		on_stream_event(event, &item);
+	}
+	if (u->state == UPSTREAM_CLOSED)
+		return;
+	u->takes_no_more |= codec_is_ending(u->codec);
+	close_when_done(u);
+}
+
+static void on_work(struct loop_work *work)
+{
+	struct upstream *u = container_of(work, struct upstream, work);
+	struct slice nothing = SLICE_NONE;
+
+	take_events(u, &nothing);
+}
+
 static void on_input(void *arg, struct slice in)
 {
 	struct upstream *u = arg;
 	struct codec_item item;
 
 	u->heard_at = loop_now(loop_of(u));
+	if (upstream_is_multiplexed(u)) {
+		take_events(u, &in);
+		return;
+	}
 	if (u->state == UPSTREAM_ONEWAY)
 		return; /* servers that take a oneway for a call answer it; nobody asked */
 	if (u->state == UPSTREAM_IDLE) {
@@ -538,7 +726,7 @@ static void on_input(void *arg, struct slice in)
 			on_message(u, &item.message, in.len == 0);
 			break;
 		case CODEC_DATA:
-			on_data(u, item.data, item.last, in.len == 0);
+			on_data(u, &item, in.len == 0);
 			break;
 		case CODEC_REFUSED:
 			on_refused(u, &item.why);
@@ -546,7 +734,7 @@ static void on_input(void *arg, struct slice in)
 		case CODEC_END:
 		case CODEC_RESET:
 		case CODEC_ROOM:
-			break;
+			break; /* not of a unary connection */
 		}
 		if (in.len == 0 && u->state != UPSTREAM_SHARED)
 			return;
@@ -573,6 +761,10 @@ static void on_drained(void *arg)
 
 	if (u->attempt)
 		attempt_room(u->attempt);
+	if (!upstream_is_multiplexed(u))
+		return;
+	codec_pump(u->codec);
+	on_work(&u->work);
 }
 
 static const struct conn_events upstream_events = {
@@ -610,7 +802,7 @@ bool upstream_is_full(const struct upstream *u)
 
 void upstream_pause(struct upstream *u)
 {
-	if (u->slots == NULL) /* one slow caller must not stop the others: a shared one reads on */
+	if (u->state != UPSTREAM_SHARED) /* one slow caller must not stop the others */
 		conn_pause(u->conn, PAUSE_REPLY);
 }
 

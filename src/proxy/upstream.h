@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "base/wheel.h"
+#include "net/loop.h"
 #include "rpc/codec.h"
 
 struct attempt;
@@ -33,6 +34,8 @@ enum upstream_use {
 	UPSTREAM_FOR_MANY,
 	UPSTREAM_FOR_ONEWAY,
 	UPSTREAM_FOR_LONG_ONEWAY, /* as FOR_ONEWAY, but nothing else may be written meanwhile */
+	UPSTREAM_FOR_HTTP2,       /* many at once, by nature */
+	UPSTREAM_FOR_TTSTREAM,
 };
 
 struct upstream {
@@ -46,6 +49,9 @@ struct upstream {
 	struct slots *slots;      /* owned; shared ones */
 	struct list waiting;      /* attempts for which a shared or oneway one connects */
 	struct list leaving;      /* oneways whose last byte has not left yet */
+	struct list streams;      /* attempts on a multiplexing one */
+	struct loop_work work;    /* to take what its codec has to tell without input */
+	usec_t pinged_at;         /* when a sign of life was asked for; 0: it was not */
 	struct attempt *relaying; /* whose long reply is coming in; NULL: nobody's */
 	usec_t heard_at;          /* when its last byte came in */
 	bool is_in_reply;         /* a long reply is coming in */
@@ -81,6 +87,13 @@ void upstream_break(struct upstream *u, int error, const char *why);
 void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for);
 /* Closes every connection of the backend that carries no call. */
 void upstream_close_unused(struct backend *backend);
+
+/* It is of a family that carries many calls. */
+bool upstream_is_multiplexed(const struct upstream *u);
+/* Another call may begin on it now. */
+bool upstream_has_room(const struct upstream *u);
+/* Numbers the attempt's call, which is written at once. */
+void upstream_begin(struct upstream *u, struct attempt *attempt);
 
 /* Whoever has written a oneway wants to hear of it if the connection breaks. */
 void upstream_watch(struct upstream *u, struct attempt *attempt);

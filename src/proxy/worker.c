@@ -58,6 +58,7 @@ struct worker *worker_new(unsigned index, struct loop *loop, struct process_shar
 	table_init(&w->backends, rng_next(&w->rng));
 	pthread_mutex_init(&w->backends_lock, NULL);
 	call_stats_init(&w->calls, rng_next(&w->rng));
+	w->node = mem_strdup(snapshot->config->node.service);
 	w->world = world_new(w, snapshot);
 	return w;
 }
@@ -127,6 +128,7 @@ void worker_free(struct worker **p)
 	table_fini(&w->backends);
 	pthread_mutex_destroy(&w->backends_lock);
 	free_stats(w);
+	free(w->node);
 	free(w);
 }
 

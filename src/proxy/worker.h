@@ -71,7 +71,8 @@ struct service_stats {
 	char *label;
 	struct counter attempts[ATTEMPT_OUTCOMES];
 	struct counter retries_connect, retries_unsent;
-	struct counter upstream_connections; /* open now */
+	struct counter upstream_connections;          /* open now */
+	struct counter messages[2], message_bytes[2]; /* of streams: in from callers, out to them */
 	struct counter connect_backlog;
 	struct counter
 	    odd_sequence_ids; /* TTHeader SEQ of a reply differs, on a leased connection */
@@ -83,6 +84,7 @@ struct worker {
 	struct process_shares *shares; /* borrowed */
 	struct rng rng;
 
+	char *node;            /* owned: node.service, which no reload can change */
 	struct world *world;   /* the present snapshot with this worker's side of its services */
 	struct list worlds;    /* older ones whose calls still run */
 	struct table backends; /* "label\0address" -> backend */

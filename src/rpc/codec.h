@@ -185,8 +185,8 @@ enum rpc_dropped {
  */
 bool codec_send_message(
     struct codec *codec, uint32_t id, const struct rpc_message *m, struct rpc_edit *edit);
-/* More of the body. Multiplexing families: in pieces as a codec of the same family gave them out; a
- * piece that cannot be written yet is copied. @last: the direction ends with it. */
+/* More of the body. Multiplexing families: in pieces as a codec of the same family gave them out, or
+ * several of those one behind the other; what cannot be written yet is copied. @last: the direction ends with it. */
 void codec_send_data(struct codec *codec, uint32_t id, struct slice data, bool last);
 /* Multiplexing families: the direction ends with these trailers; NULL: with none. */
 void codec_send_end(struct codec *codec, uint32_t id, const struct rpc_message *trailers);

@@ -13,10 +13,10 @@
 #define LONG_PART 70000u
 
 static const struct codec_limits limits[] = {
-    {64u << 20, 262140, ~0u},
-    {400, 64, ~0u},
-    {66000, 4096, ~0u},
-    {64u << 20, 262140, PROTOCOL_BIT(PROTOCOL_FRAMED)},
+    {.max_message = 64u << 20, .max_header = 262140, .protocols = ~0u},
+    {.max_message = 400, .max_header = 64, .protocols = ~0u},
+    {.max_message = 66000, .max_header = 4096, .protocols = ~0u},
+    {.max_message = 64u << 20, .max_header = 262140, .protocols = PROTOCOL_BIT(PROTOCOL_FRAMED)},
 };
 
 static void read_in_cuts(struct reading *r, enum codec_side side, const struct codec_limits *l,

@@ -18,9 +18,10 @@
 
 static void defer(struct conn *conn)
 {
-	if (list_is_empty(&conn->deferred))
-		list_push_back(&conn->loop->deferred, &conn->deferred);
+	loop_defer(conn->loop, &conn->turn_end);
 }
+
+static void on_turn_end(struct loop_work *work);
 
 static struct conn *new_conn(
     struct fake_end *end, enum conn_state state, const struct conn_events *events, void *arg)
@@ -32,7 +33,7 @@ static struct conn *new_conn(
 	conn->state = state;
 	conn->events = events;
 	conn->arg = arg;
-	list_init(&conn->deferred);
+	conn->turn_end.run = on_turn_end;
 	end->conn = conn;
 	end->loop->n_open++;
 	fake_make_ready(end);
@@ -50,7 +51,7 @@ static void free_conn(void *object)
 
 static void stop(struct conn *conn)
 {
-	list_remove(&conn->deferred);
+	loop_undefer(&conn->turn_end);
 	conn->end->was_cut |= conn->queue.len + conn->batch.len > 0;
 	fake_bytes_fini(&conn->queue);
 	fake_bytes_fini(&conn->batch);
@@ -261,8 +262,10 @@ static void flush_queue(struct conn *conn)
 	}
 }
 
-void fake_conn_turn_end(struct conn *conn)
+static void on_turn_end(struct loop_work *work)
 {
+	struct conn *conn = container_of(work, struct conn, turn_end);
+
 	if (conn->state == CONNECTING)
 		broke(conn, conn->error);
 	else if (conn->error)
@@ -406,7 +409,7 @@ void conn_close_after_output(struct conn **at, usec_t patience)
 	*at = NULL;
 	if (conn == NULL)
 		return;
-	list_remove(&conn->deferred);
+	loop_undefer(&conn->turn_end);
 	if (conn->state == BROKEN || conn->error || conn->state == CONNECTING) {
 		dispose(conn);
 		return;

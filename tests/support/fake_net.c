@@ -167,8 +167,25 @@ static void run_deferred(struct loop *loop)
 {
 	struct list *link;
 
-	while ((link = list_pop_front(&loop->deferred)))
-		fake_conn_turn_end(list_item(link, struct conn, deferred));
+	while ((link = list_pop_front(&loop->deferred))) {
+		struct loop_work *work = list_item(link, struct loop_work, link);
+
+		work->run(work);
+	}
+}
+
+void loop_defer(struct loop *loop, struct loop_work *work)
+{
+	if (work->link.next == NULL)
+		list_init(&work->link);
+	if (list_is_empty(&work->link))
+		list_push_back(&loop->deferred, &work->link);
+}
+
+void loop_undefer(struct loop_work *work)
+{
+	if (work->link.next)
+		list_remove(&work->link);
 }
 
 bool fake_turn(struct loop *loop)

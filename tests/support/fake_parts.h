@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/wheel.h"
 #include "net/conn.h"
+#include "net/loop.h"
 #include "support/fake_net.h"
 
 struct bytes {
@@ -51,7 +52,7 @@ struct conn {
 	const struct conn_events *events;
 	void *arg;
 	enum conn_state state;
-	struct list deferred; /* in loop->deferred */
+	struct loop_work turn_end;
 	struct timer patience;
 	struct bytes batch, queue;
 	uint64_t written, taken;
@@ -94,6 +95,5 @@ enum fake_connect fake_next_script(struct loop *loop, bool is_unix);
 
 /* One event for whatever the far end did. */
 void fake_conn_look(struct fake_end *end);
-void fake_conn_turn_end(struct conn *conn);
 
 #endif

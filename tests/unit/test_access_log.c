@@ -144,6 +144,29 @@ START_TEST(a_line_tells_the_whole_call)
 }
 END_TEST
 
+START_TEST(a_stream_counts_its_messages)
+{
+	cJSON *json, *messages;
+
+	json = log_json();
+	ck_assert_ptr_null(cJSON_GetObjectItemCaseSensitive(json, "messages"));
+	cJSON_Delete(json);
+	made.call->request.form = (struct rpc_form){RPC_HTTP2, RPC_THRIFT, false};
+	made.call->up.messages = 1;
+	json = log_json();
+	ck_assert_str_eq(text_at(json, "kind"), "call");
+	cJSON_Delete(json);
+	made.call->down.messages = 7;
+	json = log_json();
+	messages = cJSON_GetObjectItemCaseSensitive(json, "messages");
+	ck_assert_str_eq(text_at(json, "kind"), "stream");
+	ck_assert_str_eq(text_at(json, "protocol"), "grpc");
+	ck_assert_double_eq(number_at(messages, "in"), 1);
+	ck_assert_double_eq(number_at(messages, "out"), 7);
+	cJSON_Delete(json);
+}
+END_TEST
+
 START_TEST(a_refused_call_has_a_line_too)
 {
 	cJSON *json;
@@ -327,6 +350,7 @@ int main(void)
 {
 	const struct suite_test tests[] = {
 	    {a_line_tells_the_whole_call, 1},
+	    {a_stream_counts_its_messages, 1},
 	    {a_refused_call_has_a_line_too, 1},
 	    {every_byte_of_a_method_is_kept_and_escaped, 1},
 	    {hostile_strings_everywhere_still_make_whole_json, 1},

@@ -381,7 +381,8 @@ static void must_end(
 static void check_message_limit(struct rpc_form form, size_t body_len)
 {
 	struct slice whole = make_call(form, body_len);
-	struct codec_limits limits = {whole.len, 262140, ~0u};
+	struct codec_limits limits = {
+	    .max_message = whole.len, .max_header = 262140, .protocols = ~0u};
 
 	must_end(whole, &limits, REASON_OK, true);
 	limits.max_message--;

@@ -57,8 +57,10 @@ static void end(void)
 static struct route_decision decide(
     const char *listener, const char *service, const char *idl_service, const char *method)
 {
-	struct call_facts f = {snapshot_listener(snapshot, slice_str(listener)), slice_str(service),
-	    slice_str(idl_service), slice_str(method)};
+	struct call_facts f = {.listener = snapshot_listener(snapshot, slice_str(listener)),
+	    .service_asked = slice_str(service),
+	    .idl_service = slice_str(idl_service),
+	    .method = slice_str(method)};
 
 	ck_assert_ptr_nonnull(f.listener);
 	return route_decide(snapshot, &f);

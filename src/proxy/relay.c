@@ -1,0 +1,281 @@
+#include "proxy/relay.h"
+
+#include "net/loop.h"
+#include "proxy/call.h"
+#include "proxy/downstream.h"
+#include "proxy/upstream.h"
+#include "proxy/world.h"
+
+static void note_messages(
+    struct call *call, struct call_flow *flow, const struct codec_item *item, const char *event)
+{
+	struct service_stats *stats = call->service->stats;
+	int direction = flow == &call->down;
+
+	flow->messages += item->n_messages;
+	counter_add(&stats->messages[direction], item->n_messages);
+	counter_add(&stats->message_bytes[direction], item->message_bytes);
+	log_debug("stream", event, "call=%llu messages=%u bytes=%llu",
+	    (unsigned long long)call->number, item->n_messages,
+	    (unsigned long long)item->message_bytes);
+}
+
+/* ---- flow control ---- */
+
+/* How much of one direction has left on the other side. */
+static uint64_t forwarded(
+    const struct call *call, const struct call_flow *flow, struct codec *to, uint32_t id)
+{
+	if (!call->is_stream)
+		return flow->bytes; /* it is collected */
+	return flow->given - codec_pending(to, id);
+}
+
+static void credit(struct call_flow *flow, uint64_t upto, struct codec *from, uint32_t id)
+{
+	if (upto <= flow->credited)
+		return;
+	codec_credit(from, id, (size_t)(upto - flow->credited));
+	flow->credited = upto;
+}
+
+static void credit_caller(struct call *call)
+{
+	struct attempt *a = &call->attempt;
+
+	if (call->upload_is_discarded)
+		credit(&call->up, call->up.bytes, call->downstream->codec, call->id);
+	else if (!call->is_stream)
+		credit(&call->up, call->up.bytes, call->downstream->codec, call->id);
+	else if (a->stream)
+		credit(&call->up, forwarded(call, &call->up, a->upstream->codec, a->stream),
+		    call->downstream->codec, call->id);
+}
+
+static void credit_endpoint(struct call *call)
+{
+	struct attempt *a = &call->attempt;
+
+	credit(&call->down, forwarded(call, &call->down, call->downstream->codec, call->id),
+	    a->upstream->codec, a->stream);
+}
+
+/* A caller that takes nothing may do so for a while; the call's timer looks at it. */
+static void note_stall(struct call *call)
+{
+	bool is_waiting = codec_pending(call->downstream->codec, call->id) > 0;
+
+	if (is_waiting && call->stalled_at == 0) {
+		call->stalled_at = loop_now(call->worker->loop);
+		call_arm(call);
+	} else if (!is_waiting) {
+		call->stalled_at = 0;
+	}
+}
+
+void relay_settle(struct call *call)
+{
+	struct attempt *a = &call->attempt;
+
+	if (call->downstream == NULL)
+		return;
+	if (call->id) {
+		credit_caller(call);
+		note_stall(call);
+	}
+	if (a->stream)
+		credit_endpoint(call);
+	else if (call->reply_is_begun && downstream_is_full(call->downstream))
+		attempt_pause(a);
+	else
+		attempt_resume(a);
+}
+
+bool relay_is_flushed(const struct call *call)
+{
+	return call->id == 0 || codec_pending(call->downstream->codec, call->id) == 0;
+}
+
+/* ---- the call's own body ---- */
+
+bool relay_wants_body(const struct call *call)
+{
+	if (!call->has_begun)
+		return false;
+	if (call->upload_is_discarded || call->step == CALL_COLLECT)
+		return true;
+	if (call->attempt.state == ATTEMPT_BACKLOG || call->attempt.state == ATTEMPT_CONNECTING)
+		return false;
+	return !call->attempt.is_sending || !attempt_is_full(&call->attempt);
+}
+
+/*
+ * What a stream sends is kept while it may have to be sent again: until the reply begins, or until it
+ * is more than retry.buffer. What an endpoint has not been offered yet is kept in any case: its
+ * window bounds it. False: no memory.
+ */
+static bool keep(struct call *call, struct slice data)
+{
+	if (call->is_spent)
+		return true;
+	if (!call->attempt.is_sending)
+		return call_collect(call, data);
+	if (call->kept_len + data.len <= call->policy->retry_buffer && call_collect(call, data))
+		return true;
+	call->is_spent = true;
+	call_drop_kept(call);
+	return true;
+}
+
+/* False: the call has failed, with or without an event to follow. */
+static bool stream_body(struct call *call, struct slice data, bool last)
+{
+	if (!keep(call, data)) {
+		attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+		call_fail(call, REASON_OVERLOAD, "no memory for the stream (limits.memory)");
+		return true;
+	}
+	if (!call->attempt.is_sending)
+		return true;
+	call->up.given += data.len;
+	return attempt_send_data(&call->attempt, data, last);
+}
+
+static bool unary_body(struct call *call, struct slice data, bool last)
+{
+	if (call->step == CALL_COLLECT) {
+		if (!call_collect(call, data))
+			call_fail(
+			    call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
+		return true;
+	}
+	if (!call->attempt.is_sending)
+		return true;
+	call->is_spent = true;
+	return attempt_send_data(&call->attempt, data, last);
+}
+
+void relay_body(struct call *call, const struct codec_item *item)
+{
+	struct slice data = item->data;
+	bool ok = true;
+
+	call->bytes_in += data.len;
+	call->up.bytes += data.len;
+	call->active_at = loop_now(call->worker->loop);
+	if (item->n_messages && call->service)
+		note_messages(call, &call->up, item, "StreamSend");
+	if (item->last)
+		call_upload_is_over(call);
+	if (!call->upload_is_discarded)
+		ok = call->is_stream ? stream_body(call, data, item->last)
+				     : unary_body(call, data, item->last);
+	if (!ok)
+		call_event(call, CALL_EVENT_FAILED);
+	else if (item->last || (call->step == CALL_REPLY && call->id == 0) ||
+		 call->upload_is_discarded)
+		call_event(call, CALL_EVENT_BODY);
+	else
+		relay_settle(call);
+}
+
+void relay_body_end(struct call *call, const struct rpc_message *trailers)
+{
+	struct attempt *a = &call->attempt;
+
+	call->bytes_in += trailers->head.len + trailers->body.len;
+	call_upload_is_over(call);
+	if (call->is_stream && !call->upload_is_discarded) {
+		call->request_trailers = *trailers;
+		rpc_message_keep_head(&call->request_trailers, &call->arena);
+		call->request_trailers.body = arena_copy(&call->arena, trailers->body);
+		call->has_request_trailers = true;
+		if (a->is_sending)
+			attempt_send_end(a, &call->request_trailers);
+	}
+	call_event(call, CALL_EVENT_BODY);
+}
+
+void relay_begin(struct call *call)
+{
+	struct attempt *a = &call->attempt;
+	struct codec *to = a->upstream->codec;
+	bool has_trailers = call->has_request_trailers;
+	bool is_last = call->upload_is_over && !has_trailers;
+
+	call->up.given = call->kept_len;
+	if (call->kept_len || is_last)
+		codec_send_data(to, a->stream, slice_of(call->kept, call->kept_len), is_last);
+	if (has_trailers)
+		codec_send_end(to, a->stream, &call->request_trailers);
+	a->is_sending = !call->upload_is_over;
+	if (call->kept_len > call->policy->retry_buffer) {
+		call->is_spent = true;
+		call_drop_kept(call);
+	}
+}
+
+/* ---- the reply ---- */
+
+/* A gRPC reply ends with trailers: without them its caller must not take it for a success. */
+static bool lacks_trailers(const struct call *call)
+{
+	return call->is_stream && call->reply.form.transport == RPC_HTTP2 &&
+	       call->reply.form.payload != RPC_OPAQUE;
+}
+
+static void pass_reply(struct call *call, struct slice data, bool last)
+{
+	struct downstream *d = call->downstream;
+
+	call->down.given += data.len;
+	call->bytes_out += data.len;
+	codec_send_data(d->codec, call->id, data, last);
+}
+
+void relay_reply(struct call *call, const struct codec_item *item)
+{
+	struct slice data = item->data;
+	bool is_cut = item->last && lacks_trailers(call);
+
+	call->reply_is_complete = item->last;
+	call->down.bytes += data.len;
+	call->active_at = loop_now(call->worker->loop);
+	if (item->n_messages)
+		note_messages(call, &call->down, item, "StreamRecv");
+	if (!call->reply_is_begun) {
+		/* It waits, for its turn or for its end; whatever comes is added to what is kept. */
+		if (!call_collect(call, data)) {
+			attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+			call_fail(call, REASON_OVERLOAD, "no memory for the reply (limits.memory)");
+		}
+	} else if (!call->reply_is_discarded) {
+		pass_reply(call, data, item->last && !is_cut);
+	}
+	if (is_cut)
+		call_break_reply(call, REASON_BAD_REPLY, "the reply ended without trailers");
+	relay_settle(call);
+	if (item->last || call->id == 0)
+		call_event(call, CALL_EVENT_DATA);
+}
+
+void relay_reply_end(struct call *call, const struct rpc_message *trailers)
+{
+	struct downstream *d = call->downstream;
+	const char *why = NULL;
+
+	call->reply_is_complete = true;
+	call->active_at = loop_now(call->worker->loop);
+	if (call->is_stream) {
+		uint64_t sent = d->sent;
+
+		call_note_end(call, trailers);
+		codec_send_end(d->codec, call->id, trailers);
+		call->bytes_out += d->sent - sent;
+	} else {
+		why = call_reply_is_collected(call, trailers);
+	}
+	if (why)
+		call_fail(call, REASON_BAD_REPLY, "%s", why);
+	call_event(call, CALL_EVENT_DATA);
+}
