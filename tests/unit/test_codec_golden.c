@@ -268,15 +268,17 @@ END_TEST
 
 START_TEST(other_families_are_named_when_they_are_refused)
 {
-	static const char *const texts[] = {"HTTP/2", "TTHeader streaming"};
+	static const char *const texts[] = {"HTTP/2", "ttheader_streaming"};
+	struct codec_limits limits = reading_limits;
 	struct slice firsts[] = {SLICE_LIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 	    golden_find(&goldens, "30_tts_client_header_data_trailer")->frames[0]};
 
+	limits.protocols = PROTOCOL_BIT(PROTOCOL_FRAMED) | PROTOCOL_BIT(PROTOCOL_TTHEADER);
 	for (size_t i = 0; i < ARRAY_LEN(firsts); i++) {
 		for (size_t step = 0; step < 9; step++) {
 			struct reading r;
 
-			reading_open(&r, CODEC_DOWNSTREAM, &reading_limits);
+			reading_open(&r, CODEC_DOWNSTREAM, &limits);
 			reading_feed_in(&r, firsts[i], step);
 			ck_assert_uint_eq(r.n, 1);
 			ck_assert_int_eq(r.list[0].why.reason, REASON_PROTOCOL_UNKNOWN);
