@@ -5,6 +5,7 @@ EXTRA_DIST += src/LAYERS src/LIBRARIES
 
 noinst_LIBRARIES += src/libcodec.a src/libbridle.a
 
+src_libcodec_a_CPPFLAGS = $(AM_CPPFLAGS) $(NGHTTP2_CFLAGS)
 src_libcodec_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS)
 src_libcodec_a_SOURCES = \
 	src/base/address.c src/base/address.h \
@@ -26,12 +27,18 @@ src_libcodec_a_SOURCES = \
 	src/base/table.c src/base/table.h \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
+	src/rpc/codec_h2.c \
 	src/rpc/codec_ttstream.c \
 	src/rpc/codec_unary.c \
 	src/rpc/convert.c \
 	src/rpc/frame_queue.c src/rpc/frame_queue.h \
 	src/rpc/exception.c src/rpc/exception.h \
 	src/rpc/grpc_head.c src/rpc/grpc_head.h \
+	src/rpc/h2_fields.c src/rpc/h2_fields.h \
+	src/rpc/h2_flood.c src/rpc/h2_flood.h \
+	src/rpc/h2_head.c src/rpc/h2_head.h \
+	src/rpc/h2_queue.c src/rpc/h2_queue.h \
+	src/rpc/h2_stream.c src/rpc/h2_stream.h \
 	src/rpc/head.h \
 	src/rpc/head_edit.c \
 	src/rpc/head_new.c \
@@ -136,7 +143,8 @@ src_libbridle_a_SOURCES = \
 	src/proxy/world.c src/proxy/world.h \
 	src/registry/dns.c src/registry/dns.h
 
-BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS)
+BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \
+	$(NGHTTP2_LIBS)
 
 sbin_PROGRAMS += src/bridled
 src_bridled_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)

@@ -11,6 +11,7 @@ static void take_family(struct codec *c, enum codec_family family)
 {
 	static const struct codec_ops *const families[] = {
 	    [CODEC_UNARY] = &codec_unary_ops,
+	    [CODEC_HTTP2] = &codec_h2_ops,
 	    [CODEC_TTSTREAM] = &codec_ttstream_ops,
 	};
 
@@ -82,7 +83,8 @@ static enum codec_event decide(
 		if (!(c->limits.protocols & PROTOCOL_BIT(PROTOCOL_GRPC)))
 			return refuse(
 			    c, in, item, "HTTP/2 (grpc) is not among this listener's protocols");
-		return refuse(c, in, item, "HTTP/2 (gRPC) is not spoken by this version");
+		take_family(c, CODEC_HTTP2);
+		break;
 	case SNIFF_FAMILY_TTSTREAM:
 		if (!(c->limits.protocols & PROTOCOL_BIT(PROTOCOL_TTHEADER_STREAMING)))
 			return refuse(c, in, item,
