@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/rate.h"
+#include "base/slice.h"
 
 #define HTTP2_NO_LIMIT UINT32_MAX /* of every count here */
 
@@ -45,6 +46,12 @@ struct http2_limits {
 	/* Streams opened beyond those allowed at once, which are refused one by one. */
 	unsigned refused_streams;
 };
+
+/* The members by name, in their order. */
+#define HTTP2_LIMITS 9
+const char *http2_limit_name(unsigned limit);
+/* Which one a text like "http2.resets: too many" tells of; HTTP2_LIMITS: none. */
+unsigned http2_limit_in(struct slice text);
 
 /* What a listener has where the file says nothing, and every upstream connection. */
 static const struct http2_limits http2_limits_default = {

@@ -314,29 +314,59 @@ static void render_endpoints(struct page *p)
 
 /* --- the rest --- */
 
-static void render_listeners(struct page *p)
-{
-	struct family open, refused;
+typedef void (*listener_visit_fn)(struct page *p, struct family *f, const struct listener_stats *s);
 
-	family_init(&open, &p->arena, "bridle_downstream_connections", "gauge",
-	    "Open connections from callers.");
-	family_init(&refused, &p->arena, "bridle_refused_connections_total", "counter",
-	    "Connections closed at once because of allow and deny.");
+static void visit_open(struct page *p, struct family *f, const struct listener_stats *s)
+{
+	label(p, "listener", s->name);
+	take_cell(p, f)->value += counter_get(&s->connections);
+}
+
+static void visit_refused(struct page *p, struct family *f, const struct listener_stats *s)
+{
+	label(p, "listener", s->name);
+	take_cell(p, f)->value += counter_get(&s->refused_connections);
+}
+
+static void visit_http2_limits(struct page *p, struct family *f, const struct listener_stats *s)
+{
+	for (unsigned i = 0; i < HTTP2_LIMITS; i++) {
+		uint64_t ended = counter_get(&s->http2_limits[i]);
+
+		if (ended == 0)
+			continue; /* nine lines of nothing for each listener help nobody */
+		label(p, "listener", s->name);
+		label(p, "limit", http2_limit_name(i));
+		take_cell(p, f)->value += ended;
+	}
+}
+
+static const struct listener_family {
+	const char *name, *type, *help;
+	listener_visit_fn visit;
+} listener_families[] = {
+    {"bridle_downstream_connections", "gauge", "Open connections from callers.", visit_open},
+    {"bridle_refused_connections_total", "counter",
+	"Connections closed at once because of allow and deny.", visit_refused},
+    {"bridle_http2_limits_total", "counter",
+	"HTTP/2 connections that were ended because they passed a limit of listeners[].http2.",
+	visit_http2_limits},
+};
+
+static void render_listener_family(struct page *p, const struct listener_family *row)
+{
+	struct family f;
+
+	family_init(&f, &p->arena, row->name, row->type, row->help);
 	for (unsigned i = 0; i < p->source->n_workers; i++) {
 		const struct listener_stats *s =
 		    atomic_load_explicit(&p->source->workers[i]->listeners, memory_order_acquire);
 
-		for (; s; s = atomic_load_explicit(&s->next, memory_order_acquire)) {
-			label(p, "listener", s->name);
-			take_cell(p, &open)->value += counter_get(&s->connections);
-			label(p, "listener", s->name);
-			take_cell(p, &refused)->value += counter_get(&s->refused_connections);
-		}
+		for (; s; s = atomic_load_explicit(&s->next, memory_order_acquire))
+			row->visit(p, &f, s);
 	}
-	family_render(&open, p->out);
-	family_render(&refused, p->out);
-	family_fini(&open);
-	family_fini(&refused);
+	family_render(&f, p->out);
+	family_fini(&f);
 }
 
 static void render_traffic(struct page *p)
@@ -414,7 +444,8 @@ void metrics_render(const struct metrics_source *source, struct text *out)
 	for (size_t i = 0; i < ARRAY_LEN(service_families); i++)
 		render_service_family(&p, &service_families[i]);
 	render_endpoints(&p);
-	render_listeners(&p);
+	for (size_t i = 0; i < ARRAY_LEN(listener_families); i++)
+		render_listener_family(&p, &listener_families[i]);
 	render_traffic(&p);
 	render_daemon(&p);
 	text_fini(&p.labels);

@@ -282,6 +282,10 @@ static void on_body_failed(struct downstream *d, const struct rpc_status *why)
 
 static void on_refused(struct downstream *d, struct codec_item *item)
 {
+	unsigned limit = http2_limit_in(slice_str(item->why.detail));
+
+	if (limit < HTTP2_LIMITS)
+		counter_add(&d->stats->http2_limits[limit], 1);
 	d->is_closing = true;
 	d->message_since = 0;
 	if (d->upload)

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "base/address.h"
+#include "base/http2_limits.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/rng.h"
@@ -37,7 +38,8 @@ struct listener_stats {
 	char *name;
 	struct counter connections; /* open now */
 	struct counter calls;
-	struct counter refused_connections; /* by allow and deny */
+	struct counter refused_connections;        /* by allow and deny */
+	struct counter http2_limits[HTTP2_LIMITS]; /* connections that one of these ended */
 };
 
 enum metadata_class {

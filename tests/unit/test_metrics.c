@@ -258,7 +258,10 @@ START_TEST(services_listeners_and_traffic_are_summed_over_workers)
 		counter_add(&stats[i].upstream_connections, 5);
 		counter_add(&stats[i].connect_backlog, 1);
 		counter_add(&stats[i].odd_sequence_ids, 4);
+		counter_add(&stats[i].messages[1], 9);
+		counter_add(&stats[i].message_bytes[0], 70);
 		counter_add(&seen[i].refused_connections, 6);
+		counter_add(&seen[i].http2_limits[http2_limit_in(SLICE_LIT("http2.resets: x"))], 1);
 		counter_add(&seen[i].connections, 10);
 		counter_add(&workers[i].bytes_in, 100);
 		counter_add(&workers[i].metadata_dropped[METADATA_ACL], 1);
@@ -274,6 +277,9 @@ START_TEST(services_listeners_and_traffic_are_summed_over_workers)
 	has("bridle_odd_sequence_ids_total{service=\"shop\"} 8");
 	has("bridle_downstream_connections{listener=\"in\"} 20");
 	has("bridle_refused_connections_total{listener=\"in\"} 12");
+	has("bridle_stream_messages_total{service=\"shop\",direction=\"out\"} 18");
+	has("bridle_stream_message_bytes_total{service=\"shop\",direction=\"in\"} 140");
+	has("bridle_http2_limits_total{listener=\"in\",limit=\"resets\"} 2");
 	has("bridle_bytes_total{direction=\"in\"} 200");
 	has("bridle_metadata_dropped_total{class=\"acl\"} 2");
 }
