@@ -27,7 +27,10 @@ src_libcodec_a_SOURCES = \
 	src/base/table.c src/base/table.h \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
-	src/rpc/codec_h2.c \
+	src/rpc/codec_h2.c src/rpc/codec_h2.h \
+	src/rpc/codec_h2_calls.c \
+	src/rpc/codec_h2_read.c \
+	src/rpc/codec_h2_write.c \
 	src/rpc/codec_ttstream.c \
 	src/rpc/codec_unary.c \
 	src/rpc/convert.c \
