@@ -6,10 +6,13 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import types
 import unittest
 
 import bridled
+import h2
+import h2_upstream
 from bridled import TestCase, eventually
 from sockets import connect
 
@@ -22,6 +25,10 @@ PYTHON = os.path.join(PEERS, "venv", "bin", "python3")
 PY = os.path.join(bridled.TOP, "tests", "peers", "py")
 GRPCIO = os.path.join(PY, "grpcio_peer.py")
 CLIENT_SECONDS = 90
+METHODS = "/pbecho.PbEcho/"  # of echo.proto, and one that never answers
+UNARY, FAIL, UP, DOWN, BOTH, HANG = (
+    METHODS + name for name in ("Unary", "Fail", "Up", "Down", "Both", "Hang"))
+CANCELED, DEADLINE_EXCEEDED, EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 1, 4, 8, 12, 13, 14
 ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "no_proxy": "*"}
 
 
@@ -126,7 +133,7 @@ class Peers(TestCase):
 
 def outcome(found):
     """Of one call of gogrpc."""
-    found["messages"] = [base64.b64decode(m) for m in found["messages"] or []]
+    found["messages"] = [base64.b64decode(m or "") for m in found["messages"] or []]
     for block in ("header", "trailer"):
         found[block] = {key: [base64.b64decode(v) if key.endswith("-bin") else v for v in values]
                         for key, values in (found[block] or {}).items()}
@@ -140,9 +147,12 @@ class Calling:
     def __init__(self, address, path, messages, binary=(), **order):
         order.update(path=path, messages=[base64.b64encode(m).decode() for m in messages],
                      binary=[{"key": k, "value": base64.b64encode(v).decode()} for k, v in binary])
-        self.process = subprocess.Popen([GOGRPC, "call", address, json.dumps(order)],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                        env=ENVIRONMENT)
+        with tempfile.TemporaryFile("w+") as said:
+            json.dump(order, said)
+            said.seek(0)
+            self.process = subprocess.Popen([GOGRPC, "call", address], stdin=said, text=True,
+                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                            env=ENVIRONMENT)
 
     def outcomes(self):
         said, errors = self.process.communicate(timeout=CLIENT_SECONDS)
@@ -153,3 +163,45 @@ class Calling:
     def stop(self):
         self.process.kill()
         self.process.communicate()
+
+
+@needs(GOGRPC)
+class Grpc(Peers):
+    def grpc_server(self, *options, network="unix"):
+        return self.server(GOGRPC, "server", *options, "{}", network=network)
+
+    def both(self, *options, listener=None, config=None, **policy):
+        """A server, and a daemon in front of it."""
+        server = self.grpc_server(*options)
+        return server, self.pinned(server, listener, config, protocol="grpc", **policy)
+
+    def begin(self, daemon, path=UNARY, messages=(msg("hello", 1),), listener="in", **order):
+        calling = Calling(daemon.address(listener), path, messages, **order)
+        self.addCleanup(calling.stop)
+        return calling
+
+    def calls(self, *args, **kwargs):
+        return self.begin(*args, **kwargs).outcomes()
+
+    def call(self, *args, **kwargs):
+        (out,) = self.calls(*args, **kwargs)
+        return out
+
+    def assert_ok(self, out, messages=None):
+        self.assertEqual((out.code, out.text), (0, ""))
+        if messages is not None:
+            self.assertEqual(out.messages, list(messages))
+
+    def assert_refused_call(self, out, code, reason):
+        self.assertEqual(out.code, code, out.text)
+        self.assertTrue(out.text.startswith("bridled: %s: " % reason), out.text)
+
+    def raw(self, daemon, listener="in", **kwargs):
+        client = h2.Client(daemon.address(listener), **kwargs)
+        self.addCleanup(client.close)
+        return client
+
+    def raw_server(self, behaviour, **kwargs):
+        server = h2_upstream.Upstream(behaviour, **kwargs)
+        self.addCleanup(server.close)
+        return server

@@ -163,9 +163,9 @@ func (o *order) call(connection *grpc.ClientConn) (out outcome) {
 	return out
 }
 
-func runCalls(address, text string) {
+func runCalls(address string, in io.Reader) {
 	o := order{Calls: 1, Callers: 1}
-	if err := json.Unmarshal([]byte(text), &o); err != nil {
+	if err := json.NewDecoder(in).Decode(&o); err != nil {
 		wrong("order", err)
 	}
 	connection := dial(address, o.Subtype, o.Authority)

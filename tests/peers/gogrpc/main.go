@@ -2,7 +2,7 @@
 //
 //	gogrpc server [-age DURATION] [-streams N] ADDRESS
 //	gogrpc client [-plain] ADDRESS [CALLS]
-//	gogrpc call ADDRESS JSON
+//	gogrpc call ADDRESS <JSON
 //	gogrpc streams ADDRESS CONNECTIONS STREAMS
 //	gogrpc http ADDRESS
 //
@@ -56,7 +56,7 @@ func number(args []string, at, otherwise int) int {
 
 func usage() {
 	fmt.Fprintln(os.Stderr, "usage: gogrpc server [-age DURATION] [-streams N] ADDRESS | "+
-		"client [-plain] ADDRESS [CALLS] | call ADDRESS JSON | streams ADDRESS CONNECTIONS STREAMS | http ADDRESS")
+		"client [-plain] ADDRESS [CALLS] | call ADDRESS <JSON | streams ADDRESS CONNECTIONS STREAMS | http ADDRESS")
 	os.Exit(2)
 }
 
@@ -75,8 +75,8 @@ func main() {
 		runServer(args[0], *age, uint32(*streams))
 	case role == "client" && len(args) >= 1:
 		runClient(args[0], number(args, 1, 1000), !*plain)
-	case role == "call" && len(args) == 2:
-		runCalls(args[0], args[1])
+	case role == "call" && len(args) == 1:
+		runCalls(args[0], os.Stdin)
 	case role == "streams" && len(args) == 3:
 		runStreams(args[0], number(args, 1, 0), number(args, 2, 0))
 	case role == "http" && len(args) == 1:
