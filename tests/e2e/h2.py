@@ -123,8 +123,10 @@ class Stream:
 
 
 class Peer(ends.End):
-    def __init__(self, sock, behaviour=None, settings=None, first=b"", **kwargs):
-        """`first` is sent before the SETTINGS, which are left out when they are None."""
+    def __init__(self, sock, behaviour=None, settings=None, first=b"", updates=False, **kwargs):
+        """`first` is sent before the SETTINGS, which are left out when they are None. `updates`:
+        what has been read is given back to the windows, or to that of the "connection" alone."""
+        self.updates = updates
         self.streams, self.goaways, self.pings_answered = {}, [], []
         self.acknowledges = {SETTINGS, PING}
         self.decoder, self.partial = hpack.Decoder(), None
@@ -245,6 +247,10 @@ class Peer(ends.End):
         super().take(frame)
         if frame.kind in self.acknowledges and not frame.flags & ACK:
             self.frame(frame.kind, ACK, 0, frame.payload if frame.kind == PING else b"")
+        if frame.kind == DATA and frame.payload and self.updates:
+            self.update(0, len(frame.payload))
+            if not frame.is_end and self.updates != "connection":
+                self.update(frame.stream, len(frame.payload))
 
     def note(self, frame):
         if frame.kind in (HEADERS, CONTINUATION):

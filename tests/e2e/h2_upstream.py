@@ -1,14 +1,13 @@
 """Applications that speak HTTP/2 and do as they are told, also badly."""
 
 import socket
-import struct
 import threading
 
 import ends
 import hpack
 from ends import PATIENCE, silent
-from h2 import (CONTINUATION, DATA, DEFAULT_WINDOW, END_STREAM, HEADERS, PREFACE, WINDOW_UPDATE,
-                Peer, grpc, pack, pack_headers)
+from h2 import (CONTINUATION, DATA, DEFAULT_WINDOW, HEADERS, MAX_FRAME, PREFACE, Peer, grpc, pack,
+                pack_headers)
 
 REPLY_FIELDS = [(":status", "200"), ("content-type", "application/grpc")]
 OK = [("grpc-status", "0"), ("grpc-message", "")]
@@ -20,13 +19,9 @@ def answer(peer, number, message=b"hello", trailers=tuple(OK), fields=tuple(REPL
 
 
 def echo(peer, frame):
-    """Answers when the caller has ended, with what it sent; opens its windows again."""
+    """Answers when the caller has ended, with what it sent."""
     if frame is None:
         return
-    if frame.kind == DATA and frame.payload:
-        peer.send(pack(WINDOW_UPDATE, 0, 0, struct.pack(">I", len(frame.payload))) + (
-            b"" if frame.is_end else pack(WINDOW_UPDATE, 0, frame.stream,
-                                          struct.pack(">I", len(frame.payload)))))
     stream = peer.streams.get(frame.stream)
     if not stream or not stream.ended or frame.kind not in (DATA, HEADERS, CONTINUATION):
         return
@@ -49,11 +44,41 @@ def echo_long(peer, number, data):
         pass  # the caller is gone or does not read; the tests look at what it saw
 
 
+class Pour:
+    """Answers each call with so many bytes, as fast as the windows allow and without end."""
+
+    def __init__(self, size):
+        self.size, self.left = size, {}
+
+    def __call__(self, peer, frame):
+        left = self.left.setdefault(peer, {})
+        if frame is None or frame.kind == HEADERS and not peer.headers(frame.stream, REPLY_FIELDS):
+            left.clear()
+            return
+        if frame.kind == HEADERS:
+            left[frame.stream] = self.size
+        for number in list(left) if not frame.stream else [frame.stream]:
+            self.fill(peer, peer.find(number), left)
+
+    @staticmethod
+    def fill(peer, stream, left):
+        while left.get(stream.number) and stream.reset is None:
+            size = min(left[stream.number], peer.window, stream.window, MAX_FRAME)
+            if size <= 0:
+                break
+            peer.window -= size
+            stream.window -= size
+            left[stream.number] -= size
+            peer.frame(DATA, 0, stream.number, b"\0" * size)
+
+
 class Upstream(ends.Listener):
     """`settings` are sent first, as by every server."""
 
-    def __init__(self, behaviour=silent, path=None, settings=(), **kwargs):
+    def __init__(self, behaviour=silent, path=None, settings=(), updates=None, **kwargs):
+        """`updates`: as of a peer; a service that echoes has to."""
         self.settings, self.bad_prefaces = settings, []
+        self.updates = behaviour is echo if updates is None else updates
         super().__init__(behaviour, path, **kwargs)
 
     def welcome(self, sock):
@@ -63,7 +88,8 @@ class Upstream(ends.Listener):
         except OSError:
             preface = b""
         if preface == PREFACE:
-            return Peer(sock, self.behave, self.settings, keeps=self.keeps, reads=self.reads)
+            return Peer(sock, self.behave, self.settings, updates=self.updates, keeps=self.keeps,
+                        reads=self.reads)
         if preface:
             self.bad_prefaces.append(preface)
         sock.close()

@@ -56,10 +56,6 @@ class Frame:
         magic, kind, length = struct.unpack_from(">HHI", self.payload)
         if (magic, kind) != (wire.THRIFT, wire.EXCEPTION):
             raise wire.Malformed("not an exception: %r" % self.payload[:40])
-        method = self.payload[8:8 + length].decode("latin-1")
-        (seq,) = struct.unpack_from(">i", self.payload, 8 + length)
-        if seq != self.stream or self.method not in (None, method):
-            raise wire.Malformed("exception of %s seq %d in %r" % (method, seq, self))
         fields, end = wire.decode(self.payload, 12 + length, wire.STRUCT)
         if end != len(self.payload):
             raise wire.Malformed("%d bytes after the exception" % (len(self.payload) - end))
