@@ -52,6 +52,7 @@ UNIT_TESTS = \
 	tests/unit/test_wheel \
 	tests/unit/test_wire_crc32c \
 	tests/unit/test_wire_golden \
+	tests/unit/test_wire_grpc \
 	tests/unit/test_wire_kitexpb \
 	tests/unit/test_wire_sniff \
 	tests/unit/test_wire_thrift \
@@ -132,6 +133,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
 	tests/fuzz/fuzz_codec_unary \
 	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_grpc \
 	tests/fuzz/fuzz_head_edit \
 	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_kitexpb \
@@ -161,6 +163,7 @@ tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_codec_unary_SOURCES = tests/fuzz/fuzz_codec_unary.c $(READING)
 tests_fuzz_fuzz_codec_unary_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_grpc_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_head_edit_SOURCES = tests/fuzz/fuzz_head_edit.c $(READING)
 tests_fuzz_fuzz_head_edit_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_http_LDADD = $(FUZZ_LIBS)

@@ -169,19 +169,30 @@ static void add_call_facts(
 	add_fact(fields, edit, SLICE_LIT("stream-log-id"), first_known(call->log_id, edit->log_id));
 }
 
+static struct slice in_base64(struct arena *arena, struct slice bytes)
+{
+	size_t size = bytes.len / 3 * 4 + 3;
+	struct writer w = writer_of(arena_alloc(arena, size), size);
+
+	grpc_binary_encode(&w, bytes);
+	return writer_slice(&w);
+}
+
 /* One entry of a header as a field; false when it has no place in a block of this kind. */
 static bool add_entry(struct field_list *fields, const struct ttheader_entry *e,
     enum metadata_kind kind, bool is_reply)
 {
-	struct slice name = SLICE_LIT(METADATA_TOKEN_FIELD);
+	struct slice name = SLICE_LIT(METADATA_TOKEN_FIELD), value = e->value;
 
 	if (is_reply && kind != METADATA_BACKWARD)
 		return false;
-	if (!metadata_is_field_value(e->value))
-		return false;
 	if (kind != METADATA_ACL && !metadata_to_field(kind, e->key, fields->arena, &name))
 		return false;
-	field_add(fields, name, e->value);
+	if (grpc_is_binary(name))
+		value = in_base64(fields->arena, value);
+	if (!metadata_is_field_value(value))
+		return false;
+	field_add(fields, name, value);
 	return true;
 }
 

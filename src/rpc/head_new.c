@@ -6,7 +6,8 @@
 #include "rpc/metadata.h"
 #include "wire/grpc.h"
 
-#define BIZ_EXTRA "biz-extra"
+#define BIZ_EXTRA  "biz-extra"
+#define BINARY_MAX 4096u /* of a value that gRPC writes in base64 */
 
 static bool is_reply(const struct rpc_message *m)
 {
@@ -69,14 +70,21 @@ static bool put_field(
     struct ttheader_writer *t, const struct rpc_message *m, const struct rpc_field *field)
 {
 	enum metadata_kind kind = metadata_of_field(field->name);
-	uint8_t room[METADATA_NAME_MAX];
-	struct slice key;
+	uint8_t room[METADATA_NAME_MAX], bytes[BINARY_MAX];
+	struct slice key, value = field->value;
 
 	if (is_reply(m) && kind != METADATA_BACKWARD)
 		return false;
 	if (!metadata_to_key(kind, field->name, room, &key))
 		return false;
-	ttheader_put_str(t, key, field->value);
+	if (grpc_is_binary(field->name)) {
+		struct writer w = writer_of(bytes, sizeof bytes);
+
+		if (!grpc_binary_decode(&w, value) || w.bad)
+			return false;
+		value = writer_slice(&w);
+	}
+	ttheader_put_str(t, key, value);
 	return true;
 }
 

@@ -159,6 +159,73 @@ void grpc_message_encode(struct writer *w, struct slice text)
 	}
 }
 
+/* ---- binary values ---- */
+
+bool grpc_is_binary(struct slice name)
+{
+	return name.len >= 4 && slice_eq(slice_from(name, name.len - 4), SLICE_LIT("-bin"));
+}
+
+void grpc_binary_encode(struct writer *w, struct slice bytes)
+{
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	unsigned bits = 0, n = 0;
+
+	for (size_t i = 0; i < bytes.len; i++) {
+		bits = (bits & 0x3f) << 8 | bytes.data[i];
+		for (n += 8; n >= 6; n -= 6)
+			write_u8(w, (uint8_t)digits[bits >> (n - 6) & 0x3f]);
+	}
+	if (n)
+		write_u8(w, (uint8_t)digits[bits << (6 - n) & 0x3f]);
+}
+
+static int base64_digit(uint8_t c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* The digits before the padding; false when that is too long or not in its place. */
+static bool strip_padding(struct slice *text)
+{
+	size_t len = text->len;
+
+	while (len && text->data[len - 1] == '=')
+		len--;
+	if (len != text->len && (text->len % 4 || text->len - len > 2))
+		return false;
+	text->len = len;
+	return len % 4 != 1;
+}
+
+bool grpc_binary_decode(struct writer *w, struct slice text)
+{
+	unsigned bits = 0, n = 0;
+
+	if (!strip_padding(&text))
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		int digit = base64_digit(text.data[i]);
+
+		if (digit < 0)
+			return false;
+		bits = (bits & 0xff) << 6 | (unsigned)digit;
+		n += 6;
+		if (n >= 8) {
+			n -= 8;
+			write_u8(w, (uint8_t)(bits >> n));
+		}
+	}
+	return true;
+}
+
 /* ---- content-type, :path, status ---- */
 
 /* Exact, as Kitex and grpc-go compare it. */

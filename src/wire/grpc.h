@@ -75,6 +75,12 @@ struct slice grpc_timeout_write(usec_t timeout, char room[GRPC_TIMEOUT_ROOM]);
 void grpc_message_decode(struct writer *w, struct slice text);
 void grpc_message_encode(struct writer *w, struct slice text);
 
+/* Fields whose names end in "-bin" carry bytes, in base64 without padding; padding is read, too. */
+bool grpc_is_binary(struct slice name);
+void grpc_binary_encode(struct writer *w, struct slice bytes);
+/* At most as long as @text. False when it is no base64. */
+bool grpc_binary_decode(struct writer *w, struct slice text);
+
 enum grpc_content { GRPC_CONTENT_NONE, GRPC_CONTENT_PROTOBUF, GRPC_CONTENT_THRIFT };
 
 /* What content-type says; without regard for what is meant by any subtype but "thrift". */
