@@ -226,7 +226,7 @@ bool call_collect(struct call *call, struct slice data)
 	if (call->kept_len + data.len <= COLLECT_SMALL && call->kept_size == 0) {
 		if (call->kept == NULL)
 			call->kept = arena_alloc(&call->arena, COLLECT_SMALL);
-	} else if (call->kept_size - call->kept_len < data.len) {
+	} else if (call->kept_size < call->kept_len + data.len) {
 		while (size - call->kept_len < data.len)
 			size *= 2;
 		if (!worker_charge(call->worker, size - call->kept_size))

@@ -22,6 +22,7 @@
  * Source: kitex pkg/remote/trans/nphttp2/grpc/keepalive.go. */
 #define PING_AFTER    (6 * USEC_MIN)
 #define PING_PATIENCE (20 * USEC_S)
+#define LAST_WORDS    (1 * USEC_S) /* for them to leave */
 
 static const struct conn_events upstream_events;
 
@@ -80,7 +81,10 @@ void upstream_close(struct upstream *u)
 	wheel_clear(&u->timer);
 	loop_undefer(&u->work);
 	list_remove(&u->link);
-	conn_close(&u->conn);
+	if (upstream_is_multiplexed(u) && u->write_error == 0)
+		conn_close_after_output(&u->conn, LAST_WORDS); /* resets of its last streams */
+	else
+		conn_close(&u->conn);
 	counter_sub(&b->connections, 1);
 	counter_sub(&b->stats->upstream_connections, 1);
 	loop_reap(loop_of(u), u, free_upstream);

@@ -101,6 +101,7 @@ void h2_submit_block(
 
 	if (n > NV_ROOM)
 		nv = mem_alloc(n * sizeof *nv);
+	room[0] = (nghttp2_nv){0}; /* for the compiler: a block is never empty */
 	for (unsigned i = 0; i < n; i++)
 		to_nv(&nv[i], &fields[i]);
 	s->end_asked |= is_end;

@@ -125,10 +125,6 @@ START_TEST(a_protocol_that_nobody_knows_is_refused_without_an_answer)
 	say_bytes(caller, SLICE_LIT("GET / HTTP/1.1\r\n\r\n"));
 	hear_end(caller);
 	logged("reason=protocol_unknown protocol=unknown attempts=0");
-	caller = dial();
-	say_bytes(caller, SLICE_LIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
-	hear_end(caller);
-	logged("reason=protocol_unknown");
 }
 END_TEST
 

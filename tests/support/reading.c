@@ -29,8 +29,11 @@ static const struct codec_io no_io = {.write = no_sink};
 void reading_open(struct reading *r, enum codec_side side, const struct codec_limits *limits)
 {
 	enum codec_family family = side == CODEC_DOWNSTREAM ? CODEC_UNDETECTED : CODEC_UNARY;
+	struct codec_limits unary = *limits; /* the other families write, too */
 
-	*r = (struct reading){.codec = codec_open(side, family, limits, &no_io, NULL)};
+	unary.protocols &=
+	    ~(PROTOCOL_BIT(PROTOCOL_GRPC) | PROTOCOL_BIT(PROTOCOL_TTHEADER_STREAMING));
+	*r = (struct reading){.codec = codec_open(side, family, &unary, &no_io, NULL)};
 }
 
 void reading_close(struct reading *r)
