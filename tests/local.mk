@@ -14,6 +14,9 @@ UNIT_TESTS = \
 	tests/unit/test_codec_edit \
 	tests/unit/test_codec_golden \
 	tests/unit/test_codec_long \
+	tests/unit/test_codec_ttstream \
+	tests/unit/test_codec_ttstream_ends \
+	tests/unit/test_codec_ttstream_queue \
 	tests/unit/test_config_check \
 	tests/unit/test_config_dump \
 	tests/unit/test_config_load \
@@ -57,6 +60,7 @@ UNIT_TESTS = \
 	tests/unit/test_wire_sniff \
 	tests/unit/test_wire_thrift \
 	tests/unit/test_wire_ttheader \
+	tests/unit/test_wire_ttstream \
 	tests/unit/test_yaml
 
 # Scenarios: the proxy on a network that is not there. libsim.a has the symbols of net/ that proxy/
@@ -90,7 +94,9 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/loaded.c tests/support/loaded.h \
 	tests/support/reading.c tests/support/reading.h \
 	tests/support/recorder.c tests/support/recorder.h \
-	tests/support/suite.c tests/support/suite.h
+	tests/support/suite.c tests/support/suite.h \
+	tests/support/tts_end.c tests/support/tts_end.h \
+	tests/support/tts_pair.c tests/support/tts_pair.h
 
 tests_unit_test_access_log_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 

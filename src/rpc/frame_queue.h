@@ -13,7 +13,8 @@ struct frame_queue {
 	size_t size;    /* of the memory */
 };
 
-/* Adds whole frames, which the pieces make together. False when memory is gone: nothing was added. */
+/* Adds whole frames, which the pieces make together. False when memory is gone: nothing was
+ * added. */
 bool frame_queue_add(struct frame_queue *q, const struct slice *pieces, int n);
 /* Whole frames from the front: one, and more as long as all are not longer than @most. A view until
  * the queue is changed. Not of an empty queue. */

@@ -80,7 +80,8 @@ struct slice tts_own_frame(uint8_t *room, const struct ttstream_own *own);
 /* Answers a call, of which no stream was made, with an empty header and an exception. */
 void tts_refuse(
     struct tts *c, uint32_t id, struct slice method, enum reason reason, const char *detail);
-/* Tells the other side that the stream is given up, if it knows of it; what waits is thrown away. */
+/* Tells the other side that the stream is given up, if it knows of it; what waits is thrown
+ * away. */
 void tts_give_up(struct tts *c, struct tts_stream *s, const struct codec_reset *why);
 /* The functions of struct codec_ops. */
 bool tts_send_message(

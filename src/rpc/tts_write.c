@@ -355,7 +355,8 @@ static void put_rst(struct tts *c, const struct tts_stream *s, const struct code
 	put_control(c, &frame, 1);
 }
 
-/* A reset that is passed on tells in its path that it came through here. False when @frame is none. */
+/* A reset that is passed on tells in its path that it came through here. False when @frame is
+ * none. */
 static bool put_passed_rst(struct tts *c, uint32_t id, struct slice frame)
 {
 	struct slice node = c->codec->limits.node, header;

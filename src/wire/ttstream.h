@@ -1,7 +1,7 @@
 /*
- * TTHeader Streaming: its frames are TTHeaders with a flag of their own, whose SEQ names the stream,
- * and whose type and method are int keys. Which frame may follow which is not known here. Source:
- * kitex pkg/remote/trans/ttstream/{frame,exception}.go; gopkg protocol/ttheader.
+ * TTHeader Streaming: its frames are TTHeaders with a flag of their own, whose SEQ names the
+ * stream, and whose type and method are int keys. Which frame may follow which is not known here.
+ * Source: kitex pkg/remote/trans/ttstream/{frame,exception}.go; gopkg protocol/ttheader.
  */
 #ifndef BRIDLE_WIRE_TTSTREAM_H
 #define BRIDLE_WIRE_TTSTREAM_H
@@ -20,7 +20,8 @@ enum ttstream_type {
 	TTSTREAM_OTHER, /* a number that is none of these */
 };
 
-/* Types of exceptions in trailers and resets. Source: kitex pkg/remote/trans/ttstream/exception.go. */
+/* Types of exceptions in trailers and resets. Source: kitex
+ * pkg/remote/trans/ttstream/exception.go. */
 enum ttstream_code {
 	TTSTREAM_CODE_RST = 13, /* what a reset without a readable exception counts as */
 	TTSTREAM_CODE_ILLEGAL_FRAME = 12004,
@@ -49,7 +50,8 @@ static inline uint64_t ttstream_frame_len(struct slice in)
 	return (uint64_t)load_u32(in.data) + 4;
 }
 
-/* The exception that is the payload of a trailer or a reset; false when there is none to be read. */
+/* The exception that is the payload of a trailer or a reset; false when there is none to be
+ * read. */
 bool ttstream_exception_read(struct slice payload, struct slice *text, int32_t *type);
 
 /* A frame of our own. */
