@@ -78,6 +78,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
 	tests/sim/test_sim_soak \
+	tests/sim/test_sim_streams \
 	tests/sim/test_sim_times
 
 EXTRA_DIST += tests/config tests/wire/golden
@@ -113,7 +114,11 @@ tests_support_libsim_a_SOURCES = \
 	tests/support/fake_conn.c tests/support/fake_parts.h \
 	tests/support/fake_net.c tests/support/fake_net.h \
 	tests/support/sim.c tests/support/sim.h \
-	tests/support/sim_frame.c tests/support/sim_frame.h
+	tests/support/sim_frame.c tests/support/sim_frame.h \
+	tests/support/stream_end.c tests/support/stream_end.h \
+	tests/support/stream_h2.c tests/support/stream_parts.h \
+	tests/support/stream_tts.c
+tests_support_libsim_a_CPPFLAGS = $(AM_CPPFLAGS) $(NGHTTP2_CFLAGS)
 SIM_LIBS = tests/support/libsim.a $(LDADD)
 tests_sim_test_sim_bodies_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_breaks_LDADD = $(SIM_LIBS)
@@ -126,6 +131,7 @@ tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_soak_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_streams_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_times_LDADD = $(SIM_LIBS)
 
 check_PROGRAMS += $(UNIT_TESTS) $(SIM_TESTS)
