@@ -1,6 +1,7 @@
 #include "sockets.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -170,10 +171,12 @@ int sockets_connect(const char *where, unsigned patience_seconds)
 {
 	struct address address = address_parse(where);
 	struct timeval patience = {.tv_sec = (time_t)patience_seconds};
-	int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
 	signal(SIGPIPE, SIG_IGN);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (address.any.sa_family == AF_INET) /* a message is not to wait for the next one */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (connect(fd, &address.any, address.len) < 0)
 		fail(where);
 	return fd;
