@@ -370,7 +370,7 @@ static bool put_passed_rst(struct tts *c, uint32_t id, struct slice frame)
 	if (ttstream_read(frame, SIZE_MAX, SIZE_MAX, &rst, &note) != WIRE_OK)
 		return false;
 	header = slice_first(rst.bytes, rst.bytes.len - rst.payload.len);
-	bound = header.len + node.len + 8; /* a comma, padding */
+	bound = header.len + node.len + 16; /* a section, padding */
 	room = node.len && node.len <= NODE_MAX ? malloc(bound) : NULL;
 	w = writer_of(room, room ? bound : 0);
 	if (room && ttstream_extend_path(&w, &rst, node))

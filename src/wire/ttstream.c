@@ -2,8 +2,9 @@
 
 #include "wire/thrift.h"
 
-#define WORDS_AT 12u
-#define WORD     4u
+#define WORDS_AT     12u
+#define WORD         4u
+#define PATH_SECTION 12u /* bytes of a section with an empty path in it */
 
 static enum wire_result bad(struct wire_note *note, const char *why)
 {
@@ -122,42 +123,59 @@ void ttstream_write(struct writer *w, const struct ttstream_own *own)
 }
 
 /* The last one: it is what readers see. */
-static bool find_path(struct slice sections, struct ttheader_entry *path)
+static void find_path(struct slice sections, struct ttheader_entry *path)
 {
 	struct ttheader_iter it = ttheader_entries(sections);
 	struct ttheader_entry e;
-	bool found = false;
 
-	while (ttheader_next(&it, &e)) {
-		if (e.kind != TTHEADER_STR || !slice_eq(e.key, SLICE_LIT("ttscp")))
-			continue;
-		*path = e;
-		found = true;
-	}
-	return found;
+	while (ttheader_next(&it, &e))
+		if (e.kind == TTHEADER_STR && slice_eq(e.key, SLICE_LIT("ttscp")))
+			*path = e;
 }
 
-/* The value grows where it stands; behind the old padding there may have to be more. */
+/* The sections with the name behind the path; a path that was not there begins with it. */
+static void write_with_path(
+    struct writer *w, struct slice sections, const struct ttheader_entry *path, struct slice node)
+{
+	size_t end = path->offset + path->len; /* of the value, too */
+
+	if (path->len == 0) {
+		struct slice key = SLICE_LIT("ttscp");
+
+		write_u8(w, TTHEADER_STR);
+		write_u16(w, 1);
+		write_u16(w, (uint16_t)key.len);
+		write_bytes(w, key);
+		write_u16(w, (uint16_t)node.len);
+		write_bytes(w, node);
+		write_bytes(w, sections);
+		return;
+	}
+	write_bytes(w, slice_first(sections, end - path->value.len - 2));
+	write_u16(w, (uint16_t)(path->value.len + 1 + node.len));
+	write_bytes(w, path->value);
+	write_u8(w, ',');
+	write_bytes(w, node);
+	write_bytes(w, slice_from(sections, end));
+}
+
+/* Behind the old padding there may have to be more. */
 bool ttstream_extend_path(struct writer *w, const struct ttstream_frame *rst, struct slice node)
 {
-	size_t header = TTHEADER_SECTIONS - TTHEADER_FIXED + rst->sections.len, grown, end;
+	size_t header = TTHEADER_SECTIONS - TTHEADER_FIXED + rst->sections.len, added, grown;
 	struct ttheader_entry path = {0};
 	uint8_t *at;
 
-	if (!find_path(rst->sections, &path) || path.value.len + 1 + node.len > UINT16_MAX)
+	find_path(rst->sections, &path);
+	added = path.len ? 1 + node.len : PATH_SECTION + node.len;
+	if (path.value.len + 1 + node.len > UINT16_MAX)
 		return false;
-	grown = (header + 1 + node.len + WORD - 1) / WORD * WORD;
+	grown = (header + added + WORD - 1) / WORD * WORD;
 	if (grown > TTHEADER_HEADER_MAX || rst->payload.len > UINT32_MAX - TTHEADER_FIXED - grown)
 		return false;
-	end = path.offset + path.len; /* of the value, too */
 	write_bytes(w, slice_first(rst->bytes, TTHEADER_SECTIONS));
-	write_bytes(w, slice_first(rst->sections, end - path.value.len - 2));
-	write_u16(w, (uint16_t)(path.value.len + 1 + node.len));
-	write_bytes(w, path.value);
-	write_u8(w, ',');
-	write_bytes(w, node);
-	write_bytes(w, slice_from(rst->sections, end));
-	for (size_t n = grown - header - 1 - node.len; n; n--)
+	write_with_path(w, rst->sections, &path, node);
+	for (size_t n = grown - header - added; n; n--)
 		write_u8(w, TTHEADER_PADDING);
 	if (w->bad)
 		return false;

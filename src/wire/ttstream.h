@@ -68,9 +68,9 @@ struct ttstream_own {
 void ttstream_write(struct writer *w, const struct ttstream_own *own);
 
 /*
- * Writes the header of a reset again with ",@node" behind its path (str key ttscp); the payload is
- * left to the caller. False, with nothing that counts written, when it has no path or the writer's
- * room or the format's fields are too small.
+ * Writes the header of a reset again with ",@node" behind its path (str key ttscp), or with
+ * @node as its path; the payload is left to the caller. False, with nothing that counts written, when
+ * the writer's room or the format's fields are too small.
  */
 bool ttstream_extend_path(struct writer *w, const struct ttstream_frame *rst, struct slice node);
 

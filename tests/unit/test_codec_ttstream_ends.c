@@ -229,16 +229,19 @@ START_TEST(no_trailer_follows_the_reset_of_a_call_that_had_ended)
 }
 END_TEST
 
-START_TEST(a_reset_without_a_path_is_passed_on_as_it_is)
+START_TEST(the_path_of_a_reset_without_one_begins_here)
 {
 	struct slice rst = tts_frame_of('5', 1, SLICE_LIT("junk"));
 	struct codec_reset why = {.is_passed_on = true, .frame = rst};
+	struct ttstream_frame f[1];
 	uint32_t id = tts_open_up();
 
 	codec_send_end(tts_up.codec, id, NULL);
 	tts_end_forget(&tts_up);
 	codec_reset(tts_up.codec, id, &why);
-	ck_assert(slice_eq(written_slice(&tts_up.out), rst));
+	MUST_HAVE_WRITTEN(&tts_up, f, TTSTREAM_RST);
+	ck_assert(tts_has_path(&f[0], "me"));
+	ck_assert(slice_eq(f[0].payload, SLICE_LIT("junk")));
 	frame_free(&rst);
 }
 END_TEST
@@ -393,7 +396,7 @@ int main(void)
 	    {a_second_header_ends_its_stream_alone, 1},
 	    {a_reset_is_passed_on_with_our_name_behind_its_path, 1},
 	    {no_trailer_follows_the_reset_of_a_call_that_had_ended, 1},
-	    {a_reset_without_a_path_is_passed_on_as_it_is, 1},
+	    {the_path_of_a_reset_without_one_begins_here, 1},
 	    {a_reset_that_has_lost_its_frame_keeps_its_code, 1},
 	    {a_call_that_was_never_written_is_given_up_in_silence, 1},
 	    {an_endpoints_trailer_ends_its_stream_both_ways, 1},
