@@ -13,6 +13,7 @@ UNIT_TESTS = \
 	tests/unit/test_codec_convert \
 	tests/unit/test_codec_edit \
 	tests/unit/test_codec_golden \
+	tests/unit/test_codec_h2 \
 	tests/unit/test_codec_long \
 	tests/unit/test_codec_ttstream \
 	tests/unit/test_codec_ttstream_ends \
@@ -92,6 +93,8 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/descriptors.c tests/support/descriptors.h \
 	tests/support/frames.c tests/support/frames.h \
 	tests/support/golden.c tests/support/golden.h \
+	tests/support/h2_end.c tests/support/h2_end.h \
+	tests/support/h2_frames.c tests/support/h2_frames.h \
 	tests/support/loaded.c tests/support/loaded.h \
 	tests/support/reading.c tests/support/reading.h \
 	tests/support/recorder.c tests/support/recorder.h \

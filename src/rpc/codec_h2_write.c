@@ -28,9 +28,10 @@ void h2_die(struct h2 *h, enum reason reason, uint32_t code, const char *detail)
 
 void h2_die_of_strike(struct h2 *h, const struct h2_strike *strike)
 {
-	h2_die(h, strike->reason,
-	    strike->reason == REASON_MALFORMED ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM,
-	    strike->detail);
+	bool is_malformed = strike->reason == REASON_MALFORMED;
+
+	h2_die(h, is_malformed && !h->is_server ? REASON_BAD_REPLY : strike->reason,
+	    is_malformed ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM, strike->detail);
 }
 
 /*

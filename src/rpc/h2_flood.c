@@ -167,8 +167,10 @@ static void count_frame(struct h2_flood *f, uint32_t length, usec_t now, struct 
 	case FRAME_DATA:
 		count_data(f, length, strike);
 		break;
-	case FRAME_HEADERS:
 	case FRAME_PUSH_PROMISE:
+		strike_out(strike, REASON_MALFORMED, "PUSH_PROMISE, which was not allowed");
+		break;
+	case FRAME_HEADERS:
 		count_headers(f, length, strike);
 		break;
 	case FRAME_CONTINUATION:

@@ -30,9 +30,11 @@ void h2_heads_reset(struct h2_heads *h, bool is_idle)
 	if (h->is_open) {
 		struct h2_block *block = h2_heads_current(h);
 
-		memmove(h->bytes, h->bytes + block->at, h->len - block->at);
-		memmove(
-		    h->fields, h->fields + block->first_field, block->n_fields * sizeof *h->fields);
+		if (block->at)
+			memmove(h->bytes, h->bytes + block->at, h->len - block->at);
+		if (block->first_field)
+			memmove(h->fields, h->fields + block->first_field,
+			    block->n_fields * sizeof *h->fields);
 		h->len -= block->at;
 		h->n_fields = block->n_fields;
 		h->blocks[0] = *block;
@@ -41,7 +43,7 @@ void h2_heads_reset(struct h2_heads *h, bool is_idle)
 		return;
 	}
 	h->len = h->n_fields = h->n_blocks = 0;
-	if (h->bytes && (is_idle || h2_heads_held(h) > KEPT_BYTES))
+	if (h->blocks && (is_idle || h2_heads_held(h) > KEPT_BYTES))
 		h2_heads_fini(h);
 }
 
