@@ -28,6 +28,7 @@ UNIT_TESTS = \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
 	tests/unit/test_err \
+	tests/unit/test_grpc_head \
 	tests/unit/test_host \
 	tests/unit/test_http \
 	tests/unit/test_http_server \
@@ -89,6 +90,7 @@ AM_CPPFLAGS += $(CHECK_CFLAGS)
 TEST_SUPPORT = tests/support/libsupport.a
 check_LIBRARIES += $(TEST_SUPPORT)
 tests_support_libsupport_a_SOURCES = \
+	tests/support/block.c tests/support/block.h \
 	tests/support/bytes.h \
 	tests/support/descriptors.c tests/support/descriptors.h \
 	tests/support/frames.c tests/support/frames.h \

@@ -184,7 +184,7 @@ static bool add_entry(struct field_list *fields, const struct ttheader_entry *e,
 {
 	struct slice name = SLICE_LIT(METADATA_TOKEN_FIELD), value = e->value;
 
-	if (is_reply && kind != METADATA_BACKWARD)
+	if (!metadata_is_carried(kind, is_reply))
 		return false;
 	if (kind != METADATA_ACL && !metadata_to_field(kind, e->key, fields->arena, &name))
 		return false;

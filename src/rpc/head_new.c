@@ -65,7 +65,6 @@ static bool is_put_elsewhere(const struct rpc_message *m, enum metadata_kind kin
 	return kind == METADATA_FACT || kind == METADATA_ACL;
 }
 
-/* Only backward values have a place in a reply: Kitex shows its callers every str key there is. */
 static bool put_field(
     struct ttheader_writer *t, const struct rpc_message *m, const struct rpc_field *field)
 {
@@ -73,7 +72,7 @@ static bool put_field(
 	uint8_t room[METADATA_NAME_MAX], bytes[BINARY_MAX];
 	struct slice key, value = field->value;
 
-	if (is_reply(m) && kind != METADATA_BACKWARD)
+	if (!metadata_is_carried(kind, is_reply(m)))
 		return false;
 	if (!metadata_to_key(kind, field->name, room, &key))
 		return false;

@@ -147,6 +147,14 @@ enum metadata_kind metadata_of_field(struct slice name)
 	return of_known_field(name);
 }
 
+bool metadata_is_carried(enum metadata_kind kind, bool is_reply)
+{
+	if (is_reply)
+		return kind == METADATA_BACKWARD;
+	return kind == METADATA_PERSISTENT || kind == METADATA_TRANSIENT || kind == METADATA_ACL ||
+	       kind == METADATA_HEADER;
+}
+
 void metadata_drop(struct rpc_edit *edit, enum metadata_kind kind)
 {
 	static const int8_t classes[] = {

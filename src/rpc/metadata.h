@@ -31,6 +31,8 @@ enum metadata_kind metadata_of_key(struct slice key, bool is_reply);
 enum metadata_kind metadata_of_entry(const struct ttheader_entry *entry, bool is_reply);
 enum metadata_kind metadata_of_field(struct slice name);
 
+/* Do messages of this direction carry it? Kitex shows its callers every str key of a reply. */
+bool metadata_is_carried(enum metadata_kind kind, bool is_reply);
 /* Counts what has no place in the new form. */
 void metadata_drop(struct rpc_edit *edit, enum metadata_kind kind);
 
