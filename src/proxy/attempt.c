@@ -307,8 +307,8 @@ static void reset_stream(struct attempt *a, enum attempt_outcome outcome)
 	const struct call *call = a->call;
 	struct codec_reset why = {.reason = reasons[outcome]};
 
-	if (call->is_stream && call->is_given_up && outcome == ATTEMPT_CANCELED)
-		why = call->given_up;
+	if (call->is_stream && call->given_up && outcome == ATTEMPT_CANCELED)
+		why = *call->given_up;
 	codec_reset(a->upstream->codec, a->stream, &why);
 }
 

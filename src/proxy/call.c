@@ -303,8 +303,8 @@ void call_break_reply(struct call *call, enum reason reason, const char *what)
 		return;
 	}
 	call->status = call_failure_status(call, reason);
-	if (call->is_given_up && call->given_up.is_passed_on)
-		codec_reset(d->codec, call->id, &call->given_up);
+	if (call->given_up && call->given_up->is_passed_on)
+		codec_reset(d->codec, call->id, call->given_up);
 	else
 		codec_send_failure(d->codec, call->id, &call->request, &call->failure, false);
 	call->step = CALL_REPLY; /* to its last byte */
@@ -442,9 +442,9 @@ static void on_reply(struct call *call)
 
 void call_keep_reset(struct call *call, const struct codec_reset *why)
 {
-	call->is_given_up = true;
-	call->given_up = *why;
-	call->given_up.frame = arena_copy(&call->arena, why->frame);
+	call->given_up = arena_alloc(&call->arena, sizeof *call->given_up);
+	*call->given_up = *why;
+	call->given_up->frame = arena_copy(&call->arena, why->frame);
 }
 
 void call_given_up(struct call *call, const struct codec_reset *why)

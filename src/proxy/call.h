@@ -76,13 +76,11 @@ struct call {
 	bool upload_is_discarded;   /* what still comes is thrown away */
 
 	uint32_t id; /* on its caller's connection, where that carries many */
-	struct rpc_message request_trailers; /* with its head and body in the arena */
-	bool has_request_trailers;
+	struct rpc_message *request_trailers; /* in the arena, with all of it; NULL: none */
 	struct call_flow up, down;
-	usec_t active_at;            /* when anything last moved in a stream */
-	usec_t stalled_at;           /* since when its caller takes nothing; 0: it does */
-	bool is_given_up;            /* by the other side, in the words of: */
-	struct codec_reset given_up; /* its frame lies in the arena */
+	usec_t active_at;             /* when anything last moved in a stream */
+	usec_t stalled_at;            /* since when its caller takes nothing; 0: it does */
+	struct codec_reset *given_up; /* by either side, in its words; in the arena; NULL: not */
 
 	struct deadline deadline; /* of the whole; at USEC_NONE: none */
 	usec_t reply_by; /* many at once: the first byte of the reply, counted from the end of

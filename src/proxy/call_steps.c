@@ -218,7 +218,7 @@ enum step call_step_try(struct call *call)
 		call->tried_at = now_of(call);
 	call->tried[call->n_attempts++] = endpoint;
 	call->endpoint = &ws->service->endpoints[endpoint];
-	call->is_given_up = false;
+	call->given_up = NULL;
 	if (!attempt_begin(&call->attempt, ws->backends[endpoint]))
 		return go(call, CALL_JUDGE);
 	if (!call->is_stream && may_need_body(call) && !call_keep_body(call)) {
@@ -467,8 +467,8 @@ static enum step reply_failure(struct call *call)
 		call->reason = call->failure.reason;
 		call->status = call_failure_status(call, call->reason);
 		sent = d->sent;
-		if (call->is_stream && call->is_given_up && call->given_up.is_passed_on)
-			codec_reset(d->codec, call->id, &call->given_up);
+		if (call->is_stream && call->given_up && call->given_up->is_passed_on)
+			codec_reset(d->codec, call->id, call->given_up);
 		else
 			codec_send_failure(d->codec, call->id, &call->request, &call->failure,
 			    d->is_closing || d->is_draining || call->worker->draining);

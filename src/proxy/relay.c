@@ -182,16 +182,18 @@ void relay_body(struct call *call, const struct codec_item *item)
 void relay_body_end(struct call *call, const struct rpc_message *trailers)
 {
 	struct attempt *a = &call->attempt;
+	struct rpc_message *kept;
 
 	call->bytes_in += trailers->head.len + trailers->body.len;
 	call_upload_is_over(call);
 	if (call->is_stream && !call->upload_is_discarded) {
-		call->request_trailers = *trailers;
-		rpc_message_keep_head(&call->request_trailers, &call->arena);
-		call->request_trailers.body = arena_copy(&call->arena, trailers->body);
-		call->has_request_trailers = true;
+		kept = arena_alloc(&call->arena, sizeof *kept);
+		*kept = *trailers;
+		rpc_message_keep_head(kept, &call->arena);
+		kept->body = arena_copy(&call->arena, trailers->body);
+		call->request_trailers = kept;
 		if (a->is_sending)
-			attempt_send_end(a, &call->request_trailers);
+			attempt_send_end(a, kept);
 	}
 	call_event(call, CALL_EVENT_BODY);
 }
@@ -200,14 +202,14 @@ void relay_begin(struct call *call)
 {
 	struct attempt *a = &call->attempt;
 	struct codec *to = a->upstream->codec;
-	bool has_trailers = call->has_request_trailers;
+	bool has_trailers = call->request_trailers != NULL;
 	bool is_last = call->upload_is_over && !has_trailers;
 
 	call->up.given = call->kept_len;
 	if (call->kept_len || is_last)
 		codec_send_data(to, a->stream, slice_of(call->kept, call->kept_len), is_last);
 	if (has_trailers)
-		codec_send_end(to, a->stream, &call->request_trailers);
+		codec_send_end(to, a->stream, call->request_trailers);
 	a->is_sending = !call->upload_is_over;
 	if (call->kept_len > call->policy->retry_buffer) {
 		call->is_spent = true;

@@ -110,6 +110,7 @@ static void give_reset(const struct h2_stream *s, struct codec_item *item)
 	item->reset = (struct codec_reset){
 	    .reason = s->reason,
 	    .is_unprocessed = s->code == NGHTTP2_REFUSED_STREAM,
+	    .is_passed_on = s->is_reset_by_peer,
 	    .code = s->code,
 	};
 	snprintf(item->reset.detail, sizeof item->reset.detail, "%s", s->detail);
