@@ -156,15 +156,13 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	return 0;
 }
 
-static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *user_data)
+/* @error is the code of a reset; it counts if nothing better is known. */
+static void say_end(struct call *call, uint32_t error)
 {
-	struct call *call = user_data;
 	const char *status = h2_fields_value(&call->answer, "grpc-status"),
 		   *message = h2_fields_value(&call->answer, "grpc-message"),
 		   *http = h2_fields_value(&call->answer, ":status");
 
-	(void)session;
-	(void)id;
 	if (status)
 		printf("  received  status %s%s%s", status, message && *message ? ": " : "",
 		    message ? message : "");
@@ -180,6 +178,28 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
 	call->is_over = true;
 	call->has_failed |=
 	    !status || strcmp(status, "0") != 0 || call->n_received != call->n_texts;
+}
+
+/* The server's end is the end of the call, whether or not all of it has been sent. */
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+	struct call *call = user_data;
+	bool can_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+
+	(void)session;
+	if (can_end && frame->hd.flags & NGHTTP2_FLAG_END_STREAM && !call->is_over)
+		say_end(call, NGHTTP2_NO_ERROR);
+	return 0;
+}
+
+static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *user_data)
+{
+	struct call *call = user_data;
+
+	(void)session;
+	(void)id;
+	if (!call->is_over)
+		say_end(call, error);
 	return 0;
 }
 
@@ -224,6 +244,7 @@ static nghttp2_session *session_new(struct call *call)
 	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
 	if (nghttp2_session_client_new(&session, callbacks, call) != 0)
 		abort();
