@@ -80,6 +80,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
 	tests/sim/test_sim_soak \
+	tests/sim/test_sim_stream_ends \
 	tests/sim/test_sim_streams \
 	tests/sim/test_sim_times
 
@@ -136,6 +137,7 @@ tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_soak_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_stream_ends_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_streams_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_times_LDADD = $(SIM_LIBS)
 

@@ -570,8 +570,8 @@ static void time_out(struct downstream *d, const char *what)
  * to look again, or has closed it. */
 static usec_t look_for_life(struct downstream *d, usec_t now)
 {
-	if (!codec_is_multiplexed(d->codec) || d->n_calls == 0)
-		return USEC_NONE;
+	if (codec_family(d->codec) != CODEC_HTTP2 || d->n_calls == 0)
+		return USEC_NONE; /* no other protocol can ask */
 	if (d->pinged_at && d->heard_at < d->pinged_at) {
 		if (now < d->pinged_at + PING_PATIENCE)
 			return d->pinged_at + PING_PATIENCE;

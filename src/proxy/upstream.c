@@ -366,7 +366,7 @@ static void idle_over(struct timer *timer, usec_t now)
 
 	if (!is_in_use(u))
 		upstream_close(u);
-	else if (upstream_is_multiplexed(u))
+	else if (u->use == UPSTREAM_FOR_HTTP2) /* no other protocol can ask */
 		look_for_life(u, now);
 	else
 		wheel_set(loop_wheel(loop_of(u)), timer, usec_after(now, u->keep_for), idle_over);

@@ -102,6 +102,8 @@ void speak_bytes(struct stream *s, struct slice bytes);
 /* The direction ends; of a reply with this status. */
 #define finish(stream, ...) stream_finish(stream, WORDS(__VA_ARGS__))
 void stream_finish(struct stream *s, const struct stream_words *words);
+/* HTTP/2: a reply ends without trailers. */
+void finish_bare(struct stream *s);
 /* A whole reply. */
 #define answer(stream, ...) stream_answer(stream, WORDS(__VA_ARGS__))
 void stream_answer(struct stream *s, const struct stream_words *words);

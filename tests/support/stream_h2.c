@@ -381,6 +381,13 @@ void speak_bytes(struct stream *s, struct slice bytes)
 	stream_settle();
 }
 
+void finish_bare(struct stream *s)
+{
+	s->out_ends = true;
+	h2_resume(s);
+	stream_settle();
+}
+
 void interim(struct stream *s, unsigned status, const char *keys)
 {
 	struct fields f = {.n = 0};
