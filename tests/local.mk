@@ -150,6 +150,7 @@ endif
 
 FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_codec_ttstream \
 	tests/fuzz/fuzz_codec_unary \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_grpc \
@@ -179,6 +180,10 @@ tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay_main.c
 FUZZ_LIBS = $(FUZZ_MAIN) $(BRIDLE_LIBS)
 READING = tests/support/frames.c tests/support/frames.h tests/support/reading.c tests/support/reading.h
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_codec_ttstream_SOURCES = \
+	tests/fuzz/fuzz_codec_ttstream.c $(READING) \
+	tests/support/tts_end.c tests/support/tts_end.h
+tests_fuzz_fuzz_codec_ttstream_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_codec_unary_SOURCES = tests/fuzz/fuzz_codec_unary.c $(READING)
 tests_fuzz_fuzz_codec_unary_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)

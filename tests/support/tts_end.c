@@ -32,12 +32,17 @@ static bool is_full(void *arg)
 
 static const struct codec_io io = {.write = sink, .is_full = is_full};
 
-void tts_end_open(struct tts_end *e, enum codec_side side, const struct codec_limits *limits)
+void tts_end_open_as(struct tts_end *e, enum codec_side side, enum codec_family family,
+    const struct codec_limits *limits)
 {
-	enum codec_family family = side == CODEC_UPSTREAM ? CODEC_TTSTREAM : CODEC_UNDETECTED;
-
 	*e = (struct tts_end){.room = SIZE_MAX};
 	e->codec = codec_open(side, family, limits, &io, e);
+}
+
+void tts_end_open(struct tts_end *e, enum codec_side side, const struct codec_limits *limits)
+{
+	tts_end_open_as(
+	    e, side, side == CODEC_UPSTREAM ? CODEC_TTSTREAM : CODEC_UNDETECTED, limits);
 }
 
 void tts_end_close(struct tts_end *e)

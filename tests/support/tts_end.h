@@ -34,6 +34,8 @@ struct tts_end {
 
 /* Downstream it detects its family; upstream it is of this one. Never full. */
 void tts_end_open(struct tts_end *e, enum codec_side side, const struct codec_limits *limits);
+void tts_end_open_as(struct tts_end *e, enum codec_side side, enum codec_family family,
+    const struct codec_limits *limits);
 void tts_end_close(struct tts_end *e);
 /* One piece of input, used up when this returns; new calls get tts_owner(id) as their owner. */
 void tts_end_feed(struct tts_end *e, struct slice piece);
