@@ -14,6 +14,7 @@ UNIT_TESTS = \
 	tests/unit/test_codec_edit \
 	tests/unit/test_codec_golden \
 	tests/unit/test_codec_h2 \
+	tests/unit/test_codec_h2_ends \
 	tests/unit/test_codec_long \
 	tests/unit/test_codec_ttstream \
 	tests/unit/test_codec_ttstream_ends \

@@ -165,6 +165,8 @@ static enum codec_event give_next(struct h2 *h, struct codec_item *item)
 static enum codec_event give_refusal(struct h2 *h, struct slice *in, struct codec_item *item)
 {
 	h->is_dead = true;
+	h2_heads_fini(&h->heads);
+	h2_events_fini(&h->events);
 	*in = slice_from(*in, in->len);
 	item->id = 0;
 	item->owner = NULL;

@@ -1,0 +1,609 @@
+/*
+ * HTTP/2: every way in which a call, a stream or a connection ends, from either side, and what may
+ * not be written or said after it.
+ */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "support/h2_end.h"
+#include "support/suite.h"
+
+#define REPLY_FIELDS "content-type application/grpc\n"
+#define CALL_FIELDS  "content-type application/grpc\nte trailers\n"
+
+static struct h2_end down, up;
+static struct written w;
+
+/* A listener that has shaken hands, and a connection to an endpoint that has, too. */
+static void begin(void)
+{
+	h2_end_open(&down, CODEC_DOWNSTREAM, NULL);
+	h2_preface(&w);
+	h2_end_hears(&down, &w);
+	down.out.len = 0;
+	h2_end_open(&up, CODEC_UPSTREAM, NULL);
+	codec_pump(up.codec);
+	h2_frame(&w, H2_SETTINGS, 0, 0, SLICE_NONE);
+	h2_frame(&w, H2_SETTINGS, H2_ACK, 0, SLICE_NONE);
+	h2_end_hears(&up, &w);
+	up.out.len = 0;
+}
+
+static void end(void)
+{
+	ck_assert_uint_eq(codec_held(down.codec), 0);
+	ck_assert_uint_eq(codec_held(up.codec), 0);
+	h2_end_close(&down);
+	h2_end_close(&up);
+	written_fini(&w);
+}
+
+/* A stream's owner lets go of it. */
+static void let_go(struct h2_end *e, uint32_t id)
+{
+	codec_own(e->codec, id, NULL);
+	h2_end_feed(e, SLICE_NONE);
+}
+
+/* A call without an end, and the beginning of its reply. */
+static uint32_t open_call(void)
+{
+	uint32_t id = h2_end_begin(&up, "/p.S/M", CALL_FIELDS, false);
+
+	up.out.len = 0;
+	return id;
+}
+
+/* ---- downstream ---- */
+
+START_TEST(a_reply_may_end_before_its_call)
+{
+	h2_call(&w, 0, 1, "");
+	h2_end_hears(&down, &w);
+	h2_end_reply(&down, 1, 200, "content-type application/grpc\ngrpc-status 5\n", true);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\nRST_STREAM 1 0\n");
+	/* What was on its way is thrown away. */
+	h2_message(&w, H2_END_STREAM, 1, 10);
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /pkg.Service/Method\n");
+	ck_assert_str_eq(h2_end_frames(&down), "");
+}
+END_TEST
+
+START_TEST(a_reply_after_its_call_ends_with_nothing_more)
+{
+	h2_call(&w, H2_END_STREAM, 1, "");
+	h2_end_hears(&down, &w);
+	h2_end_reply(&down, 1, 200, REPLY_FIELDS, false);
+	h2_end_message(&down, 1, 5, true);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1\nDATA 1 10 end\n");
+	h2_end_trailers(&down, 1, "grpc-status 0\n"); /* too late */
+	codec_send_data(down.codec, 1, SLICE_LIT("x"), false);
+	ck_assert_str_eq(h2_end_frames(&down), "");
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+START_TEST(a_caller_that_cancels_is_told_to_the_owner)
+{
+	h2_call(&w, 0, 1, "");
+	h2_message(&w, 0, 1, 3);
+	h2_frame_u32(&w, H2_RST_STREAM, 1, 8);
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /pkg.Service/Method\ndata 1 8 (1 of 3)\n"
+					    "reset 1 canceled 8: the caller reset the stream\n");
+	h2_end_reply(&down, 1, 200, REPLY_FIELDS, false); /* nobody is there to hear it */
+	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_CANCELED);
+	ck_assert_str_eq(h2_end_frames(&down), "");
+	let_go(&down, 1);
+}
+END_TEST
+
+START_TEST(a_caller_may_cancel_after_the_end_of_its_call)
+{
+	h2_call(&w, H2_END_STREAM, 1, "");
+	h2_end_hears(&down, &w);
+	h2_end_reply(&down, 1, 200, REPLY_FIELDS, false);
+	h2_frame_u32(&w, H2_RST_STREAM, 1, 1000);
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /pkg.Service/Method end\n"
+					    "reset 1 canceled 1000: the caller reset the stream\n");
+	let_go(&down, 1);
+}
+END_TEST
+
+START_TEST(a_cancel_without_an_owner_is_told_to_nobody)
+{
+	down.owns_none = true;
+	h2_call(&w, 0, 1, "");
+	h2_message(&w, 0, 1, 3);
+	h2_frame_u32(&w, H2_RST_STREAM, 1, 8);
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /pkg.Service/Method\n");
+}
+END_TEST
+
+START_TEST(what_nobody_wants_is_read_and_thrown_away)
+{
+	h2_call(&w, 0, 1, "");
+	h2_end_hears(&down, &w);
+	codec_own(down.codec, 1, NULL);
+	for (unsigned i = 0; i < 10; i++) {
+		h2_message(&w, 0, 1, 10000);
+		h2_end_hears(&down, &w);
+	}
+	h2_frame(&w, H2_DATA, H2_END_STREAM, 1, SLICE_NONE);
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /pkg.Service/Method\n");
+	/* Its writer got its window back, so it has not stopped in the middle. */
+	ck_assert_ptr_nonnull(strstr(h2_end_frames(&down), "WINDOW_UPDATE 1 "));
+	h2_end_reply(&down, 1, 200, "grpc-status 0\n", true);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\n");
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+START_TEST(a_reset_is_told_by_its_reason)
+{
+	static const struct {
+		enum reason reason;
+		unsigned code;
+	} codes[] = {
+	    {REASON_OK, 0},
+	    {REASON_CANCELED, 8},
+	    {REASON_TIMEOUT, 8},
+	    {REASON_CALLER_DEADLINE, 8},
+	    {REASON_OVERLOAD, 11},
+	    {REASON_DRAINING, 7},
+	    {REASON_MALFORMED, 1},
+	    {REASON_BAD_REPLY, 1},
+	    {REASON_RESET, 2},
+	    {REASON_INTERNAL, 2},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(codes); i++) {
+		struct codec_reset why = {.reason = codes[i].reason};
+		char expected[64];
+		uint32_t id = open_call();
+
+		codec_reset(up.codec, id, &why);
+		snprintf(expected, sizeof expected, "RST_STREAM %u %u\n", id, codes[i].code);
+		ck_assert_str_eq(h2_end_frames(&up), expected);
+	}
+	ck_assert_uint_eq(codec_capacity(up.codec), UINT32_MAX);
+	h2_end_feed(&up, SLICE_NONE);
+	ck_assert_str_eq(h2_end_log(&up), "");
+}
+END_TEST
+
+START_TEST(a_code_that_is_passed_on_stays_what_it_is)
+{
+	struct codec_reset why = {.reason = REASON_RESET, .is_passed_on = true, .code = 1000};
+
+	h2_call(&w, 0, 1, "");
+	h2_end_hears(&down, &w);
+	codec_reset(down.codec, 1, &why);
+	codec_reset(down.codec, 1, &why); /* once */
+	ck_assert_str_eq(h2_end_frames(&down), "RST_STREAM 1 1000\n");
+	h2_end_feed(&down, SLICE_NONE);
+	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /pkg.Service/Method\n");
+}
+END_TEST
+
+START_TEST(events_that_wait_are_dropped_by_a_reset)
+{
+	struct codec_reset why = {.reason = REASON_CANCELED};
+	struct codec_item item = {0};
+	struct slice in;
+
+	h2_call(&w, 0, 1, "");
+	h2_message(&w, 0, 1, 3);
+	h2_call(&w, H2_END_STREAM, 3, "");
+	in = written_slice(&w);
+	ck_assert_int_eq(codec_next(down.codec, &in, &item), CODEC_MESSAGE);
+	codec_own(down.codec, 1, &down);
+	codec_reset(down.codec, 1, &why);
+	ck_assert_int_eq(codec_next(down.codec, &in, &item), CODEC_MESSAGE);
+	ck_assert_uint_eq(item.id, 3);
+	ck_assert_int_eq(codec_next(down.codec, &in, &item), CODEC_MORE);
+	h2_end_reply(&down, 3, 200, "", true);
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+START_TEST(unknown_ids_are_ignored)
+{
+	struct codec_reset why = {.reason = REASON_CANCELED};
+
+	codec_own(down.codec, 77, &down);
+	codec_reset(down.codec, 77, &why);
+	codec_credit(down.codec, 77, 100);
+	codec_send_data(down.codec, 77, SLICE_LIT("x"), true);
+	codec_send_end(down.codec, 77, NULL);
+	h2_end_reply(&down, 77, 200, "", true);
+	h2_end_fail(&down, 77, RPC_KITEXPB, REASON_INTERNAL);
+	ck_assert_uint_eq(codec_pending(down.codec, 77), 0);
+	ck_assert_str_eq(h2_end_frames(&down), "");
+}
+END_TEST
+
+/* ---- failures ---- */
+
+START_TEST(a_failure_of_grpc_is_one_block)
+{
+	struct h2_end caller;
+	uint32_t id;
+
+	h2_end_open(&caller, CODEC_UPSTREAM, NULL);
+	caller.tells_fields = true;
+	id = h2_end_begin(&caller, "/p.S/M", CALL_FIELDS, true);
+	h2_end_close(&down);
+	h2_end_open(&down, CODEC_DOWNSTREAM, NULL);
+	h2_end_pass(&caller, &down);
+	h2_end_fail(&down, id, RPC_KITEXPB, REASON_NO_ENDPOINT);
+	h2_end_pass(&down, &caller);
+	h2_end_feed(&down, SLICE_NONE);
+	ck_assert_str_eq(h2_end_log(&caller),
+	    "reply 1 200 end grpc=14\n  content-type: application/grpc+proto\n  grpc-status: 14\n"
+	    "  grpc-message: bridled: no_endpoint: service discovery error: no instance available: "
+	    "why\n");
+	h2_end_close(&caller);
+}
+END_TEST
+
+START_TEST(a_failure_within_a_reply_is_its_trailers)
+{
+	struct h2_end caller;
+	uint32_t id;
+
+	h2_end_open(&caller, CODEC_UPSTREAM, NULL);
+	caller.tells_fields = true;
+	id = h2_end_begin(&caller, "/p.S/M", CALL_FIELDS, true);
+	h2_end_close(&down);
+	h2_end_open(&down, CODEC_DOWNSTREAM, NULL);
+	h2_end_pass(&caller, &down);
+	h2_end_reply(&down, id, 200, "", false);
+	h2_end_message(&down, id, 3, false);
+	h2_end_fail(&down, id, RPC_KITEXPB, REASON_CALLER_DEADLINE);
+	h2_end_pass(&down, &caller);
+	h2_end_feed(&down, SLICE_NONE);
+	ck_assert_str_eq(h2_end_log(&caller),
+	    "reply 1 200\ndata 1 8\ntrailers 1 grpc=4\n  grpc-status: 4\n"
+	    "  grpc-message: bridled: caller_deadline: rpc timeout: context deadline exceeded: why\n");
+	h2_end_close(&caller);
+}
+END_TEST
+
+START_TEST(a_failure_does_not_wait_behind_data_that_cannot_leave)
+{
+	h2_setting(&w, 4, 10);
+	h2_call(&w, H2_END_STREAM, 1, "");
+	h2_end_hears(&down, &w);
+	h2_end_reply(&down, 1, 200, REPLY_FIELDS, false);
+	h2_end_message(&down, 1, 5000, false);
+	ck_assert_uint_eq(codec_pending(down.codec, 1), 4995);
+	ck_assert_str_eq(h2_end_frames(&down), "SETTINGS ack\nHEADERS 1\nDATA 1 10\n");
+	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_TIMEOUT);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\n");
+	ck_assert_uint_eq(codec_pending(down.codec, 1), 0);
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+START_TEST(a_failure_of_anything_else_is_a_page)
+{
+	h2_headers(&w, H2_END_STREAM, 1, ":method GET\n:scheme http\n:path /\n:authority a\n");
+	h2_headers(&w, H2_END_STREAM, 3, ":method GET\n:scheme http\n:path /\n:authority a\n");
+	h2_end_hears(&down, &w);
+	h2_end_fail(&down, 1, RPC_OPAQUE, REASON_NO_ROUTE);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1\nDATA 1 41 end\n");
+	h2_end_reply(&down, 3, 200, "", false);
+	codec_send_data(down.codec, 3, SLICE_LIT("half"), false);
+	h2_end_fail(&down, 3, RPC_OPAQUE, REASON_RESET);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 3\nDATA 3 4\nRST_STREAM 3 2\n");
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+START_TEST(a_failure_that_closes_says_goaway)
+{
+	struct rpc_message call = {.form = {RPC_HTTP2, RPC_KITEXPB, false}, .kind = RPC_CALL};
+	struct rpc_status why;
+
+	rpc_status_set(&why, REASON_DRAINING, "why");
+	h2_call(&w, H2_END_STREAM, 1, "");
+	h2_end_hears(&down, &w);
+	codec_send_failure(down.codec, 1, &call, &why, true);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\nGOAWAY 1 0\n");
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+/* ---- rules of gRPC ---- */
+
+START_TEST(a_message_too_long_is_refused_by_its_prefix)
+{
+	h2_call(&w, 0, 1, "");
+	h2_frame(&w, H2_DATA, 0, 1, SLICE_LIT("\0\0\x10\0\1m"));
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down),
+	    "call 1 POST /pkg.Service/Method\n"
+	    "reset 1 too_large 0: gRPC message longer than max_message\n");
+	/* What still comes is thrown away, and the caller can be answered. */
+	h2_message(&w, H2_END_STREAM, 1, 100);
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "");
+	ck_assert_str_eq(h2_end_frames(&down), "");
+	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_TOO_LARGE);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\n");
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+START_TEST(the_longest_message_passes)
+{
+	h2_call(&w, 0, 1, "");
+	h2_frame(&w, H2_DATA, 0, 1, SLICE_LIT("\0\0\x10\0\0m"));
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /pkg.Service/Method\ndata 1 6\n");
+	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_INTERNAL);
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+/* Bodies that no reader of gRPC would understand, and what is said of them. */
+static const struct {
+	const char *more; /* fields of the call */
+	struct slice body;
+	const char *why;
+} wrong[] = {
+    {"", {(const uint8_t *)"\2\0\0\0\0", 5}, "gRPC message with an unknown flag"},
+    {"", {(const uint8_t *)"\1\0\0\0\1z", 6}, "a compressed message without grpc-encoding"},
+    {"", {(const uint8_t *)"\0\0\0\0\2z", 6}, "the body ends within a gRPC message"},
+    {"grpc-encoding gzip\n", {(const uint8_t *)"\1\0\0", 3}, "the body ends within a gRPC message"},
+};
+
+START_TEST(a_body_that_is_no_grpc_is_malformed)
+{
+	char expected[256];
+
+	h2_call(&w, 0, 1, wrong[_i].more);
+	h2_frame(&w, H2_DATA, H2_END_STREAM, 1, wrong[_i].body);
+	h2_end_hears(&down, &w);
+	snprintf(expected, sizeof expected, "reset 1 malformed 0: %s\n", wrong[_i].why);
+	ck_assert_ptr_nonnull(strstr(h2_end_log(&down), expected));
+	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_MALFORMED);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\n");
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+START_TEST(a_reply_that_is_no_grpc_is_a_bad_one)
+{
+	char expected[256], frames[64];
+	uint32_t id = open_call();
+
+	snprintf(frames, sizeof frames, ":status 200\ncontent-type application/grpc\n%s",
+	    wrong[_i].more);
+	h2_headers(&w, 0, id, frames);
+	h2_frame(&w, H2_DATA, H2_END_STREAM, id, wrong[_i].body);
+	h2_end_hears(&up, &w);
+	snprintf(expected, sizeof expected, "reset 1 bad_reply 0: %s\n", wrong[_i].why);
+	ck_assert_ptr_nonnull(strstr(h2_end_log(&up), expected));
+	ck_assert_str_eq(h2_end_frames(&up), "RST_STREAM 1 1\n");
+}
+END_TEST
+
+START_TEST(compressed_messages_pass_untouched)
+{
+	h2_call(&w, 0, 1, "grpc-encoding gzip\n");
+	h2_frame(&w, H2_DATA, H2_END_STREAM, 1, SLICE_LIT("\1\0\0\0\1z\0\0\0\0\0\1\0\0\0\2zz"));
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(
+	    h2_end_log(&down), "call 1 POST /pkg.Service/Method\ndata 1 18 (3 of 3) end\n");
+	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_INTERNAL);
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+START_TEST(bodies_that_are_not_grpc_are_not_looked_at)
+{
+	h2_headers(&w, 0, 1, ":method POST\n:scheme http\n:path /\n:authority a\n");
+	h2_frame(&w, H2_DATA, H2_END_STREAM, 1, SLICE_LIT("\7\0\0"));
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /\ndata 1 3 end\n");
+	h2_end_fail(&down, 1, RPC_OPAQUE, REASON_INTERNAL);
+	h2_end_feed(&down, SLICE_NONE);
+}
+END_TEST
+
+/* ---- upstream ---- */
+
+START_TEST(an_endpoint_may_refuse_a_stream)
+{
+	uint32_t id = open_call();
+
+	h2_frame_u32(&w, H2_RST_STREAM, id, 7);
+	h2_end_hears(&up, &w);
+	ck_assert_str_eq(
+	    h2_end_log(&up), "reset 1 reset 7 unprocessed: the endpoint refused the stream\n");
+	ck_assert_str_eq(h2_end_frames(&up), "");
+}
+END_TEST
+
+START_TEST(streams_above_a_goaway_were_not_looked_at)
+{
+	uint32_t first = open_call(), second = open_call(), third = open_call();
+
+	h2_goaway(&w, first, 0);
+	h2_end_hears(&up, &w);
+	ck_assert(codec_is_ending(up.codec));
+	ck_assert_uint_eq(codec_capacity(up.codec), 0);
+	{
+		const char *log = h2_end_log(&up);
+
+		ck_assert_ptr_nonnull(strstr(log,
+		    "reset 3 reset 7 unprocessed: the stream is above the GOAWAY of the endpoint\n"));
+		ck_assert_ptr_nonnull(strstr(log, "reset 5 reset 7 unprocessed: "));
+		ck_assert_ptr_null(strstr(log, "reset 1 "));
+	}
+	/* The first goes on to its end. */
+	h2_end_message(&up, first, 1, true);
+	h2_headers(&w, H2_END_STREAM, first, ":status 200\ngrpc-status 0\n");
+	h2_end_hears(&up, &w);
+	ck_assert_str_eq(h2_end_log(&up), "reply 1 200 end grpc=0\n");
+	(void)second;
+	(void)third;
+}
+END_TEST
+
+START_TEST(a_goaway_in_two_steps_lets_calls_end)
+{
+	uint32_t id = open_call();
+
+	h2_goaway(&w, INT32_MAX, 0);
+	h2_end_hears(&up, &w);
+	ck_assert_str_eq(h2_end_log(&up), "");
+	ck_assert(codec_is_ending(up.codec));
+	h2_frame_u32(&w, H2_RST_STREAM, id, 1000);
+	h2_end_hears(&up, &w);
+	ck_assert_str_eq(h2_end_log(&up), "reset 1 reset 1000: the endpoint reset the stream\n");
+}
+END_TEST
+
+START_TEST(a_reset_after_the_whole_reply_is_not_told)
+{
+	uint32_t id = open_call();
+
+	h2_headers(&w, 0, id, ":status 200\ncontent-type application/grpc\n");
+	h2_headers(&w, H2_END_STREAM, id, "grpc-status 0\n");
+	h2_frame_u32(&w, H2_RST_STREAM, id, 0);
+	h2_end_hears(&up, &w);
+	ck_assert_str_eq(h2_end_log(&up), "reply 1 200\ntrailers 1 grpc=0\n");
+	codec_send_data(up.codec, id, SLICE_LIT("late"), true);
+	ck_assert_str_eq(h2_end_frames(&up), "");
+}
+END_TEST
+
+START_TEST(settings_of_an_endpoint_are_obeyed_at_once)
+{
+	struct h2_end fresh;
+	uint32_t id;
+
+	h2_end_open(&fresh, CODEC_UPSTREAM, NULL);
+	ck_assert_uint_eq(codec_capacity(fresh.codec), 100);
+	id = h2_end_begin(&fresh, "/p.S/M", CALL_FIELDS, true);
+	ck_assert_uint_eq(codec_capacity(fresh.codec), 99);
+	h2_setting(&w, 3, 2);
+	h2_end_hears(&fresh, &w);
+	ck_assert_uint_eq(codec_capacity(fresh.codec), 1);
+	h2_end_begin(&fresh, "/p.S/M", CALL_FIELDS, true);
+	ck_assert_uint_eq(codec_capacity(fresh.codec), 0);
+	h2_setting(&w, 3, 0);
+	h2_end_hears(&fresh, &w);
+	ck_assert_uint_eq(codec_capacity(fresh.codec), 0);
+	ck_assert(!codec_is_ending(fresh.codec));
+	h2_setting(&w, 3, 3);
+	h2_end_hears(&fresh, &w);
+	ck_assert_uint_eq(codec_capacity(fresh.codec), 1);
+	h2_headers(&w, H2_END_STREAM, id, ":status 200\n");
+	h2_end_hears(&fresh, &w);
+	ck_assert_uint_eq(codec_capacity(fresh.codec), 2);
+	h2_end_close(&fresh);
+}
+END_TEST
+
+START_TEST(a_call_that_was_never_sent_is_reset_in_silence)
+{
+	struct codec_reset why = {.reason = REASON_CANCELED};
+	uint32_t id = codec_begin(up.codec, &up);
+
+	codec_reset(up.codec, id, &why);
+	ck_assert_str_eq(h2_end_frames(&up), "");
+	ck_assert_uint_eq(h2_end_begin(&up, "/p.S/M", CALL_FIELDS, true), id);
+	ck_assert_str_eq(h2_end_frames(&up), "HEADERS 1 end\n");
+}
+END_TEST
+
+/* ---- draining ---- */
+
+START_TEST(draining_is_told_in_two_steps)
+{
+	codec_drain(down.codec, CODEC_DRAIN_SOON);
+	ck_assert_str_eq(h2_end_frames(&down), "GOAWAY 2147483647 0\n");
+	h2_call(&w, H2_END_STREAM, 1, "");
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /pkg.Service/Method end\n");
+	codec_drain(down.codec, CODEC_DRAIN_NOW);
+	ck_assert_str_eq(h2_end_frames(&down), "GOAWAY 1 0\n");
+	h2_call(&w, H2_END_STREAM, 3, ""); /* it could not know yet */
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "");
+	h2_end_reply(&down, 1, 200, "grpc-status 0\n", true);
+	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\n");
+	h2_end_feed(&down, SLICE_NONE);
+	ck_assert_uint_eq(down.refused, 0);
+}
+END_TEST
+
+START_TEST(a_connection_error_is_told_last)
+{
+	h2_call(&w, 0, 1, "");
+	h2_frame(&w, H2_DATA, 0, 0, SLICE_LIT("no stream has this number"));
+	h2_end_hears(&down, &w);
+	{
+		const char *log = h2_end_log(&down);
+
+		ck_assert_int_eq(
+		    strncmp(log, "call 1 POST /pkg.Service/Method\nrefused malformed: ", 51), 0);
+	}
+	ck_assert_int_eq(strncmp(h2_end_frames(&down), "GOAWAY 1 1 ", 11), 0);
+	/* Nothing works any more, and nothing hurts. */
+	h2_end_reply(&down, 1, 200, "", true);
+	codec_ping(down.codec);
+	codec_drain(down.codec, CODEC_DRAIN_NOW);
+	codec_pump(down.codec);
+	codec_credit(down.codec, 1, 10);
+	h2_call(&w, H2_END_STREAM, 3, "");
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "");
+	ck_assert_uint_eq(down.refused, 1);
+}
+END_TEST
+
+int main(void)
+{
+	const struct suite_test tests[] = {
+	    {a_reply_may_end_before_its_call, 1},
+	    {a_reply_after_its_call_ends_with_nothing_more, 1},
+	    {a_caller_that_cancels_is_told_to_the_owner, 1},
+	    {a_caller_may_cancel_after_the_end_of_its_call, 1},
+	    {a_cancel_without_an_owner_is_told_to_nobody, 1},
+	    {what_nobody_wants_is_read_and_thrown_away, 1},
+	    {a_reset_is_told_by_its_reason, 1},
+	    {a_code_that_is_passed_on_stays_what_it_is, 1},
+	    {events_that_wait_are_dropped_by_a_reset, 1},
+	    {unknown_ids_are_ignored, 1},
+	    {a_failure_of_grpc_is_one_block, 1},
+	    {a_failure_within_a_reply_is_its_trailers, 1},
+	    {a_failure_does_not_wait_behind_data_that_cannot_leave, 1},
+	    {a_failure_of_anything_else_is_a_page, 1},
+	    {a_failure_that_closes_says_goaway, 1},
+	    {a_message_too_long_is_refused_by_its_prefix, 1},
+	    {the_longest_message_passes, 1},
+	    {a_body_that_is_no_grpc_is_malformed, ARRAY_LEN(wrong)},
+	    {a_reply_that_is_no_grpc_is_a_bad_one, ARRAY_LEN(wrong)},
+	    {compressed_messages_pass_untouched, 1},
+	    {bodies_that_are_not_grpc_are_not_looked_at, 1},
+	    {an_endpoint_may_refuse_a_stream, 1},
+	    {streams_above_a_goaway_were_not_looked_at, 1},
+	    {a_goaway_in_two_steps_lets_calls_end, 1},
+	    {a_reset_after_the_whole_reply_is_not_told, 1},
+	    {settings_of_an_endpoint_are_obeyed_at_once, 1},
+	    {a_call_that_was_never_sent_is_reset_in_silence, 1},
+	    {draining_is_told_in_two_steps, 1},
+	    {a_connection_error_is_told_last, 1},
+	};
+
+	return suite_run_between("codec_h2_ends", tests, ARRAY_LEN(tests), begin, end);
+}
