@@ -25,6 +25,7 @@ UNIT_TESTS = \
 	tests/unit/test_config_source \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
+	tests/unit/test_convert \
 	tests/unit/test_cursor \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
@@ -109,6 +110,7 @@ tests_support_libsupport_a_SOURCES = \
 tests_unit_test_access_log_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 
 # Some put themselves between the code and the system.
+tests_unit_test_codec_ttstream_queue_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_conn_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv
 tests_unit_test_conn_connect_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=connect
 tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4

@@ -1,0 +1,860 @@
+/*
+ * Whole gRPC calls and replies as unary ones: what is taken for one, the bytes that go out in each
+ * form, and what is kept on the way there and back.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "rpc/metadata.h"
+#include "support/block.h"
+#include "support/bytes.h"
+#include "support/frames.h"
+#include "support/reading.h"
+#include "support/suite.h"
+#include "wire/kitexpb.h"
+#include "wire/thrift.h"
+
+static struct block block, end_block;
+static struct arena arena;
+static struct written out;
+static struct slice body;
+
+static void begin(void)
+{
+	arena_init(&arena, NULL, 0);
+	out = (struct written){0};
+	block = end_block = (struct block){0};
+	body = SLICE_NONE;
+}
+
+static void end(void)
+{
+	block_free(&block);
+	block_free(&end_block);
+	frame_free(&body);
+	written_fini(&out);
+	arena_fini(&arena);
+}
+
+static const struct rpc_form thrift_grpc = {RPC_HTTP2, RPC_THRIFT, false};
+static const struct rpc_form protobuf_grpc = {RPC_HTTP2, RPC_KITEXPB, false};
+static const struct rpc_form in_ttheader = {RPC_TTHEADER, RPC_THRIFT, true};
+
+/* ---- which forms become which ---- */
+
+START_TEST(unary_forms_and_grpc_of_one_payload_become_each_other)
+{
+	for (size_t i = 0; i < frame_n_forms; i++) {
+		struct rpc_form f = frame_forms[i];
+		bool is_thrift = f.payload == RPC_THRIFT, is_mesh = f.transport == RPC_MESH;
+
+		ck_assert_int_eq(codec_can_convert(f, thrift_grpc), is_thrift);
+		ck_assert_int_eq(codec_can_convert(f, protobuf_grpc), !is_thrift);
+		ck_assert_int_eq(codec_can_convert(thrift_grpc, f), is_thrift && !is_mesh);
+		ck_assert_int_eq(codec_can_convert(protobuf_grpc, f), !is_thrift && !is_mesh);
+	}
+	ck_assert(
+	    !codec_can_convert(protobuf_grpc, (struct rpc_form){RPC_TTHEADER, RPC_KITEXPB, false}));
+	ck_assert(codec_can_convert(thrift_grpc, thrift_grpc));
+	ck_assert(!codec_can_convert(thrift_grpc, protobuf_grpc));
+}
+END_TEST
+
+START_TEST(streams_of_ttheader_and_plain_http_become_nothing_else)
+{
+	const struct rpc_form stream = {RPC_TTSTREAM, RPC_THRIFT, false};
+	const struct rpc_form http = {RPC_HTTP2, RPC_OPAQUE, false};
+
+	ck_assert(codec_can_convert(stream, stream) && codec_can_convert(http, http));
+	ck_assert(
+	    !codec_can_convert(stream, thrift_grpc) && !codec_can_convert(thrift_grpc, stream));
+	ck_assert(
+	    !codec_can_convert(http, protobuf_grpc) && !codec_can_convert(protobuf_grpc, http));
+	for (size_t i = 0; i < frame_n_forms; i++) {
+		ck_assert(!codec_can_convert(stream, frame_forms[i]));
+		ck_assert(!codec_can_convert(frame_forms[i], stream));
+		ck_assert(!codec_can_convert(http, frame_forms[i]));
+	}
+}
+END_TEST
+
+/* ---- calls ---- */
+
+static const uint8_t args[] = {0x0b, 0, 1, 0, 0, 0, 2, 'h', 'i', 0};
+
+static void make_call(const char *lines, uint8_t flag, struct slice message)
+{
+	block_free(&block);
+	frame_free(&body);
+	block_make(&block, RPC_CALL, lines);
+	body = block_body(flag, message);
+	block.message.body = body;
+	block.message.body_len = RPC_LENGTH_UNKNOWN;
+}
+
+START_TEST(one_message_becomes_the_body_of_a_call)
+{
+	make_call(":path: /Echo/Say\n", 0, slice_of(args, sizeof args));
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	ck_assert(slice_eq(block.message.body, slice_of(args, sizeof args)));
+	ck_assert_uint_eq(block.message.body_len, sizeof args);
+	ck_assert(block.message.complete);
+	ck_assert_int_eq(block.message.seq, 1);
+	ck_assert_int_eq(block.message.transport_seq, 1);
+}
+END_TEST
+
+START_TEST(an_empty_message_is_one_in_protobuf_only)
+{
+	make_call(":path: /Echo/Say\ncontent-type: application/grpc\n", 0, SLICE_NONE);
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	ck_assert_uint_eq(block.message.body_len, 0);
+	make_call(":path: /Echo/Say\n", 0, SLICE_NONE);
+	ck_assert_ptr_nonnull(rpc_call_from_grpc(&block.message));
+}
+END_TEST
+
+static const struct {
+	const char *what;
+	uint8_t len, bytes[24];
+} bad_bodies[] = {
+    {"no message", 0, {0}},
+    {"half a prefix", 4, {0, 0, 0, 0}},
+    {"cut", 6, {0, 0, 0, 0, 2, 0}},
+    {"compressed", 6, {1, 0, 0, 0, 1, 0}},
+    {"unknown flag", 6, {2, 0, 0, 0, 1, 0}},
+    {"two messages", 12, {0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0}},
+    {"a byte behind", 7, {0, 0, 0, 0, 1, 0, 0}},
+    {"no struct", 6, {0, 0, 0, 0, 1, 0xff}},
+    {"half a struct", 8, {0, 0, 0, 0, 3, 0x08, 0, 1}},
+    {"bytes behind the struct", 7, {0, 0, 0, 0, 2, 0, 0}},
+};
+
+START_TEST(what_is_not_one_whole_message_is_refused)
+{
+	make_call(":path: /Echo/Say\n", 0, SLICE_NONE);
+	block.message.body = slice_of(bad_bodies[_i].bytes, bad_bodies[_i].len);
+	ck_assert_msg(rpc_call_from_grpc(&block.message) != NULL, "%s", bad_bodies[_i].what);
+}
+END_TEST
+
+static bool write_message(const struct rpc_message *m, struct rpc_edit *edit, enum codec_side side)
+{
+	struct codec *to = codec_open(side, CODEC_UNARY, &reading_limits, &written_io, &out);
+	bool is_sent;
+
+	out.len = 0;
+	is_sent = codec_send_message(to, 0, m, edit);
+	codec_close(&to);
+	return is_sent;
+}
+
+/* The message written is this frame with this header. */
+static void must_have_written(struct frame f, const char *header)
+{
+	struct slice sections = frame_sections(header), expected;
+
+	f.sections = sections;
+	expected = frame_make(&f);
+	ck_assert_msg(
+	    slice_eq(written_slice(&out), expected), "%s: other bytes", frame_form_name(f.form));
+	frame_free(&expected);
+	frame_free(&sections);
+}
+
+static void must_have_dropped(const struct rpc_edit *edit, const unsigned *expected)
+{
+	for (int i = 0; i <= RPC_DROPPED_BIZ; i++)
+		ck_assert_msg(edit->dropped[i] == expected[i], "class %d: %u, not %u", i,
+		    edit->dropped[i], expected[i]);
+}
+
+#define MUST_HAVE_DROPPED(edit, ...)                                                               \
+	must_have_dropped(edit, (unsigned[RPC_DROPPED_BIZ + 1]){__VA_ARGS__})
+
+#define CALL_LINES                                                                                 \
+	":path: /echo.v1.Echo/Say\n"                                                               \
+	"user-agent: kitex/v0.16.3\n"                                                              \
+	"te: trailers\n"                                                                           \
+	"grpc-timeout: 250m\n"                                                                     \
+	"grpc-accept-encoding: gzip\n"                                                             \
+	"source-service: shop.cart\n"                                                              \
+	"source-method: Add\n"                                                                     \
+	"destination-service: shop.price\n"                                                        \
+	"destination-method: Say\n"                                                                \
+	"stream-log-id: log-1\n"                                                                   \
+	"rpc-persist-lane-id: gray\n"                                                              \
+	"rpc-transit-b: 2\n"                                                                       \
+	"rpc-transit-gdpr-token: token\n"                                                          \
+	"x-flag: on\n"
+
+static struct frame say(struct rpc_form form, unsigned type, int32_t seq)
+{
+	return (struct frame){.form = form,
+	    .type = type,
+	    .method = "Say",
+	    .seq = seq,
+	    .transport_seq = seq,
+	    .body = slice_of(args, sizeof args)};
+}
+
+static const char *header_of_call(struct rpc_form form)
+{
+	static char text[512];
+
+	if (form.transport == RPC_PLAIN)
+		return "";
+	snprintf(text, sizeof text,
+	    "s x-flag=on RPC_TRANSIT_B=2 RPC_PERSIST_LANE_ID=gray isn=Echo rip=10.0.0.9;"
+	    "i 1=%s 3=shop.cart 6=shop.price 9=Say 2=log-1 12=200 20=Add 22=1;a token",
+	    form.framed ? "framed" : "unframed");
+	return text;
+}
+
+START_TEST(a_grpc_call_goes_out_in_every_form)
+{
+	for (size_t i = 0; i < frame_n_forms; i++) {
+		struct rpc_form form = frame_forms[i];
+		struct rpc_edit edit = {.form = form,
+		    .set_timeout = true,
+		    .timeout_ms = 200,
+		    .service = SLICE_LIT("not asked for"),
+		    .idl_service = SLICE_LIT("NotAsked"),
+		    .log_id = SLICE_LIT("other"),
+		    .rip = SLICE_LIT("10.0.0.9")};
+
+		if (form.transport == RPC_MESH)
+			continue;
+		make_call(form.payload == RPC_THRIFT
+			      ? "content-type: application/grpc+thrift\n" CALL_LINES
+			      : "content-type: application/grpc\n" CALL_LINES,
+		    0, slice_of(args, sizeof args));
+		ck_assert(codec_can_convert(block.message.form, form));
+		ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+		ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+		must_have_written(say(form, 1, 1), header_of_call(form));
+		if (form.transport == RPC_PLAIN)
+			MUST_HAVE_DROPPED(
+			    &edit, [RPC_DROPPED_PERSISTENT] = 1, [RPC_DROPPED_TRANSIENT] = 1,
+			    [RPC_DROPPED_ACL] = 1, [RPC_DROPPED_HEADER] = 1, [RPC_DROPPED_INT] = 5);
+		else
+			MUST_HAVE_DROPPED(&edit, 0);
+	}
+}
+END_TEST
+
+START_TEST(a_grpc_call_is_renumbered)
+{
+	struct rpc_edit edit = {.form = in_ttheader,
+	    .renumber = true,
+	    .seq = 77,
+	    .transport_seq = 77,
+	    .out_of_order = true};
+	struct frame f = say(in_ttheader, 1, 77);
+
+	make_call(":path: /Echo/Say\n", 0, slice_of(args, sizeof args));
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	f.flags = 1;
+	must_have_written(f, "s isn=Echo;i 1=framed 9=Say 22=1");
+}
+END_TEST
+
+START_TEST(what_a_grpc_caller_states_of_itself_may_be_replaced)
+{
+	struct rpc_edit edit = {.form = in_ttheader, .caller = SLICE_LIT("node")};
+
+	make_call(":path: /Echo/Say\nsource-service: forged\ngrpc-timeout: 1500u\n", 0,
+	    slice_of(args, sizeof args));
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 3=node 9=Say 12=2 22=1");
+	edit = (struct rpc_edit){.form = in_ttheader, .strip_caller = true};
+	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 9=Say 12=2 22=1");
+}
+END_TEST
+
+START_TEST(fields_that_would_mean_something_else_in_a_ttheader_are_dropped)
+{
+	struct rpc_edit edit = {.form = in_ttheader};
+
+	make_call(
+	    ":path: /Echo/Say\n"
+	    "isn: Other\nrip: 1.2.3.4\ncrrst: 1\ncrc32c: 00000000\nbiz-status: 1\n"
+	    "biz-message: m\nrpc-transit-upstream-u: 1\nrpc-backward-b: 1\nrpc-persist-: 1\n"
+	    "grpc-trace-bin: AAAA\nconnection: close\ndestination-addr: a\nx-bin: no base64\n",
+	    0, slice_of(args, sizeof args));
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 9=Say 22=1");
+	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_HEADER] = 8, [RPC_DROPPED_BIZ] = 2,
+	    [RPC_DROPPED_PERSISTENT] = 1, [RPC_DROPPED_TRANSIENT] = 1, [RPC_DROPPED_INT] = 1);
+}
+END_TEST
+
+START_TEST(of_a_repeated_field_the_first_value_comes_last)
+{
+	struct rpc_edit edit = {.form = in_ttheader};
+
+	make_call(":path: /Echo/Say\nk: 1\nk: 2\nrpc-transit-gdpr-token: t\n"
+		  "rpc-transit-gdpr-token: u\n",
+	    0, slice_of(args, sizeof args));
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	must_have_written(say(in_ttheader, 1, 1), "s k=2 k=1 isn=Echo;i 1=framed 9=Say 22=1;a t");
+}
+END_TEST
+
+START_TEST(binary_fields_bring_their_bytes)
+{
+	struct rpc_edit edit = {.form = in_ttheader};
+
+	make_call(":path: /Echo/Say\nx-bin: //4=\nrpc-persist-y-bin: Zm9vYg\n", 0,
+	    slice_of(args, sizeof args));
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	must_have_written(say(in_ttheader, 1, 1),
+	    "s RPC_PERSIST_Y_BIN=foob x-bin=\xff\xfe isn=Echo;i 1=framed 9=Say 22=1");
+}
+END_TEST
+
+START_TEST(a_method_too_long_for_thrift_is_not_written)
+{
+	struct rpc_edit edit = {.form = {RPC_PLAIN, RPC_THRIFT, true}};
+	char lines[400] = ":path: /Echo/";
+
+	memset(lines + strlen(lines), 'm', THRIFT_METHOD_MAX + 1);
+	strcat(lines, "\n");
+	make_call(lines, 0, slice_of(args, sizeof args));
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	ck_assert(!write_message(&block.message, &edit, CODEC_UPSTREAM));
+	ck_assert_uint_eq(out.len, 0);
+}
+END_TEST
+
+/* ---- replies ---- */
+
+static const char head_lines[] = ":status: 200\ncontent-type: application/grpc+thrift\n"
+				 "rpc-backward-lane-id: gray\nserver: x\n";
+
+/* NULL for @trailers: the head is all. Then what rpc_reply_from_grpc says. */
+static const char *make_reply(const char *lines, const char *trailers, struct slice bytes)
+{
+	const char *why;
+
+	block_free(&block);
+	block_free(&end_block);
+	block_make(&block, RPC_REPLY, lines);
+	if (trailers)
+		block_make(&end_block, RPC_TRAILERS, trailers);
+	block.message.body = bytes;
+	block.message.body_len = RPC_LENGTH_UNKNOWN;
+	block.message.method = SLICE_LIT("Say");
+	block.message.seq = 7;
+	why = rpc_reply_from_grpc(&block.message, trailers ? &end_block.message : NULL, &arena);
+	if (trailers) /* its views end with the event */
+		memset(end_block.text, 'x', strlen(end_block.text));
+	return why;
+}
+
+static struct slice one_message(void)
+{
+	frame_free(&body);
+	body = block_body(0, slice_of(args, sizeof args));
+	return body;
+}
+
+static void must_reply(struct rpc_form form, unsigned type, struct slice bytes, const char *header)
+{
+	struct rpc_edit edit = {.form = form};
+	struct frame f = say(form, type, 7);
+
+	f.body = bytes;
+	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	must_have_written(f, form.transport == RPC_TTHEADER ? header : "");
+}
+
+/* In all forms that a caller of this payload may have. */
+static void must_reply_everywhere(
+    enum rpc_payload payload, unsigned type, struct slice bytes, const char *header)
+{
+	for (size_t i = 0; i < frame_n_forms; i++)
+		if (frame_forms[i].payload == payload && frame_forms[i].transport != RPC_MESH)
+			must_reply(frame_forms[i], type, bytes, header);
+}
+
+START_TEST(a_grpc_reply_goes_out_in_every_form)
+{
+	struct rpc_edit edit = {.form = {RPC_PLAIN, RPC_THRIFT, true}};
+
+	ck_assert_ptr_null(make_reply(
+	    head_lines, "grpc-status: 0\ngrpc-message: \nrpc-backward-t: 1\n", one_message()));
+	ck_assert_int_eq(block.message.kind, RPC_REPLY);
+	must_reply_everywhere(
+	    RPC_THRIFT, 2, slice_of(args, sizeof args), "s T=1 LANE_ID=gray;i 22=2");
+	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_HEADER] = 3);
+	edit = (struct rpc_edit){.form = in_ttheader};
+	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_HEADER] = 1);
+}
+END_TEST
+
+START_TEST(a_protobuf_reply_may_be_empty)
+{
+	static const uint8_t empty[] = {0, 0, 0, 0, 0};
+
+	ck_assert_ptr_null(make_reply(":status: 200\ncontent-type: application/grpc\n",
+	    "grpc-status: 0\n", slice_of(empty, sizeof empty)));
+	must_reply_everywhere(RPC_KITEXPB, 2, SLICE_NONE, "i 22=2");
+}
+END_TEST
+
+START_TEST(no_private_field_becomes_a_key_of_a_reply)
+{
+	struct rpc_edit edit = {.form = in_ttheader};
+
+	ck_assert_ptr_null(make_reply(
+	    ":status: 200\ncontent-type: application/grpc+thrift\nisn: a\ncrrst: 1\nrip: b\n"
+	    "biz-status: 0\nbiz-message: m\nx-internal: secret\nrpc-persist-p: 1\nrpc-transit-t: 1\n"
+	    "rpc-backward-rpc-persist-p: 1\nrpc-backward-pv-x: 1\nrpc-backward-: 1\ndate: now\n",
+	    "grpc-status: 0\ngrpc-trace-bin: AAAA\nset-cookie: secret\n", one_message()));
+	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	must_have_written(say(in_ttheader, 2, 7), "i 22=2");
+}
+END_TEST
+
+static struct slice exception_body(enum rpc_payload payload, const char *text, int32_t id)
+{
+	static uint8_t room[512];
+	struct writer w = writer_of(room, sizeof room);
+
+	if (payload == RPC_KITEXPB)
+		kitexpb_error_write(&w, slice_str(text), id);
+	else
+		thrift_exception_write(&w, slice_str(text), id);
+	return writer_slice(&w);
+}
+
+static const struct {
+	const char *trailers, *text;
+	int32_t id;
+} failures[] = {
+    {"grpc-status: 12\ngrpc-message: no such%20method\n", "no such method", 1},
+    {"grpc-status: 13\ngrpc-message: 100%25\n", "100%", 6},
+    {"grpc-status: 1\ngrpc-message: unknown method\n", "unknown method", 6},
+    {"grpc-status: 20\ngrpc-message: x\n", "x", 6},
+    {"grpc-status: 4\ngrpc-message: context deadline exceeded\n", "context deadline exceeded", 6},
+    {"grpc-status: 14\n", "grpc-status 14", 6},
+    {"grpc-status: 14\ngrpc-message: \n", "grpc-status 14", 6},
+    {"grpc-status: 13\nbiz-status: 0\ngrpc-message: a\n", "a", 6},
+    {"grpc-status: 13\nbiz-status: x\ngrpc-message: a\n", "a", 6},
+};
+
+START_TEST(statuses_become_exceptions)
+{
+	static const char *const heads[] = {":status: 200\ncontent-type: application/grpc+thrift\n",
+	    ":status: 200\ncontent-type: application/grpc\n"};
+	char only[256];
+
+	for (int i = 0; i < 2; i++) {
+		enum rpc_payload payload = i == 0 ? RPC_THRIFT : RPC_KITEXPB;
+		struct slice expected = exception_body(payload, failures[_i].text, failures[_i].id);
+
+		snprintf(only, sizeof only, "%s%s", heads[i], failures[_i].trailers);
+		ck_assert_ptr_null(make_reply(heads[i], failures[_i].trailers, SLICE_NONE));
+		ck_assert_int_eq(codec_exception_id(&block.message), failures[_i].id);
+		must_reply_everywhere(payload, 3, expected, "i 22=3");
+		/* Also when the head is all, and when messages came before it. */
+		ck_assert_ptr_null(make_reply(only, NULL, SLICE_NONE));
+		must_reply_everywhere(payload, 3, expected, "i 22=3");
+		ck_assert_ptr_null(make_reply(heads[i], failures[_i].trailers, one_message()));
+		must_reply_everywhere(payload, 3, expected, "i 22=3");
+	}
+}
+END_TEST
+
+START_TEST(a_text_of_any_length_becomes_an_exception)
+{
+	static char trailers[60000];
+	struct rpc_edit edit = {.form = in_ttheader};
+	struct slice text;
+	int32_t id;
+
+	strcpy(trailers, "grpc-status: 13\ngrpc-message: ");
+	memset(trailers + strlen(trailers), 'x', 50000);
+	strcat(trailers, "\n");
+	ck_assert_ptr_null(make_reply(head_lines, trailers, SLICE_NONE));
+	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	ck_assert_uint_gt(out.len, 50000);
+	ck_assert(thrift_exception_read(
+	    slice_from(written_slice(&out), out.len - 50000 - 15), &text, &id));
+	ck_assert_uint_eq(text.len, 50000);
+}
+END_TEST
+
+static const char biz_trailers[] = "grpc-status: 13\ngrpc-message: not%20here\nbiz-status: 404\n"
+				   "biz-extra: {\"a\":\"b\"}\nrpc-backward-t: 1\n";
+
+START_TEST(a_business_error_keeps_its_status_in_a_ttheader)
+{
+	ck_assert_ptr_null(make_reply(head_lines, biz_trailers, SLICE_NONE));
+	ck_assert_int_eq(block.message.kind, RPC_REPLY);
+	ck_assert(block.message.marks & RPC_HAS_BIZ);
+	ck_assert(slice_eq_str(block.message.biz_status, "404"));
+	ck_assert(slice_eq_str(block.message.biz_message, "not here"));
+	block.message.biz_message = SLICE_LIT("not_here"); /* what frame_sections can say */
+	must_reply(in_ttheader, 2, BYTES(0),
+	    "s T=1 LANE_ID=gray biz-status=404 biz-message=not_here biz-extra={\"a\":\"b\"};i 22=2");
+	must_reply((struct rpc_form){RPC_TTHEADER, RPC_THRIFT, false}, 2, BYTES(0),
+	    "s T=1 LANE_ID=gray biz-status=404 biz-message=not_here biz-extra={\"a\":\"b\"};i 22=2");
+}
+END_TEST
+
+START_TEST(a_business_error_in_protobuf_has_no_body)
+{
+	ck_assert_ptr_null(make_reply(":status: 200\ncontent-type: application/grpc\n"
+				      "grpc-status: 13\nbiz-status: 5\ngrpc-message: m\n",
+	    NULL, SLICE_NONE));
+	must_reply((struct rpc_form){RPC_TTHEADER, RPC_KITEXPB, true}, 2, SLICE_NONE,
+	    "s biz-status=5 biz-message=m;i 22=2");
+}
+END_TEST
+
+START_TEST(a_business_error_where_there_is_no_header_is_counted)
+{
+	struct rpc_edit edit = {.form = {RPC_PLAIN, RPC_THRIFT, true}};
+
+	ck_assert_ptr_null(make_reply(head_lines, biz_trailers, SLICE_NONE));
+	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_BIZ] = 2, [RPC_DROPPED_HEADER] = 3);
+}
+END_TEST
+
+/* Kitex takes grpc-status 0 for the end of the messages, whatever stands beside it. */
+START_TEST(a_business_error_needs_a_status_that_is_not_0)
+{
+	ck_assert_ptr_null(
+	    make_reply(head_lines, "grpc-status: 0\nbiz-status: 404\n", one_message()));
+	ck_assert_int_eq(block.message.kind, RPC_REPLY);
+	ck_assert(!(block.message.marks & RPC_HAS_BIZ));
+	must_reply(in_ttheader, 2, slice_of(args, sizeof args), "s LANE_ID=gray;i 22=2");
+}
+END_TEST
+
+START_TEST(http_errors_without_a_status_are_mapped)
+{
+	static const struct {
+		const char *head, *text;
+		int32_t id;
+	} errors[] = {
+	    {":status: 404\ncontent-type: text/html\n", "HTTP status 404 without a grpc-status", 1},
+	    {":status: 503\n", "HTTP status 503 without a grpc-status", 6},
+	    {":status: 400\n", "HTTP status 400 without a grpc-status", 6},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		ck_assert_ptr_null(make_reply(errors[i].head, NULL, SLICE_NONE));
+		must_reply(in_ttheader, 3, exception_body(RPC_THRIFT, errors[i].text, errors[i].id),
+		    "i 22=3");
+		ck_assert_ptr_null(make_reply(errors[i].head, "x: y\n", SLICE_LIT("<html>")));
+		ck_assert_int_eq(codec_exception_id(&block.message), errors[i].id);
+	}
+}
+END_TEST
+
+START_TEST(what_is_no_reply_is_said_to_be_none)
+{
+	static const uint8_t compressed[] = {1, 0, 0, 0, 1, 0};
+
+	ck_assert_ptr_nonnull(make_reply(head_lines, NULL, one_message()));
+	ck_assert_ptr_nonnull(make_reply(head_lines, "x: y\n", one_message()));
+	ck_assert_ptr_nonnull(make_reply(head_lines, "grpc-status: x\n", one_message()));
+	ck_assert_ptr_nonnull(make_reply(head_lines, "grpc-status: 0\n", SLICE_NONE));
+	ck_assert_ptr_nonnull(
+	    make_reply(head_lines, "grpc-status: 0\n", slice_of(compressed, sizeof compressed)));
+	for (size_t i = 0; i < ARRAY_LEN(bad_bodies); i++)
+		ck_assert_msg(make_reply(head_lines, "grpc-status: 0\n",
+				  slice_of(bad_bodies[i].bytes, bad_bodies[i].len)) != NULL,
+		    "%s", bad_bodies[i].what);
+}
+END_TEST
+
+START_TEST(a_draining_proxy_says_so_in_the_new_header)
+{
+	struct rpc_edit edit = {.form = in_ttheader, .add_crrst = true, .strip_crrst = true};
+
+	ck_assert_ptr_null(make_reply(":status: 200\n", "grpc-status: 0\n", one_message()));
+	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	must_have_written(say(in_ttheader, 2, 7), "s crrst=1;i 22=2");
+}
+END_TEST
+
+/* ---- there and back ---- */
+
+#define PAIRS_MAX 12
+
+/* A key with its value, as they are drawn. */
+struct pair {
+	char key[80], value[40];
+};
+
+static struct rng rng;
+static struct pair pairs[PAIRS_MAX];
+static unsigned n_pairs;
+
+static void draw_text(char *to, const char *alphabet, size_t max)
+{
+	size_t len = 1 + rng_below(&rng, max);
+
+	for (size_t i = 0; i < len; i++)
+		to[i] = alphabet[rng_below(&rng, strlen(alphabet))];
+	to[len] = '\0';
+}
+
+static const char upper_name[] = "ABCXYZ0189_";
+static const char lower_name[] = "abcxyz0189._~";
+static const char wild_name[] = "aZ09_-.:/ \x01\x7f\xc3\xa4";
+static const char plain_value[] = "abcXYZ0189 %=;,{}\"/\xc3\xa4";
+
+/* Values neither begin nor end with a blank. */
+static void draw_value(char *to)
+{
+	draw_text(to, plain_value, 30);
+	to[0] = 'v';
+	strcat(to, "z");
+}
+
+/* Names that mean the same in both spellings. */
+static void draw_pair(struct pair *p, bool is_reply, unsigned number)
+{
+	static const char *const prefixes[] = {"RPC_PERSIST_", "RPC_TRANSIT_", ""};
+	const char *prefix = is_reply ? "" : prefixes[rng_below(&rng, 3)];
+	bool is_upper = is_reply || *prefix;
+	char name[40];
+
+	draw_text(name, is_upper ? upper_name : lower_name, 20);
+	snprintf(p->key, sizeof p->key, "%s%c%u%s", prefix, is_upper ? 'K' : 'k', number, name);
+	draw_value(p->value);
+}
+
+static void put_counted(struct writer *w, const char *text)
+{
+	write_u16(w, (uint16_t)strlen(text));
+	write_bytes(w, slice_str(text));
+}
+
+static struct slice sections_of_pairs(void)
+{
+	static uint8_t room[4096];
+	struct writer w = writer_of(room, sizeof room);
+
+	write_u8(&w, 0x01);
+	write_u16(&w, (uint16_t)(n_pairs + 1));
+	for (unsigned i = 0; i < n_pairs; i++) {
+		put_counted(&w, pairs[i].key);
+		put_counted(&w, pairs[i].value);
+	}
+	put_counted(&w, "isn");
+	put_counted(&w, "Echo");
+	ck_assert(!w.bad);
+	return writer_slice(&w);
+}
+
+/* The message of a frame whose header has the pairs, in @r. */
+static const struct rpc_message *read_pairs(struct reading *r, bool is_reply)
+{
+	struct frame f = say(in_ttheader, is_reply ? 2 : 1, 7);
+	struct slice whole;
+
+	f.sections = sections_of_pairs();
+	whole = frame_make(&f);
+	reading_open(r, is_reply ? CODEC_UPSTREAM : CODEC_DOWNSTREAM, &reading_limits);
+	reading_feed(r, whole);
+	ck_assert_uint_eq(r->n, 1);
+	frame_free(&whole);
+	return &r->list[0].message;
+}
+
+/* The fields of a message in TTHeader as the message that a gRPC codec makes of them. */
+static struct rpc_message over_grpc(const struct rpc_message *m, struct rpc_edit *edit)
+{
+	struct field_list head = {.arena = &arena}, trailers = {.arena = &arena};
+	struct rpc_message g = {.form = thrift_grpc, .kind = m->kind, .body = m->body};
+
+	if (m->kind == RPC_CALL) {
+		ck_assert(grpc_call_fields(m, edit, &head, &g.path));
+	} else {
+		grpc_reply_fields(m, edit, &head, &trailers);
+		g.http_status = 200;
+	}
+	g.fields = head.items;
+	g.n_fields = head.n;
+	g.body_len = m->body_len;
+	g.complete = true;
+	if (m->kind == RPC_CALL)
+		grpc_note_call(&g);
+	else
+		grpc_note_reply(&g);
+	g.method = m->method;
+	g.seq = g.transport_seq = m->seq;
+	return g;
+}
+
+static bool has_key(const struct rpc_message *m, const char *key, const char *value)
+{
+	struct ttheader_iter it = ttheader_entries(m->sections);
+	struct ttheader_entry e;
+
+	while (ttheader_next(&it, &e))
+		if (e.kind == TTHEADER_STR && slice_eq_str(e.key, key))
+			return slice_eq_str(e.value, value);
+	return false;
+}
+
+static void check_round_trip(bool is_reply)
+{
+	struct reading before, after;
+	const struct rpc_message *m = read_pairs(&before, is_reply), *back;
+	struct rpc_edit there = {.form = thrift_grpc}, again = {.form = in_ttheader};
+	struct rpc_message g = over_grpc(m, &there);
+
+	ck_assert(write_message(&g, &again, is_reply ? CODEC_DOWNSTREAM : CODEC_UPSTREAM));
+	reading_open(&after, is_reply ? CODEC_UPSTREAM : CODEC_DOWNSTREAM, &reading_limits);
+	reading_feed(&after, written_slice(&out));
+	ck_assert_uint_eq(after.n, 1);
+	back = &after.list[0].message;
+	for (unsigned i = 0; i < n_pairs; i++)
+		ck_assert_msg(has_key(back, pairs[i].key, pairs[i].value), "%s=%s", pairs[i].key,
+		    pairs[i].value);
+	ck_assert(slice_eq(back->body, m->body) && slice_eq(back->method, m->method));
+	MUST_HAVE_DROPPED(&again, 0);
+	reading_close(&before);
+	reading_close(&after);
+}
+
+START_TEST(metadata_survives_the_way_there_and_back)
+{
+	rng_init(&rng, (uint64_t)_i);
+	for (unsigned round = 0; round < 40; round++) {
+		bool is_reply = round % 2;
+
+		n_pairs = (unsigned)rng_below(&rng, PAIRS_MAX);
+		for (unsigned i = 0; i < n_pairs; i++)
+			draw_pair(&pairs[i], is_reply, i);
+		check_round_trip(is_reply);
+	}
+}
+END_TEST
+
+static void check_wild(bool is_reply)
+{
+	struct reading before, after;
+	const struct rpc_message *m = read_pairs(&before, is_reply);
+	struct rpc_edit there = {.form = thrift_grpc}, again = {.form = in_ttheader};
+	struct rpc_message g = over_grpc(m, &there);
+	struct ttheader_iter it;
+	struct ttheader_entry e;
+	unsigned n_lost = 0, n_left = 0;
+
+	for (unsigned i = 0; i < g.n_fields; i++)
+		ck_assert(metadata_is_field_value(g.fields[i].value));
+	ck_assert(write_message(&g, &again, is_reply ? CODEC_DOWNSTREAM : CODEC_UPSTREAM));
+	reading_open(&after, is_reply ? CODEC_UPSTREAM : CODEC_DOWNSTREAM, &reading_limits);
+	reading_feed(&after, written_slice(&out));
+	ck_assert_uint_eq(after.n, 1);
+	it = ttheader_entries(after.list[0].message.sections);
+	while (ttheader_next(&it, &e))
+		n_left += e.kind != TTHEADER_INT && !slice_eq_str(e.key, "isn");
+	for (int i = 0; i <= RPC_DROPPED_BIZ; i++)
+		n_lost += there.dropped[i] + again.dropped[i];
+	/* What is not there is counted, with isn, which no reply brings along. */
+	ck_assert_uint_eq(n_left + n_lost, n_pairs + is_reply);
+	reading_close(&before);
+	reading_close(&after);
+}
+
+START_TEST(whatever_is_lost_on_the_way_is_counted)
+{
+	static const char *const prefixes[] = {"", "RPC_PERSIST_", "RPC_TRANSIT_",
+	    "RPC_TRANSIT_UPSTREAM_", "RPC_BACKWARD_", "PV_", "rip", "grpc-", "rpc-persist-",
+	    "rpc-backward-", "te", "RPC_TRANSIT_GDPR_TOKEN"};
+
+	rng_init(&rng, (uint64_t)_i + 1000);
+	for (unsigned round = 0; round < 40; round++) {
+		n_pairs = (unsigned)rng_below(&rng, PAIRS_MAX);
+		for (unsigned i = 0; i < n_pairs; i++) {
+			struct pair *p = &pairs[i];
+
+			strcpy(p->key, prefixes[rng_below(&rng, ARRAY_LEN(prefixes))]);
+			draw_text(p->key + strlen(p->key), wild_name, 12);
+			draw_text(p->value, wild_name, 8);
+		}
+		check_wild(round % 2);
+	}
+}
+END_TEST
+
+START_TEST(exceptions_come_back_as_the_table_says)
+{
+	static const int32_t ids[][2] = {
+	    {0, 6}, {1, 1}, {2, 6}, {5, 6}, {6, 6}, {7, 6}, {20, 1}, {21, 6}, {-7, 6}};
+	struct field_list head = {.arena = &arena}, trailers = {.arena = &arena};
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		struct rpc_edit edit = {.form = thrift_grpc};
+		struct rpc_message m = {
+		    .form = in_ttheader, .kind = RPC_EXCEPTION, .complete = true};
+		struct rpc_message back = {.form = thrift_grpc, .http_status = 200};
+
+		head.n = trailers.n = 0;
+		m.body = exception_body(RPC_THRIFT, "bad \xe4\xbd\xa0\n100% ", ids[i][0]);
+		grpc_reply_fields(&m, &edit, &head, &trailers);
+		back.fields = trailers.items;
+		back.n_fields = trailers.n;
+		grpc_note_reply(&back);
+		ck_assert_ptr_null(rpc_reply_from_grpc(&back, NULL, &arena));
+		ck_assert_int_eq(codec_exception_id(&back), ids[i][1]);
+		ck_assert(slice_eq_str(back.status_text, "bad \xe4\xbd\xa0\n100% "));
+	}
+}
+END_TEST
+
+int main(void)
+{
+	const struct suite_test tests[] = {
+	    {unary_forms_and_grpc_of_one_payload_become_each_other, 1},
+	    {streams_of_ttheader_and_plain_http_become_nothing_else, 1},
+	    {one_message_becomes_the_body_of_a_call, 1},
+	    {an_empty_message_is_one_in_protobuf_only, 1},
+	    {what_is_not_one_whole_message_is_refused, ARRAY_LEN(bad_bodies)},
+	    {a_grpc_call_goes_out_in_every_form, 1},
+	    {a_grpc_call_is_renumbered, 1},
+	    {what_a_grpc_caller_states_of_itself_may_be_replaced, 1},
+	    {fields_that_would_mean_something_else_in_a_ttheader_are_dropped, 1},
+	    {of_a_repeated_field_the_first_value_comes_last, 1},
+	    {binary_fields_bring_their_bytes, 1},
+	    {a_method_too_long_for_thrift_is_not_written, 1},
+	    {a_grpc_reply_goes_out_in_every_form, 1},
+	    {a_protobuf_reply_may_be_empty, 1},
+	    {no_private_field_becomes_a_key_of_a_reply, 1},
+	    {statuses_become_exceptions, ARRAY_LEN(failures)},
+	    {a_text_of_any_length_becomes_an_exception, 1},
+	    {a_business_error_keeps_its_status_in_a_ttheader, 1},
+	    {a_business_error_in_protobuf_has_no_body, 1},
+	    {a_business_error_where_there_is_no_header_is_counted, 1},
+	    {a_business_error_needs_a_status_that_is_not_0, 1},
+	    {http_errors_without_a_status_are_mapped, 1},
+	    {what_is_no_reply_is_said_to_be_none, 1},
+	    {a_draining_proxy_says_so_in_the_new_header, 1},
+	    {metadata_survives_the_way_there_and_back, 10},
+	    {whatever_is_lost_on_the_way_is_counted, 10},
+	    {exceptions_come_back_as_the_table_says, 1},
+	};
+
+	return suite_run_between("convert", tests, ARRAY_LEN(tests), begin, end);
+}
