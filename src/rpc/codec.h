@@ -221,6 +221,9 @@ const char *rpc_call_from_grpc(struct rpc_message *call);
  * (NULL: the head was all): becomes REPLY with the body of its one message, or EXCEPTION with no body,
  * whose exception type is in status and text, decoded, in status_text; a business error sets
  * RPC_HAS_BIZ, biz_status and biz_message. Text lies in @arena. NULL, or why it is a bad reply.
+ *
+ * The method, the sequence id and the payload in @reply are those of its call, set before: HTTP/2 says
+ * none of them (a Thrift call may be answered with a bare application/grpc).
  */
 const char *rpc_reply_from_grpc(
     struct rpc_message *reply, const struct rpc_message *trailers, struct arena *arena);
