@@ -28,7 +28,8 @@ struct http2_limits {
 	/*
 	 * PING, SETTINGS and unknown frames, which cost an answer or a look and are worth nothing; the
 	 * same goes for PRIORITY and WINDOW_UPDATE beyond the numbers below. A DATA frame from the
-	 * peer gives one back, so that pings which measure a busy connection are free.
+	 * peer, and a DATA or HEADERS frame from us, gives one back, so that pings which measure a busy
+	 * connection are free.
 	 */
 	struct http2_budget control_frames;
 	/* Acknowledgements that wait because the peer does not read them; they take memory. */

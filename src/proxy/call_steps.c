@@ -48,9 +48,24 @@ static struct rpc_form target_form(struct rpc_form from, enum service_protocol p
 	return from;
 }
 
+/* Only one alias can be meant: the IDL service's name. */
+static struct slice only_alias(const struct service_config *config)
+{
+	return config->aliases.n == 1 ? slice_str(config->aliases.items[0]) : SLICE_NONE;
+}
+
+/* A gRPC call has it in its path. */
+static bool lacks_idl_service(const struct call *call)
+{
+	return call->target.transport == RPC_HTTP2 && call->request.idl_service.len == 0 &&
+	       only_alias(call->service->service->config).len == 0;
+}
+
 static bool can_convert(const struct call *call)
 {
 	if (call->target.transport == RPC_HTTP2 && call->request.kind == RPC_ONEWAY)
+		return false;
+	if (lacks_idl_service(call) && !call->is_stream)
 		return false;
 	return codec_can_convert(call->request.form, call->target);
 }
@@ -63,6 +78,9 @@ static const char *why_no_conversion(const struct call *call)
 		return "streams of TTHeader become nothing else";
 	if (call->request.form.payload == RPC_OPAQUE)
 		return "HTTP/2 that is not gRPC stays HTTP/2";
+	if (lacks_idl_service(call))
+		return "the call does not say its IDL service, which the path of a gRPC call "
+		       "needs; give the service that one name under aliases";
 	if (call->request.form.payload == RPC_KITEXPB)
 		return "Kitex Protobuf needs framed, ttheader_framed or grpc";
 	return "a call of this kind cannot be turned into it";
@@ -481,6 +499,8 @@ static unsigned status_of_reply(const struct call *call)
 {
 	int32_t id = codec_exception_id(&call->reply);
 
+	if (call->id)
+		return rpc_grpc_status_of(&call->reply);
 	if (call->reply.kind == RPC_EXCEPTION)
 		return id > 0 ? (unsigned)id : 0;
 	return becomes_exception(call) ? RPC_EXCEPTION_INTERNAL : 0;
@@ -506,6 +526,7 @@ static bool begin_reply(struct call *call)
 		call->reply_is_discarded = true;
 		return true;
 	}
+	call->down.messages += call->id && call->reply.kind == RPC_REPLY;
 	if (!send_reply(call)) {
 		rpc_status_set(&call->failure, REASON_BAD_REPLY,
 		    "the reply's header does not fit the protocol");
@@ -560,6 +581,7 @@ const char *call_reply_is_collected(struct call *call, const struct rpc_message 
 	refresh_kept(call);
 	m->method = call->request.method;
 	m->seq = call->request.seq;
+	m->form.payload = call->request.form.payload; /* bare application/grpc answers Thrift, too */
 	return rpc_reply_from_grpc(m, trailers, &call->arena);
 }
 
@@ -598,12 +620,6 @@ enum step call_step_finish(struct call *call)
 }
 
 /* ---- what goes out ---- */
-
-/* Only one alias can be meant: the IDL service's name. */
-static struct slice only_alias(const struct service_config *config)
-{
-	return config->aliases.n == 1 ? slice_str(config->aliases.items[0]) : SLICE_NONE;
-}
 
 static void edit_for_ttheader(struct call *call, struct rpc_edit *edit)
 {

@@ -501,22 +501,26 @@ static void cut_off_streams(struct downstream *d)
 	struct codec_reset why = {.reason = REASON_CANCELED};
 
 	snprintf(why.detail, sizeof why.detail, "the caller closed its connection");
+	d->is_reading = true; /* calls that end here must not end the connection under us */
 	list_each_safe (link, &d->calls) {
 		struct call *call = list_item(link, struct call, link);
 
 		if (call->id && !call->upload_is_over)
 			call_given_up(call, &why);
 	}
+	d->is_reading = false;
 }
 
+/* A caller that has only ended its own side is still answered. One that is gone looks the same until
+ * something is written to it. */
 static void on_eof(void *arg)
 {
 	struct downstream *d = arg;
 
 	d->got_eof = true;
-	d->is_reading = true; /* calls that end here must not end the connection under us */
 	cut_off_streams(d);
-	d->is_reading = false;
+	if (d->n_calls)
+		codec_ping(d->codec);
 	downstream_resume(d);
 }
 

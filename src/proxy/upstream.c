@@ -201,10 +201,12 @@ static struct upstream *open_new(
 		u->slots = slots_new();
 	counter_add(&b->connections, 1);
 	counter_add(&b->stats->upstream_connections, 1);
-	if (*start == CONN_READY) {
+	if (*start == CONN_READY && use != UPSTREAM_FOR_HTTP2) {
 		enter_state(u);
 		return u;
 	}
+	if (*start == CONN_READY)
+		codec_pump(u->codec);
 	u->state = UPSTREAM_CONNECTING;
 	list_push_back(list_for(b, use), &u->link);
 	return u;
@@ -539,10 +541,9 @@ void upstream_break(struct upstream *u, int error, const char *why)
 	upstream_close(u);
 }
 
-static void on_connected(void *arg)
+/* It can carry calls: those that waited for it begin. */
+static void on_ready(struct upstream *u)
 {
-	struct upstream *u = arg;
-
 	enter_state(u);
 	if (u->attempt)
 		attempt_connected(u->attempt);
@@ -552,6 +553,17 @@ static void on_connected(void *arg)
 		list_remove(&a->link);
 		attempt_connected(a);
 	}
+}
+
+/* How many calls an HTTP/2 endpoint takes stands in its first frame: nothing begins before that. */
+static void on_connected(void *arg)
+{
+	struct upstream *u = arg;
+
+	if (u->use == UPSTREAM_FOR_HTTP2)
+		codec_pump(u->codec);
+	else
+		on_ready(u);
 }
 
 /* A mux server that shuts down says so in a reply that answers no call.
@@ -691,6 +703,8 @@ static void take_events(struct upstream *u, struct slice *in)
 		}
 		on_stream_event(event, &item);
 	}
+	if (u->state == UPSTREAM_CONNECTING && codec_has_detected(u->codec))
+		on_ready(u);
 	if (u->state == UPSTREAM_CLOSED)
 		return;
 	u->takes_no_more |= codec_is_ending(u->codec);

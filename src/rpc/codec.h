@@ -227,5 +227,7 @@ const char *rpc_call_from_grpc(struct rpc_message *call);
  */
 const char *rpc_reply_from_grpc(
     struct rpc_message *reply, const struct rpc_message *trailers, struct arena *arena);
+/* The gRPC status that a whole unary reply of another form becomes. */
+unsigned rpc_grpc_status_of(const struct rpc_message *reply);
 
 #endif

@@ -48,10 +48,9 @@ static bool send_call(struct h2 *h, struct h2_stream *s, const struct rpc_messag
 	}
 	h2_submit_block(h, s, list.items, list.n, m->complete && !has_body);
 	s->head_sent = true;
+	h2_flush(h, true); /* the stream is there for data only when its head is out */
 	if (has_body)
-		send_body(h, s, m); /* all leaves together */
-	else
-		h2_flush(h, true);
+		send_body(h, s, m);
 	return true;
 }
 

@@ -282,9 +282,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 	(void)session;
 	switch (frame->hd.type) {
 	case NGHTTP2_DATA:
-		h2_flood_data_sent(&h->flood);
-		break;
 	case NGHTTP2_HEADERS:
+		h2_flood_frame_sent(&h->flood, frame->hd.type == NGHTTP2_DATA);
 		break;
 	case NGHTTP2_RST_STREAM:
 		on_reset_sent(h, frame);

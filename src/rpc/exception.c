@@ -51,6 +51,17 @@ uint32_t exception_grpc_status(int32_t id)
 	return GRPC_INTERNAL;
 }
 
+unsigned rpc_grpc_status_of(const struct rpc_message *reply)
+{
+	struct slice text;
+	int32_t id = EXCEPTION_INTERNAL;
+
+	if (reply->kind == RPC_REPLY)
+		return reply->marks & RPC_HAS_BIZ ? GRPC_INTERNAL : GRPC_OK;
+	exception_read(reply, &text, &id); /* one that cannot be read is internal, too */
+	return exception_grpc_status(id);
+}
+
 int32_t exception_id_of(uint32_t grpc_status)
 {
 	return grpc_status == GRPC_UNIMPLEMENTED ? EXCEPTION_UNKNOWN_METHOD : EXCEPTION_INTERNAL;

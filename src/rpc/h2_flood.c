@@ -80,6 +80,12 @@ static void spend_control(
 		strike_out(strike, REASON_OVERLOAD, detail);
 }
 
+void h2_flood_frame_sent(struct h2_flood *f, bool is_data)
+{
+	f->data_sent += is_data;
+	give_back(&f->controls, &f->limits->control_frames);
+}
+
 void h2_flood_reset_sent(struct h2_flood *f, usec_t now, struct h2_strike *strike)
 {
 	spend_reset(f, now, strike);

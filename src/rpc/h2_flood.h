@@ -50,11 +50,11 @@ void h2_flood_init(
  */
 size_t h2_flood_walk(struct h2_flood *f, struct slice in, usec_t now, struct h2_strike *strike);
 
-/* We have written a DATA frame: updates of windows may follow. */
-static inline void h2_flood_data_sent(struct h2_flood *f)
-{
-	f->data_sent++;
-}
+/*
+ * We have written a HEADERS or a DATA frame: updates of windows may follow data, and a ping that measures
+ * the connection may follow either. Source: kitex pkg/remote/trans/nphttp2/grpc/bdp_estimator.go.
+ */
+void h2_flood_frame_sent(struct h2_flood *f, bool is_data);
 
 /* We had to reset a stream because the peer broke a rule. */
 void h2_flood_reset_sent(struct h2_flood *f, usec_t now, struct h2_strike *strike);
