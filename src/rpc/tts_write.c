@@ -409,8 +409,10 @@ void tts_reset(struct codec *codec, uint32_t id, const struct codec_reset *why)
 
 	if (s == NULL)
 		return;
+	if (why->reason == REASON_OK) /* the rest interests nobody: there is no milder word */
+		known.reason = REASON_CANCELED;
 	if (!why->is_passed_on || why->code == 0)
-		known.code = (uint32_t)reason_ttstream_id(why->reason);
+		known.code = (uint32_t)reason_ttstream_id(known.reason);
 	if (!s->is_over) /* else the other side knows */
 		tts_give_up(c, s, &known);
 	tts_finish(c, s);

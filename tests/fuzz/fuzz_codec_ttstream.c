@@ -151,9 +151,13 @@ static void fail(struct pair *p, struct link *l, enum reason reason)
 static void start(struct pair *p, const struct codec_item *item)
 {
 	struct rpc_edit edit = {.form = item->message.form, .caller = SLICE_LIT("me")};
+	enum order *order = order_of(&p->down, item->id);
 	struct rpc_status busy;
 	struct link *l = NULL;
 
+	take_written(&p->down, true);
+	if (order && *order == ORDER_OPEN) /* its caller had reset the last of this number */
+		*order = ORDER_OVER;
 	for (size_t i = 0; i < N_LINKS && l == NULL; i++)
 		if (!p->links[i].is_used)
 			l = &p->links[i];

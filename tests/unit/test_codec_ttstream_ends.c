@@ -131,8 +131,9 @@ END_TEST
 
 START_TEST(a_reset_of_our_own_has_a_code_and_our_name)
 {
-	static const enum reason reasons[] = {REASON_CANCELED, REASON_TIMEOUT, REASON_RESET};
-	static const int32_t codes[] = {12007, 12015, 12006};
+	static const enum reason reasons[] = {
+	    REASON_CANCELED, REASON_TIMEOUT, REASON_RESET, REASON_OK};
+	static const int32_t codes[] = {12007, 12015, 12006, 12007};
 	struct ttstream_frame f[1];
 
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {

@@ -14,6 +14,19 @@
 
 #define QUANTUM (16u * 1024)
 
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static bool memory_is_gone; /* for the next who asks */
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	if (!memory_is_gone)
+		return __real_realloc(old, size);
+	memory_is_gone = false;
+	return NULL;
+}
+
 static void fill(struct tts_end *e)
 {
 	e->room = 0;
@@ -393,6 +406,62 @@ END_TEST
 
 /* ---- memory and numbers ---- */
 
+START_TEST(a_stream_for_which_memory_is_gone_is_given_up_alone)
+{
+	struct slice data = tts_frame_of('3', 99, SLICE_NONE);
+	struct rpc_edit edit = {.form = tts_form};
+
+	for (uint32_t id = 1; id < 4; id++)
+		tts_open_down(id);
+	tts_answer_down(2);
+	fill(&tts_down);
+	tts_end_forget(&tts_down);
+	memory_is_gone = true;
+	tts_fail_down(1, REASON_TIMEOUT); /* its header */
+	ck_assert(codec_send_message(
+	    tts_down.codec, 1, &tts_last(&tts_up, CODEC_MESSAGE)->message, &edit));
+	memory_is_gone = true;
+	codec_send_data(tts_down.codec, 2, data, false);
+	memory_is_gone = true;
+	codec_send_end(tts_down.codec, 3, NULL);
+	ck_assert(!memory_is_gone);
+	tts_end_feed(&tts_down, SLICE_NONE);
+	for (uint32_t id = 1; id < 4; id++)
+		ck_assert_uint_eq(count(&tts_down, CODEC_RESET, id), 1);
+	make_room(&tts_down, SIZE_MAX);
+	ck_assert_str_eq(order(&tts_down), "bcd");
+	tts_open_down(4);
+	frame_free(&data);
+}
+END_TEST
+
+START_TEST(a_frame_for_which_memory_is_gone_ends_the_connection)
+{
+	struct slice frame = tts_frame_of('3', 1, SLICE_NONE);
+
+	tts_open_down(1);
+	memory_is_gone = true;
+	tts_end_feed(&tts_down, slice_first(frame, 10));
+	ck_assert_int_eq(tts_last(&tts_down, CODEC_REFUSED)->why.reason, REASON_OVERLOAD);
+	frame_free(&frame);
+}
+END_TEST
+
+START_TEST(a_long_frame_for_which_memory_is_gone_in_its_middle_ends_the_connection)
+{
+	uint8_t *payload = mem_calloc(1, 5000);
+	struct slice frame = tts_frame_of('3', 1, slice_of(payload, 5000));
+
+	tts_open_down(1);
+	tts_end_feed(&tts_down, slice_first(frame, 1000));
+	memory_is_gone = true;
+	tts_end_feed(&tts_down, slice_first(slice_from(frame, 1000), 1000));
+	ck_assert_int_eq(tts_last(&tts_down, CODEC_REFUSED)->why.reason, REASON_OVERLOAD);
+	frame_free(&frame);
+	free(payload);
+}
+END_TEST
+
 START_TEST(a_frame_in_small_pieces_is_held_and_nothing_else)
 {
 	uint8_t *payload = mem_calloc(1, 100000);
@@ -538,6 +607,9 @@ int main(void)
 	    {a_trailer_that_waits_has_not_ended_a_call_that_is_reset, 1},
 	    {a_callers_reset_throws_away_what_waits_for_it, 1},
 	    {answers_that_nobody_reads_end_the_connection, 1},
+	    {a_stream_for_which_memory_is_gone_is_given_up_alone, 1},
+	    {a_frame_for_which_memory_is_gone_ends_the_connection, 1},
+	    {a_long_frame_for_which_memory_is_gone_in_its_middle_ends_the_connection, 1},
 	    {a_frame_in_small_pieces_is_held_and_nothing_else, 1},
 	    {eight_bytes_tell_what_a_frame_is, 1},
 	    {numbers_of_calls_wrap_and_pass_over_0_and_those_in_use, 1},
