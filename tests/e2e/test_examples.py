@@ -206,3 +206,46 @@ class Legacy(Examples):
         said = self.run_call("kitex-call", "framed", address, "some words")
         self.assertIn('a reply: "some words"', said)
         self.open(address)
+
+
+class Proxied(Examples):
+    """What scripts/quickstart shows, with an application and a caller of each kind."""
+
+    def test_grpc_in_every_way(self):
+        daemon = self.pinned(self.serve("grpc-echo"), protocol="grpc")
+        address = daemon.address()
+        for options, texts in (((), ["hello"]), (("-t",), ["hello"]),
+                               (("-b",), ["one", "two", "three"])):
+            said = self.run_call("grpc-call", *options, "-m", "x-tenant=blue", address, *texts)
+            self.assertEqual(self.received(said), ['"%s"' % text for text in texts] +
+                             ["status 0, x-tenant=blue"])
+        said = self.run_call("grpc-call", "-M", "/demo.Echo/Fail", address, "hello", expect=1)
+        self.assertEqual(self.received(said), ["status 13: this method always fails"])
+        lines = daemon.access_log(4)
+        self.assertEqual([line["reason"] for line in lines], ["ok"] * 3 + ["app_exception"])
+        self.assertEqual([line["messages"]["in"] for line in lines][:3], [1, 1, 3])
+
+    def test_streams_of_ttheader(self):
+        daemon = self.pinned(self.serve("stream-echo"), protocol="ttheader_streaming")
+        said = self.run_call("stream-call", "-m", "x-tenant=blue", daemon.address(), "one", "two")
+        self.assertEqual(self.received(said), ["metadata x-tenant=blue", '"one"', '"two"',
+                                               "the end of the stream"])
+        self.assertEqual(daemon.access_log(1)[0]["messages"], {"in": 2, "out": 2})
+
+    def test_kitex_protobuf_reaches_an_application_that_has_only_grpc(self):
+        daemon = self.pinned(self.serve("grpc-echo"), protocol="grpc", aliases=["demo.Echo"])
+        for mode in ("kitex_protobuf", "kitex_protobuf_ttheader"):
+            said = self.run_call("kitex-call", mode, daemon.address(), "some words")
+            self.assertIn('a reply: "some words"', said)
+        said = self.run_call("kitex-call", "-M", "Fail", "kitex_protobuf", daemon.address(),
+                             expect=1)
+        self.assertIn("an exception of type 6: this method always fails", said)
+
+    def test_grpc_reaches_an_old_application(self):
+        daemon = self.pinned(self.serve("legacy-echo"), protocol="framed")
+        for options in ((), ("-t",)):
+            said = self.run_call("grpc-call", *options, daemon.address(), "hello")
+            self.assertEqual(self.received(said), ['"hello"', "status 0"])
+        said = self.run_call("grpc-call", "-t", "-M", "/demo.Echo/fail", daemon.address(), "hello",
+                             expect=1)
+        self.assertEqual(self.received(said), ["status 13: this method always fails"])
