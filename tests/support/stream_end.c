@@ -163,6 +163,7 @@ static struct stream_end *wrap(struct fake_end *net, bool is_caller, enum stream
 	end->family = family;
 	end->kind = family == GRPC ? &stream_h2 : &stream_tts;
 	end->goaway_last = -1;
+	end->is_gathering = setup->gathers;
 	list_init(&end->streams);
 	list_push_back(&ends, &end->link);
 	end->kind->open(end, setup);

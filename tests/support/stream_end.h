@@ -36,6 +36,7 @@ struct stream_setup {
 	unsigned streams; /* HTTP/2: MAX_CONCURRENT_STREAMS; 0: none is announced */
 	bool admits_none; /* HTTP/2: it is announced as 0 */
 	unsigned window;  /* HTTP/2: of a stream; 0: 65535 */
+	bool gathers;     /* from the beginning: see gather */
 };
 
 /* A caller on the listener "in", or on one by name. */
