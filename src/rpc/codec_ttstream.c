@@ -400,7 +400,7 @@ static enum codec_event next_due(struct tts *c, struct codec_item *item)
 
 		if (s->reset_due)
 			return give_overload(c, s, item);
-		if (s->early.len)
+		if (s->early.len && s->has_begun)
 			return give_early(c, s, item);
 		list_remove(&s->due);
 		if (s->room_due) {

@@ -311,6 +311,23 @@ START_TEST(a_reply_that_waits_with_its_trailer_is_over_when_that_has_left)
 }
 END_TEST
 
+START_TEST(room_for_a_call_does_not_let_out_what_came_before_its_reply)
+{
+	uint32_t id = tts_open_up();
+
+	tts_feed_of(&tts_up, '1', id);
+	fill(&tts_up);
+	send_data(&tts_up, id, 100, 'x');
+	make_room(&tts_up, SIZE_MAX);
+	ck_assert_uint_eq(tts_up.n, 1);
+	tts_last(&tts_up, CODEC_ROOM);
+	tts_feed_of(&tts_up, '2', id);
+	ck_assert_int_eq(tts_up.list[1].event, CODEC_MESSAGE);
+	tts_last(&tts_up, CODEC_DATA);
+	ck_assert_uint_eq(tts_up.n, 3);
+}
+END_TEST
+
 START_TEST(a_failure_goes_behind_what_waits)
 {
 	struct ttstream_frame f[3];
@@ -601,6 +618,7 @@ int main(void)
 	    {an_owner_that_leaves_before_the_event_does_not_get_it, 1},
 	    {what_waits_of_a_stream_without_an_owner_still_leaves, 1},
 	    {a_reply_that_waits_with_its_trailer_is_over_when_that_has_left, 1},
+	    {room_for_a_call_does_not_let_out_what_came_before_its_reply, 1},
 	    {a_failure_goes_behind_what_waits, 1},
 	    {a_reset_throws_away_what_waits, 1},
 	    {a_call_whose_header_still_waits_is_given_up_in_silence, 1},
