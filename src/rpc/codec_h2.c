@@ -258,11 +258,12 @@ static nghttp2_option *make_options(const struct http2_limits *limits)
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_max_send_header_block_length(option, HEADERS_MAX);
 	nghttp2_option_set_max_outbound_ack(option, or_none(limits->unread_acks));
-#if HAVE_DECL_NGHTTP2_OPTION_SET_STREAM_RESET_RATE_LIMIT /* ours is told the time */
+	/* Our own counts go on in the configuration's terms, and do not depend on how input is cut. */
+#if HAVE_DECL_NGHTTP2_OPTION_SET_STREAM_RESET_RATE_LIMIT
 	nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
 #endif
 #if HAVE_DECL_NGHTTP2_OPTION_SET_MAX_CONTINUATIONS
-	nghttp2_option_set_max_continuations(option, or_none(limits->continuations));
+	nghttp2_option_set_max_continuations(option, SIZE_MAX);
 #endif
 	return option;
 }
