@@ -265,6 +265,8 @@ void attempt_send_end(struct attempt *a, const struct rpc_message *trailers)
 	codec_send_end(a->upstream->codec, a->stream, trailers);
 	a->end = upstream_written(a->upstream);
 	a->is_sending = false;
+	if (a->state == ATTEMPT_WAITING)
+		set_reply_timer(a);
 }
 
 bool attempt_is_full(const struct attempt *a)
