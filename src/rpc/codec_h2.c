@@ -243,12 +243,7 @@ static nghttp2_session_callbacks *make_callbacks(void)
 	return cb;
 }
 
-static size_t or_none(unsigned limit)
-{
-	return limit == HTTP2_NO_LIMIT ? SIZE_MAX : limit;
-}
-
-static nghttp2_option *make_options(const struct http2_limits *limits)
+static nghttp2_option *make_options(void)
 {
 	nghttp2_option *option;
 
@@ -257,8 +252,8 @@ static nghttp2_option *make_options(const struct http2_limits *limits)
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_max_send_header_block_length(option, HEADERS_MAX);
-	nghttp2_option_set_max_outbound_ack(option, or_none(limits->unread_acks));
-	/* Our own counts go on in the configuration's terms, and do not depend on how input is cut. */
+	/* h2_flood.c counts in the configuration's terms, and regardless of how input is cut. */
+	nghttp2_option_set_max_outbound_ack(option, SIZE_MAX);
 #if HAVE_DECL_NGHTTP2_OPTION_SET_STREAM_RESET_RATE_LIMIT
 	nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
 #endif
@@ -305,7 +300,7 @@ static void *h2_open(struct codec *c)
 	h->is_server = c->side == CODEC_DOWNSTREAM;
 	h->in_flight = c->limits.in_flight ? c->limits.in_flight : UINT32_MAX;
 	h2_flood_init(&h->flood, c->limits.http2, h->is_server, c->limits.max_header);
-	option = make_options(h->flood.limits);
+	option = make_options();
 	error = h->is_server ? nghttp2_session_server_new2(&h->session, cb, h, option)
 			     : nghttp2_session_client_new2(&h->session, cb, h, option);
 	if (error)

@@ -327,9 +327,6 @@ void h2_feed(struct h2 *h, struct slice *in)
 	*in = slice_from(*in, in->len);
 	if (h->strike.detail)
 		h2_die_of_strike(h, &h->strike);
-	else if (used == NGHTTP2_ERR_FLOODED)
-		h2_die(h, REASON_OVERLOAD, NGHTTP2_ENHANCE_YOUR_CALM,
-		    "http2.unread_acks: too many acknowledgements are not read");
 	else if (used < 0)
 		h2_die(h, h->is_server ? REASON_MALFORMED : REASON_BAD_REPLY,
 		    NGHTTP2_PROTOCOL_ERROR, nghttp2_strerror((int)used));

@@ -65,8 +65,10 @@ void h2_flush(struct h2 *h, bool is_forced)
 		struct slice piece;
 
 		len = nghttp2_session_mem_send(h->session, &bytes);
-		if (len <= 0)
+		if (len <= 0) { /* but for data */
+			h2_flood_all_sent(&h->flood);
 			break;
+		}
 		piece = slice_of(bytes, (size_t)len);
 		if (!h->settings_sent && bytes[3] == NGHTTP2_SETTINGS)
 			write_settings(h, bytes, (size_t)len);

@@ -149,12 +149,12 @@ const char *rpc_reply_from_grpc(
 	struct slice text;
 
 	reply->transport_seq = reply->seq;
+	reply->marks &= ~(unsigned)RPC_HAS_BIZ;
 	if (status == RPC_STATUS_NONE)
 		return become_http_error(reply, arena);
 	text = decoded(end->status_text, arena);
 	if (trailers)
 		join_fields(reply, trailers, arena);
-	reply->marks &= ~(unsigned)RPC_HAS_BIZ;
 	if (status != GRPC_OK && is_biz) {
 		become_biz_error(reply, end, text, arena);
 		return NULL;

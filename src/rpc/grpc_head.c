@@ -258,21 +258,28 @@ static struct slice path_service(const struct rpc_message *call, const struct rp
 	return asked;
 }
 
-bool grpc_call_fields(const struct rpc_message *call, struct rpc_edit *edit,
-    struct field_list *fields, struct slice *path)
+/* "/Service/Method", made in the arena; empty when there is nothing that could be read again. */
+static struct slice make_path(struct arena *arena, struct slice service, struct slice method)
 {
-	struct slice service = path_service(call, edit);
-	struct writer w;
+	size_t size = service.len + method.len + 2;
+	struct writer w = writer_of(arena_alloc(arena, size), size);
+	struct grpc_path parts;
 
-	if (!is_path_part(service) || !is_path_part(call->method))
-		return false;
-	w = writer_of(arena_alloc(fields->arena, service.len + call->method.len + 2),
-	    service.len + call->method.len + 2);
+	if (!is_path_part(service) || !is_path_part(method))
+		return SLICE_NONE;
 	write_u8(&w, '/');
 	write_bytes(&w, service);
 	write_u8(&w, '/');
-	write_bytes(&w, call->method);
-	*path = writer_slice(&w);
+	write_bytes(&w, method);
+	return grpc_path_split(writer_slice(&w), &parts) ? writer_slice(&w) : SLICE_NONE;
+}
+
+bool grpc_call_fields(const struct rpc_message *call, struct rpc_edit *edit,
+    struct field_list *fields, struct slice *path)
+{
+	*path = make_path(fields->arena, path_service(call, edit), call->method);
+	if (path->len == 0)
+		return false;
 	field_add(fields, SLICE_LIT("content-type"), content_type_of(edit->form.payload));
 	field_add(fields, SLICE_LIT("te"), SLICE_LIT("trailers"));
 	add_call_facts(call, edit, fields);

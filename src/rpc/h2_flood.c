@@ -6,6 +6,8 @@
 #define FRAME_HEAD  9u  /* source: RFC 9113, 4.1 */
 #define BLOCK_SLACK 16384u
 
+#define CONTROL_DETAIL "http2.control_frames: too many control frames"
+
 /* Source: RFC 9113, 6; RFC 9218. */
 enum frame_type {
 	FRAME_DATA = 0,
@@ -22,6 +24,7 @@ enum frame_type {
 };
 
 enum frame_flag {
+	FLAG_ACK = 0x1,
 	FLAG_END_STREAM = 0x1,
 	FLAG_END_HEADERS = 0x4,
 	FLAG_PADDED = 0x8,
@@ -160,8 +163,13 @@ static void count_control(struct h2_flood *f, usec_t now, struct h2_strike *stri
 		if (f->is_server)
 			spend_reset(f, now, strike);
 		break;
-	default: /* PING, SETTINGS, GOAWAY, unknown ones */
-		spend_control(f, now, "http2.control_frames: too many control frames", strike);
+	case FRAME_PING:
+	case FRAME_SETTINGS:
+		f->acks += !(f->head[4] & FLAG_ACK);
+		spend_control(f, now, CONTROL_DETAIL, strike);
+		break;
+	default: /* GOAWAY, unknown ones */
+		spend_control(f, now, CONTROL_DETAIL, strike);
 		break;
 	}
 }
@@ -224,6 +232,11 @@ size_t h2_flood_walk(struct h2_flood *f, struct slice in, usec_t now, struct h2_
 
 	f->preface_left = preface;
 	strike->detail = NULL;
+	if (f->acks > f->limits->unread_acks) {
+		strike_out(strike, REASON_OVERLOAD,
+		    "http2.unread_acks: too many acknowledgements are not read");
+		return 0;
+	}
 	at += skip(in.len - at, &f->left);
 	while (at < in.len) {
 		size_t start = at;

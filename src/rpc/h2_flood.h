@@ -28,6 +28,7 @@ struct h2_flood {
 
 	struct h2_bucket resets, controls;
 	uint64_t streams, data_sent, priorities, window_updates;
+	uint64_t acks; /* that were asked of us and may still wait */
 	unsigned empty_run, continuations, refused;
 	uint32_t last_id;
 
@@ -55,6 +56,12 @@ size_t h2_flood_walk(struct h2_flood *f, struct slice in, usec_t now, struct h2_
  * the connection may follow either. Source: kitex pkg/remote/trans/nphttp2/grpc/bdp_estimator.go.
  */
 void h2_flood_frame_sent(struct h2_flood *f, bool is_data);
+
+/* Nothing but data waits to be written. */
+static inline void h2_flood_all_sent(struct h2_flood *f)
+{
+	f->acks = 0;
+}
 
 /* We had to reset a stream because the peer broke a rule. */
 void h2_flood_reset_sent(struct h2_flood *f, usec_t now, struct h2_strike *strike);
