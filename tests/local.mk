@@ -162,6 +162,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_codec_ttstream \
 	tests/fuzz/fuzz_codec_unary \
 	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_convert \
 	tests/fuzz/fuzz_grpc \
 	tests/fuzz/fuzz_head_edit \
 	tests/fuzz/fuzz_http \
@@ -196,6 +197,8 @@ tests_fuzz_fuzz_codec_ttstream_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_codec_unary_SOURCES = tests/fuzz/fuzz_codec_unary.c $(READING)
 tests_fuzz_fuzz_codec_unary_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_convert_SOURCES = tests/fuzz/fuzz_convert.c $(READING)
+tests_fuzz_fuzz_convert_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_grpc_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_head_edit_SOURCES = tests/fuzz/fuzz_head_edit.c $(READING)
 tests_fuzz_fuzz_head_edit_LDADD = $(FUZZ_LIBS)

@@ -555,6 +555,7 @@ START_TEST(http_errors_without_a_status_are_mapped)
 	    {":status: 404\ncontent-type: text/html\n", "HTTP status 404 without a grpc-status", 1},
 	    {":status: 503\n", "HTTP status 503 without a grpc-status", 6},
 	    {":status: 400\n", "HTTP status 400 without a grpc-status", 6},
+	    {":status: 500\nbiz-status: 7\n", "HTTP status 500 without a grpc-status", 6},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {

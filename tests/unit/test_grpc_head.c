@@ -315,6 +315,8 @@ START_TEST(a_framed_call_without_a_name_for_its_path_is_none)
 	forget_message();
 	ck_assert(!make_call(in_ttheader, "s isn=a?b"));
 	forget_message();
+	ck_assert(!make_call(in_ttheader, "s isn=package.")); /* found by the fuzzer */
+	forget_message();
 }
 END_TEST
 
