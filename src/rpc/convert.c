@@ -88,9 +88,11 @@ static void join_fields(
 
 static struct slice decoded(struct slice text, struct arena *arena)
 {
-	struct writer w = writer_of(arena_alloc(arena, text.len), text.len);
+	uint8_t *room = arena_alloc(arena, text.len);
+	struct writer w = writer_of(room, text.len);
 
 	grpc_message_decode(&w, text);
+	exception_make_utf8(room, writer_len(&w));
 	return writer_slice(&w);
 }
 

@@ -22,6 +22,8 @@ void exception_write(struct writer *w, enum rpc_payload payload, struct slice te
 bool exception_read(const struct rpc_message *m, struct slice *text, int32_t *id);
 /* At most @len bytes, and no character of UTF-8 cut in two: Protobuf's readers refuse a half one. */
 struct slice exception_cut(struct slice text, size_t len);
+/* Puts a '?' in place of every byte that is no UTF-8, for the same readers. */
+void exception_make_utf8(uint8_t *text, size_t len);
 
 uint32_t exception_grpc_status(int32_t id);
 int32_t exception_id_of(uint32_t grpc_status);

@@ -497,6 +497,32 @@ START_TEST(a_text_of_any_length_becomes_an_exception)
 }
 END_TEST
 
+/* Protobuf's readers refuse strings that are not. */
+START_TEST(a_text_becomes_utf8)
+{
+	static const char *const texts[][2] = {
+	    {"%E4%BD%A0%C3%A4%F0%9F%98%80", "\xe4\xbd\xa0\xc3\xa4\xf0\x9f\x98\x80"},
+	    {"a%FFb", "a?b"},
+	    {"%E4%BD", "??"},
+	    {"%C0%80", "??"},         /* longer than need be */
+	    {"%E0%80%80", "???"},     /* longer than need be */
+	    {"%ED%A0%80", "???"},     /* half a surrogate pair */
+	    {"%F4%90%80%80", "????"}, /* past the last character */
+	    {"%E4x%BD%A0", "?x??"},
+	    {"%F0%9F%98%C3%A4", "???\xc3\xa4"},
+	};
+	char trailers[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		snprintf(
+		    trailers, sizeof trailers, "grpc-status: 13\ngrpc-message: %s\n", texts[i][0]);
+		ck_assert_ptr_null(make_reply(head_lines, trailers, SLICE_NONE));
+		ck_assert_msg(
+		    slice_eq_str(block.message.status_text, texts[i][1]), "%s", texts[i][0]);
+	}
+}
+END_TEST
+
 static const char biz_trailers[] = "grpc-status: 13\ngrpc-message: not%20here\nbiz-status: 404\n"
 				   "biz-extra: {\"a\":\"b\"}\nrpc-backward-t: 1\n";
 
@@ -845,6 +871,7 @@ int main(void)
 	    {no_private_field_becomes_a_key_of_a_reply, 1},
 	    {statuses_become_exceptions, ARRAY_LEN(failures)},
 	    {a_text_of_any_length_becomes_an_exception, 1},
+	    {a_text_becomes_utf8, 1},
 	    {a_business_error_keeps_its_status_in_a_ttheader, 1},
 	    {a_business_error_in_protobuf_has_no_body, 1},
 	    {a_business_error_where_there_is_no_header_is_counted, 1},
