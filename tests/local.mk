@@ -87,6 +87,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_stream_ends \
 	tests/sim/test_sim_stream_tries \
 	tests/sim/test_sim_stream_times \
+	tests/sim/test_sim_stream_flow \
 	tests/sim/test_sim_streams \
 	tests/sim/test_sim_times
 
@@ -147,6 +148,7 @@ tests_sim_test_sim_soak_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_ends_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_tries_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_times_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_stream_flow_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_streams_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_times_LDADD = $(SIM_LIBS)
 

@@ -257,6 +257,7 @@ static bool has_sent(struct attempt *a, bool last)
 bool attempt_send_data(struct attempt *a, struct slice data, bool last)
 {
 	codec_send_data(a->upstream->codec, a->stream, data, last);
+	upstream_ask(a->upstream);
 	return has_sent(a, last);
 }
 

@@ -40,6 +40,12 @@ static void arm(struct downstream *d, usec_t at)
 		wheel_set(loop_wheel(loop_of(d)), &d->timer, at, on_timer);
 }
 
+void downstream_ask(struct downstream *d)
+{
+	if (codec_is_multiplexed(d->codec) && !d->is_reading && !d->is_closed)
+		loop_defer(loop_of(d), &d->work);
+}
+
 static void sink(void *arg, const struct slice *pieces, int n)
 {
 	struct downstream *d = arg;
@@ -48,8 +54,7 @@ static void sink(void *arg, const struct slice *pieces, int n)
 
 	if (d->is_broken || d->is_closed)
 		return;
-	if (codec_is_multiplexed(d->codec) && !d->is_reading)
-		loop_defer(loop_of(d), &d->work);
+	downstream_ask(d);
 	if (conn_pending(d->conn) > DOWNSTREAM_QUEUE_MAX) {
 		downstream_abort(d);
 		return;

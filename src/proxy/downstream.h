@@ -92,6 +92,9 @@ void downstream_orphan(struct downstream *d);
 void downstream_call_done(struct downstream *d, struct call *call);
 /* The call may write its reply now; otherwise it is told by CALL_EVENT_TURN. */
 bool downstream_may_reply(const struct downstream *d, const struct call *call);
+/* Its codec has been given something to write, and may have something to tell of it that comes with no
+ * input: it is asked before the turn ends. */
+void downstream_ask(struct downstream *d);
 /* Reads on after something it waited for has happened. */
 void downstream_resume(struct downstream *d);
 /* Its output queue is above the high-water mark. */

@@ -210,6 +210,7 @@ void relay_begin(struct call *call)
 		codec_send_data(to, a->stream, slice_of(call->kept, call->kept_len), is_last);
 	if (has_trailers)
 		codec_send_end(to, a->stream, call->request_trailers);
+	upstream_ask(a->upstream);
 	a->is_sending = !call->upload_is_over;
 	if (call->kept_len > call->policy->retry_buffer) {
 		call->is_spent = true;
@@ -233,6 +234,7 @@ static void pass_reply(struct call *call, struct slice data, bool last)
 	call->down.given += data.len;
 	call->bytes_out += data.len;
 	codec_send_data(d->codec, call->id, data, last);
+	downstream_ask(d);
 }
 
 void relay_reply(struct call *call, const struct codec_item *item)

@@ -36,15 +36,19 @@ bool upstream_is_multiplexed(const struct upstream *u)
 	return u->use == UPSTREAM_FOR_HTTP2 || u->use == UPSTREAM_FOR_TTSTREAM;
 }
 
+void upstream_ask(struct upstream *u)
+{
+	if (upstream_is_multiplexed(u) && u->state != UPSTREAM_CLOSED)
+		loop_defer(loop_of(u), &u->work);
+}
+
 static void sink(void *arg, const struct slice *pieces, int n)
 {
 	struct upstream *u = arg;
 
 	if (u->state == UPSTREAM_CLOSED)
 		return;
-	if (upstream_is_multiplexed(u))
-		loop_defer(loop_of(u), &u->work);
-
+	upstream_ask(u);
 	if (u->write_error == 0 && conn_write(u->conn, pieces, n, &u->write_error) < 0 &&
 	    u->write_error == 0)
 		u->write_error = EPIPE;

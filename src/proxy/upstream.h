@@ -95,6 +95,10 @@ bool upstream_has_room(const struct upstream *u);
 /* Numbers the attempt's call, which is written at once. */
 void upstream_begin(struct upstream *u, struct attempt *attempt);
 
+/* Its codec has been given something to write, and may have something to tell of it that comes with no
+ * input: it is asked before the turn ends. */
+void upstream_ask(struct upstream *u);
+
 /* Whoever has written a oneway wants to hear of it if the connection breaks. */
 void upstream_watch(struct upstream *u, struct attempt *attempt);
 
