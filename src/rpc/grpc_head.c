@@ -193,6 +193,7 @@ static bool add_entry(struct field_list *fields, const struct ttheader_entry *e,
 	if (!metadata_is_field_value(value))
 		return false;
 	field_add(fields, name, value);
+	fields->items[fields->n - 1].is_secret = kind == METADATA_ACL;
 	return true;
 }
 

@@ -279,6 +279,9 @@ START_TEST(a_ttheader_call_becomes_fields)
 					    "x-flag: on\n"
 					    "rpc-transit-b: 2\n"
 					    "rpc-persist-lane-id: gray\n");
+	for (unsigned i = 0; i < head.n; i++) /* no compression table is to hold the token */
+		ck_assert_int_eq(head.items[i].is_secret,
+		    slice_eq_str(head.items[i].name, "rpc-transit-gdpr-token"));
 	MUST_HAVE_DROPPED(0);
 	forget_message();
 }
