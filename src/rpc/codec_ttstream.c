@@ -174,7 +174,8 @@ static enum codec_event take_header(
 	s->has_begun = true;
 	if (s->early.len)
 		tts_make_due(c, s);
-	fill_message(f, RPC_REPLY, item);
+	if (s->owner)
+		fill_message(f, RPC_REPLY, item);
 	return give(s, CODEC_MESSAGE, item);
 }
 
@@ -207,12 +208,12 @@ static enum codec_event keep_early(
 static enum codec_event give_data(
     struct tts_stream *s, const struct ttstream_frame *f, struct codec_item *item)
 {
+	bool is_message = f->type == TTSTREAM_DATA;
+
 	item->data = f->bytes;
 	item->last = false;
-	if (f->type == TTSTREAM_DATA) {
-		item->n_messages = 1;
-		item->message_bytes = f->payload.len;
-	}
+	item->n_messages = is_message;
+	item->message_bytes = is_message ? f->payload.len : 0;
 	return give(s, CODEC_DATA, item);
 }
 

@@ -306,12 +306,12 @@ void tts_send_data(struct codec *codec, uint32_t id, struct slice data, bool las
 	if (s == NULL || !put_header_first(c, s))
 		return;
 	while (data.len) {
-		struct slice frame = slice_first(data, (size_t)ttstream_frame_len(data));
+		size_t len = (size_t)ttstream_frame_len(data);
 
-		assert(frame.len > TTHEADER_FIXED);
-		if (!put_data(c, s, frame))
+		assert(len > TTHEADER_FIXED && len <= data.len); /* they come from a codec */
+		if (!put_data(c, s, slice_first(data, len)))
 			return;
-		data = slice_from(data, frame.len);
+		data = slice_from(data, len);
 	}
 	if (last)
 		put_end(c, s, NULL);

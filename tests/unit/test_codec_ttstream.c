@@ -377,6 +377,24 @@ START_TEST(nobody_hears_of_a_stream_without_an_owner)
 }
 END_TEST
 
+START_TEST(what_nobody_hears_does_not_show_in_what_comes_next)
+{
+	struct slice data = tts_frame_of('3', 4, SLICE_LIT("data"));
+	struct slice meta = tts_frame_of('1', 5, SLICE_NONE), both = frame_join(data, meta);
+
+	tts_open_down(4);
+	tts_open_down(5);
+	codec_own(tts_down.codec, 4, NULL);
+	tts_end_feed(&tts_down, both);
+	ck_assert_uint_eq(tts_last(&tts_down, CODEC_DATA)->id, 5);
+	ck_assert_uint_eq(tts_last(&tts_down, CODEC_DATA)->n_messages, 0);
+	ck_assert_uint_eq(tts_last(&tts_down, CODEC_DATA)->message_bytes, 0);
+	frame_free(&data);
+	frame_free(&meta);
+	frame_free(&both);
+}
+END_TEST
+
 START_TEST(more_streams_than_admitted_are_answered_without_an_event)
 {
 	struct ttstream_frame f[2];
@@ -519,6 +537,7 @@ int main(void)
 	    {frames_of_the_connection_itself_are_ignored, 1},
 	    {what_comes_after_the_callers_trailer_is_ignored, 1},
 	    {nobody_hears_of_a_stream_without_an_owner, 1},
+	    {what_nobody_hears_does_not_show_in_what_comes_next, 1},
 	    {more_streams_than_admitted_are_answered_without_an_event, 1},
 	    {a_stream_without_a_proper_method_is_answered_without_an_event, 1},
 	    {an_endpoint_that_names_no_method_may_reply, 1},
