@@ -127,7 +127,7 @@ static bool needs_whole(const struct rpc_message *m, struct rpc_form to)
 	if (m->complete)
 		return false;
 	if ((m->form.transport == RPC_HTTP2) != (to.transport == RPC_HTTP2))
-		return m->form.transport == RPC_HTTP2 || m->kind == RPC_REPLY ||
+		return m->form.transport == RPC_HTTP2 || m->kind != RPC_CALL ||
 		       m->body_len == RPC_LENGTH_UNKNOWN;
 	return m->body_len == RPC_LENGTH_UNKNOWN && (to.framed || to.transport == RPC_TTHEADER);
 }
