@@ -40,6 +40,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/h2_fields.c src/rpc/h2_fields.h \
 	src/rpc/h2_flood.c src/rpc/h2_flood.h \
 	src/rpc/h2_head.c src/rpc/h2_head.h \
+	src/rpc/h2_memory.c src/rpc/h2_memory.h \
 	src/rpc/h2_queue.c src/rpc/h2_queue.h \
 	src/rpc/h2_stream.c src/rpc/h2_stream.h \
 	src/rpc/head.h \

@@ -33,6 +33,7 @@ UNIT_TESTS = \
 	tests/unit/test_dns \
 	tests/unit/test_err \
 	tests/unit/test_grpc_head \
+	tests/unit/test_h2_memory \
 	tests/unit/test_host \
 	tests/unit/test_http \
 	tests/unit/test_http_server \

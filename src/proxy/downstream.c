@@ -24,6 +24,8 @@
  * hours; its clients count no pings. */
 #define PING_AFTER    (10 * USEC_MIN)
 #define PING_PATIENCE (20 * USEC_S)
+#define REST_AFTER                                                                                 \
+	(200 * USEC_MS) /* without calls, for a connection that holds more than a few bytes */
 
 static const struct conn_events downstream_events;
 static void on_timer(struct timer *timer, usec_t now);
@@ -616,6 +618,11 @@ static void on_timer(struct timer *timer, usec_t now)
 		if (d->is_closed)
 			return;
 	}
+	if (now >= d->rest_at) {
+		d->rest_at = USEC_NONE;
+		if (d->n_calls == 0)
+			codec_rest(d->codec);
+	}
 	if (conn_stalled_since(d->conn) != USEC_NONE)
 		stall = usec_after(conn_stalled_since(d->conn), l->timeout_write_stall);
 	if (d->message_since)
@@ -633,7 +640,8 @@ static void on_timer(struct timer *timer, usec_t now)
 		time_out(d, "idle (timeout.idle)");
 	else
 		arm(d, usec_min(usec_min(usec_min(stall, life), usec_min(message, d->drain_at)),
-			   usec_min(usec_min(idle, d->drain_now_at), usec_after(now, d->idle))));
+			   usec_min(usec_min(idle, usec_min(d->drain_now_at, d->rest_at)),
+			       usec_after(now, d->idle))));
 }
 
 /* ---- opening, and what calls want ---- */
@@ -680,7 +688,7 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	d->is_over_limit = over_limit;
 	d->active_at = loop_now(worker->loop);
 	d->heard_at = d->active_at;
-	d->drain_at = d->drain_now_at = USEC_NONE;
+	d->drain_at = d->drain_now_at = d->rest_at = USEC_NONE;
 	d->http2 = listener->http2;
 	d->work.run = on_work;
 	list_init(&d->calls);
@@ -738,6 +746,10 @@ void downstream_call_done(struct downstream *d, struct call *call)
 	list_remove(&call->link);
 	d->n_calls--;
 	d->active_at = loop_now(loop_of(d));
+	if (d->n_calls == 0 && codec_is_multiplexed(d->codec)) {
+		d->rest_at = usec_after(d->active_at, REST_AFTER);
+		arm(d, d->rest_at);
+	}
 	if (d->upload == call)
 		d->upload = NULL;
 	if (d->parked == call)

@@ -49,6 +49,7 @@ struct downstream {
 	usec_t heard_at;           /* when its last byte came in */
 	usec_t pinged_at;          /* when a sign of life was asked for; 0: it was not */
 	usec_t drain_now_at; /* when the second word of a drain follows the first; USEC_NONE */
+	usec_t rest_at;      /* when memory is given back if no call has come; USEC_NONE */
 
 	struct timer timer;
 	size_t charged;       /* of what it holds, against limits.memory */

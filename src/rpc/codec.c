@@ -232,6 +232,12 @@ void codec_drain(struct codec *c, enum codec_drain step)
 		c->ops->drain(c, step);
 }
 
+void codec_rest(struct codec *c)
+{
+	if (c->ops && c->ops->rest)
+		c->ops->rest(c);
+}
+
 void codec_ping(struct codec *c)
 {
 	if (c->ops && c->ops->ping)

@@ -142,6 +142,8 @@ enum codec_drain {
 };
 /* Downstream: tells the caller that no more calls are wanted here. */
 void codec_drain(struct codec *codec, enum codec_drain step);
+/* Nothing has happened for a while: memory that only traffic needs is given back. */
+void codec_rest(struct codec *codec);
 /* Asks the other side for a sign of life, where the protocol can: any input is one. */
 void codec_ping(struct codec *codec);
 

@@ -170,7 +170,7 @@ static enum codec_event give_refusal(struct h2 *h, struct slice *in, struct code
 	*in = slice_from(*in, in->len);
 	item->id = 0;
 	item->owner = NULL;
-	item->why = h->why;
+	item->why = *h->why;
 	return CODEC_REFUSED;
 }
 
@@ -228,6 +228,15 @@ static size_t h2_held(const struct codec *c)
 	const struct h2 *h = c->state;
 
 	return h->held + h2_heads_held(&h->heads) + h->events.size * sizeof *h->events.items;
+}
+
+static void h2_rest(struct codec *c)
+{
+	struct h2 *h = c->state;
+
+	h2_streams_rest(&h->streams);
+	if (h->streams.n == 0 && !nghttp2_session_want_write(h->session))
+		h2_memory_rest(&h->memory);
 }
 
 /* ---- opening ---- */
@@ -293,6 +302,8 @@ static void *h2_open(struct codec *c)
 {
 	struct h2 *h = mem_calloc(1, sizeof *h);
 	nghttp2_session_callbacks *cb = make_callbacks();
+	nghttp2_mem memory = {
+	    &h->memory, h2_memory_malloc, h2_memory_free, h2_memory_calloc, h2_memory_realloc};
 	nghttp2_option *option;
 	int error;
 
@@ -301,8 +312,8 @@ static void *h2_open(struct codec *c)
 	h->in_flight = c->limits.in_flight ? c->limits.in_flight : UINT32_MAX;
 	h2_flood_init(&h->flood, c->limits.http2, h->is_server, c->limits.max_header);
 	option = make_options();
-	error = h->is_server ? nghttp2_session_server_new2(&h->session, cb, h, option)
-			     : nghttp2_session_client_new2(&h->session, cb, h, option);
+	error = h->is_server ? nghttp2_session_server_new3(&h->session, cb, h, option, &memory)
+			     : nghttp2_session_client_new3(&h->session, cb, h, option, &memory);
 	if (error)
 		abort();
 	nghttp2_option_del(option);
@@ -321,6 +332,7 @@ static void h2_close(void *state)
 	h2_events_fini(&h->events);
 	h2_streams_fini(&h->streams);
 	h2_heads_fini(&h->heads);
+	free(h->why);
 	free(h);
 }
 
@@ -345,4 +357,5 @@ const struct codec_ops codec_h2_ops = {
     .pump = h2_pump,
     .drain = h2_drain,
     .ping = h2_ping,
+    .rest = h2_rest,
 };

@@ -11,6 +11,7 @@
 #include "rpc/codec_ops.h"
 #include "rpc/h2_flood.h"
 #include "rpc/h2_head.h"
+#include "rpc/h2_memory.h"
 #include "rpc/h2_stream.h"
 
 #define H2_CALL_WINDOW    65535      /* of a call: what the protocol starts with */
@@ -21,8 +22,9 @@ struct h2 {
 	struct codec *codec;      /* whose state this is: borrowed */
 	nghttp2_session *session; /* owned */
 	bool is_server;
-	uint32_t in_flight; /* downstream: streams allowed at once */
-	uint32_t n_open;    /* upstream: streams begun and not closed */
+	uint32_t in_flight;      /* downstream: streams allowed at once */
+	uint32_t n_open;         /* upstream: streams begun and not closed */
+	struct h2_memory memory; /* of the session */
 	struct h2_streams streams;
 	struct h2_events events;
 	struct h2_heads heads;
@@ -30,12 +32,12 @@ struct h2 {
 	size_t held; /* bytes that wait in streams */
 
 	bool has_input, has_settings;
-	bool settings_sent; /* our own, which go first */
-	bool is_over_limit; /* the present block is longer than it may be */
-	bool is_dying;      /* the session has ended; `why` will be given out, or was */
-	bool is_dead;       /* it was */
-	uint32_t block_of;  /* the stream of the present block */
-	struct rpc_status why;
+	bool settings_sent;      /* our own, which go first */
+	bool is_over_limit;      /* the present block is longer than it may be */
+	bool is_dying;           /* the session has ended; `why` will be given out, or was */
+	bool is_dead;            /* it was */
+	uint32_t block_of;       /* the stream of the present block */
+	struct rpc_status *why;  /* owned; NULL: nothing yet */
 	struct h2_strike strike; /* a limit that was passed while writing */
 };
 

@@ -20,7 +20,8 @@ void h2_die(struct h2 *h, enum reason reason, uint32_t code, const char *detail)
 	if (h->is_dying)
 		return;
 	h->is_dying = true;
-	rpc_status_set(&h->why, reason, "%s", detail);
+	h->why = mem_alloc(sizeof *h->why);
+	rpc_status_set(h->why, reason, "%s", detail);
 	nghttp2_submit_goaway(
 	    h->session, NGHTTP2_FLAG_NONE, last, code, (const uint8_t *)detail, strlen(detail));
 	h2_flush(h, true);
@@ -270,7 +271,8 @@ static void on_goaway_sent(struct h2 *h, const nghttp2_goaway *frame)
 	if (frame->error_code == NGHTTP2_NO_ERROR || h->is_dying)
 		return;
 	h->is_dying = true;
-	rpc_status_set(&h->why, h->is_server ? REASON_MALFORMED : REASON_BAD_REPLY,
+	h->why = mem_alloc(sizeof *h->why);
+	rpc_status_set(h->why, h->is_server ? REASON_MALFORMED : REASON_BAD_REPLY,
 	    "the rules of HTTP/2 were broken (%s)%s%.*s", nghttp2_http2_strerror(frame->error_code),
 	    frame->opaque_data_len ? ": " : "", (int)frame->opaque_data_len,
 	    (const char *)frame->opaque_data);

@@ -49,6 +49,7 @@ struct codec_ops {
 	void (*pump)(struct codec *c);
 	void (*drain)(struct codec *c, enum codec_drain step);
 	void (*ping)(struct codec *c);
+	void (*rest)(struct codec *c);
 };
 
 extern const struct codec_ops codec_unary_ops, codec_h2_ops, codec_ttstream_ops;

@@ -154,13 +154,20 @@ void h2_heads_drop(struct h2_heads *h)
 	h->is_open = false;
 }
 
+/* Views of no bytes have no place: there may be no memory yet. */
+static struct slice view(
+    const struct h2_heads *h, const struct h2_block *block, size_t at, size_t len)
+{
+	return len ? slice_of(h->bytes + block->at + at, len) : SLICE_NONE;
+}
+
 struct slice h2_heads_pseudo(const struct h2_heads *h, size_t number, enum h2_pseudo which)
 {
 	const struct h2_block *block = &h->blocks[number];
 
 	if (!(block->has & 1u << which))
 		return SLICE_NONE;
-	return slice_of(h->bytes + block->at + block->pseudo_at[which], block->pseudo_len[which]);
+	return view(h, block, block->pseudo_at[which], block->pseudo_len[which]);
 }
 
 unsigned h2_heads_status(const struct h2_heads *h, size_t number)
@@ -176,30 +183,38 @@ struct slice h2_heads_content_type(const struct h2_heads *h, size_t number)
 {
 	const struct h2_block *block = &h->blocks[number];
 
-	if (block->content_len == 0)
-		return SLICE_NONE;
-	return slice_of(h->bytes + block->at + block->content_at, block->content_len);
+	return view(h, block, block->content_at, block->content_len);
+}
+
+/* The fields lie behind the pseudo fields, which come before all others. */
+static void view_fields(const struct h2_heads *h, const struct h2_block *block)
+{
+	const uint8_t *at = h->bytes + block->at;
+
+	for (unsigned i = 0; i < H2_PSEUDO_COUNT; i++)
+		at += block->pseudo_len[i];
+	for (size_t i = 0; i < block->n_fields; i++) {
+		struct rpc_field *field = &h->fields[block->first_field + i];
+
+		field->name.data = at;
+		field->value.data = at + field->name.len;
+		at += field->name.len + field->value.len;
+	}
 }
 
 void h2_heads_view(const struct h2_heads *h, size_t number, struct rpc_message *m)
 {
 	const struct h2_block *block = &h->blocks[number];
-	struct rpc_field *fields = h->fields + block->first_field;
-	const uint8_t *at = h->bytes + block->at;
 
-	m->head = slice_of(at, block->len);
+	m->head = view(h, block, 0, block->len);
 	m->http_method = h2_heads_pseudo(h, number, H2_METHOD);
 	m->path = h2_heads_pseudo(h, number, H2_PATH);
 	m->authority = h2_heads_pseudo(h, number, H2_AUTHORITY);
 	m->http_status = h2_heads_status(h, number);
 	m->content_type = h2_heads_content_type(h, number);
-	for (unsigned i = 0; i < H2_PSEUDO_COUNT; i++)
-		at += block->pseudo_len[i]; /* they come before all others */
-	for (size_t i = 0; i < block->n_fields; i++) {
-		fields[i].name.data = at;
-		fields[i].value.data = at + fields[i].name.len;
-		at += fields[i].name.len + fields[i].value.len;
-	}
-	m->fields = block->n_fields ? fields : NULL;
+	if (block->n_fields == 0)
+		return;
+	view_fields(h, block);
+	m->fields = h->fields + block->first_field;
 	m->n_fields = (unsigned)block->n_fields;
 }

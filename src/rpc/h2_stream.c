@@ -88,19 +88,28 @@ void h2_streams_remove(struct h2_streams *t, struct h2_stream *s)
 	}
 }
 
-void h2_streams_fini(struct h2_streams *t)
+void h2_streams_rest(struct h2_streams *t)
 {
-	for (unsigned i = 0; i < t->n_buckets && t->n; i++)
-		while (t->buckets && t->buckets[i])
-			h2_streams_remove(t, t->buckets[i]);
 	while (t->spare) {
 		struct h2_stream *s = t->spare;
 
 		t->spare = s->next;
 		free(s);
 	}
-	free(t->buckets);
-	*t = (struct h2_streams){0};
+	t->n_spare = 0;
+	if (t->n == 0) {
+		free(t->buckets);
+		t->buckets = NULL;
+		t->n_buckets = 0;
+	}
+}
+
+void h2_streams_fini(struct h2_streams *t)
+{
+	for (unsigned i = 0; i < t->n_buckets && t->n; i++)
+		while (t->buckets && t->buckets[i])
+			h2_streams_remove(t, t->buckets[i]);
+	h2_streams_rest(t);
 }
 
 static struct slice put(uint8_t **at, struct slice s)

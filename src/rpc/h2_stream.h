@@ -71,6 +71,8 @@ struct h2_streams {
 void h2_streams_fini(struct h2_streams *t);
 struct h2_stream *h2_streams_find(const struct h2_streams *t, uint32_t id);
 struct h2_stream *h2_streams_add(struct h2_streams *t, uint32_t id);
+/* Frees what only traffic needs. */
+void h2_streams_rest(struct h2_streams *t);
 /* Takes it out and frees it. */
 void h2_streams_remove(struct h2_streams *t, struct h2_stream *s);
 
