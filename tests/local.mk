@@ -89,6 +89,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_stream_tries \
 	tests/sim/test_sim_stream_times \
 	tests/sim/test_sim_stream_flow \
+	tests/sim/test_sim_stream_drain \
 	tests/sim/test_sim_streams \
 	tests/sim/test_sim_times
 
@@ -150,6 +151,7 @@ tests_sim_test_sim_stream_ends_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_tries_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_times_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_flow_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_stream_drain_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_streams_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_times_LDADD = $(SIM_LIBS)
 

@@ -34,7 +34,9 @@ void sim_start(const struct sim_setup *setup);
 void sim_reload(const struct sim_setup *setup);
 /* Ends everything, in the middle of whatever goes on, and checks that nothing is left behind. */
 void sim_stop(void);
-/* The same where not every call was to be logged. */
+/* Ends the worker alone: what it said last can be heard. */
+void end_worker(void);
+/* The same as sim_stop where not every call was to be logged. */
 void sim_stop_quietly(void);
 /* For the fixture: lets all calls come to their own end first, if the test has not stopped it. */
 void sim_end(void);
