@@ -56,6 +56,11 @@ class End:
     def abort(self):
         """With RST, as a process that was killed."""
         self.may_read.set()
+        try:
+            self.sock.shutdown(socket.SHUT_RD)  # says nothing, and wakes the reader
+        except OSError:
+            pass
+        self.thread.join(PATIENCE)
         sockets.reset(self.sock)
 
     def pause(self):

@@ -229,7 +229,7 @@ class Peer(ends.End):
 
     def settle(self, seconds=PATIENCE):
         """When this returns, the other side has looked at everything that was sent before."""
-        data = struct.pack(">Q", next(sequence))
+        data = struct.pack(">4sI", b"wait", next(sequence))
         self.ping(data)
         self.until(lambda: data in self.pings_answered or self.is_closed, seconds, "the PING's ACK")
 
