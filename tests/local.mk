@@ -164,6 +164,7 @@ endif
 
 FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_codec_h2 \
 	tests/fuzz/fuzz_codec_ttstream \
 	tests/fuzz/fuzz_codec_unary \
 	tests/fuzz/fuzz_config \
@@ -195,6 +196,8 @@ tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay_main.c
 FUZZ_LIBS = $(FUZZ_MAIN) $(BRIDLE_LIBS)
 READING = tests/support/frames.c tests/support/frames.h tests/support/reading.c tests/support/reading.h
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_codec_h2_SOURCES = tests/fuzz/fuzz_codec_h2.c $(READING)
+tests_fuzz_fuzz_codec_h2_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_codec_ttstream_SOURCES = \
 	tests/fuzz/fuzz_codec_ttstream.c $(READING) \
 	tests/support/tts_end.c tests/support/tts_end.h
