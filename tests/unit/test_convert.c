@@ -309,6 +309,21 @@ START_TEST(of_a_repeated_field_the_first_value_comes_last)
 }
 END_TEST
 
+START_TEST(a_field_too_long_for_a_key_is_counted)
+{
+	struct rpc_edit edit = {.form = in_ttheader};
+	char lines[700] = ":path: /Echo/Say\nrpc-persist-";
+
+	memset(lines + strlen(lines), 'k', 600);
+	strcat(lines, ": 1\n");
+	make_call(lines, 0, slice_of(args, sizeof args));
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 9=Say 22=1");
+	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_PERSISTENT] = 1);
+}
+END_TEST
+
 START_TEST(binary_fields_bring_their_bytes)
 {
 	struct rpc_edit edit = {.form = in_ttheader};
@@ -851,6 +866,25 @@ START_TEST(exceptions_come_back_as_the_table_says)
 }
 END_TEST
 
+static unsigned status_of(enum rpc_kind kind, unsigned marks, struct slice bytes)
+{
+	struct rpc_message m = {
+	    .form = in_ttheader, .kind = kind, .marks = marks, .complete = true};
+
+	m.body = bytes;
+	return rpc_grpc_status_of(&m);
+}
+
+START_TEST(a_unary_reply_has_a_status_too)
+{
+	ck_assert_uint_eq(status_of(RPC_REPLY, 0, SLICE_NONE), 0);
+	ck_assert_uint_eq(status_of(RPC_REPLY, RPC_HAS_BIZ, SLICE_NONE), 13);
+	ck_assert_uint_eq(status_of(RPC_EXCEPTION, 0, exception_body(RPC_THRIFT, "x", 20)), 12);
+	ck_assert_uint_eq(status_of(RPC_EXCEPTION, 0, exception_body(RPC_THRIFT, "x", 6)), 13);
+	ck_assert_uint_eq(status_of(RPC_EXCEPTION, 0, BYTES(0xff)), 13);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -864,6 +898,7 @@ int main(void)
 	    {what_a_grpc_caller_states_of_itself_may_be_replaced, 1},
 	    {fields_that_would_mean_something_else_in_a_ttheader_are_dropped, 1},
 	    {of_a_repeated_field_the_first_value_comes_last, 1},
+	    {a_field_too_long_for_a_key_is_counted, 1},
 	    {binary_fields_bring_their_bytes, 1},
 	    {a_method_too_long_for_thrift_is_not_written, 1},
 	    {a_grpc_reply_goes_out_in_every_form, 1},
@@ -882,6 +917,7 @@ int main(void)
 	    {metadata_survives_the_way_there_and_back, 10},
 	    {whatever_is_lost_on_the_way_is_counted, 10},
 	    {exceptions_come_back_as_the_table_says, 1},
+	    {a_unary_reply_has_a_status_too, 1},
 	};
 
 	return suite_run_between("convert", tests, ARRAY_LEN(tests), begin, end);

@@ -391,6 +391,19 @@ START_TEST(what_has_no_place_in_a_block_is_counted)
 }
 END_TEST
 
+START_TEST(a_key_too_long_for_a_field_is_counted)
+{
+	char header[700] = "s isn=Echo RPC_PERSIST_";
+
+	memset(header + strlen(header), 'K', 600);
+	strcat(header, "=1");
+	ck_assert(make_call(in_ttheader, header));
+	ck_assert_uint_eq(head.n, 2);
+	MUST_HAVE_DROPPED([RPC_DROPPED_PERSISTENT] = 1);
+	forget_message();
+}
+END_TEST
+
 START_TEST(of_a_repeated_key_the_last_one_comes_first)
 {
 	ck_assert(make_call(in_ttheader, "s isn=Echo k=1 RPC_PERSIST_a=1;s k=2 RPC_PERSIST_A=2"));
@@ -613,6 +626,7 @@ int main(void)
 	    {kitex_protobuf_is_plain_grpc, 1},
 	    {the_caller_is_replaced_or_taken_out, 1},
 	    {what_has_no_place_in_a_block_is_counted, 1},
+	    {a_key_too_long_for_a_field_is_counted, 1},
 	    {of_a_repeated_key_the_last_one_comes_first, 1},
 	    {binary_values_are_written_in_base64, 1},
 	    {a_reply_has_a_head_and_trailers, 1},
