@@ -41,11 +41,8 @@ static bool send_call(struct h2 *h, struct h2_stream *s, const struct rpc_messag
 	bool has_body = m->body.len || !is_own;
 	struct field_list list = {.arena = arena};
 
-	if (!h2_call_fields(m, edit, &list)) {
-		h->n_open--;
-		h2_streams_remove(&h->streams, s);
+	if (!h2_call_fields(m, edit, &list))
 		return false;
-	}
 	h2_submit_block(h, s, list.items, list.n, m->complete && !has_body);
 	s->head_sent = true;
 	h2_flush(h, true); /* the stream is there for data only when its head is out */
@@ -89,6 +86,21 @@ static void send_reply(struct h2 *h, struct h2_stream *s, const struct rpc_messa
 		h2_flush(h, true);
 }
 
+/* A message of another form whose length no prefix can tell. */
+static bool has_no_prefix(const struct rpc_message *m)
+{
+	return m->form.transport != RPC_HTTP2 && m->body_len > UINT32_MAX;
+}
+
+/* A call that was begun, and of which nobody has heard. */
+static void forget_call(struct h2 *h, struct h2_stream *s)
+{
+	h->n_open--;
+	s->is_closed = true;
+	s->owner = NULL;
+	h2_let_go(h, s);
+}
+
 bool h2_send_message(
     struct codec *c, uint32_t id, const struct rpc_message *m, struct rpc_edit *edit)
 {
@@ -100,14 +112,16 @@ bool h2_send_message(
 
 	if (s == NULL)
 		return true;
-	if (m->form.transport != RPC_HTTP2 && m->body_len > UINT32_MAX)
-		return false; /* no prefix can tell it; RPC_LENGTH_UNKNOWN, too */
 	arena_init(&arena, room, sizeof room);
-	if (h->is_server)
+	if (has_no_prefix(m))
+		is_sent = false;
+	else if (h->is_server)
 		send_reply(h, s, m, edit, &arena);
 	else
 		is_sent = send_call(h, s, m, edit, &arena);
 	arena_fini(&arena);
+	if (!is_sent && !h->is_server)
+		forget_call(h, s);
 	return is_sent;
 }
 

@@ -175,6 +175,13 @@ static void end_body(struct h2 *h, struct h2_stream *s)
 		break_off(h, s, REASON_MALFORMED, "the body ends within a gRPC message");
 }
 
+/* A tunnel is no call. */
+static bool is_connect(const struct h2 *h, size_t block)
+{
+	return h->is_server &&
+	       slice_eq(h2_heads_pseudo(&h->heads, block, H2_METHOD), SLICE_LIT("CONNECT"));
+}
+
 static void on_block(struct h2 *h, struct h2_stream *s, bool is_end)
 {
 	size_t block = h2_heads_end(&h->heads);
@@ -184,6 +191,11 @@ static void on_block(struct h2 *h, struct h2_stream *s, bool is_end)
 
 	if (s->is_deaf) {
 		s->is_ended |= is_end;
+		return;
+	}
+	if (is_head && is_connect(h, block)) {
+		nghttp2_submit_rst_stream(
+		    h->session, NGHTTP2_FLAG_NONE, (int32_t)s->id, NGHTTP2_CONNECT_ERROR);
 		return;
 	}
 	if (is_head && (h->is_server || status >= H2_STATUS_INTERIM)) {

@@ -311,17 +311,18 @@ static int on_frame_not_send(
 	struct h2 *h = arg;
 	struct h2_stream *s = h2_find(h, (uint32_t)frame->hd.stream_id);
 	bool is_unseen = error == NGHTTP2_ERR_START_STREAM_NOT_ALLOWED;
+	bool is_request = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
 
 	(void)session;
 	if (s == NULL || frame->hd.type != NGHTTP2_HEADERS || s->is_closed)
 		return 0;
 	h2_push_reset(h, s, is_unseen ? REASON_RESET : REASON_INTERNAL,
 	    is_unseen ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR, nghttp2_strerror(error));
-	if (h->is_server || s->head_sent) {
-		h2_submit_reset(h, s, NGHTTP2_INTERNAL_ERROR);
-	} else {
+	if (is_request) { /* nobody has heard of the stream */
 		s->is_closed = true;
 		h->n_open--;
+	} else {
+		h2_submit_reset(h, s, NGHTTP2_INTERNAL_ERROR);
 	}
 	return 0;
 }

@@ -444,6 +444,22 @@ START_TEST(forbidden_fields_reset_the_stream_unseen)
 }
 END_TEST
 
+START_TEST(a_tunnel_is_refused)
+{
+	struct written w = {0};
+
+	open_pair(NULL);
+	h2_preface(&w);
+	h2_headers(&w, 0, 1, ":method CONNECT\n:authority a:1\n");
+	h2_frame(&w, H2_DATA, 0, 1, SLICE_LIT("bytes"));
+	h2_end_hears(&down, &w);
+	ck_assert_str_eq(h2_end_log(&down), "");
+	ck_assert_ptr_nonnull(strstr(h2_end_frames(&down), "RST_STREAM 1 10\n"));
+	written_fini(&w);
+	close_pair();
+}
+END_TEST
+
 START_TEST(forbidden_fields_of_a_reply_reset_the_call)
 {
 	struct written w = {0};
@@ -479,6 +495,7 @@ int main(void)
 	    {pings_are_answered_exactly_and_not_told, 1},
 	    {a_push_promise_ends_the_connection, 1},
 	    {forbidden_fields_reset_the_stream_unseen, ARRAY_LEN(forbidden)},
+	    {a_tunnel_is_refused, 1},
 	    {forbidden_fields_of_a_reply_reset_the_call, 1},
 	};
 	int result;
