@@ -33,6 +33,7 @@ UNIT_TESTS = \
 	tests/unit/test_dns \
 	tests/unit/test_err \
 	tests/unit/test_grpc_head \
+	tests/unit/test_h2_flood \
 	tests/unit/test_h2_memory \
 	tests/unit/test_host \
 	tests/unit/test_http \
@@ -227,9 +228,11 @@ EXTRA_DIST += \
 	tests/e2e/hpack.py tests/e2e/peers.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/tts.py \
 	tests/e2e/upstream.py tests/e2e/wire.py \
 	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
-	tests/e2e/test_config.py tests/e2e/test_examples.py tests/e2e/test_failures.py \
+	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_examples.py \
+	tests/e2e/test_failures.py tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
 	tests/e2e/test_hostile.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
+	tests/e2e/test_tts.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \
 	tests/peers/goecho/go.mod tests/peers/goecho/go.sum \
 	tests/peers/goecho/main.go tests/peers/goecho/message.go \
