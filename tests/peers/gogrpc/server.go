@@ -31,6 +31,7 @@ const (
 //	x-report             everything that came is told in the trailer x-seen-bin, as JSON
 //	x-trailer            NAME=VALUE for the trailers
 //	x-delay-ms           wait before the first answer
+//	x-pause-us           wait before each message of Down
 type served struct {
 	grpc.ServerStream
 	method string
@@ -59,8 +60,12 @@ func (s *served) prepare() error {
 		name, value, _ := strings.Cut(pair, "=")
 		s.SetTrailer(metadata.Pairs(name, value))
 	}
-	ms, _ := strconv.Atoi(s.first("x-delay-ms"))
-	return s.wait(time.Duration(ms) * time.Millisecond)
+	return s.wait(s.number("x-delay-ms") * time.Millisecond)
+}
+
+func (s *served) number(key string) time.Duration {
+	n, _ := strconv.Atoi(s.first(key))
+	return time.Duration(n)
 }
 
 func (s *served) wait(d time.Duration) error {
@@ -125,7 +130,11 @@ func (s *served) down() error {
 		return err
 	}
 	asked, _ := parse(b)
+	pause := s.number("x-pause-us") * time.Microsecond
 	for n := int32(0); n < asked.n; n++ {
+		if err := s.wait(pause); err != nil {
+			return err
+		}
 		if err := s.SendMsg(msg{asked.text, n, asked.blob}.bytes()); err != nil {
 			return err
 		}
