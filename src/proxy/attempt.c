@@ -272,7 +272,11 @@ void attempt_send_end(struct attempt *a, const struct rpc_message *trailers)
 
 bool attempt_is_full(const struct attempt *a)
 {
-	return a->upstream && upstream_is_full(a->upstream);
+	const struct upstream *u = a->upstream;
+
+	if (u && a->stream) /* what a full connection does not take waits there, and is told of */
+		return codec_pending(u->codec, a->stream) > CODEC_RELAY_ABOVE;
+	return u && upstream_is_full(u);
 }
 
 bool attempt_is_unsent(const struct attempt *a)
@@ -377,7 +381,7 @@ void attempt_broken(struct attempt *a, int error, const char *why)
 
 void attempt_room(struct attempt *a)
 {
-	if (a->stream)
+	if (a->call->id)
 		relay_settle(a->call);
 	else if (a->is_sending)
 		call_event(a->call, CALL_EVENT_BODY);

@@ -132,6 +132,12 @@ static bool needs_whole(const struct rpc_message *m, struct rpc_form to)
 	return m->body_len == RPC_LENGTH_UNKNOWN && (to.framed || to.transport == RPC_TTHEADER);
 }
 
+/* A gRPC call that becomes another has to be looked at in any case, if only to find no message. */
+static bool is_from_grpc(const struct call *call)
+{
+	return call->request.form.transport == RPC_HTTP2 && call->target.transport != RPC_HTTP2;
+}
+
 /* Where calls are streams, or may be, only what the caller states bounds the whole of one: the rest
  * begins when the caller's side has ended. */
 static void start_clock(struct call *call)
@@ -156,7 +162,7 @@ enum step call_step_admit(struct call *call)
 		return STEP_NEXT;
 	}
 	call_arm(call);
-	if (!needs_whole(&call->request, call->target))
+	if (!is_from_grpc(call) && !needs_whole(&call->request, call->target))
 		return go(call, CALL_TRY);
 	if (call->kept_len == 0 && !call_collect(call, call->request.body)) {
 		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
@@ -526,7 +532,8 @@ static bool begin_reply(struct call *call)
 		call->reply_is_discarded = true;
 		return true;
 	}
-	call->down.messages += call->id && call->reply.kind == RPC_REPLY;
+	if (call->id && call->reply.kind == RPC_REPLY)
+		relay_note_reply(call);
 	if (!send_reply(call)) {
 		rpc_status_set(&call->failure, REASON_BAD_REPLY,
 		    "the reply's header does not fit the protocol");
@@ -581,7 +588,8 @@ const char *call_reply_is_collected(struct call *call, const struct rpc_message 
 	refresh_kept(call);
 	m->method = call->request.method;
 	m->seq = call->request.seq;
-	m->form.payload = call->request.form.payload; /* bare application/grpc answers Thrift, too */
+	m->form.payload =
+	    call->request.form.payload; /* bare application/grpc answers Thrift, too */
 	return rpc_reply_from_grpc(m, trailers, &call->arena);
 }
 

@@ -174,6 +174,8 @@ static bool is_finished(const struct downstream *d)
 		return false;
 	if (d->is_draining && d->drain_now_at != USEC_NONE)
 		return false;
+	if (codec_is_ending(d->codec))
+		return true;
 	return d->is_closing || (d->got_eof && d->ahead_len == 0) ||
 	       (d->is_draining && d->ahead_len == 0 && codec_is_idle(d->codec));
 }

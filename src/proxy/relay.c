@@ -6,18 +6,22 @@
 #include "proxy/upstream.h"
 #include "proxy/world.h"
 
-static void note_messages(
-    struct call *call, struct call_flow *flow, const struct codec_item *item, const char *event)
+static void note_messages(struct call *call, struct call_flow *flow, unsigned n, uint64_t bytes)
 {
 	struct service_stats *stats = call->service->stats;
 	int direction = flow == &call->down;
 
-	flow->messages += item->n_messages;
-	counter_add(&stats->messages[direction], item->n_messages);
-	counter_add(&stats->message_bytes[direction], item->message_bytes);
-	log_debug("stream", event, "call=%llu messages=%u bytes=%llu",
-	    (unsigned long long)call->number, item->n_messages,
-	    (unsigned long long)item->message_bytes);
+	flow->messages += n;
+	counter_add(&stats->messages[direction], n);
+	counter_add(&stats->message_bytes[direction], bytes);
+	log_debug("stream", direction ? "StreamRecv" : "StreamSend",
+	    "call=%llu messages=%u bytes=%llu", (unsigned long long)call->number, n,
+	    (unsigned long long)bytes);
+}
+
+void relay_note_reply(struct call *call)
+{
+	note_messages(call, &call->down, 1, call->reply.body_len);
 }
 
 /* ---- flow control ---- */
@@ -26,9 +30,12 @@ static void note_messages(
 static uint64_t forwarded(
     const struct call *call, const struct call_flow *flow, struct codec *to, uint32_t id)
 {
+	size_t waiting;
+
 	if (!call->is_stream)
 		return flow->bytes; /* it is collected */
-	return flow->given - codec_pending(to, id);
+	waiting = codec_pending(to, id); /* more than data, where other frames wait with it */
+	return flow->given > waiting ? flow->given - waiting : 0;
 }
 
 static void credit(struct call_flow *flow, uint64_t upto, struct codec *from, uint32_t id)
@@ -112,14 +119,15 @@ bool relay_wants_body(const struct call *call)
 /*
  * What a stream sends is kept while it may have to be sent again: until the reply begins, or until it
  * is more than retry.buffer. What an endpoint has not been offered yet is kept in any case: its
- * window bounds it. False: no memory.
+ * window bounds it, or the limit of what may wait where there is none. False: too much, or no memory.
  */
 static bool keep(struct call *call, struct slice data)
 {
 	if (call->is_spent)
 		return true;
 	if (!call->attempt.is_sending)
-		return call_collect(call, data);
+		return (call->kept_len == 0 || call->kept_len + data.len <= CODEC_STREAM_QUEUE) &&
+		       call_collect(call, data);
 	if (call->kept_len + data.len <= call->policy->retry_buffer && call_collect(call, data))
 		return true;
 	call->is_spent = true;
@@ -132,7 +140,7 @@ static bool stream_body(struct call *call, struct slice data, bool last)
 {
 	if (!keep(call, data)) {
 		attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
-		call_fail(call, REASON_OVERLOAD, "no memory for the stream (limits.memory)");
+		call_fail(call, REASON_OVERLOAD, "too much waits for the endpoint (limits.memory)");
 		return true;
 	}
 	if (!call->attempt.is_sending)
@@ -163,8 +171,8 @@ void relay_body(struct call *call, const struct codec_item *item)
 	call->bytes_in += data.len;
 	call->up.bytes += data.len;
 	call->active_at = loop_now(call->worker->loop);
-	if (item->n_messages && call->service)
-		note_messages(call, &call->up, item, "StreamSend");
+	if (item->n_messages && call->id && call->service)
+		note_messages(call, &call->up, item->n_messages, item->message_bytes);
 	if (item->last)
 		call_upload_is_over(call);
 	if (!call->upload_is_discarded)
@@ -227,6 +235,20 @@ static bool lacks_trailers(const struct call *call)
 	       call->reply.form.payload != RPC_OPAQUE;
 }
 
+/* A gRPC reply to a unary call of another form: its end tells what it was. */
+static bool is_collected(const struct call *call)
+{
+	return !call->is_stream && call->has_reply && call->reply.form.transport == RPC_HTTP2;
+}
+
+static void end_collected(struct call *call, const struct rpc_message *trailers)
+{
+	const char *why = call_reply_is_collected(call, trailers);
+
+	if (why)
+		call_fail(call, REASON_BAD_REPLY, "%s", why);
+}
+
 static void pass_reply(struct call *call, struct slice data, bool last)
 {
 	struct downstream *d = call->downstream;
@@ -245,8 +267,8 @@ void relay_reply(struct call *call, const struct codec_item *item)
 	call->reply_is_complete = item->last;
 	call->down.bytes += data.len;
 	call->active_at = loop_now(call->worker->loop);
-	if (item->n_messages)
-		note_messages(call, &call->down, item, "StreamRecv");
+	if (item->n_messages && call->is_stream)
+		note_messages(call, &call->down, item->n_messages, item->message_bytes);
 	if (!call->reply_is_begun) {
 		/* It waits, for its turn or for its end; whatever comes is added to what is kept. */
 		if (!call_collect(call, data)) {
@@ -258,6 +280,8 @@ void relay_reply(struct call *call, const struct codec_item *item)
 	}
 	if (is_cut)
 		call_break_reply(call, REASON_BAD_REPLY, "the reply ended without trailers");
+	if (item->last && is_collected(call))
+		end_collected(call, NULL);
 	relay_settle(call);
 	if (item->last || call->id == 0)
 		call_event(call, CALL_EVENT_DATA);
@@ -266,7 +290,6 @@ void relay_reply(struct call *call, const struct codec_item *item)
 void relay_reply_end(struct call *call, const struct rpc_message *trailers)
 {
 	struct downstream *d = call->downstream;
-	const char *why = NULL;
 
 	call->reply_is_complete = true;
 	call->active_at = loop_now(call->worker->loop);
@@ -277,9 +300,7 @@ void relay_reply_end(struct call *call, const struct rpc_message *trailers)
 		codec_send_end(d->codec, call->id, trailers);
 		call->bytes_out += d->sent - sent;
 	} else {
-		why = call_reply_is_collected(call, trailers);
+		end_collected(call, trailers);
 	}
-	if (why)
-		call_fail(call, REASON_BAD_REPLY, "%s", why);
 	call_event(call, CALL_EVENT_DATA);
 }

@@ -26,6 +26,8 @@ void relay_begin(struct call *call);
 
 /* More of the reply. */
 void relay_reply(struct call *call, const struct codec_item *item);
+/* A whole reply goes to a caller who counts messages. */
+void relay_note_reply(struct call *call);
 /* The reply has ended with these trailers. */
 void relay_reply_end(struct call *call, const struct rpc_message *trailers);
 

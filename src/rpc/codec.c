@@ -185,7 +185,7 @@ unsigned codec_capacity(const struct codec *c)
 
 bool codec_is_ending(const struct codec *c)
 {
-	return c->ops->is_ending && c->ops->is_ending(c);
+	return c->ops && c->ops->is_ending && c->ops->is_ending(c);
 }
 
 uint32_t codec_begin(struct codec *c, void *owner)

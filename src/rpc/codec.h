@@ -120,7 +120,8 @@ size_t codec_held(const struct codec *codec);
 
 /* Upstream: how many calls may be begun now. */
 unsigned codec_capacity(const struct codec *codec);
-/* Upstream: no more calls may be begun, ever (GOAWAY, or no ids are left). */
+/* Upstream: no more calls may be begun, ever (GOAWAY, or no ids are left). Downstream: none will come, and
+ * all that came are over. */
 bool codec_is_ending(const struct codec *codec);
 /* Upstream: a number for a new call, whose codec_send_message follows at once. Needs capacity. */
 uint32_t codec_begin(struct codec *codec, void *owner);

@@ -203,7 +203,12 @@ bool h2_is_ending(const struct codec *c)
 {
 	const struct h2 *h = c->state;
 
-	return h->is_dying || !nghttp2_session_check_request_allowed(h->session);
+	if (h->is_dying)
+		return true;
+	if (h->is_server) /* its caller has said goodbye, and all is done */
+		return !nghttp2_session_want_read(h->session) &&
+		       !nghttp2_session_want_write(h->session);
+	return !nghttp2_session_check_request_allowed(h->session);
 }
 
 unsigned h2_capacity(const struct codec *c)

@@ -32,7 +32,10 @@ void h2_die_of_strike(struct h2 *h, const struct h2_strike *strike)
 	bool is_malformed = strike->reason == REASON_MALFORMED;
 
 	h2_die(h, is_malformed && !h->is_server ? REASON_BAD_REPLY : strike->reason,
-	    is_malformed ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM, strike->detail);
+	    strike->is_late ? NGHTTP2_STREAM_CLOSED
+	    : is_malformed  ? NGHTTP2_PROTOCOL_ERROR
+			    : NGHTTP2_ENHANCE_YOUR_CALM,
+	    strike->detail);
 }
 
 /*

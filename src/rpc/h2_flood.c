@@ -67,6 +67,7 @@ static void give_back(struct h2_bucket *b, const struct http2_budget *budget)
 static void strike_out(struct h2_strike *strike, enum reason reason, const char *detail)
 {
 	strike->reason = reason;
+	strike->is_late = false;
 	strike->detail = detail;
 }
 
@@ -111,19 +112,6 @@ static bool is_above(uint64_t count, unsigned per, uint64_t n)
 	return per != HTTP2_NO_LIMIT && count > per * n;
 }
 
-static void count_data(struct h2_flood *f, uint32_t length, struct h2_strike *strike)
-{
-	bool is_padded = f->head[4] & FLAG_PADDED;
-	bool is_empty = is_padded ? length <= 1u + f->head[9] : length == 0;
-
-	give_back(&f->controls, &f->limits->control_frames);
-	if (!is_empty || f->head[4] & FLAG_END_STREAM)
-		f->empty_run = 0;
-	else if (++f->empty_run > f->limits->empty_data)
-		strike_out(
-		    strike, REASON_MALFORMED, "http2.empty_data: too many empty DATA frames");
-}
-
 static void count_block(struct h2_flood *f, uint32_t length, struct h2_strike *strike)
 {
 	f->block += length;
@@ -132,17 +120,86 @@ static void count_block(struct h2_flood *f, uint32_t length, struct h2_strike *s
 		strike_out(strike, REASON_OVERLOAD, "max_header: header block too long");
 }
 
+static uint32_t stream_id(const struct h2_flood *f)
+{
+	return load_u32(f->head + 5) & INT32_MAX;
+}
+
+/* Where a stream of the caller stands in the two sets; 64: it is too old, or nothing of the kind. */
+static unsigned place_of(const struct h2_flood *f, uint32_t id)
+{
+	bool is_known = f->is_server && id % 2 && id <= f->last_id && (f->last_id - id) / 2 < 64;
+
+	return is_known ? (f->last_id - id) / 2 : 64;
+}
+
+static void open_stream(struct h2_flood *f, uint32_t id)
+{
+	uint32_t gap = (id - f->last_id) / 2;
+
+	f->opened = gap < 64 ? f->opened << gap : 0;
+	f->ended = gap < 64 ? f->ended << gap : 0;
+	f->opened |= 1;
+	f->last_id = id;
+	f->streams++;
+}
+
+static void end_stream(struct h2_flood *f, uint32_t id)
+{
+	unsigned place = place_of(f, id);
+
+	if (place < 64)
+		f->ended |= (uint64_t)1 << place;
+}
+
+/* A stream that we have reset may get frames that were on their way; one that its caller has ended, or
+ * passed over, may not. Source: RFC 9113, 5.1 and 5.1.1. */
+static void check_stream(struct h2_flood *f, struct h2_strike *strike)
+{
+	unsigned place = place_of(f, stream_id(f));
+
+	if (place == 64)
+		return;
+	if (!(f->opened >> place & 1)) {
+		strike_out(strike, REASON_MALFORMED, "a stream below one that was opened before");
+	} else if (f->ended >> place & 1) {
+		strike_out(strike, REASON_MALFORMED, "a frame of a stream that has ended");
+		strike->is_late = true;
+	}
+}
+
+static void count_data(struct h2_flood *f, uint32_t length, struct h2_strike *strike)
+{
+	bool is_padded = f->head[4] & FLAG_PADDED;
+	bool is_empty = is_padded ? length <= 1u + f->head[9] : length == 0;
+
+	give_back(&f->controls, &f->limits->control_frames);
+	check_stream(f, strike);
+	if (strike->detail)
+		return;
+	if (f->head[4] & FLAG_END_STREAM)
+		end_stream(f, stream_id(f));
+	if (!is_empty || f->head[4] & FLAG_END_STREAM)
+		f->empty_run = 0;
+	else if (++f->empty_run > f->limits->empty_data)
+		strike_out(
+		    strike, REASON_MALFORMED, "http2.empty_data: too many empty DATA frames");
+}
+
 static void count_headers(struct h2_flood *f, uint32_t length, struct h2_strike *strike)
 {
-	uint32_t id = load_u32(f->head + 5) & INT32_MAX;
+	uint32_t id = stream_id(f);
 
 	f->continuations = 0;
 	f->block = 0;
-	if (id > f->last_id) {
-		f->last_id = id;
-		f->streams++;
-	}
-	count_block(f, length, strike);
+	if (id > f->last_id && (id % 2 || !f->is_server))
+		open_stream(f, id);
+	else
+		check_stream(f, strike);
+	if (f->head[4] & FLAG_END_STREAM)
+		end_stream(f, id);
+	if (strike->detail == NULL)
+		count_block(f, length, strike);
 }
 
 static void count_control(struct h2_flood *f, usec_t now, struct h2_strike *strike)
@@ -160,6 +217,7 @@ static void count_control(struct h2_flood *f, usec_t now, struct h2_strike *stri
 			    f, now, "http2.window_updates: too many WINDOW_UPDATE frames", strike);
 		break;
 	case FRAME_RST_STREAM: /* an endpoint can reset no more than we have opened */
+		end_stream(f, stream_id(f));
 		if (f->is_server)
 			spend_reset(f, now, strike);
 		break;

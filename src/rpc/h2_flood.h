@@ -13,6 +13,7 @@
 /* A limit that was passed: the connection has to end. */
 struct h2_strike {
 	enum reason reason;
+	bool is_late;       /* a frame of a stream that its sender had ended */
 	const char *detail; /* constant text that begins with the key; NULL: none was passed */
 };
 
@@ -31,6 +32,9 @@ struct h2_flood {
 	uint64_t acks; /* that were asked of us and may still wait */
 	unsigned empty_run, continuations, refused;
 	uint32_t last_id;
+	/* Of that stream (bit 0) and those numbered before it: was it opened, has the peer ended it? The
+	 * session forgets streams when they are closed. */
+	uint64_t opened, ended;
 
 	/* Where the walk is. */
 	unsigned preface_left;
