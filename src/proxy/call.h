@@ -161,6 +161,8 @@ void call_drop_kept(struct call *call);
 /* For the relay. */
 /* A reply that has begun cannot go on. */
 void call_break_reply(struct call *call, enum reason reason, const char *what);
+/* A gRPC reply that ends so does not say how the call went: its caller must not take it for a good one. */
+bool call_lacks_status(const struct call *call, const struct rpc_message *end);
 /* How a stream went, by what its reply ended with. */
 void call_note_end(struct call *call, const struct rpc_message *end);
 /* A gRPC reply to a unary call has come whole, in call->kept: turns it into one that its caller reads.

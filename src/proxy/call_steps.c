@@ -367,24 +367,28 @@ static struct rpc_form reply_form(const struct call *call)
 
 /* ---- replies of streams ---- */
 
-/* What a reply, or the end of one, says of how the call went. */
-static enum reason reason_of_end(const struct rpc_message *m)
+bool call_lacks_status(const struct call *call, const struct rpc_message *end)
 {
-	if (m->marks & RPC_HAS_BIZ)
+	return call->reply.form.transport == RPC_HTTP2 && call->reply.form.payload != RPC_OPAQUE &&
+	       end->status == RPC_STATUS_NONE;
+}
+
+/* What a reply, or the end of one, says of how the call went. */
+static enum reason reason_of_end(const struct call *call, const struct rpc_message *end)
+{
+	if (end->marks & RPC_HAS_BIZ)
 		return REASON_BIZ_ERROR;
-	if (m->status > 0)
+	if (end->status > 0)
 		return REASON_APP_EXCEPTION;
-	if (m->status == 0)
-		return REASON_OK;
-	return m->form.payload == RPC_OPAQUE ? REASON_OK : REASON_BAD_REPLY;
+	if (end->status == RPC_STATUS_NONE && call->request.form.payload != RPC_OPAQUE)
+		return REASON_BAD_REPLY; /* what answers a gRPC call is none */
+	return REASON_OK;
 }
 
 void call_note_end(struct call *call, const struct rpc_message *end)
 {
-	call->reason = reason_of_end(end);
+	call->reason = reason_of_end(call, end);
 	call->status = end->status > 0 ? (unsigned)end->status : 0;
-	if (call->reply.form.payload == RPC_OPAQUE && call->reason == REASON_BAD_REPLY)
-		call->reason = REASON_OK; /* trailers of HTTP alone */
 	if (end->marks & RPC_HAS_BIZ)
 		call->reply_biz_status = arena_copy(&call->arena, end->biz_status);
 }
@@ -411,6 +415,11 @@ static void begin_stream_reply(struct call *call)
 
 static enum step reply_stream(struct call *call)
 {
+	if (!call->reply_is_begun && call->reply.complete &&
+	    call_lacks_status(call, &call->reply)) {
+		call_fail(call, REASON_BAD_REPLY, "the reply ended without a grpc-status");
+		return STEP_NEXT;
+	}
 	if (!call->reply_is_begun)
 		begin_stream_reply(call);
 	if (call->reply_is_complete && relay_is_flushed(call))

@@ -33,7 +33,7 @@ static uint64_t forwarded(
 	size_t waiting;
 
 	if (!call->is_stream)
-		return flow->bytes; /* it is collected */
+		return flow->bytes;      /* it is collected */
 	waiting = codec_pending(to, id); /* more than data, where other frames wait with it */
 	return flow->given > waiting ? flow->given - waiting : 0;
 }
@@ -293,7 +293,9 @@ void relay_reply_end(struct call *call, const struct rpc_message *trailers)
 
 	call->reply_is_complete = true;
 	call->active_at = loop_now(call->worker->loop);
-	if (call->is_stream) {
+	if (call->is_stream && call_lacks_status(call, trailers)) {
+		call_break_reply(call, REASON_BAD_REPLY, "the reply ended without a grpc-status");
+	} else if (call->is_stream) {
 		uint64_t sent = d->sent;
 
 		call_note_end(call, trailers);

@@ -15,7 +15,7 @@
 #include "rpc/h2_stream.h"
 
 #define H2_CALL_WINDOW    65535      /* of a call: what the protocol starts with */
-#define H2_REPLY_WINDOW   (32 << 10) /* of a reply, to begin with */
+#define H2_REPLY_WINDOW   (24 << 10) /* of a reply, to begin with */
 #define H2_STATUS_INTERIM 200u       /* below: another head follows */
 
 struct h2 {

@@ -92,6 +92,30 @@ START_TEST(many_calls_share_a_connection)
 }
 END_TEST
 
+START_TEST(ten_thousand_calls_share_a_connection)
+{
+	struct codec_limits limits = h2_end_limits;
+	unsigned n = 10000;
+
+	limits.in_flight = n;
+	open_pair(&limits);
+	codec_pump(caller.codec);
+	settle(); /* the listener says how many it takes */
+	ck_assert_uint_eq(codec_capacity(caller.codec), n);
+	for (unsigned i = 0; i < n; i++)
+		h2_end_begin(&caller, "/p.S/M", CALL_FIELDS, true);
+	ck_assert_uint_eq(codec_capacity(caller.codec), 0);
+	settle();
+	for (unsigned i = 0; i < n; i++)
+		h2_end_reply(&down, 2 * i + 1, 200, "grpc-status 0\n", true);
+	settle();
+	ck_assert_ptr_nonnull(strstr(h2_end_log(&caller), "reply 19999 200 end grpc=0\n"));
+	ck_assert_uint_eq(codec_capacity(caller.codec), n);
+	ck_assert_uint_eq(codec_held(caller.codec) + codec_held(down.codec), 0);
+	close_pair();
+}
+END_TEST
+
 START_TEST(names_values_order_and_secrets_survive)
 {
 	struct written w = {0};
@@ -201,7 +225,7 @@ START_TEST(our_settings_are_announced_first)
 	    h2_end_frames(&down), "SETTINGS 3=7 6=1234\nSETTINGS ack\nWINDOW_UPDATE 0 16711681\n");
 	h2_end_begin(&caller, "/p.S/M", CALL_FIELDS, true);
 	ck_assert_str_eq(h2_end_frames(&caller),
-	    "SETTINGS 2=0 4=32768 6=1234\nWINDOW_UPDATE 0 16711681\nHEADERS 1 end\n");
+	    "SETTINGS 2=0 4=24576 6=1234\nWINDOW_UPDATE 0 16711681\nHEADERS 1 end\n");
 	written_fini(&w);
 	close_pair();
 }
@@ -483,6 +507,7 @@ int main(void)
 	const struct suite_test tests[] = {
 	    {a_unary_call_passes_from_end_to_end, 1},
 	    {many_calls_share_a_connection, 1},
+	    {ten_thousand_calls_share_a_connection, 1},
 	    {names_values_order_and_secrets_survive, 1},
 	    {interim_replies_go_before_the_final_one, 1},
 	    {trailers_of_a_call_pass, 1},
