@@ -208,7 +208,7 @@ START_TEST(a_unary_call_becomes_a_whole_one_of_grpc)
 	edit.caller = SLICE_LIT("me");
 	ck_assert(codec_send_message(up.codec, codec_begin(up.codec, &up), &m, &edit));
 	ck_assert_str_eq(h2_frames_text(written_slice(&up.out)),
-	    "SETTINGS 2=0 4=32768 6=65536\nWINDOW_UPDATE 0 16711681\nHEADERS 1\nDATA 1 11 end\n");
+	    "SETTINGS 2=0 4=24576 6=65536\nWINDOW_UPDATE 0 16711681\nHEADERS 1\nDATA 1 11 end\n");
 	settle();
 	ck_assert_str_eq(h2_end_log(&app),
 	    "call 1 POST /echo.Echo/Say\n  content-type: application/grpc+thrift\n  te: trailers\n"
