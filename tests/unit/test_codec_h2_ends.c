@@ -525,6 +525,116 @@ START_TEST(a_call_that_was_never_sent_is_reset_in_silence)
 }
 END_TEST
 
+/* ---- at each step ---- */
+
+#define STEPS 7
+
+/* The steps of a call between an endpoint's connection and a listener. */
+static void take_step(struct h2_end *from, struct h2_end *to, unsigned step, uint32_t *id)
+{
+	switch (step) {
+	case 0:
+		*id = h2_end_begin(from, "/p.S/M", CALL_FIELDS, false);
+		break;
+	case 1:
+		h2_end_message(from, *id, 70000, false); /* more than the window: some waits */
+		break;
+	case 2:
+		h2_end_trailers(from, *id, "x 1\n");
+		break;
+	case 3:
+		h2_end_reply(to, *id, 100, "", false);
+		break;
+	case 4:
+		h2_end_reply(to, *id, 200, REPLY_FIELDS, false);
+		break;
+	case 5:
+		h2_end_message(to, *id, 40000, false);
+		break;
+	case 6:
+		h2_end_trailers(to, *id, "grpc-status 0\n");
+		break;
+	default:
+		break;
+	}
+}
+
+/* Who gives up: either end by a reset, either end by letting go and a reset behind that, the listener by a
+ * failure. */
+static void give_up(struct h2_end *from, struct h2_end *to, unsigned how, uint32_t id)
+{
+	struct codec_reset why = {.reason = REASON_CANCELED};
+
+	switch (how) {
+	case 0:
+		codec_reset(from->codec, id, &why);
+		break;
+	case 1:
+		codec_reset(to->codec, id, &why);
+		break;
+	case 2:
+		codec_own(from->codec, id, NULL);
+		codec_reset(to->codec, id, &why);
+		break;
+	case 3:
+		codec_own(to->codec, id, NULL);
+		codec_reset(from->codec, id, &why);
+		break;
+	default:
+		h2_end_fail(to, id, RPC_KITEXPB, REASON_TIMEOUT);
+		break;
+	}
+}
+
+static void settle(struct h2_end *a, struct h2_end *b)
+{
+	while (h2_end_pass(a, b) | h2_end_pass(b, a))
+		;
+}
+
+START_TEST(giving_up_at_any_step_leaves_nothing)
+{
+	for (unsigned how = 0; how < 5; how++) {
+		for (unsigned cut = 0; cut < 2; cut++) {
+			struct h2_end from, to;
+			uint32_t id = 0;
+
+			h2_end_open(&from, CODEC_UPSTREAM, NULL);
+			h2_end_open(&to, CODEC_DOWNSTREAM, NULL);
+			codec_pump(from.codec);
+			settle(&from, &to);
+			for (unsigned step = 0; step <= (unsigned)_i; step++) {
+				take_step(&from, &to, step, &id);
+				if (cut == 0 || step < (unsigned)_i)
+					settle(&from, &to); /* else the last step is on its way */
+			}
+			give_up(&from, &to, how, id);
+			settle(&from, &to);
+			codec_own(to.codec, id, NULL); /* who was told lets go */
+			codec_own(from.codec, id, NULL);
+			if (how == 4 ||
+			    ((how == 1 || how == 2) && cut)) /* it could not know of the call */
+				give_up(&from, &to, 0, id);
+			settle(&from, &to);
+			ck_assert_uint_eq(codec_held(from.codec), 0);
+			ck_assert_uint_eq(codec_held(to.codec), 0);
+			ck_assert_uint_eq(codec_capacity(from.codec), 100);
+			ck_assert_uint_eq(from.refused + to.refused, 0);
+			/* The connection is as good as new. */
+			h2_end_log(&to);
+			id = h2_end_begin(&from, "/p.S/M", CALL_FIELDS, true);
+			settle(&from, &to);
+			h2_end_reply(&to, id, 200, "grpc-status 0\n", true);
+			h2_end_log(&from);
+			settle(&from, &to);
+			ck_assert_ptr_nonnull(strstr(h2_end_log(&from), " 200 end grpc=0\n"));
+			h2_end_close(&from);
+			h2_end_close(&to);
+		}
+	}
+}
+END_TEST
+
 /* ---- draining ---- */
 
 START_TEST(draining_is_told_in_two_steps)
@@ -601,6 +711,7 @@ int main(void)
 	    {a_reset_after_the_whole_reply_is_not_told, 1},
 	    {settings_of_an_endpoint_are_obeyed_at_once, 1},
 	    {a_call_that_was_never_sent_is_reset_in_silence, 1},
+	    {giving_up_at_any_step_leaves_nothing, STEPS},
 	    {draining_is_told_in_two_steps, 1},
 	    {a_connection_error_is_told_last, 1},
 	};
