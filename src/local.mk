@@ -143,6 +143,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/relay.c src/proxy/relay.h \
 	src/proxy/slots.c src/proxy/slots.h \
 	src/proxy/upstream.c src/proxy/upstream.h \
+	src/proxy/upstream_events.c \
 	src/proxy/worker.c src/proxy/worker.h \
 	src/proxy/world.c src/proxy/world.h \
 	src/registry/dns.c src/registry/dns.h

@@ -18,6 +18,7 @@
 struct attempt;
 struct backend;
 struct conn;
+struct conn_events;
 
 enum upstream_state {
 	UPSTREAM_CONNECTING, /* waits for the connect; its attempts wait with it */
@@ -108,5 +109,16 @@ uint64_t upstream_written(const struct upstream *u);
 bool upstream_is_full(const struct upstream *u);
 void upstream_pause(struct upstream *u);
 void upstream_resume(struct upstream *u);
+
+/* Between upstream.c and upstream_events.c, which hears what comes from the connection. */
+extern const struct conn_events upstream_events;
+/* Takes what its codec has to tell without input. */
+void upstream_work(struct loop_work *work);
+/* Connected, or leased again: it goes where others of its use are. */
+void upstream_enter(struct upstream *u);
+/* Into the pool, or closed where there is no room for it. */
+void upstream_keep(struct upstream *u);
+/* A shared connection that takes no more calls ends with its last one. */
+void upstream_close_when_done(struct upstream *u);
 
 #endif
