@@ -13,8 +13,7 @@
 #include "proxy/worker.h"
 #include "proxy/world.h"
 
-#define PAUSE_AHEAD   1u
-#define CHARGED_ABOVE (16u * 1024) /* what a connection may hold without being charged for it */
+#define PAUSE_AHEAD 1u
 #define LATE_PATIENCE                                                                              \
 	(1 * USEC_S) /* for the first call of a connection that comes while draining */
 #define CLOSE_PATIENCE (5 * USEC_S) /* for the last reply to leave */
@@ -426,18 +425,10 @@ static void cut_off(struct downstream *d)
 	on_body_failed(d, &why);
 }
 
-/* Counts what the connection holds of unfinished input. False: over limits.memory. */
+/* Counts what the connection holds. False: over limits.memory. */
 static bool charge(struct downstream *d)
 {
-	size_t held = codec_held(d->codec) + d->ahead_size;
-	size_t due = held > CHARGED_ABOVE ? held : 0;
-
-	if (due > d->charged && !worker_charge(d->worker, due - d->charged))
-		return false;
-	if (due < d->charged)
-		worker_uncharge(d->worker, d->charged - due);
-	d->charged = due;
-	return true;
+	return worker_charge_held(d->worker, codec_held(d->codec) + d->ahead_size, &d->charged);
 }
 
 static void refuse_memory(struct downstream *d)

@@ -82,6 +82,7 @@ void upstream_close(struct upstream *u)
 	u->state = UPSTREAM_CLOSED;
 	wheel_clear(&u->timer);
 	loop_undefer(&u->work);
+	worker_uncharge(b->worker, u->charged);
 	list_remove(&u->link);
 	if (upstream_is_multiplexed(u) && u->write_error == 0)
 		conn_close_after_output(&u->conn, LAST_WORDS); /* resets of its last streams */

@@ -52,6 +52,7 @@ struct upstream {
 	struct list leaving;      /* oneways whose last byte has not left yet */
 	struct list streams;      /* attempts on a multiplexing one */
 	struct loop_work work;    /* to take what its codec has to tell without input */
+	size_t charged;           /* of what its codec holds, against limits.memory */
 	usec_t pinged_at;         /* when a sign of life was asked for; 0: it was not */
 	struct attempt *relaying; /* whose long reply is coming in; NULL: nobody's */
 	usec_t heard_at;          /* when its last byte came in */

@@ -219,7 +219,10 @@ static void take_events(struct upstream *u, struct slice *in)
 	if (u->state == UPSTREAM_CLOSED)
 		return;
 	u->takes_no_more |= codec_is_ending(u->codec);
-	upstream_close_when_done(u);
+	if (worker_charge_held(u->backend->worker, codec_held(u->codec), &u->charged))
+		upstream_close_when_done(u);
+	else
+		upstream_break(u, 0, "more waits for it than limits.memory has left");
 }
 
 void upstream_work(struct loop_work *work)

@@ -10,6 +10,8 @@
 #include "proxy/downstream.h"
 #include "proxy/world.h"
 
+#define CHARGED_ABOVE (16u * 1024) /* what a connection may hold without being charged for it */
+
 const char *metadata_class_name(enum metadata_class class)
 {
 	static const char *const names[METADATA_CLASSES] = {
@@ -228,6 +230,18 @@ bool worker_charge(struct worker *w, size_t bytes)
 void worker_uncharge(struct worker *w, size_t bytes)
 {
 	atomic_fetch_sub(&w->shares->memory, bytes);
+}
+
+bool worker_charge_held(struct worker *w, size_t held, size_t *charged)
+{
+	size_t due = held > CHARGED_ABOVE ? held : 0;
+
+	if (due > *charged && !worker_charge(w, due - *charged))
+		return false;
+	if (due < *charged)
+		worker_uncharge(w, *charged - due);
+	*charged = due;
+	return true;
 }
 
 /* ---- for other threads ---- */

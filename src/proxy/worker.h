@@ -146,6 +146,8 @@ struct listener_stats *worker_listener_stats(struct worker *worker, const char *
 /* Counts bytes of a long message in and out of the process's limit; false: over it. */
 bool worker_charge(struct worker *worker, size_t bytes);
 void worker_uncharge(struct worker *worker, size_t bytes);
+/* Brings *@charged to what a connection holds now; a little is free. False: over the limit. */
+bool worker_charge_held(struct worker *worker, size_t held, size_t *charged);
 
 /* The state of one endpoint on this worker, for /services. */
 struct backend_report {

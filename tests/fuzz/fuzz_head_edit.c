@@ -191,8 +191,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = slice_of(data + CHOICES, size - CHOICES);
 	side = data[3] & 1 ? CODEC_UPSTREAM : CODEC_DOWNSTREAM;
 	from = codec_open(side, CODEC_UNARY, &reading_limits, NULL, NULL);
-	to = codec_open(side == CODEC_UPSTREAM ? CODEC_DOWNSTREAM : CODEC_UPSTREAM, CODEC_UNARY, &reading_limits,
-	    &written_io, &out);
+	to = codec_open(side == CODEC_UPSTREAM ? CODEC_DOWNSTREAM : CODEC_UPSTREAM, CODEC_UNARY,
+	    &reading_limits, &written_io, &out);
 	if (codec_next(from, &in, &item) == CODEC_MESSAGE && item.message.complete &&
 	    item.message.form.transport == RPC_TTHEADER) {
 		struct rpc_edit edit = choose(data, item.message.form);
