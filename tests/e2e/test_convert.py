@@ -7,7 +7,8 @@ import upstream
 import wire
 from bridled import eventually
 from h2 import grpc
-from peers import INTERNAL, UNAVAILABLE, UNIMPLEMENTED, Grpc, msg
+from peers import (GOECHO, INTERNAL, UNAVAILABLE, UNIMPLEMENTED, VOLO_SERVER, Grpc, msg,
+                   needs)
 
 GRPC_THRIFT = "application/grpc+thrift"
 ECHO = "/pkg.Svc/Echo"
@@ -330,3 +331,53 @@ class FromGrpc(Grpc):
         self.assertEqual({out.messages[0] for out in outs}, {wire.result("hi")})
 
 
+@needs(GOECHO, VOLO_SERVER)
+class RealPeers(Grpc):
+    """grpc-go on one side, and on the other who speaks Thrift as Kitex does."""
+
+    def test_gopkg_callers_of_a_grpc_application(self):
+        server = self.grpc_server()
+        daemon = self.pinned(server, protocol="grpc", aliases=["echo.Echo"])
+        for mode in ("ttheader", "ttheader-framed", "framed", "buffered"):
+            with self.subTest(mode=mode):
+                said = self.run_client(GOECHO, "client", mode, daemon.address())
+                self.assertEqual(self.values(said, "serial"), ["500"])
+                self.assertEqual(self.values(said, "unknown"), ["exception"])
+        self.assertEqual({line.split()[1] for line in server.said("began")},
+                         {"/echo.Echo/echo", "/echo.Echo/nowhere"})
+
+    def echo(self, daemon, text, method="echo", **kwargs):
+        """The arguments {1: Req{1: text}}; what comes back of the result."""
+        question = b"\x0c\0\x01" + wire.string_field(1, text) + b"\0\0"
+        out = self.call(daemon, "/echo.Echo/" + method, [question], subtype="thrift", **kwargs)
+        return out, [wire.decode(m, 0, wire.STRUCT)[0] for m in out.messages]
+
+    def test_grpc_callers_of_a_volo_application(self):
+        for protocol in ("ttheader_framed", "ttheader_bare", "framed", "buffered"):
+            daemon = self.pinned(self.serve(VOLO_SERVER, "thrift", "{}"), protocol=protocol)
+            with self.subTest(protocol=protocol):
+                out, (result,) = self.echo(daemon, "hello", timeout_ms=5000,
+                                           metadata=[["rpc-persist-tenant", "blue"]])
+                self.assertEqual((out.code, result[0][1]), (0, b"hello"))
+                carried = protocol.startswith("ttheader")
+                self.assertEqual(result[0].get(2), {b"p:TENANT": b"blue"} if carried else {})
+                back = {**out.header, **out.trailer}
+                self.assertEqual("rpc-backward-echoed" in back, carried, back)
+                out, (result,) = self.echo(daemon, "oops")
+                self.assertEqual((out.code, result), (0, {1: {1: 7, 2: b"declared"}}))
+            daemon.stop()
+
+    def test_errors_of_a_volo_application(self):
+        """Its business errors are exceptions with keys beside them: the exception wins, as in
+        Kitex."""
+        for protocol in ("ttheader_framed", "framed"):
+            daemon = self.pinned(self.serve(VOLO_SERVER, "thrift", "{}"), protocol=protocol)
+            with self.subTest(protocol=protocol):
+                out = self.call(daemon, "/echo.Echo/boom", [wire.arguments("x")], subtype="thrift")
+                self.assertEqual((out.code, out.text), (INTERNAL, "undeclared"))
+                out = self.call(daemon, "/echo.Echo/boom", [wire.arguments("biz")],
+                                subtype="thrift")
+                self.assertEqual(out.code, INTERNAL)
+                self.assertIn("business says no", out.text)
+                self.assertNotIn("biz-status", out.trailer)
+            daemon.stop()

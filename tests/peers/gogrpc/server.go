@@ -174,7 +174,9 @@ func (s *served) run() error {
 		return s.down()
 	case "Hang":
 		return s.hang()
-	case "Echo":
+	case "nowhere":
+		return status.Error(codes.Unimplemented, "unknown method nowhere")
+	case "Echo", "echo":
 		if strings.HasSuffix(s.first("content-type"), "thrift") {
 			return s.echoThrift()
 		}
