@@ -10,6 +10,7 @@
 #include "daemon/reload.h"
 #include "model/yaml.h"
 #include "registry/dns.h"
+#include "rpc/codec.h"
 
 static void print_build(void)
 {
@@ -20,10 +21,11 @@ static void print_build(void)
 	printf("compiler:  GCC %s\n", __VERSION__);
 #endif
 	printf("libevent:  %s\n", event_get_version());
+	printf("nghttp2:   %s\n", codec_library_version());
 	printf("c-ares:    %s\n", dns_library_version());
 	printf("libyaml:   %s\n", yaml_library_version());
 	printf("cJSON:     %s\n", admin_library_version());
-	printf("protocols: buffered framed ttheader, with Thrift Binary or Kitex Protobuf\n");
+	printf("protocols: buffered framed ttheader ttheader_streaming grpc\n");
 }
 
 static enum exit_code check(const struct options *options)

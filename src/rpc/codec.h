@@ -233,4 +233,7 @@ const char *rpc_reply_from_grpc(
 /* The gRPC status that a whole unary reply of another form becomes. */
 unsigned rpc_grpc_status_of(const struct rpc_message *reply);
 
+/* Of the library that HTTP/2 is spoken with. */
+const char *codec_library_version(void);
+
 #endif

@@ -336,6 +336,11 @@ static void h2_close(void *state)
 	free(h);
 }
 
+const char *codec_library_version(void)
+{
+	return nghttp2_version(0)->version_str;
+}
+
 const struct codec_ops codec_h2_ops = {
     .open = h2_open,
     .close = h2_close,

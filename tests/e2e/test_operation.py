@@ -578,6 +578,8 @@ class ExitCodes(TestCase):
             done = self.run_it(option)
             self.assertEqual((done.returncode, done.stderr), (0, b""), option)
             self.assertTrue(done.stdout)
+        for word in (b"nghttp2: ", b"ttheader_streaming grpc"):
+            self.assertIn(word, self.run_it("-V").stdout)
 
     def test_a_port_in_use(self):
         taken = self.upstream(upstream.echo)
