@@ -233,6 +233,7 @@ EXTRA_DIST += \
 	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
 	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_examples.py \
 	tests/e2e/test_failures.py tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
+	tests/e2e/test_h2spec.py \
 	tests/e2e/test_hostile.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
 	tests/e2e/test_tts.py \

@@ -194,6 +194,13 @@ class ToGrpc(Grpc):
                 answer = caller.call("Fail", body=msg("because", 9))
                 self.assertEqual(answer.exception, (6, "because"))
 
+    def test_a_long_thrift_body(self):
+        server = self.grpc_server()
+        daemon = self.pinned(server, protocol="grpc", aliases=["pkg.Svc"])
+        for form in wire.FORMS:
+            with self.subTest(form=form), self.caller(daemon, form) as caller:
+                self.assertEqual(caller.call("Echo", "x" * (4 << 20)).text, "x" * (4 << 20))
+
 
 class FromGrpc(Grpc):
     """Callers that speak gRPC, and an application of Kitex's own protocols."""
