@@ -93,6 +93,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_stream_flow \
 	tests/sim/test_sim_stream_drain \
 	tests/sim/test_sim_stream_convert \
+	tests/sim/test_sim_stream_soak \
 	tests/sim/test_sim_streams \
 	tests/sim/test_sim_times
 
@@ -156,6 +157,7 @@ tests_sim_test_sim_stream_times_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_flow_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_drain_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_convert_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_stream_soak_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_streams_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_times_LDADD = $(SIM_LIBS)
 

@@ -10,6 +10,7 @@
 #include "support/sim.h"
 #include "support/stream_parts.h"
 
+#define PIECES_MAX 1000  /* of what is written at once */
 #define ROUNDS_MAX 20000 /* more at one moment is a loop that never ends */
 
 static struct list ends = {&ends, &ends};
@@ -183,6 +184,16 @@ struct stream_end *stream_accepted(
 	return wrap(sim_accepted(line), false, family, setup);
 }
 
+struct stream_end *stream_wrap(struct fake_end *net, enum stream_family family)
+{
+	return wrap(net, false, family, &(struct stream_setup){0});
+}
+
+enum stream_family stream_guess(const struct fake_end *net)
+{
+	return slice_starts(fake_received(net), SLICE_LIT("PRI ")) ? GRPC : TTS;
+}
+
 void stream_end_forget(struct stream_end *end)
 {
 	while (!list_is_empty(&end->streams))
@@ -204,6 +215,18 @@ struct fake_end *net_of(struct stream_end *end)
 	return end->net;
 }
 
+static void send_out(struct stream_end *end)
+{
+	struct slice left = slice_of(end->out.data, end->out.len);
+	size_t piece = end->piece ? end->piece : left.len;
+
+	if (piece < left.len / PIECES_MAX)
+		piece = left.len / PIECES_MAX;
+	for (; left.len; left = slice_from(left, piece))
+		fake_send(end->net, slice_first(left, piece));
+	pile_fini(&end->out);
+}
+
 /* Reads what came and writes what can be written. False: there was nothing. */
 static bool pull(struct stream_end *end)
 {
@@ -214,8 +237,7 @@ static bool pull(struct stream_end *end)
 	fake_consume(end->net, used);
 	end->kind->give(end);
 	if (end->out.len && !end->is_gathering) {
-		fake_send(end->net, slice_of(end->out.data, end->out.len));
-		pile_fini(&end->out);
+		send_out(end);
 		has_moved = true;
 	}
 	return has_moved;
@@ -243,6 +265,11 @@ void let_go(struct stream_end *end)
 {
 	end->is_gathering = false;
 	stream_settle();
+}
+
+void write_in_pieces(struct stream_end *end, size_t piece)
+{
+	end->piece = piece;
 }
 
 void let_pass(unsigned ms)

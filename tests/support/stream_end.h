@@ -49,11 +49,17 @@ struct stream_end *stream_dial(
 	stream_accepted(__LINE__, family, &(struct stream_setup){__VA_ARGS__})
 struct stream_end *stream_accepted(
     int line, enum stream_family family, const struct stream_setup *setup);
+/* The same of one that is already there. */
+struct stream_end *stream_wrap(struct fake_end *net, enum stream_family family);
+/* What the proxy speaks to an endpoint, by the bytes that have come. */
+enum stream_family stream_guess(const struct fake_end *net);
 struct fake_end *net_of(struct stream_end *end);
 
 /* Its words leave together, with let_go. */
 void gather(struct stream_end *end);
 void let_go(struct stream_end *end);
+/* What it writes arrives in reads of so many bytes; 0: as it was written. */
+void write_in_pieces(struct stream_end *end, size_t piece);
 /* Lets time pass, while all ends go on reading. */
 void let_pass(unsigned ms);
 /* Whatever ends have to read or to write, until nothing moves. */

@@ -59,6 +59,7 @@ struct stream_end {
 	struct list streams; /* owned */
 	bool is_caller, is_gathering, is_over;
 	struct pile out; /* for the connection */
+	size_t piece;    /* how it is cut; 0: not at all */
 	unsigned goaways;
 	int32_t goaway_last;
 };
