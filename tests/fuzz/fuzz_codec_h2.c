@@ -186,10 +186,8 @@ static void relay(
 		codec_credit(w->ends[from].codec, item->id, item->data.len);
 	if (event == CODEC_END && knows(w, call, to))
 		codec_send_end(w->ends[to].codec, call->ids[to], &item->message);
-	if (event == CODEC_RESET && from == DOWN)
-		finish(w, call);
-	else if (event == CODEC_RESET)
-		fail(w, call, item->reset.is_unprocessed ? REASON_OVERLOAD : REASON_RESET);
+	if (event == CODEC_RESET)
+		fail(w, call, item->reset.reason);
 	else if (is_end && from == UP)
 		finish(w, call);
 }
@@ -311,15 +309,18 @@ static void move_bytes(struct world *w, enum end_name from, size_t most)
 static void begin_call(struct world *w, unsigned choice)
 {
 	struct codec *codec = w->ends[CALLER].codec;
-	struct rpc_field field = {
-	    SLICE_LIT("x-field"), slice_of("0123456789012345", choice % 16), false};
+	/* What is sent is hardly ever what it says it is: most of these break the rules of gRPC. */
+	struct rpc_field fields[] = {
+	    {SLICE_LIT("content-type"), SLICE_LIT("application/grpc"), false},
+	    {SLICE_LIT("x-field"), slice_of("0123456789012345", choice % 16), choice & 64},
+	};
 	struct rpc_edit edit = {.form = form, .authority = SLICE_LIT("a")};
 	struct rpc_message m = {.form = form,
 	    .kind = RPC_CALL,
 	    .timeout = USEC_NONE,
 	    .http_method = SLICE_LIT("POST"),
-	    .fields = &field,
-	    .n_fields = choice % 2,
+	    .fields = fields + (choice % 16 != 3),
+	    .n_fields = choice % 16 == 3 ? 2 : choice % 2,
 	    .complete = choice % 8 == 7};
 	char path[16];
 	struct call *call;
