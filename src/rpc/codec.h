@@ -67,9 +67,8 @@ struct codec_item {
 	/* MESSAGE, END; REFUSED: what was understood so far, NULL when no method and sequence id are known. */
 	struct rpc_message message;
 	bool has_message;
-	struct slice data; /* DATA */
-	bool
-	    last; /* DATA: the body ends with it; multiplexing: so does the direction, no END follows */
+	struct slice data;     /* DATA */
+	bool last;             /* DATA: the body ends with it; of a stream, no END follows */
 	struct rpc_status why; /* REFUSED */
 
 	/* Multiplexing families. */
