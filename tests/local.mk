@@ -229,16 +229,18 @@ tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 dist_check_SCRIPTS += tests/e2e/check
 TESTS += tests/e2e/check
 EXTRA_DIST += \
-	tests/e2e/bridled.py tests/e2e/ends.py tests/e2e/h2.py tests/e2e/h2_upstream.py \
+	tests/e2e/bridled.py tests/e2e/ends.py tests/e2e/h2.py tests/e2e/h2_case.py \
+	tests/e2e/h2_upstream.py \
 	tests/e2e/hpack.py tests/e2e/peers.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/tts.py \
 	tests/e2e/upstream.py tests/e2e/wire.py \
 	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
 	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_examples.py \
 	tests/e2e/test_failures.py tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
-	tests/e2e/test_h2spec.py \
+	tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py tests/e2e/test_h2_hostile.py \
+	tests/e2e/test_h2_lies.py tests/e2e/test_h2_upstream.py tests/e2e/test_h2spec.py \
 	tests/e2e/test_hostile.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
-	tests/e2e/test_tts.py \
+	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \
 	tests/peers/goecho/go.mod tests/peers/goecho/go.sum \
 	tests/peers/goecho/main.go tests/peers/goecho/message.go \

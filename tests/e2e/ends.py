@@ -19,9 +19,9 @@ PATIENCE = 10.0
 
 
 class End:
-    def __init__(self, sock, behaviour=None, reads=True, keeps=True, first=b""):
+    def __init__(self, sock, behaviour=None, reads=True, keeps=True, first=b"", starts=True):
         """`reads`: from the beginning, else after `resume`. `keeps`: frames, not only their number.
-        `first` is sent at once."""
+        `first` is sent at once. `starts`: the reader, else `start` does."""
         self.sock, self.behaviour, self.keeps = sock, behaviour, keeps
         self.frames, self.count, self.malformed, self.buffer = [], 0, [], bytearray()
         self.is_closed = self.was_reset = False
@@ -36,6 +36,10 @@ class End:
         if first:
             self.send(first)
         self.thread = threading.Thread(target=self.read, daemon=True)
+        if starts:
+            self.start()
+
+    def start(self):
         self.thread.start()
 
     def __enter__(self):
@@ -179,9 +183,10 @@ class Listener:
             with self.changed:
                 self.peers.append(peer)
                 self.changed.notify_all()
+            peer.start()  # what it is given is known from the first frame on
 
     def welcome(self, sock):
-        """The end of a connection that has come, None when it is not wanted."""
+        """The end, not started, of a connection that has come; None when it is not wanted."""
         raise NotImplementedError
 
     def behave(self, peer, frame):

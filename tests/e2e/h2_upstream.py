@@ -89,7 +89,7 @@ class Upstream(ends.Listener):
             preface = b""
         if preface == PREFACE:
             return Peer(sock, self.behave, self.settings, updates=self.updates, keeps=self.keeps,
-                        reads=self.reads)
+                        reads=self.reads, starts=False)
         if preface:
             self.bad_prefaces.append(preface)
         sock.close()

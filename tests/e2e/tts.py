@@ -152,7 +152,7 @@ class Upstream(ends.Listener):
         super().__init__(behaviour, path, **kwargs)
 
     def welcome(self, sock):
-        return Peer(sock, self.behave, keeps=self.keeps, reads=self.reads)
+        return Peer(sock, self.behave, keeps=self.keeps, reads=self.reads, starts=False)
 
     def received(self, kind=None):
         """[(peer, frame)] in order per connection."""
