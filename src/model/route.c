@@ -92,7 +92,8 @@ static const struct service *find_named(
 		if (found == NULL)
 			found = find_listed(s, without_package(f->idl_service));
 	} else if (found == NULL) {
-		*why = "the call names no service; pin the listener with service:, or use TTHeader";
+		*why = "the call names no service; pin the listener with service:, or name one by "
+		       "int key 6 (TTHeader), :authority or destination-service (gRPC)";
 	}
 	return found;
 }

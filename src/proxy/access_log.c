@@ -132,12 +132,6 @@ static usec_t since(usec_t from, usec_t to)
 	return from && to > from ? to - from : 0;
 }
 
-static const char *protocol_of(const struct call *call)
-{
-	return call->request.method.len ? protocol_name(rpc_form_protocol(call->request.form))
-					: "unknown";
-}
-
 static struct slice text_of(enum access_field f, const struct record *r)
 {
 	struct call *call = r->call;
@@ -148,7 +142,7 @@ static struct slice text_of(enum access_field f, const struct record *r)
 	case ACCESS_LISTENER:
 		return slice_str(call->listener->name);
 	case ACCESS_PROTOCOL:
-		return slice_str(protocol_of(call));
+		return slice_str(protocol_name(call_protocol(call)));
 	case ACCESS_CALLER:
 		return call->caller;
 	case ACCESS_SERVICE:

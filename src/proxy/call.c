@@ -154,6 +154,13 @@ void call_start(struct downstream *d, uint32_t id, const struct rpc_message *m, 
 	call_go(call);
 }
 
+enum protocol call_protocol(const struct call *call)
+{
+	bool is_told = call->request.method.len || call->id;
+
+	return is_told ? rpc_form_protocol(call->request.form) : PROTOCOL_COUNT;
+}
+
 /* The number by which a caller of this protocol knows how its call went. */
 unsigned call_failure_status(const struct call *call, enum reason reason)
 {
@@ -502,7 +509,7 @@ static void count(struct call *call, usec_t now)
 	    .callee = meant ? slice_str(meant->name) : SLICE_NONE,
 	    .method = call->request.method,
 	    .caller = call->caller,
-	    .protocol = rpc_form_protocol(call->request.form),
+	    .protocol = call_protocol(call),
 	    .retries = call->n_attempts ? call->n_attempts - 1 : 0,
 	    .is_server = call->listener->service && service && call->service->is_local,
 	};

@@ -177,5 +177,7 @@ void call_request_edit(struct call *call, int32_t id, struct rpc_edit *edit);
 bool call_keep_body(struct call *call);
 /* The log id: the caller's, or one made here. */
 struct slice call_log_id(struct call *call);
+/* What the caller speaks; PROTOCOL_COUNT, called "unknown", where it could not be told. */
+enum protocol call_protocol(const struct call *call);
 
 #endif

@@ -174,7 +174,6 @@ enum step call_step_admit(struct call *call)
 enum step call_step_collect(struct call *call)
 {
 	struct rpc_message *m = &call->request;
-
 	const char *why = NULL;
 
 	if (!call->upload_is_over)
@@ -187,7 +186,8 @@ enum step call_step_collect(struct call *call)
 		why = rpc_call_from_grpc(m);
 	if (why == NULL)
 		return go(call, CALL_TRY);
-	call_fail(call, REASON_NO_CONVERSION, "service %s speaks no gRPC, and %s",
+	call_fail(call, REASON_NO_CONVERSION,
+	    "the call cannot be turned into what service %s speaks: %s",
 	    call->service->service->config->label, why);
 	return STEP_NEXT;
 }

@@ -258,8 +258,11 @@ enum wire_result head_read(enum codec_side side, const struct codec_limits *limi
 		return WIRE_MORE;
 	}
 	if (form == SNIFF_UNKNOWN)
-		return refuse(refusal, m->payload_at ? REASON_MALFORMED : REASON_PROTOCOL_UNKNOWN,
-		    "neither Thrift strict binary nor Kitex Protobuf");
+		return m->payload_at ? refuse(refusal, REASON_MALFORMED,
+					   "neither Thrift strict binary nor Kitex Protobuf")
+				     : refuse(refusal, REASON_PROTOCOL_UNKNOWN,
+					   "neither Thrift strict binary, nor Kitex Protobuf, nor "
+					   "HTTP/2 with prior knowledge");
 	m->form.framed = form != SNIFF_BARE_THRIFT;
 	m->form.payload = form == SNIFF_FRAMED_KITEXPB ? RPC_KITEXPB : RPC_THRIFT;
 	result = read_message_head(side, limits, in, m, payload_len, need, refusal);

@@ -370,10 +370,11 @@ class Routing(Grpc):
     def test_the_connection_lives_after_a_refusal(self):
         daemon = self.daemon()
         client = self.raw(daemon)
-        self.assertEqual(client.call(path="/No/Where", authority="x:1").trailers["grpc-status"],
-                         "12")
+        for path in ("/No/Where", "/no-method"):
+            self.assertEqual(client.call(path=path, authority="x:1").trailers["grpc-status"], "12")
         stream = client.call(msg("hello"), path=UNARY, authority="one")
         self.assertEqual(stream.messages, [(0, msg("hello"))])
+        self.assertEqual([line["protocol"] for line in daemon.access_log(3)], ["grpc"] * 3)
 
     def test_a_listener_that_does_not_admit_grpc(self):
         _, daemon = self.both(listener={"protocols": ["framed", "grpc"]}, config=None)

@@ -147,6 +147,9 @@ class Seen(TestCase):
             self.assert_metric(daemon, 16, "kitex_server_throughput")
             self.assert_metric(daemon, 16, "kitex_server_latency_us_count")
             self.assert_metric(daemon, 0, "kitex_client_throughput")
+        with self.caller(daemon) as stranger:
+            stranger.sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            self.assert_metric(daemon, 1, calls, protocol="unknown", reason="protocol_unknown")
 
     def test_metrics_are_well_formed(self):
         daemon = self.pinned(self.upstream(upstream.echo))
