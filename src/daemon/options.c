@@ -31,7 +31,7 @@ static const struct option_row rows[] = {
     {'s', "signal", "COMMAND", "tell the running daemon: reload, stop, quit or reopen",
 	OPTIONS_SIGNAL},
     {'v', "version", NULL, "print the version", OPTIONS_VERSION},
-    {'V', "build", NULL, "print the version, the compiler and the libraries", OPTIONS_BUILD},
+    {'V', "build", NULL, "print the version, the libraries and the protocols", OPTIONS_BUILD},
     {'h', "help", NULL, "print this", OPTIONS_HELP},
 };
 
