@@ -267,9 +267,14 @@ static unsigned head_size(const struct h2_flood *f)
 	return is_padded_data ? FRAME_HEAD + 1 : FRAME_HEAD;
 }
 
-/* Takes a head, byte by byte. True when it is whole. */
+/* Takes a head, or what is here of it. True when it is whole. */
 static bool take_head(struct h2_flood *f, struct slice in, size_t *at)
 {
+	if (f->n_head == 0 && in.len - *at >= FRAME_HEAD) {
+		memcpy(f->head, in.data + *at, FRAME_HEAD);
+		f->n_head = FRAME_HEAD;
+		*at += FRAME_HEAD;
+	}
 	while (*at < in.len && f->n_head < head_size(f))
 		f->head[f->n_head++] = in.data[(*at)++];
 	return f->n_head >= FRAME_HEAD && f->n_head == head_size(f);
