@@ -48,8 +48,6 @@ enum conn_start conn_connect(struct loop *loop, const struct address *to,
     const struct conn_events *events, void *arg, struct conn **conn, int *error);
 /* Closes now, unsent bytes are lost; NULLs the pointer. Legal inside a callback. */
 void conn_close(struct conn **conn);
-/* As conn_close, but with a reset instead of a FIN where the transport has one. */
-void conn_abort(struct conn **conn);
 /* Closes once the queue is out, or after @patience; the conn is no longer the caller's. The other
  * side gets up to a second more to close too, so that no reset overtakes the last bytes. */
 void conn_close_after_output(struct conn **conn, usec_t patience);

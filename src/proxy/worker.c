@@ -182,11 +182,6 @@ void worker_drain(struct worker *w, usec_t spread)
 	}
 }
 
-bool worker_is_drained(const struct worker *w)
-{
-	return list_is_empty(&w->downstreams) && list_is_empty(&w->orphans);
-}
-
 /* ---- counters by name ---- */
 
 struct service_stats *worker_service_stats(struct worker *w, struct slice label)

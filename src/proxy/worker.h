@@ -137,8 +137,6 @@ void worker_take(struct worker *worker, const char *listener, int fd, const stru
 /* No new work: idle connections close over @spread, busy ones after their calls, TTHeader replies
  * carry crrst from now on. */
 void worker_drain(struct worker *worker, usec_t spread);
-/* True when no connection is left. */
-bool worker_is_drained(const struct worker *worker);
 
 /* For proxy/: finds or adds what is counted under a name. */
 struct service_stats *worker_service_stats(struct worker *worker, struct slice label);

@@ -18,7 +18,7 @@ START_TEST(a_drain_closes_idle_connections_at_once)
 	caller = dial();
 	drain(0);
 	hear_end(caller);
-	ck_assert(worker_is_drained(sim_worker()));
+	ck_assert(sim_is_drained());
 }
 END_TEST
 
@@ -37,7 +37,7 @@ START_TEST(a_drain_lets_a_call_end_and_says_so_in_its_reply)
 	hear(caller, TTHEADER, .seq = 1, .text = "last", .keys = "crrst=1 k=v");
 	hear_end(caller);
 	hear_end(app); /* nothing is pooled any more */
-	ck_assert(worker_is_drained(sim_worker()));
+	ck_assert(sim_is_drained());
 	logged("reason=ok");
 }
 END_TEST
@@ -95,7 +95,7 @@ START_TEST(a_drain_spreads_the_ends_of_idle_connections)
 	ck_assert_uint_gt(open, 2);
 	ck_assert_uint_lt(open, 18);
 	pass(1001);
-	ck_assert(worker_is_drained(sim_worker()));
+	ck_assert(sim_is_drained());
 }
 END_TEST
 
@@ -126,7 +126,7 @@ START_TEST(calls_that_outlive_the_drain_are_ended)
 	say(caller, FRAMED, .kind = ONEWAY, .seq = 2);
 	drain(0);
 	pass(1000);
-	ck_assert(!worker_is_drained(sim_worker()));
+	ck_assert(!sim_is_drained());
 	sim_stop();
 }
 END_TEST

@@ -88,13 +88,13 @@ START_TEST(a_oneway_whose_caller_is_gone_while_it_connects_is_delivered)
 	app = accepted();
 	reset(caller);
 	logged_nothing();
-	ck_assert(!worker_is_drained(sim_worker()));
+	ck_assert(!sim_is_drained());
 	pass(20);
 	fake_connected(app);
 	pass(0);
 	hear(app, FRAMED, .kind = ONEWAY, .seq = 1, .text = "go");
 	logged("reason=ok kind=oneway total=20000");
-	ck_assert(worker_is_drained(sim_worker()));
+	ck_assert(sim_is_drained());
 }
 END_TEST
 

@@ -38,7 +38,7 @@ START_TEST(a_drain_is_announced_twice_and_waits_for_the_last_stream)
 	hear_done(late);
 	ck_assert(!is_open(net_of(caller)));
 	let_pass(1);
-	ck_assert(worker_is_drained(sim_worker()));
+	ck_assert(sim_is_drained());
 	logged("reason=ok");
 	logged("reason=ok");
 }
@@ -58,7 +58,7 @@ START_TEST(an_idle_caller_hears_both_words_of_a_drain)
 	pass(1); /* the library of HTTP/2 does not look at it any more */
 	ck_assert(slice_eq(fake_received(net_of(caller)), slice_of(last_word, sizeof last_word)));
 	ck_assert(!is_open(net_of(caller)));
-	ck_assert(worker_is_drained(sim_worker()));
+	ck_assert(sim_is_drained());
 }
 END_TEST
 
@@ -80,7 +80,7 @@ START_TEST(a_drain_waits_for_streams_that_have_no_word_for_it)
 	answer(served, .message = "y");
 	hear_answer(call, .message = "y");
 	ck_assert(!is_open(net_of(caller)));
-	ck_assert(worker_is_drained(sim_worker()));
+	ck_assert(sim_is_drained());
 }
 END_TEST
 

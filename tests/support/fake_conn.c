@@ -391,11 +391,6 @@ void conn_close(struct conn **at)
 		dispose(conn);
 }
 
-void conn_abort(struct conn **at)
-{
-	conn_close(at);
-}
-
 static void patience_over(struct timer *timer, usec_t now)
 {
 	(void)now;

@@ -190,6 +190,11 @@ struct worker *sim_worker(void)
 	return sim.worker;
 }
 
+bool sim_is_drained(void)
+{
+	return list_is_empty(&sim.worker->downstreams) && list_is_empty(&sim.worker->orphans);
+}
+
 struct loop *sim_loop(void)
 {
 	return sim.loop;

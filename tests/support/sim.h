@@ -41,6 +41,8 @@ void sim_stop_quietly(void);
 /* For the fixture: lets all calls come to their own end first, if the test has not stopped it. */
 void sim_end(void);
 struct worker *sim_worker(void);
+/* No caller's connection is left, and no call without one. */
+bool sim_is_drained(void);
 struct loop *sim_loop(void);
 usec_t sim_now(void);
 struct service_stats *sim_stats(void); /* of app */

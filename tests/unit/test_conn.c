@@ -457,20 +457,7 @@ END_TEST
 START_TEST(close_of_nothing_is_nothing)
 {
 	conn_close(&near.conn);
-	conn_abort(&near.conn);
 	conn_close_after_output(&near.conn, USEC_S);
-}
-END_TEST
-
-START_TEST(abort_sends_a_reset)
-{
-	char byte;
-
-	open_pair(pair_tcp);
-	conn_abort(&near.conn);
-	ck_assert_ptr_null(near.conn);
-	ck_assert_int_eq(far_read(far, &byte, 1), -1);
-	ck_assert_int_eq(errno, ECONNRESET);
 }
 END_TEST
 
@@ -679,7 +666,6 @@ int main(void)
 	    {close_inside_drained_is_the_end, 1},
 	    {no_event_of_a_connection_follows_its_close_in_the_same_turn, 1},
 	    {close_of_nothing_is_nothing, 1},
-	    {abort_sends_a_reset, 1},
 	    {everything_goes_out_before_a_close_after_output, 2},
 	    {input_unread_does_not_turn_a_close_after_output_into_a_reset, 2},
 	    {batch_goes_out_before_a_close_after_output, 1},
