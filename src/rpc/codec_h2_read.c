@@ -163,8 +163,6 @@ static void begin_body(struct h2 *h, struct h2_stream *s, size_t block)
 
 	s->is_encoded = h->heads.blocks[block].is_encoded;
 	s->is_walked = content != GRPC_CONTENT_NONE;
-	if (h->is_server)
-		s->is_opaque = !s->is_walked;
 	grpc_walk_init(&s->walk, h->codec->limits.max_message);
 }
 

@@ -48,7 +48,6 @@ struct h2_stream {
 	bool has_room_event : 1;
 
 	/* What goes out. */
-	bool is_opaque : 1; /* not gRPC */
 	bool head_sent : 1; /* the final one */
 	bool end_asked : 1; /* nothing may be added */
 	bool end_sent : 1;
