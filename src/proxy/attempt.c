@@ -328,6 +328,8 @@ void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t unt
 		return;
 	if (a->upstream && a->stream)
 		reset_stream(a, outcome);
+	if (a->stream && outcome == ATTEMPT_TIMEOUT)
+		upstream_doubt(a->upstream, a);
 	if (a->upstream)
 		upstream_abandon(a->upstream, a, sent, until);
 	end(a, outcome);
@@ -438,7 +440,8 @@ static void end_whole(struct attempt *a, bool is_ok, bool clean)
 {
 	struct upstream *u = a->upstream;
 
-	if (a->stream && a->is_sending) { /* what is still to come of the call interests nobody */
+	/* What is still to come of the call, or still to leave, interests nobody. */
+	if (a->stream && (a->is_sending || codec_pending(u->codec, a->stream))) {
 		struct codec_reset done = {.reason = REASON_OK};
 
 		codec_reset(u->codec, a->stream, &done);

@@ -458,6 +458,11 @@ static void discard(struct upstream *u, usec_t until)
 	wheel_set(loop_wheel(loop_of(u)), &u->timer, until, idle_over);
 }
 
+void upstream_doubt(struct upstream *u, const struct attempt *a)
+{
+	u->takes_no_more |= u->heard_at < a->began;
+}
+
 static void abandon_shared(struct upstream *u, struct attempt *a, bool sent, bool timed_out)
 {
 	struct attempt *nobody;
@@ -466,9 +471,9 @@ static void abandon_shared(struct upstream *u, struct attempt *a, bool sent, boo
 		slots_answer(u->slots, a->id, &nobody); /* no reply will come */
 	else if (u->relaying != a)
 		slots_abandon(u->slots, a->id);
-	/* Nothing at all was heard since the call left: the far side may be gone without a word. */
-	if (u->slots->abandoned > SLOTS_ABANDONED || (timed_out && u->heard_at < a->began))
-		u->takes_no_more = true;
+	u->takes_no_more |= u->slots->abandoned > SLOTS_ABANDONED;
+	if (timed_out)
+		upstream_doubt(u, a);
 	forget_attempt(u, a);
 	upstream_close_when_done(u);
 }

@@ -82,6 +82,9 @@ void upstream_return(struct upstream *u, struct attempt *attempt, bool reusable)
  * come: the connection throws it away until @until and is pooled again; otherwise it is closed.
  */
 void upstream_abandon(struct upstream *u, struct attempt *attempt, bool sent, usec_t until);
+/* The attempt got no reply in time. If nothing at all was heard since it began, the far side may be gone
+ * without a word: no more calls go there. */
+void upstream_doubt(struct upstream *u, const struct attempt *attempt);
 void upstream_close(struct upstream *u);
 /* It is of no more use: every attempt on it is told, then it is closed. */
 void upstream_break(struct upstream *u, int error, const char *why);
