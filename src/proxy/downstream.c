@@ -217,8 +217,11 @@ void downstream_drain_after(struct downstream *d, usec_t wait)
 
 void downstream_orphan(struct downstream *d)
 {
-	if (d->kept == NULL)
+	if (d->kept == NULL) {
 		d->kept = snapshot_ref(d->worker->world->snapshot);
+		d->end_at = usec_after(loop_now(loop_of(d)), d->kept->config->reload_drain);
+		arm(d, d->end_at);
+	}
 	downstream_drain(d);
 }
 
@@ -600,6 +603,10 @@ static void on_timer(struct timer *timer, usec_t now)
 		downstream_close(d);
 		return;
 	}
+	if (now >= d->end_at) {
+		downstream_end(d);
+		return;
+	}
 	if (now >= d->drain_now_at)
 		announce_last(d);
 	life = d->is_closed ? USEC_NONE : look_for_life(d, now);
@@ -634,7 +641,7 @@ static void on_timer(struct timer *timer, usec_t now)
 	else
 		arm(d, usec_min(usec_min(usec_min(stall, life), usec_min(message, d->drain_at)),
 			   usec_min(usec_min(idle, usec_min(d->drain_now_at, d->rest_at)),
-			       usec_after(now, d->idle))));
+			       usec_min(d->end_at, usec_after(now, d->idle)))));
 }
 
 /* ---- opening, and what calls want ---- */
@@ -681,7 +688,7 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	d->is_over_limit = over_limit;
 	d->active_at = loop_now(worker->loop);
 	d->heard_at = d->active_at;
-	d->drain_at = d->drain_now_at = d->rest_at = USEC_NONE;
+	d->drain_at = d->drain_now_at = d->rest_at = d->end_at = USEC_NONE;
 	d->http2 = listener->http2;
 	d->work.run = on_work;
 	list_init(&d->calls);

@@ -50,6 +50,7 @@ struct downstream {
 	usec_t pinged_at;          /* when a sign of life was asked for; 0: it was not */
 	usec_t drain_now_at; /* when the second word of a drain follows the first; USEC_NONE */
 	usec_t rest_at;      /* when memory is given back if no call has come; USEC_NONE */
+	usec_t end_at;       /* when it ends if its listener is gone, calls or not; USEC_NONE */
 
 	struct timer timer;
 	size_t charged;       /* of what it holds, against limits.memory */
@@ -85,8 +86,8 @@ void downstream_abort(struct downstream *d);
 void downstream_drain(struct downstream *d);
 /* The same, @wait from now. */
 void downstream_drain_after(struct downstream *d, usec_t wait);
-/* Its listener is not in the snapshot that comes next: drains, by the rules it had. Called while
- * the old snapshot is still the worker's. */
+/* Its listener is not in the snapshot that comes next: drains, by the rules it had, for reload.drain at
+ * most. Called while the old snapshot is still the worker's. */
 void downstream_orphan(struct downstream *d);
 
 /* From calls. */

@@ -305,6 +305,26 @@ START_TEST(a_listener_that_is_gone_drains_its_connections)
 }
 END_TEST
 
+START_TEST(a_call_that_outlives_the_drain_of_a_reload_is_ended)
+{
+	struct fake_end *caller;
+
+	start(.top = "reload: {drain: 1s}");
+	caller = dial();
+	say(caller, TTHEADER, .seq = 1);
+	hear(accepted(), TTHEADER, .seq = 1);
+	reload(.without_in = true);
+	pass(900);
+	reload(.without_in = true);
+	pass(99);
+	ck_assert(is_open(caller));
+	pass(1);
+	hear_failure(caller, REASON_DRAINING, TTHEADER, .seq = 1, .keys = "crrst=1");
+	hear_end(caller);
+	logged("reason=canceled listener=in");
+}
+END_TEST
+
 START_TEST(a_call_sent_ahead_on_a_listener_that_is_gone_is_still_answered)
 {
 	struct fake_end *caller, *app;
@@ -414,6 +434,7 @@ int main(void)
 	    a_retry_in_an_old_world_stays_in_it,
 	    a_shared_connection_outlives_the_reload_for_its_calls,
 	    a_listener_that_is_gone_drains_its_connections,
+	    a_call_that_outlives_the_drain_of_a_reload_is_ended,
 	    a_call_sent_ahead_on_a_listener_that_is_gone_is_still_answered,
 	    a_oneway_on_a_listener_that_is_gone_ends_with_its_connection,
 	    a_connection_may_arrive_for_a_listener_that_is_gone,
