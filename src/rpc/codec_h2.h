@@ -33,7 +33,6 @@ struct h2 {
 
 	bool has_input, has_settings;
 	bool settings_sent;      /* our own, which go first */
-	bool is_over_limit;      /* the present block is longer than it may be */
 	bool is_dying;           /* the session has ended; `why` will be given out, or was */
 	bool is_dead;            /* it was */
 	uint32_t block_of;       /* the stream of the present block */

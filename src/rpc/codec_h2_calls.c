@@ -1,5 +1,8 @@
 /* What the proxy asks of calls on HTTP/2: see codec.h. */
 #include "rpc/codec_h2.h"
+
+#include <assert.h>
+
 #include "rpc/h2_fields.h"
 
 #define WIDE_WINDOW (256 << 10)
@@ -222,9 +225,10 @@ unsigned h2_capacity(const struct codec *c)
 uint32_t h2_begin(struct codec *c, void *owner)
 {
 	struct h2 *h = c->state;
-	struct h2_stream *s =
-	    h2_streams_add(&h->streams, nghttp2_session_get_next_stream_id(h->session));
+	struct h2_stream *s;
 
+	assert(h2_capacity(c) > 0); /* else its head would not leave before its fields go */
+	s = h2_streams_add(&h->streams, nghttp2_session_get_next_stream_id(h->session));
 	s->owner = owner;
 	h->n_open++;
 	return s->id;

@@ -63,22 +63,24 @@ static void write_settings(struct h2 *h, const uint8_t *bytes, size_t len)
 void h2_flush(struct h2 *h, bool is_forced)
 {
 	const uint8_t *bytes;
-	ssize_t len;
+	ssize_t len = 1;
 
 	while (is_forced || !codec_is_full(h->codec)) {
 		struct slice piece;
 
 		len = nghttp2_session_mem_send(h->session, &bytes);
-		if (len <= 0) { /* but for data */
-			h2_flood_all_sent(&h->flood);
+		if (len <= 0)
 			break;
-		}
 		piece = slice_of(bytes, (size_t)len);
 		if (!h->settings_sent && bytes[3] == NGHTTP2_SETTINGS)
 			write_settings(h, bytes, (size_t)len);
 		else
 			codec_write(h->codec, &piece, 1);
 	}
+	if (len == 0)
+		h2_flood_all_sent(&h->flood); /* but for data */
+	if (len < 0)
+		h2_die(h, REASON_INTERNAL, NGHTTP2_INTERNAL_ERROR, nghttp2_strerror((int)len));
 	if (h->strike.detail)
 		h2_die_of_strike(h, &h->strike);
 }
