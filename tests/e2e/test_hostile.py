@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 
+import h2
 import sockets
 import upstream
 import wire
@@ -199,13 +200,21 @@ class Smuggling(Attack):
         self.assertTrue(sockets.is_closed(caller.sock))
 
 
+def h2_frames(data):
+    """The kinds of the frames."""
+    kinds = []
+    while data:
+        kinds.append(data[3])
+        data = data[9 + int.from_bytes(data[:3], "big"):]
+    return kinds
+
+
 class Ambiguity(Attack):
     def test_t06_first_bytes_of_two_protocols(self):
         call = self.call_bytes("Ambiguous")
         for data in (
                 b"\x80\x01\x00\x01\x10\x00\x00\x00" + b"\0" * 30,
                 b"PRI \x10\x00\x00\x00" + b"\0" * 30,
-                b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
                 b"\xff\xaf\x10\x00\x10\x00" + b"\0" * 30,
                 b"\xff\xaf\x00\x00" + call, b"\xff\xaf\xff\xff\xff\xff" + call,
                 b"\xff\xaf\x00\x0a\x00\x01\x00\x03rip\x00\x01x" * 2 + call,
@@ -217,6 +226,12 @@ class Ambiguity(Attack):
             with self.subTest(data=data[:16].hex()):
                 self.refuse(data, 3)
         self.assertEqual(self.calls_at_service("Ambiguous"), [])
+
+    def test_t06_half_a_preface_of_http2(self):
+        with self.connect() as sock:
+            sock.sendall(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n")
+            answer = ends(sock)
+        self.assertEqual(h2_frames(answer), [h2.SETTINGS, h2.WINDOW_UPDATE, h2.GOAWAY])
 
     def test_t06_too_few_bytes_to_tell(self):
         for length in range(1, 8):
