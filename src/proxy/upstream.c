@@ -345,45 +345,57 @@ enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attem
 
 static void idle_over(struct timer *timer, usec_t now);
 
-/* Streams may rest for long; whether their endpoint is still there is asked now and then. */
-static void look_for_life(struct upstream *u, usec_t now)
+/* Streams may rest for long; whether their endpoint is still there is asked now and then. Returns when
+ * to look again, or has closed it. */
+static usec_t look_for_life(struct upstream *u, usec_t now)
 {
-	usec_t next = u->keep_for;
-
+	if (u->use != UPSTREAM_FOR_HTTP2 || !is_in_use(u))
+		return USEC_NONE; /* no other protocol can ask */
 	if (u->pinged_at && u->heard_at < u->pinged_at) {
+		if (now < u->pinged_at + PING_PATIENCE)
+			return u->pinged_at + PING_PATIENCE;
 		upstream_break(u, 0, "it answered no ping");
-		return;
+		return USEC_NONE;
 	}
 	u->pinged_at = 0;
-	if (now >= usec_after(u->heard_at, PING_AFTER)) {
-		u->pinged_at = now;
-		next = PING_PATIENCE;
-		codec_ping(u->codec);
-	}
-	wheel_set(loop_wheel(loop_of(u)), &u->timer, usec_after(now, next), idle_over);
+	if (now < u->heard_at + PING_AFTER)
+		return u->heard_at + PING_AFTER;
+	u->pinged_at = now;
+	codec_ping(u->codec);
+	return now + PING_PATIENCE;
 }
 
+/* A connection that is not pooled between calls is idle from the last time that one was seen on it. */
 static void idle_over(struct timer *timer, usec_t now)
 {
 	struct upstream *u = container_of(timer, struct upstream, timer);
+	usec_t life;
 
-	if (!is_in_use(u))
+	if (is_in_use(u))
+		u->idle_since = now;
+	else if (u->use == UPSTREAM_FOR_CALL || now >= usec_after(u->idle_since, u->keep_for)) {
 		upstream_close(u);
-	else if (u->use == UPSTREAM_FOR_HTTP2) /* no other protocol can ask */
-		look_for_life(u, now);
-	else
-		wheel_set(loop_wheel(loop_of(u)), timer, usec_after(now, u->keep_for), idle_over);
+		return;
+	}
+	life = look_for_life(u, now);
+	if (u->state != UPSTREAM_CLOSED)
+		wheel_set(loop_wheel(loop_of(u)), timer,
+		    usec_min(life, usec_after(u->idle_since, u->keep_for)), idle_over);
 }
 
 void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for)
 {
 	struct loop *loop = loop_of(u);
+	usec_t next = u->use == UPSTREAM_FOR_HTTP2 ? usec_min(keep_for, PING_AFTER) : keep_for;
 
 	u->keep = keep;
 	u->keep_for = keep_for;
-	if (u->use != UPSTREAM_FOR_CALL) /* not pooled between calls: idle from the last one on */
-		wheel_set(
-		    loop_wheel(loop), &u->timer, usec_after(loop_now(loop), keep_for), idle_over);
+	if (u->use == UPSTREAM_FOR_CALL)
+		return;
+	u->idle_since = loop_now(loop);
+	next = usec_after(u->idle_since, next);
+	if (!timer_is_set(&u->timer) || u->timer.at > next)
+		wheel_set(loop_wheel(loop), &u->timer, next, idle_over);
 }
 
 /* The pool keeps the most recently used; what is too much goes at the other end. */

@@ -62,7 +62,8 @@ struct upstream {
 	bool is_unclean;          /* not to be pooled after the present call */
 	int write_error;          /* errno of the last write, 0 */
 	struct timer timer;       /* idle, discarding: when to close */
-	usec_t idle_since, keep_for;
+	usec_t idle_since;        /* its last call, or when one was seen on it last */
+	usec_t keep_for;
 	unsigned keep; /* the policy's pool.keep when it was last leased */
 };
 

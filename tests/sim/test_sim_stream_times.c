@@ -379,10 +379,11 @@ END_TEST
 
 START_TEST(an_endpoint_that_is_gone_without_a_word_is_found_out)
 {
+	static const char *const pools[] = {NULL, "pool: {idle_timeout: none}"};
 	struct stream_end *caller, *app;
 	struct stream *call, *served;
 
-	start();
+	start(.service = pools[_i]);
 	caller = dial_streams(GRPC);
 	call = begin(caller);
 	app = accepted_streams(GRPC);
@@ -435,7 +436,7 @@ int main(void)
 	    {a_caller_that_takes_nothing_has_its_time, 1},
 	    {a_caller_that_takes_something_now_and_then_has_more, 1},
 	    {an_endpoint_that_takes_nothing_has_the_time_of_idle_streams, 1},
-	    {an_endpoint_that_is_gone_without_a_word_is_found_out, 1},
+	    {an_endpoint_that_is_gone_without_a_word_is_found_out, 2},
 	    {a_caller_that_is_gone_without_a_word_is_found_out, 1},
 	};
 
