@@ -237,7 +237,8 @@ EXTRA_DIST += \
 	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_examples.py \
 	tests/e2e/test_failures.py tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
 	tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py tests/e2e/test_h2_hostile.py \
-	tests/e2e/test_h2_lies.py tests/e2e/test_h2_upstream.py tests/e2e/test_h2spec.py \
+	tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py tests/e2e/test_h2_upstream.py \
+	tests/e2e/test_h2spec.py \
 	tests/e2e/test_hostile.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
 	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \
