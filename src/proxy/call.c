@@ -296,6 +296,8 @@ void call_fail(struct call *call, enum reason reason, const char *format, ...)
 void call_break_reply(struct call *call, enum reason reason, const char *what)
 {
 	struct downstream *d = call->downstream;
+	struct codec_reset stuck = {.reason = reason};
+	bool has_end = call->reply_is_complete; /* behind what does not leave */
 
 	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
 	rpc_status_set(&call->failure, reason, "%s", what);
@@ -312,6 +314,8 @@ void call_break_reply(struct call *call, enum reason reason, const char *what)
 	call->status = call_failure_status(call, reason);
 	if (call->given_up && call->given_up->is_passed_on)
 		codec_reset(d->codec, call->id, call->given_up);
+	else if (has_end)
+		codec_reset(d->codec, call->id, &stuck);
 	else
 		codec_send_failure(d->codec, call->id, &call->request, &call->failure, false);
 	call->step = CALL_REPLY; /* to its last byte */

@@ -403,13 +403,13 @@ static void begin_stream_reply(struct call *call)
 	call->is_spent = true; /* what comes from here on belongs to this reply's endpoint */
 	call_drop_kept(call);
 	call->reason = REASON_OK;
-	if (call->reply.complete) {
+	if (!codec_send_message(d->codec, call->id, &call->reply, &edit)) {
+		call_break_reply(
+		    call, REASON_BAD_REPLY, "the reply's header does not fit the protocol");
+	} else if (call->reply.complete) {
 		call->reply_is_complete = true;
 		call_note_end(call, &call->reply);
 	}
-	if (!codec_send_message(d->codec, call->id, &call->reply, &edit))
-		call_break_reply(
-		    call, REASON_BAD_REPLY, "the reply's header does not fit the protocol");
 	call->bytes_out += d->sent - sent;
 }
 

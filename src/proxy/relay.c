@@ -123,10 +123,12 @@ bool relay_wants_body(const struct call *call)
  */
 static bool keep(struct call *call, struct slice data)
 {
+	size_t fresh = call->kept_len - call->up.given; /* no endpoint was offered it yet */
+
 	if (call->is_spent)
 		return true;
 	if (!call->attempt.is_sending)
-		return (call->kept_len == 0 || call->kept_len + data.len <= CODEC_STREAM_QUEUE) &&
+		return (fresh == 0 || fresh + data.len <= CODEC_STREAM_QUEUE) &&
 		       call_collect(call, data);
 	if (call->kept_len + data.len <= call->policy->retry_buffer && call_collect(call, data))
 		return true;
@@ -264,7 +266,7 @@ void relay_reply(struct call *call, const struct codec_item *item)
 	struct slice data = item->data;
 	bool is_cut = item->last && lacks_trailers(call);
 
-	call->reply_is_complete = item->last;
+	call->reply_is_complete = item->last && !is_cut;
 	call->down.bytes += data.len;
 	call->active_at = loop_now(call->worker->loop);
 	if (item->n_messages && call->is_stream)

@@ -641,6 +641,23 @@ START_TEST(a_call_given_up_while_it_is_collected_reaches_nobody)
 }
 END_TEST
 
+START_TEST(a_message_that_is_too_large_is_refused)
+{
+	struct stream_end *caller;
+	struct stream *call;
+
+	start(.service = "protocol: framed", .listener = "max_message: 1000B");
+	caller = dial_streams(GRPC);
+	call = begin(caller, .type = THRIFT, .fill = 1000, .body = AS_THRIFT, .ends = true);
+	hear_refusal(call, REASON_TOO_LARGE);
+	no_connect();
+	logged("reason=too_large status=8 attempts=0");
+	call = begin(caller, .type = THRIFT, .fill = 900, .body = AS_THRIFT, .ends = true);
+	hear(accepted(), FRAMED, .seq = 1, .method = "Quote", .text = "", .fill = 900);
+	give_up(call, H2_CANCEL);
+}
+END_TEST
+
 START_TEST(a_call_that_memory_has_no_room_for_is_refused)
 {
 	struct stream_end *caller;
@@ -692,6 +709,7 @@ int main(void)
 	    {an_endpoint_lost_within_a_long_reply_is_told_as_a_status, 1},
 	    {a_call_given_up_is_discarded_by_its_connection, 1},
 	    {a_call_given_up_while_it_is_collected_reaches_nobody, 1},
+	    {a_message_that_is_too_large_is_refused, 1},
 	    {a_call_that_memory_has_no_room_for_is_refused, 1},
 	};
 

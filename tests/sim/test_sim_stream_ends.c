@@ -507,6 +507,65 @@ START_TEST(a_message_longer_than_allowed_within_a_stream_ends_it_at_both_ends)
 }
 END_TEST
 
+/* A frame that belongs to no stream although it should; a frame of something else. */
+static void say_junk(struct stream_end *end, enum stream_family family)
+{
+	static const uint8_t data_of_none[] = {0, 0, 1, 0, 0, 0, 0, 0, 0, 'x'};
+	static const uint8_t no_frame[] = {0, 0, 0, 20, 0x80, 1, 0, 2, 0, 0, 0, 1, 0, 1, 0, 0};
+
+	if (family == GRPC)
+		say_bytes(net_of(end), slice_of(data_of_none, sizeof data_of_none));
+	else
+		say_bytes(net_of(end), slice_of(no_frame, sizeof no_frame));
+}
+
+START_TEST(a_caller_that_cannot_be_read_on_has_lost_its_streams)
+{
+	struct stream_end *caller, *app;
+	struct stream *served[2];
+
+	start();
+	caller = dial_streams(_i);
+	begin(caller, .message = "x");
+	begin(caller, .message = "y", .ends = true);
+	app = accepted_streams(_i);
+	served[0] = hear_call(app, .message = "x");
+	served[1] = hear_call(app, .message = "y", .ends = true);
+	say_junk(caller, _i);
+	hear_given_up(served[0], REASON_CANCELED);
+	hear_given_up(served[1], REASON_CANCELED);
+	let_pass(1000);
+	ck_assert(!is_open(net_of(caller)) && is_open(net_of(app)));
+	ck_assert_uint_eq(goaways(caller), _i == GRPC);
+	logged("reason=malformed");
+	logged("reason=canceled");
+	logged("reason=canceled");
+}
+END_TEST
+
+START_TEST(an_endpoint_that_cannot_be_read_on_has_lost_its_streams)
+{
+	struct stream_end *caller, *app;
+	struct stream *a, *b, *served;
+
+	start();
+	caller = dial_streams(_i);
+	a = begin(caller, .message = "x");
+	b = begin(caller, .message = "y", .ends = true);
+	app = accepted_streams(_i);
+	served = hear_call(app, .message = "x");
+	head(served, .message = "z");
+	hear_head(a, .message = "z");
+	say_junk(app, _i);
+	hear_refusal(a, REASON_RESET);
+	hear_refusal(b, REASON_RESET);
+	let_pass(1000);
+	ck_assert(is_open(net_of(caller)) && !is_open(net_of(app)));
+	logged("reason=reset attempts=1");
+	logged("reason=reset attempts=1");
+}
+END_TEST
+
 START_TEST(a_body_cut_off_within_a_message_is_malformed)
 {
 	struct stream_end *caller;
@@ -549,6 +608,8 @@ int main(void)
 	    {a_head_that_is_all_and_has_no_status_is_no_success, 1},
 	    {a_message_longer_than_allowed_ends_the_call_alone, 1},
 	    {a_message_longer_than_allowed_within_a_stream_ends_it_at_both_ends, 1},
+	    {a_caller_that_cannot_be_read_on_has_lost_its_streams, FAMILIES},
+	    {an_endpoint_that_cannot_be_read_on_has_lost_its_streams, FAMILIES},
 	    {a_body_cut_off_within_a_message_is_malformed, 1},
 	};
 

@@ -275,6 +275,27 @@ END_TEST
 
 /* ---- TTHeader Streaming, which has no windows ---- */
 
+START_TEST(a_stream_that_floods_a_connect_that_hangs_is_ended)
+{
+	struct stream_end *caller;
+	struct stream *call;
+	unsigned said = 0;
+
+	start(.service = "timeout: {connect: 10s}");
+	fake_script(sim_loop(), FAKE_HANGS, 1);
+	caller = dial_streams(TTS);
+	call = begin(caller);
+	for (; said < 100 && sim_lines() == 0; said++)
+		speak(call, .fill = 10000);
+	ck_assert_uint_ge(said * 10000, 250000);
+	ck_assert_uint_lt(said, 30);
+	hear_refusal(call, REASON_OVERLOAD);
+	logged("reason=overload attempts=1");
+	ck_assert_uint_eq(memory(), 0);
+	ck_assert(!is_open(accepted()) && is_open(net_of(caller)));
+}
+END_TEST
+
 START_TEST(a_slow_reader_loses_its_stream_and_its_neighbour_goes_on)
 {
 	struct stream_end *slow, *quick, *app;
@@ -363,6 +384,7 @@ int main(void)
 	    {a_window_of_none_is_waited_for_and_then_used, 1},
 	    {trailers_wait_for_the_data_before_them, 1},
 	    {an_error_of_the_proxy_passes_data_that_cannot_leave, 1},
+	    {a_stream_that_floods_a_connect_that_hangs_is_ended, 1},
 	    {a_slow_reader_loses_its_stream_and_its_neighbour_goes_on, 1},
 	    {an_endpoint_that_reads_slowly_costs_the_stream_that_floods_it, 1},
 	};

@@ -215,6 +215,28 @@ START_TEST(a_refused_stream_says_again_all_it_had_said_and_goes_on)
 }
 END_TEST
 
+START_TEST(a_refused_stream_with_much_to_say_again_may_go_on_during_the_next_connect)
+{
+	struct stream_end *caller, *app;
+	struct stream *call, *served;
+
+	start(.endpoints = 2);
+	caller = dial_streams(GRPC);
+	call = begin(caller, .fill = 500000);
+	served = hear_call(accepted_streams(GRPC), .fill = 500000);
+	fake_script(sim_loop(), FAKE_HANGS, 1);
+	give_up(served, H2_REFUSED);
+	speak(call, .fill = 1000);
+	app = accepted_streams(GRPC);
+	fake_connected(net_of(app));
+	served = hear_call(app, .fill = 500000);
+	hear_message(served, .fill = 1000);
+	answer(served);
+	hear_answer(call);
+	logged("reason=ok attempts=2");
+}
+END_TEST
+
 START_TEST(a_stream_refused_at_every_try_is_refused_to_its_caller)
 {
 	struct stream_end *caller, *app;
@@ -553,6 +575,7 @@ int main(void)
 	    {a_stream_of_which_a_byte_has_left_is_not, FAMILIES},
 	    {a_refused_stream_is_saved_by_the_next_endpoint, 1},
 	    {a_refused_stream_says_again_all_it_had_said_and_goes_on, 1},
+	    {a_refused_stream_with_much_to_say_again_may_go_on_during_the_next_connect, 1},
 	    {a_stream_refused_at_every_try_is_refused_to_its_caller, 1},
 	    {a_refused_stream_is_not_tried_again_without_retries, 1},
 	    {a_refused_stream_is_not_tried_again_behind_its_head, 1},

@@ -133,6 +133,43 @@ START_TEST(two_callers_share_one_connection_to_the_endpoint)
 }
 END_TEST
 
+START_TEST(bytes_that_come_one_by_one_are_no_matter)
+{
+	struct stream_end *caller, *app;
+	struct stream *call, *served;
+
+	start();
+	caller = dial_streams(_i, .gathers = true);
+	write_in_pieces(caller, 1);
+	call = begin(caller, .fill = 300, .ends = true);
+	let_go(caller);
+	app = accepted_streams(_i);
+	write_in_pieces(app, 1);
+	served = hear_call(app, .fill = 300, .ends = true);
+	answer(served, .fill = 300);
+	hear_answer(call, .fill = 300);
+	logged("reason=ok in=1 out=1");
+}
+END_TEST
+
+START_TEST(messages_are_counted_both_ways)
+{
+	struct stream_end *caller;
+	struct stream *call, *served;
+
+	start();
+	caller = dial_streams(_i);
+	call = begin(caller, .message = "12345", .times = 3, .ends = true);
+	served = hear_call(accepted_streams(_i), .message = "12345", .times = 3, .ends = true);
+	answer(served, .message = "1234567", .times = 2);
+	hear_answer(call, .message = "1234567", .times = 2);
+	ck_assert_uint_eq(counter_get(&sim_stats()->messages[0]), 3);
+	ck_assert_uint_eq(counter_get(&sim_stats()->message_bytes[0]), 15);
+	ck_assert_uint_eq(counter_get(&sim_stats()->messages[1]), 2);
+	ck_assert_uint_eq(counter_get(&sim_stats()->message_bytes[1]), 14);
+}
+END_TEST
+
 START_TEST(a_large_message_goes_through_in_both_directions)
 {
 	struct stream_end *caller;
@@ -303,6 +340,23 @@ START_TEST(a_call_for_nobody_is_refused_and_its_connection_serves_on)
 }
 END_TEST
 
+START_TEST(a_connection_beyond_the_limit_has_one_call_refused)
+{
+	struct stream_end *caller;
+	struct stream *call;
+
+	start();
+	caller = dial_streams_over_limit(_i);
+	call = begin(caller, .message = "x", .ends = true);
+	hear_refusal(call, REASON_CONNECTION_LIMITED);
+	hear_silence(call);
+	logged("reason=connection_limited attempts=0");
+	let_pass(1000);
+	ck_assert(!is_open(net_of(caller)));
+	no_connect();
+}
+END_TEST
+
 START_TEST(a_service_without_endpoints_refuses)
 {
 	struct stream_end *caller;
@@ -424,6 +478,8 @@ int main(void)
 	    {both_sides_speak_at_once, FAMILIES},
 	    {many_streams_share_a_connection_on_either_side, FAMILIES},
 	    {two_callers_share_one_connection_to_the_endpoint, FAMILIES},
+	    {bytes_that_come_one_by_one_are_no_matter, FAMILIES},
+	    {messages_are_counted_both_ways, FAMILIES},
 	    {a_large_message_goes_through_in_both_directions, FAMILIES},
 	    {a_reply_of_nothing_but_a_status_stays_one, FAMILIES},
 	    {an_error_of_the_application_behind_messages_is_passed_on, FAMILIES},
@@ -434,6 +490,7 @@ int main(void)
 	    {who_calls_is_replaced_where_the_listener_says_so, FAMILIES},
 	    {unpinned_calls_name_their_service, FAMILIES},
 	    {a_call_for_nobody_is_refused_and_its_connection_serves_on, FAMILIES},
+	    {a_connection_beyond_the_limit_has_one_call_refused, FAMILIES},
 	    {a_service_without_endpoints_refuses, FAMILIES},
 	    {grpc_and_streams_reach_one_endpoint_on_connections_of_their_own, 1},
 	    {interim_heads_are_not_for_grpc, 1},

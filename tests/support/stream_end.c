@@ -178,6 +178,11 @@ struct stream_end *stream_dial(
 	return wrap(dial_to(listener), true, family, setup);
 }
 
+struct stream_end *dial_streams_over_limit(enum stream_family family)
+{
+	return wrap(dial_over_limit(), true, family, &(struct stream_setup){0});
+}
+
 struct stream_end *stream_accepted(
     int line, enum stream_family family, const struct stream_setup *setup)
 {

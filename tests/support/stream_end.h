@@ -42,6 +42,8 @@ struct stream_setup {
 /* A caller on the listener "in", or on one by name. */
 #define dial_streams(family, ...)         stream_dial(family, "in", &(struct stream_setup){__VA_ARGS__})
 #define dial_streams_to(listener, family) stream_dial(family, listener, &(struct stream_setup){0})
+/* The same above the listener's limit. */
+struct stream_end *dial_streams_over_limit(enum stream_family family);
 struct stream_end *stream_dial(
     enum stream_family family, const char *listener, const struct stream_setup *setup);
 /* The next connection to an endpoint; there must be one. */
