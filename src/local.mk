@@ -140,6 +140,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/call_stats.c src/proxy/call_stats.h \
 	src/proxy/call_steps.c \
 	src/proxy/downstream.c src/proxy/downstream.h \
+	src/proxy/downstream_events.c \
 	src/proxy/relay.c src/proxy/relay.h \
 	src/proxy/slots.c src/proxy/slots.h \
 	src/proxy/upstream.c src/proxy/upstream.h \

@@ -1,6 +1,5 @@
 #include "proxy/downstream.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,11 +8,9 @@
 #include "net/loop.h"
 #include "proxy/access.h"
 #include "proxy/call.h"
-#include "proxy/relay.h"
 #include "proxy/worker.h"
 #include "proxy/world.h"
 
-#define PAUSE_AHEAD 1u
 #define LATE_PATIENCE                                                                              \
 	(1 * USEC_S) /* for the first call of a connection that comes while draining */
 #define CLOSE_PATIENCE (5 * USEC_S) /* for the last reply to leave */
@@ -26,7 +23,6 @@
 #define REST_AFTER                                                                                 \
 	(200 * USEC_MS) /* without calls, for a connection that holds more than a few bytes */
 
-static const struct conn_events downstream_events;
 static void on_timer(struct timer *timer, usec_t now);
 
 static struct loop *loop_of(const struct downstream *d)
@@ -35,7 +31,7 @@ static struct loop *loop_of(const struct downstream *d)
 }
 
 /* The timer looks at everything when it fires, so it only ever has to be set earlier. */
-static void arm(struct downstream *d, usec_t at)
+void downstream_arm(struct downstream *d, usec_t at)
 {
 	if (!timer_is_set(&d->timer) || d->timer.at > at)
 		wheel_set(loop_wheel(loop_of(d)), &d->timer, at, on_timer);
@@ -64,9 +60,9 @@ static void sink(void *arg, const struct slice *pieces, int n)
 		d->sent += pieces[i].len;
 	if (conn_write(d->conn, pieces, n, &error) < 0) {
 		d->is_broken = true;
-		arm(d, now); /* closed from there: its calls are in the middle of something here */
+		downstream_arm(d, now); /* its calls are in the middle of something here */
 	} else if (conn_pending(d->conn) > 0) {
-		arm(d, usec_after(now, d->listener->timeout_write_stall));
+		downstream_arm(d, usec_after(now, d->listener->timeout_write_stall));
 	}
 }
 
@@ -106,7 +102,7 @@ static void retire(struct downstream *d)
 }
 
 /* Its calls have nobody to answer any more. */
-static void cancel_calls(struct downstream *d)
+void downstream_cancel_calls(struct downstream *d)
 {
 	struct list *link;
 
@@ -125,7 +121,7 @@ void downstream_close(struct downstream *d)
 		return;
 	conn_close(&d->conn);
 	retire(d);
-	cancel_calls(d);
+	downstream_cancel_calls(d);
 }
 
 /* Everything is answered: what is still queued goes out first. */
@@ -144,7 +140,7 @@ static void end_connection(struct downstream *d)
 	}
 	codec_drain(d->codec, CODEC_DRAIN_NOW);
 	close_gracefully(d);
-	cancel_calls(d);
+	downstream_cancel_calls(d);
 }
 
 /* Whoever waits for the beginning of a reply, or for the end of a stream, is told. */
@@ -179,6 +175,14 @@ static bool is_finished(const struct downstream *d)
 	       (d->is_draining && d->ahead_len == 0 && codec_is_idle(d->codec));
 }
 
+bool downstream_close_when_done(struct downstream *d)
+{
+	if (!is_finished(d))
+		return false;
+	close_gracefully(d);
+	return true;
+}
+
 /* Many calls may be on their way to here: they are still served, then the caller hears which was the
  * last. */
 static void announce_drain(struct downstream *d)
@@ -187,7 +191,7 @@ static void announce_drain(struct downstream *d)
 		return;
 	codec_drain(d->codec, CODEC_DRAIN_SOON);
 	d->drain_now_at = usec_after(loop_now(loop_of(d)), GOAWAY_GAP);
-	arm(d, d->drain_now_at);
+	downstream_arm(d, d->drain_now_at);
 }
 
 static void announce_last(struct downstream *d)
@@ -201,8 +205,8 @@ void downstream_drain(struct downstream *d)
 {
 	announce_drain(d);
 	d->is_draining = true;
-	if (!d->is_closed && !d->is_reading && is_finished(d))
-		close_gracefully(d);
+	if (!d->is_closed && !d->is_reading)
+		downstream_close_when_done(d);
 }
 
 void downstream_drain_after(struct downstream *d, usec_t wait)
@@ -212,7 +216,7 @@ void downstream_drain_after(struct downstream *d, usec_t wait)
 		return;
 	}
 	d->drain_at = usec_after(loop_now(loop_of(d)), wait);
-	arm(d, d->drain_at);
+	downstream_arm(d, d->drain_at);
 }
 
 void downstream_orphan(struct downstream *d)
@@ -220,7 +224,7 @@ void downstream_orphan(struct downstream *d)
 	if (d->kept == NULL) {
 		d->kept = snapshot_ref(d->worker->world->snapshot);
 		d->end_at = usec_after(loop_now(loop_of(d)), d->kept->config->reload_drain);
-		arm(d, d->end_at);
+		downstream_arm(d, d->end_at);
 	}
 	downstream_drain(d);
 }
@@ -228,331 +232,8 @@ void downstream_orphan(struct downstream *d)
 void downstream_abort(struct downstream *d)
 {
 	d->is_broken = true;
-	arm(d, loop_now(loop_of(d)));
+	downstream_arm(d, loop_now(loop_of(d)));
 }
-
-/* ---- reading ---- */
-
-static bool may_read(const struct downstream *d)
-{
-	if (d->is_closed || d->is_broken)
-		return false;
-	if (codec_is_multiplexed(d->codec))
-		return true;
-	if (d->upload)
-		return relay_wants_body(d->upload);
-	if (d->is_closing || d->parked || downstream_is_full(d))
-		return false;
-	return d->n_calls == 0 || (d->is_unordered && d->n_calls < d->listener->in_flight);
-}
-
-/* A message is partly here: it has a time to be whole in. */
-static void note_partial(struct downstream *d)
-{
-	const struct listener_config *l = d->listener;
-	usec_t now = loop_now(loop_of(d));
-
-	if (codec_is_idle(d->codec)) {
-		d->message_since = 0; /* a handshake, or a header block, has become whole */
-		return;
-	}
-	if (d->message_since == 0)
-		d->message_since = now;
-	arm(d, usec_after(d->message_since,
-		   codec_has_detected(d->codec) ? l->timeout_message : l->timeout_detect));
-}
-
-static void on_message(struct downstream *d, uint32_t id, const struct rpc_message *m)
-{
-	usec_t now = loop_now(loop_of(d)), since = d->message_since ? d->message_since : now;
-	struct rpc_status why;
-
-	if (m->complete || id)
-		d->message_since = 0;
-	else
-		note_partial(d);
-	if (d->is_over_limit) {
-		rpc_status_set(&why, REASON_CONNECTION_LIMITED,
-		    "listener %s has as many connections "
-		    "as it may",
-		    d->listener->name);
-		call_refuse(d, id, m, &why);
-		d->is_closing = true;
-		return;
-	}
-	call_start(d, id, m, since);
-}
-
-static void on_body_failed(struct downstream *d, const struct rpc_status *why)
-{
-	struct call *call = d->upload;
-
-	d->upload = NULL;
-	call_body_failed(call, why);
-}
-
-static void on_refused(struct downstream *d, struct codec_item *item)
-{
-	unsigned limit = http2_limit_in(slice_str(item->why.detail));
-
-	if (limit < HTTP2_LIMITS)
-		counter_add(&d->stats->http2_limits[limit], 1);
-	d->is_closing = true;
-	d->message_since = 0;
-	if (d->upload)
-		on_body_failed(d, &item->why);
-	else
-		call_refuse(d, 0, item->has_message ? &item->message : NULL, &item->why);
-	if (codec_is_multiplexed(d->codec))
-		cancel_calls(d);
-}
-
-static void on_data(struct downstream *d, const struct codec_item *item)
-{
-	struct call *call = d->upload;
-
-	if (item->last) {
-		d->upload = NULL;
-		d->message_since = 0;
-	}
-	relay_body(call, item);
-}
-
-static void on_event(struct downstream *d, enum codec_event event, struct codec_item *item)
-{
-	struct call *call = item->owner;
-
-	switch (event) {
-	case CODEC_MORE:
-		note_partial(d);
-		break;
-	case CODEC_MESSAGE:
-		on_message(d, item->id, &item->message);
-		break;
-	case CODEC_DATA:
-		if (call)
-			relay_body(call, item);
-		else if (item->id == 0)
-			on_data(d, item);
-		break;
-	case CODEC_REFUSED:
-		on_refused(d, item);
-		break;
-	case CODEC_END:
-		if (call)
-			relay_body_end(call, &item->message);
-		break;
-	case CODEC_RESET:
-		if (call)
-			call_given_up(call, &item->reset);
-		break;
-	case CODEC_ROOM:
-		if (call)
-			call_event(call, CALL_EVENT_DATA);
-		break;
-	}
-}
-
-static void read_on(struct downstream *d, struct slice *in)
-{
-	struct codec_item item;
-	enum codec_event event;
-
-	d->is_reading = true;
-	codec_set_now(d->codec, loop_now(loop_of(d)));
-	while (may_read(d)) {
-		event = codec_next(d->codec, in, &item);
-		on_event(d, event, &item);
-		if (event == CODEC_MORE)
-			break;
-	}
-	d->is_reading = false;
-	if (!d->is_closed && codec_is_multiplexed(d->codec))
-		conn_set_batching(d->conn, true); /* the replies of a turn leave together */
-}
-
-/* What the codec has to tell after something was written. */
-static void on_work(struct loop_work *work)
-{
-	struct downstream *d = container_of(work, struct downstream, work);
-	struct slice nothing = SLICE_NONE;
-
-	if (!d->is_closed && !d->is_reading)
-		read_on(d, &nothing);
-	downstream_resume(d);
-}
-
-/* Keeps input for later. False when memory is gone. */
-static bool stash(struct downstream *d, struct slice in)
-{
-	if (d->ahead_at) {
-		memmove(d->ahead, d->ahead + d->ahead_at, d->ahead_len);
-		d->ahead_at = 0;
-	}
-	if (d->ahead_size - d->ahead_len < in.len) {
-		size_t size = d->ahead_len + in.len;
-		uint8_t *bigger = realloc(d->ahead, size);
-
-		if (bigger == NULL)
-			return false;
-		d->ahead = bigger;
-		d->ahead_size = size;
-	}
-	if (in.len)
-		memcpy(d->ahead + d->ahead_len, in.data, in.len);
-	d->ahead_len += in.len;
-	return true;
-}
-
-static void read_ahead(struct downstream *d)
-{
-	struct slice in = slice_of(d->ahead + d->ahead_at, d->ahead_len);
-
-	read_on(d, &in);
-	d->ahead_at += d->ahead_len - in.len;
-	d->ahead_len = in.len;
-	if (in.len == 0) {
-		free(d->ahead);
-		d->ahead = NULL;
-		d->ahead_at = d->ahead_size = 0;
-	}
-}
-
-/* All that came is read, and the call it belongs to is not whole. */
-static void cut_off(struct downstream *d)
-{
-	struct rpc_status why;
-
-	rpc_status_set(&why, REASON_CANCELED, "the caller ended within its message");
-	d->is_closing = true;
-	on_body_failed(d, &why);
-}
-
-/* Counts what the connection holds. False: over limits.memory. */
-static bool charge(struct downstream *d)
-{
-	return worker_charge_held(d->worker, codec_held(d->codec) + d->ahead_size, &d->charged);
-}
-
-static void refuse_memory(struct downstream *d)
-{
-	struct rpc_status why;
-
-	downstream_abort(d);
-	rpc_status_set(&why, REASON_OVERLOAD, "no memory for the message (limits.memory)");
-	call_refuse(d, 0, NULL, &why);
-}
-
-/* After anything has moved: stop or go on reading the socket, or end. */
-static void settle(struct downstream *d)
-{
-	bool has_waiting = d->ahead_len > 0 || codec_is_multiplexed(d->codec);
-	bool pause = d->ahead_len >= DOWNSTREAM_AHEAD || (has_waiting && downstream_is_full(d));
-
-	if (d->got_eof && d->upload && d->ahead_len == 0)
-		cut_off(d);
-	if (d->is_closed || d->is_broken)
-		return;
-	if (is_finished(d)) {
-		close_gracefully(d);
-		return;
-	}
-	if (!charge(d)) {
-		refuse_memory(d);
-		return;
-	}
-	if (pause != d->is_paused) {
-		d->is_paused = pause;
-		if (pause)
-			conn_pause(d->conn, PAUSE_AHEAD);
-		else
-			conn_resume(d->conn, PAUSE_AHEAD);
-	}
-}
-
-void downstream_resume(struct downstream *d)
-{
-	if (d->is_reading || d->is_closed || d->is_broken)
-		return;
-	if (d->ahead_len)
-		read_ahead(d);
-	settle(d);
-}
-
-static void on_input(void *arg, struct slice in)
-{
-	struct downstream *d = arg;
-
-	d->active_at = d->heard_at = loop_now(loop_of(d));
-	counter_add(&d->worker->bytes_in, in.len);
-	if (d->ahead_len == 0)
-		read_on(d, &in);
-	if (d->is_closed)
-		return;
-	if (d->is_closing && d->upload == NULL)
-		in.len = 0; /* nothing more is read: what comes is thrown away */
-	if (in.len && !stash(d, in)) {
-		downstream_close(d);
-		return;
-	}
-	downstream_resume(d);
-}
-
-/* What has not come of its streams never will. */
-static void cut_off_streams(struct downstream *d)
-{
-	struct codec_reset why = {.reason = REASON_CANCELED};
-
-	snprintf(why.detail, sizeof why.detail, "the caller closed its connection");
-	d->is_reading = true; /* calls that end here must not end the connection under us */
-	list_each_safe (link, &d->calls) {
-		struct call *call = list_item(link, struct call, link);
-
-		if (call->id && !call->upload_is_over)
-			call_given_up(call, &why);
-	}
-	d->is_reading = false;
-}
-
-/* A caller that has only ended its own side is still answered. One that is gone looks the same until
- * something is written to it. */
-static void on_eof(void *arg)
-{
-	struct downstream *d = arg;
-
-	d->got_eof = true;
-	cut_off_streams(d);
-	if (d->n_calls)
-		codec_ping(d->codec);
-	downstream_resume(d);
-}
-
-static void on_closed(void *arg, int error)
-{
-	(void)error;
-	downstream_close(arg);
-}
-
-static void on_drained(void *arg)
-{
-	struct downstream *d = arg;
-
-	if (d->writing)
-		call_event(d->writing, CALL_EVENT_DATA);
-	if (codec_is_multiplexed(d->codec)) {
-		codec_pump(d->codec);
-		on_work(&d->work);
-		return;
-	}
-	downstream_resume(d);
-}
-
-static const struct conn_events downstream_events = {
-    .input = on_input,
-    .eof = on_eof,
-    .closed = on_closed,
-    .drained = on_drained,
-};
 
 /* ---- times ---- */
 
@@ -564,7 +245,7 @@ static void time_out(struct downstream *d, const char *what)
 	rpc_status_set(&why, REASON_TIMEOUT, "%s", what);
 	d->is_closing = true;
 	if (d->upload)
-		on_body_failed(d, &why);
+		downstream_body_failed(d, &why);
 	else if (d->message_since)
 		call_refuse(d, 0, NULL, &why);
 	else
@@ -591,6 +272,14 @@ static usec_t look_for_life(struct downstream *d, usec_t now)
 	d->pinged_at = now;
 	codec_ping(d->codec);
 	return now + PING_PATIENCE;
+}
+
+/* Of those that do not hang on what is going on. */
+static usec_t next_time(const struct downstream *d, usec_t now)
+{
+	usec_t drain = usec_min(d->drain_at, d->drain_now_at);
+
+	return usec_min(usec_min(drain, d->end_at), usec_min(d->rest_at, usec_after(now, d->idle)));
 }
 
 static void on_timer(struct timer *timer, usec_t now)
@@ -639,9 +328,8 @@ static void on_timer(struct timer *timer, usec_t now)
 	else if (now >= idle)
 		time_out(d, "idle (timeout.idle)");
 	else
-		arm(d, usec_min(usec_min(usec_min(stall, life), usec_min(message, d->drain_at)),
-			   usec_min(usec_min(idle, usec_min(d->drain_now_at, d->rest_at)),
-			       usec_min(d->end_at, usec_after(now, d->idle)))));
+		downstream_arm(d, usec_min(next_time(d, now),
+				      usec_min(usec_min(stall, life), usec_min(message, idle))));
 }
 
 /* ---- opening, and what calls want ---- */
@@ -690,7 +378,7 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	d->heard_at = d->active_at;
 	d->drain_at = d->drain_now_at = d->rest_at = d->end_at = USEC_NONE;
 	d->http2 = listener->http2;
-	d->work.run = on_work;
+	d->work.run = downstream_work;
 	list_init(&d->calls);
 	list_push_back(&worker->downstreams, &d->link);
 	d->conn = conn_accepted(worker->loop, fd, &downstream_events, d);
@@ -708,7 +396,7 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 		downstream_drain_after(d, aged(worker, listener->max_age));
 	/* A connection beyond the limit has a seat of few: it is to make its one call soon. */
 	d->idle = over_limit ? listener->timeout_detect : listener->timeout_idle;
-	arm(d, usec_after(d->active_at, d->idle));
+	downstream_arm(d, usec_after(d->active_at, d->idle));
 }
 
 bool downstream_is_full(const struct downstream *d)
@@ -748,7 +436,7 @@ void downstream_call_done(struct downstream *d, struct call *call)
 	d->active_at = loop_now(loop_of(d));
 	if (d->n_calls == 0 && codec_is_multiplexed(d->codec)) {
 		d->rest_at = usec_after(d->active_at, REST_AFTER);
-		arm(d, d->rest_at);
+		downstream_arm(d, d->rest_at);
 	}
 	if (d->upload == call)
 		d->upload = NULL;

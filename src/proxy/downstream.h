@@ -15,6 +15,7 @@
 struct address;
 struct call;
 struct conn;
+struct conn_events;
 struct listener_config;
 struct listener_stats;
 struct snapshot;
@@ -101,5 +102,18 @@ void downstream_ask(struct downstream *d);
 void downstream_resume(struct downstream *d);
 /* Its output queue is above the high-water mark. */
 bool downstream_is_full(const struct downstream *d);
+
+/* Between downstream.c and downstream_events.c, which hears what comes from the connection. */
+extern const struct conn_events downstream_events;
+/* Takes what its codec has to tell without input. */
+void downstream_work(struct loop_work *work);
+/* The body that is coming in will not become whole. */
+void downstream_body_failed(struct downstream *d, const struct rpc_status *why);
+/* Its timer fires at @at, or before. */
+void downstream_arm(struct downstream *d, usec_t at);
+/* Closes it, once everything is out, if nothing runs and nothing more is to come. */
+bool downstream_close_when_done(struct downstream *d);
+/* Its calls have nobody to answer any more. */
+void downstream_cancel_calls(struct downstream *d);
 
 #endif
