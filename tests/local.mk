@@ -87,6 +87,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
 	tests/sim/test_sim_soak \
+	tests/sim/test_sim_stream_bounds \
 	tests/sim/test_sim_stream_ends \
 	tests/sim/test_sim_stream_tries \
 	tests/sim/test_sim_stream_times \
@@ -151,6 +152,7 @@ tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_soak_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_stream_bounds_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_ends_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_tries_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_times_LDADD = $(SIM_LIBS)

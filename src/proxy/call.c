@@ -103,7 +103,8 @@ static struct call *call_new(
 	rpc_message_keep_head(&call->request, &call->arena);
 	call->caller =
 	    access_caller(d, call->world->snapshot->config, call->request.caller, &replaced);
-	call->caller_is_replaced = replaced && !slice_eq(call->caller, call->request.caller);
+	call->caller_is_replaced = replaced && (call->request.marks & RPC_HAS_CALLERS ||
+						   !slice_eq(call->caller, call->request.caller));
 	call->upload_is_over = m->complete;
 	call->bytes_in = m->head.len + m->body.len;
 	memcpy(call->source, d->source, sizeof call->source);
@@ -331,6 +332,14 @@ static void on_failed(struct call *call)
 		call->step = CALL_JUDGE;
 }
 
+/* A call that is collected on a connection of many has the time of a message to become whole. */
+static usec_t whole_by(const struct call *call)
+{
+	if (call->id == 0 || call->is_stream || call->upload_is_over)
+		return USEC_NONE;
+	return usec_after(call->started, call->listener->timeout_message);
+}
+
 /* Which of a call's times is up; NULL: none, the timer was early. */
 static const char *what_is_up(const struct call *call, usec_t now)
 {
@@ -338,6 +347,8 @@ static const char *what_is_up(const struct call *call, usec_t now)
 
 	if (now >= call->deadline.at || now >= call->reply_by)
 		return "no reply";
+	if (now >= whole_by(call))
+		return "the call did not become whole in time (timeout.message)";
 	if (call->is_stream && now >= usec_after(call->started, p->timeout_stream))
 		return "timeout.stream is over";
 	if (call->is_stream && now >= usec_after(call->active_at, p->timeout_idle))
@@ -362,7 +373,7 @@ void call_arm(struct call *call)
 {
 	usec_t at = call->deadline.at;
 
-	at = usec_min(at, call->reply_by);
+	at = usec_min(usec_min(at, call->reply_by), whole_by(call));
 	if (call->is_stream) {
 		at = usec_min(at, usec_after(call->started, call->policy->timeout_stream));
 		at = usec_min(at, usec_after(call->active_at, call->policy->timeout_idle));
@@ -443,7 +454,8 @@ static void on_reply(struct call *call)
 	const char *why = NULL;
 
 	call->first_byte = loop_now(call->worker->loop);
-	call->reply_by = USEC_NONE;
+	if (call->is_stream) /* others count as answered when their reply is whole */
+		call->reply_by = USEC_NONE;
 	call->step = CALL_REPLY;
 	if (call->reply.form.transport == RPC_HTTP2 && call->reply.complete && !call->is_stream)
 		why = call_reply_is_collected(call, NULL);

@@ -267,7 +267,7 @@ static bool may_try_again(const struct call *call)
 	enum attempt_outcome outcome = call->attempt.outcome;
 
 	if (!p->retry || call->n_attempts > p->retry_attempts ||
-	    call->n_attempts >= CALL_TRIED_MAX || call->is_spent ||
+	    call->n_attempts >= CALL_TRIED_MAX || call->is_spent || call->has_reply ||
 	    now_of(call) >= call->deadline.at)
 		return false;
 	if (outcome == ATTEMPT_CONNECT_FAILED)
@@ -532,6 +532,7 @@ static bool begin_reply(struct call *call)
 	}
 	call->waits_for_turn = false;
 	call->reply_is_begun = true;
+	call->reply_by = USEC_NONE;
 	call->reason = reason_of_reply(&call->reply);
 	call->status = status_of_reply(call);
 	if (call->reply.marks & RPC_HAS_BIZ)

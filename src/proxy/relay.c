@@ -6,6 +6,8 @@
 #include "proxy/upstream.h"
 #include "proxy/world.h"
 
+#define PREFIX 5u /* of the one message in a gRPC body that is collected */
+
 static void note_messages(struct call *call, struct call_flow *flow, unsigned n, uint64_t bytes)
 {
 	struct service_stats *stats = call->service->stats;
@@ -151,12 +153,24 @@ static bool stream_body(struct call *call, struct slice data, bool last)
 	return attempt_send_data(&call->attempt, data, last);
 }
 
+/* What is collected is one message. Codecs bound each, but count none. */
+static bool is_too_long(const struct call *call, struct slice data, uint64_t max_message)
+{
+	return call->kept_len + data.len > max_message + PREFIX;
+}
+
+static void collect_body(struct call *call, struct slice data)
+{
+	if (is_too_long(call, data, call->listener->max_message))
+		call_fail(call, REASON_TOO_LARGE, "the call is longer than max_message");
+	else if (!call_collect(call, data))
+		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
+}
+
 static bool unary_body(struct call *call, struct slice data, bool last)
 {
 	if (call->step == CALL_COLLECT) {
-		if (!call_collect(call, data))
-			call_fail(
-			    call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
+		collect_body(call, data);
 		return true;
 	}
 	if (!call->attempt.is_sending)
@@ -251,6 +265,20 @@ static void end_collected(struct call *call, const struct rpc_message *trailers)
 		call_fail(call, REASON_BAD_REPLY, "%s", why);
 }
 
+/* It waits, for its turn or for its end; whatever comes is added to what is kept. */
+static void collect_reply(struct call *call, struct slice data)
+{
+	bool is_long = is_too_long(call, data, call->world->snapshot->max_message);
+
+	if (!is_long && call_collect(call, data))
+		return;
+	attempt_give_up(&call->attempt, is_long ? ATTEMPT_BAD_REPLY : ATTEMPT_CANCELED, 0);
+	if (is_long)
+		call_fail(call, REASON_BAD_REPLY, "the reply is longer than max_message");
+	else
+		call_fail(call, REASON_OVERLOAD, "no memory for the reply (limits.memory)");
+}
+
 static void pass_reply(struct call *call, struct slice data, bool last)
 {
 	struct downstream *d = call->downstream;
@@ -272,11 +300,7 @@ void relay_reply(struct call *call, const struct codec_item *item)
 	if (item->n_messages && call->is_stream)
 		note_messages(call, &call->down, item->n_messages, item->message_bytes);
 	if (!call->reply_is_begun) {
-		/* It waits, for its turn or for its end; whatever comes is added to what is kept. */
-		if (!call_collect(call, data)) {
-			attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
-			call_fail(call, REASON_OVERLOAD, "no memory for the reply (limits.memory)");
-		}
+		collect_reply(call, data);
 	} else if (!call->reply_is_discarded) {
 		pass_reply(call, data, item->last && !is_cut);
 	}
@@ -285,7 +309,7 @@ void relay_reply(struct call *call, const struct codec_item *item)
 	if (item->last && is_collected(call))
 		end_collected(call, NULL);
 	relay_settle(call);
-	if (item->last || call->id == 0)
+	if (item->last || call->id == 0 || !call->has_reply)
 		call_event(call, CALL_EVENT_DATA);
 }
 

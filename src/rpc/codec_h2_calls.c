@@ -187,7 +187,7 @@ void h2_send_failure(struct codec *c, uint32_t id, const struct rpc_message *cal
 		send_grpc_failure(h, s, call, why, &arena);
 	else if (s && !s->head_sent)
 		send_opaque_failure(h, s, why, &arena);
-	else if (s)
+	else if (s || h2_pending(c, id)) /* the end is asked for, and cannot leave */
 		h2_reset(c, id, &reset);
 	arena_fini(&arena);
 	if (closing)

@@ -30,6 +30,16 @@ static void note_once(struct slice *fact, struct slice value)
 		*fact = value;
 }
 
+static void note_caller(struct rpc_message *m, struct slice value)
+{
+	if (m->marks & RPC_HAS_CALLER) {
+		m->marks |= RPC_HAS_CALLERS;
+		return;
+	}
+	m->caller = value;
+	m->marks |= RPC_HAS_CALLER;
+}
+
 /* The names that matter have few lengths: most fields are passed over at once. */
 static void note_call_field(struct rpc_message *m, struct slice name, struct slice value)
 {
@@ -51,10 +61,8 @@ static void note_call_field(struct rpc_message *m, struct slice name, struct sli
 			note_once(&m->caller_method, value);
 		break;
 	case 14:
-		if (slice_eq(name, SLICE_LIT("source-service")) && !(m->marks & RPC_HAS_CALLER)) {
-			m->caller = value;
-			m->marks |= RPC_HAS_CALLER;
-		}
+		if (slice_eq(name, SLICE_LIT("source-service")))
+			note_caller(m, value);
 		break;
 	case 19:
 		if (slice_eq(name, SLICE_LIT("destination-service")))

@@ -317,22 +317,6 @@ void tts_send_data(struct codec *codec, uint32_t id, struct slice data, bool las
 		put_end(c, s, NULL);
 }
 
-void tts_send_failure(struct codec *codec, uint32_t id, const struct rpc_message *call,
-    const struct rpc_status *why, bool closing)
-{
-	struct tts *c = codec->state;
-	struct tts_stream *s = tts_find_open(c, id);
-	uint8_t room[TTS_OWN_MAX];
-
-	(void)call;    /* the stream knows what it is called */
-	(void)closing; /* the protocol has no word for it */
-	if (s == NULL || !put_header_first(c, s))
-		return;
-	s->end_sent = true;
-	if (put_piece(c, s, failed_trailer(room, id, s->method, why)))
-		after_writing(c, s);
-}
-
 /* ---- giving up ---- */
 
 static void put_rst(struct tts *c, const struct tts_stream *s, const struct codec_reset *why)
@@ -416,4 +400,35 @@ void tts_reset(struct codec *codec, uint32_t id, const struct codec_reset *why)
 	if (!s->is_over) /* else the other side knows */
 		tts_give_up(c, s, &known);
 	tts_finish(c, s);
+}
+
+/* A stream whose end waits to be written cannot be told more: what waits is given up. */
+static void end_stuck(struct codec *codec, const struct tts_stream *s, const struct rpc_status *why)
+{
+	struct codec_reset reset = {.reason = why->reason};
+
+	if (s == NULL || s->queue.len == 0)
+		return;
+	snprintf(reset.detail, sizeof reset.detail, "%.127s", why->detail);
+	tts_reset(codec, s->id, &reset);
+}
+
+void tts_send_failure(struct codec *codec, uint32_t id, const struct rpc_message *call,
+    const struct rpc_status *why, bool closing)
+{
+	struct tts *c = codec->state;
+	struct tts_stream *s = tts_find_open(c, id);
+	uint8_t room[TTS_OWN_MAX];
+
+	(void)call;    /* the stream knows what it is called */
+	(void)closing; /* the protocol has no word for it */
+	if (s == NULL) {
+		end_stuck(codec, tts_find(c, id), why);
+		return;
+	}
+	if (!put_header_first(c, s))
+		return;
+	s->end_sent = true;
+	if (put_piece(c, s, failed_trailer(room, id, s->method, why)))
+		after_writing(c, s);
 }
