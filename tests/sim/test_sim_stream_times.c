@@ -232,6 +232,31 @@ START_TEST(an_attempt_has_its_time_from_the_end_of_the_call)
 }
 END_TEST
 
+START_TEST(an_endpoint_of_which_nothing_at_all_is_heard_gets_no_more_calls)
+{
+	struct stream_end *caller, *silent;
+	struct stream *call;
+
+	start(.service = "timeout: {call: 100ms}");
+	caller = dial_streams(TTS);
+	call = begin(caller, .message = "1", .ends = true);
+	silent = accepted_streams(TTS);
+	answer(hear_call(silent, .message = "1", .ends = true), .message = "2");
+	hear_answer(call, .message = "2");
+	logged("reason=ok");
+	let_pass(10);
+	call = begin(caller, .message = "3", .ends = true);
+	hear_call(silent, .message = "3", .ends = true);
+	let_pass(100);
+	hear_refusal(call, REASON_TIMEOUT);
+	logged("reason=timeout");
+	call = begin(caller, .message = "4", .ends = true);
+	answer(hear_call(accepted_streams(TTS), .message = "4", .ends = true), .message = "5");
+	hear_answer(call, .message = "5");
+	logged("reason=ok");
+}
+END_TEST
+
 /* ---- streams that rest, and streams that last ---- */
 
 START_TEST(a_stream_on_which_nothing_moves_has_its_time)
@@ -430,10 +455,11 @@ END_TEST
 
 START_TEST(an_endpoint_that_is_gone_without_a_word_is_found_out)
 {
+	static const char *const pools[] = {NULL, "pool: {idle_timeout: none}"};
 	struct stream_end *caller, *app;
 	struct stream *call, *served;
 
-	start();
+	start(.service = pools[_i]);
 	caller = dial_streams(GRPC);
 	call = begin(caller);
 	app = accepted_streams(GRPC);
@@ -480,16 +506,21 @@ int main(void)
 	    {a_reply_that_begins_before_the_call_ends_has_all_the_time, FAMILIES},
 	    {the_default_time_ends_a_call_for_which_nobody_set_one, FAMILIES},
 	    {an_attempt_has_its_time_from_the_end_of_the_call, FAMILIES},
+	    {an_endpoint_of_which_nothing_at_all_is_heard_gets_no_more_calls, 1},
 	    {a_stream_on_which_nothing_moves_has_its_time, FAMILIES},
 	    {a_whole_stream_has_its_time, FAMILIES},
 	    {a_caller_that_takes_nothing_has_its_time, 1},
 	    {a_caller_that_does_not_take_the_end_of_its_reply_has_its_time, 1},
 	    {a_caller_that_takes_something_now_and_then_has_more, 1},
 	    {an_endpoint_that_takes_nothing_has_the_time_of_idle_streams, 1},
+<<<<<<< /tmp/sims/mine.c
 	    {a_caller_without_streams_has_the_time_of_idle_connections, FAMILIES},
 	    {an_endpoint_without_streams_has_the_time_of_the_pool, FAMILIES},
 	    {a_handshake_has_the_time_of_detection, 1},
 	    {an_endpoint_that_is_gone_without_a_word_is_found_out, 1},
+=======
+	    {an_endpoint_that_is_gone_without_a_word_is_found_out, 2},
+>>>>>>> /tmp/sims/theirs.c
 	    {a_caller_that_is_gone_without_a_word_is_found_out, 1},
 	};
 
