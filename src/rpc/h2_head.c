@@ -1,8 +1,6 @@
 #include "rpc/h2_head.h"
 
-#include <stdlib.h>
-
-#include "base/mem.h"
+#include "rpc/h2_memory.h"
 
 #define FIRST_BYTES  1024u
 #define FIRST_FIELDS 24u
@@ -14,9 +12,9 @@
 
 void h2_heads_fini(struct h2_heads *h)
 {
-	free(h->bytes);
-	free(h->fields);
-	free(h->blocks);
+	h2_memory_free(h->bytes, NULL);
+	h2_memory_free(h->fields, NULL);
+	h2_memory_free(h->blocks, NULL);
 	*h = (struct h2_heads){0};
 }
 
@@ -51,7 +49,7 @@ void h2_heads_reset(struct h2_heads *h, bool is_idle)
 static void *grow(void *items, size_t *size, size_t first, size_t item_size)
 {
 	*size = *size ? 2 * *size : first;
-	return mem_realloc(items, *size * item_size);
+	return h2_memory_array(items, *size * item_size);
 }
 
 void h2_heads_begin(struct h2_heads *h)
@@ -76,7 +74,7 @@ static void add_bytes(struct h2_heads *h, struct slice s)
 
 		while (size - h->len < s.len)
 			size *= 2;
-		h->bytes = mem_realloc(h->bytes, size);
+		h->bytes = h2_memory_array(h->bytes, size);
 		h->size = size;
 	}
 	memcpy(h->bytes + h->len, s.data, s.len);

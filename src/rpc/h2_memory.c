@@ -10,8 +10,8 @@
 /* Sizes that are kept: 8, 24, 40 ... bytes, which is what the C library rounds up to. */
 #define STEP     16u
 #define FIRST    8u
-#define CLASSES  32u
-#define KEPT_MAX 256u /* of each size and thread */
+#define CLASSES  160u
+#define KEPT_MAX (64u * 1024) /* bytes of each size and thread */
 
 /* A session's buffer for frames is the only block about so long. */
 #define PAGES_MIN (16u * 1024)
@@ -90,7 +90,7 @@ static void *take_pages(struct h2_memory *m)
 
 static size_t size_of(const struct h2_memory *m, void *block)
 {
-	if (block == m->pages)
+	if (m && block == m->pages)
 		return PAGES;
 	return malloc_usable_size(block);
 }
@@ -102,7 +102,7 @@ void *h2_memory_malloc(size_t size, void *memory)
 
 	if (class < CLASSES)
 		return take(class);
-	if (size < PAGES_MIN || size > PAGES || m->pages)
+	if (m == NULL || m->pages || size < PAGES_MIN || size > PAGES)
 		return malloc(size);
 	return take_pages(m);
 }
@@ -127,7 +127,7 @@ static void give(void *block)
 	struct stock *s = class < CLASSES ? own_stock() : NULL;
 	struct spare *spare = block;
 
-	if (s == NULL || s->n[class] >= KEPT_MAX) {
+	if (s == NULL || s->n[class] * size >= KEPT_MAX) {
 		free(block);
 		return;
 	}
@@ -142,7 +142,7 @@ void h2_memory_free(void *block, void *memory)
 
 	if (block == NULL)
 		return;
-	if (block != m->pages) {
+	if (m == NULL || block != m->pages) {
 		give(block);
 		return;
 	}
@@ -163,6 +163,14 @@ void *h2_memory_realloc(void *block, size_t size, void *memory)
 		h2_memory_free(block, memory);
 	}
 	return bigger;
+}
+
+void *h2_memory_array(void *block, size_t size)
+{
+	block = h2_memory_realloc(block, size, NULL);
+	if (block == NULL)
+		abort();
+	return block;
 }
 
 void h2_memory_rest(struct h2_memory *memory)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "rpc/h2_memory.h"
 
 #define FIRST_BUCKETS 8u
 #define FIRST_EVENTS  16u
@@ -153,18 +154,18 @@ void h2_stream_drop_trailers(struct h2_stream *s, size_t *held)
 
 void h2_events_fini(struct h2_events *q)
 {
-	free(q->items);
+	h2_memory_free(q->items, NULL);
 	*q = (struct h2_events){0};
 }
 
 static void grow(struct h2_events *q)
 {
 	size_t size = q->size ? 2 * q->size : FIRST_EVENTS;
-	struct h2_event *items = mem_alloc(size * sizeof *items);
+	struct h2_event *items = h2_memory_array(NULL, size * sizeof *items);
 
 	for (size_t i = 0; i < q->n; i++)
 		items[i] = q->items[(q->first + i) & (q->size - 1)];
-	free(q->items);
+	h2_memory_free(q->items, NULL);
 	q->items = items;
 	q->first = 0;
 	q->size = size;

@@ -58,7 +58,7 @@ struct h2_stream {
 	struct h2_trailers *trailers; /* owned */
 };
 
-#define H2_SPARE_STREAMS 4u
+#define H2_SPARE_STREAMS 64u
 
 struct h2_streams {
 	struct h2_stream **buckets; /* owned; NULL: none */
