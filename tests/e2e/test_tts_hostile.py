@@ -295,6 +295,7 @@ class Kinds(Streams):
                     for number in {f.stream for f in peer.frames}:
                         seen = "".join(f.kind for f in peer.of(number))
                         self.assertRegex(seen, "^2[39]*(4?5?|54)$", "sent %s" % kinds)
+                client.close()
                 self.assert_unharmed()
 
 
