@@ -15,6 +15,7 @@ UNIT_TESTS = \
 	tests/unit/test_codec_golden \
 	tests/unit/test_codec_h2 \
 	tests/unit/test_codec_h2_ends \
+	tests/unit/test_codec_h2_failures \
 	tests/unit/test_codec_h2_fields \
 	tests/unit/test_codec_h2_flood \
 	tests/unit/test_codec_h2_flow \

@@ -396,6 +396,31 @@ START_TEST(it_does_not_matter_where_input_is_cut)
 }
 END_TEST
 
+START_TEST(blocks_that_are_cut_anywhere_stay_whole)
+{
+	static const char expected[] =
+	    "call 1 POST /pkg.Service/Method end\n  content-type: application/grpc\n  te: trailers\n"
+	    "  a: 1\ncall 3 POST /pkg.Service/Method end\n  content-type: application/grpc\n"
+	    "  te: trailers\n  bb: 22\n  c: \n";
+	struct written w = {0};
+	size_t len;
+
+	h2_preface(&w);
+	h2_call(&w, H2_END_STREAM, 1, "a 1\n");
+	h2_call(&w, H2_END_STREAM, 3, "bb 22\nc \n");
+	len = w.len;
+	for (size_t cut = 0; cut <= len; cut++) {
+		open_pair(NULL);
+		down.tells_fields = true;
+		h2_end_feed(&down, slice_first(written_slice(&w), cut));
+		h2_end_feed(&down, slice_from(written_slice(&w), cut));
+		ck_assert_str_eq(h2_end_log(&down), expected);
+		close_pair();
+	}
+	written_fini(&w);
+}
+END_TEST
+
 START_TEST(pings_are_answered_exactly_and_not_told)
 {
 	struct written w = {0};
@@ -517,6 +542,7 @@ int main(void)
 	    {a_preface_that_goes_wrong_is_refused, 1},
 	    {golden_frames_are_understood, ARRAY_LEN(heard)},
 	    {it_does_not_matter_where_input_is_cut, ARRAY_LEN(heard)},
+	    {blocks_that_are_cut_anywhere_stay_whole, 1},
 	    {pings_are_answered_exactly_and_not_told, 1},
 	    {a_push_promise_ends_the_connection, 1},
 	    {forbidden_fields_reset_the_stream_unseen, ARRAY_LEN(forbidden)},

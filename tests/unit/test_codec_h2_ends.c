@@ -227,196 +227,6 @@ START_TEST(unknown_ids_are_ignored)
 }
 END_TEST
 
-/* ---- failures ---- */
-
-START_TEST(a_failure_of_grpc_is_one_block)
-{
-	struct h2_end caller;
-	uint32_t id;
-
-	h2_end_open(&caller, CODEC_UPSTREAM, NULL);
-	caller.tells_fields = true;
-	id = h2_end_begin(&caller, "/p.S/M", CALL_FIELDS, true);
-	h2_end_close(&down);
-	h2_end_open(&down, CODEC_DOWNSTREAM, NULL);
-	h2_end_pass(&caller, &down);
-	h2_end_fail(&down, id, RPC_KITEXPB, REASON_NO_ENDPOINT);
-	h2_end_pass(&down, &caller);
-	h2_end_feed(&down, SLICE_NONE);
-	ck_assert_str_eq(h2_end_log(&caller),
-	    "reply 1 200 end grpc=14\n  content-type: application/grpc+proto\n  grpc-status: 14\n"
-	    "  grpc-message: bridled: no_endpoint: service discovery error: no instance available: "
-	    "why\n");
-	h2_end_close(&caller);
-}
-END_TEST
-
-START_TEST(a_failure_within_a_reply_is_its_trailers)
-{
-	struct h2_end caller;
-	uint32_t id;
-
-	h2_end_open(&caller, CODEC_UPSTREAM, NULL);
-	caller.tells_fields = true;
-	id = h2_end_begin(&caller, "/p.S/M", CALL_FIELDS, true);
-	h2_end_close(&down);
-	h2_end_open(&down, CODEC_DOWNSTREAM, NULL);
-	h2_end_pass(&caller, &down);
-	h2_end_reply(&down, id, 200, "", false);
-	h2_end_message(&down, id, 3, false);
-	h2_end_fail(&down, id, RPC_KITEXPB, REASON_CALLER_DEADLINE);
-	h2_end_pass(&down, &caller);
-	h2_end_feed(&down, SLICE_NONE);
-	ck_assert_str_eq(h2_end_log(&caller),
-	    "reply 1 200\ndata 1 8\ntrailers 1 grpc=4\n  grpc-status: 4\n"
-	    "  grpc-message: bridled: caller_deadline: rpc timeout: context deadline exceeded: why\n");
-	h2_end_close(&caller);
-}
-END_TEST
-
-START_TEST(a_failure_does_not_wait_behind_data_that_cannot_leave)
-{
-	h2_setting(&w, 4, 10);
-	h2_call(&w, H2_END_STREAM, 1, "");
-	h2_end_hears(&down, &w);
-	h2_end_reply(&down, 1, 200, REPLY_FIELDS, false);
-	h2_end_message(&down, 1, 5000, false);
-	ck_assert_uint_eq(codec_pending(down.codec, 1), 4995);
-	ck_assert_str_eq(h2_end_frames(&down), "SETTINGS ack\nHEADERS 1\nDATA 1 10\n");
-	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_TIMEOUT);
-	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\n");
-	ck_assert_uint_eq(codec_pending(down.codec, 1), 0);
-	h2_end_feed(&down, SLICE_NONE);
-}
-END_TEST
-
-START_TEST(a_failure_of_anything_else_is_a_page)
-{
-	h2_headers(&w, H2_END_STREAM, 1, ":method GET\n:scheme http\n:path /\n:authority a\n");
-	h2_headers(&w, H2_END_STREAM, 3, ":method GET\n:scheme http\n:path /\n:authority a\n");
-	h2_end_hears(&down, &w);
-	h2_end_fail(&down, 1, RPC_OPAQUE, REASON_NO_ROUTE);
-	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1\nDATA 1 41 end\n");
-	h2_end_reply(&down, 3, 200, "", false);
-	codec_send_data(down.codec, 3, SLICE_LIT("half"), false);
-	h2_end_fail(&down, 3, RPC_OPAQUE, REASON_RESET);
-	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 3\nDATA 3 4\nRST_STREAM 3 2\n");
-	h2_end_feed(&down, SLICE_NONE);
-}
-END_TEST
-
-START_TEST(a_failure_that_closes_says_goaway)
-{
-	struct rpc_message call = {.form = {RPC_HTTP2, RPC_KITEXPB, false}, .kind = RPC_CALL};
-	struct rpc_status why;
-
-	rpc_status_set(&why, REASON_DRAINING, "why");
-	h2_call(&w, H2_END_STREAM, 1, "");
-	h2_end_hears(&down, &w);
-	codec_send_failure(down.codec, 1, &call, &why, true);
-	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\nGOAWAY 1 0\n");
-	h2_end_feed(&down, SLICE_NONE);
-}
-END_TEST
-
-/* ---- rules of gRPC ---- */
-
-START_TEST(a_message_too_long_is_refused_by_its_prefix)
-{
-	h2_call(&w, 0, 1, "");
-	h2_frame(&w, H2_DATA, 0, 1, SLICE_LIT("\0\0\x10\0\1m"));
-	h2_end_hears(&down, &w);
-	ck_assert_str_eq(h2_end_log(&down),
-	    "call 1 POST /pkg.Service/Method\n"
-	    "reset 1 too_large 0: gRPC message longer than max_message\n");
-	/* What still comes is thrown away, and the caller can be answered. */
-	h2_message(&w, H2_END_STREAM, 1, 100);
-	h2_end_hears(&down, &w);
-	ck_assert_str_eq(h2_end_log(&down), "");
-	ck_assert_str_eq(h2_end_frames(&down), "");
-	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_TOO_LARGE);
-	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\n");
-	h2_end_feed(&down, SLICE_NONE);
-}
-END_TEST
-
-START_TEST(the_longest_message_passes)
-{
-	h2_call(&w, 0, 1, "");
-	h2_frame(&w, H2_DATA, 0, 1, SLICE_LIT("\0\0\x10\0\0m"));
-	h2_end_hears(&down, &w);
-	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /pkg.Service/Method\ndata 1 6\n");
-	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_INTERNAL);
-	h2_end_feed(&down, SLICE_NONE);
-}
-END_TEST
-
-/* Bodies that no reader of gRPC would understand, and what is said of them. */
-static const struct {
-	const char *more; /* fields of the call */
-	struct slice body;
-	const char *why;
-} wrong[] = {
-    {"", {(const uint8_t *)"\2\0\0\0\0", 5}, "gRPC message with an unknown flag"},
-    {"", {(const uint8_t *)"\1\0\0\0\1z", 6}, "a compressed message without grpc-encoding"},
-    {"", {(const uint8_t *)"\0\0\0\0\2z", 6}, "the body ends within a gRPC message"},
-    {"grpc-encoding gzip\n", {(const uint8_t *)"\1\0\0", 3}, "the body ends within a gRPC message"},
-};
-
-START_TEST(a_body_that_is_no_grpc_is_malformed)
-{
-	char expected[256];
-
-	h2_call(&w, 0, 1, wrong[_i].more);
-	h2_frame(&w, H2_DATA, H2_END_STREAM, 1, wrong[_i].body);
-	h2_end_hears(&down, &w);
-	snprintf(expected, sizeof expected, "reset 1 malformed 0: %s\n", wrong[_i].why);
-	ck_assert_ptr_nonnull(strstr(h2_end_log(&down), expected));
-	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_MALFORMED);
-	ck_assert_str_eq(h2_end_frames(&down), "HEADERS 1 end\n");
-	h2_end_feed(&down, SLICE_NONE);
-}
-END_TEST
-
-START_TEST(a_reply_that_is_no_grpc_is_a_bad_one)
-{
-	char expected[256], frames[64];
-	uint32_t id = open_call();
-
-	snprintf(frames, sizeof frames, ":status 200\ncontent-type application/grpc\n%s",
-	    wrong[_i].more);
-	h2_headers(&w, 0, id, frames);
-	h2_frame(&w, H2_DATA, H2_END_STREAM, id, wrong[_i].body);
-	h2_end_hears(&up, &w);
-	snprintf(expected, sizeof expected, "reset 1 bad_reply 0: %s\n", wrong[_i].why);
-	ck_assert_ptr_nonnull(strstr(h2_end_log(&up), expected));
-	ck_assert_str_eq(h2_end_frames(&up), "RST_STREAM 1 1\n");
-}
-END_TEST
-
-START_TEST(compressed_messages_pass_untouched)
-{
-	h2_call(&w, 0, 1, "grpc-encoding gzip\n");
-	h2_frame(&w, H2_DATA, H2_END_STREAM, 1, SLICE_LIT("\1\0\0\0\1z\0\0\0\0\0\1\0\0\0\2zz"));
-	h2_end_hears(&down, &w);
-	ck_assert_str_eq(
-	    h2_end_log(&down), "call 1 POST /pkg.Service/Method\ndata 1 18 (3 of 3) end\n");
-	h2_end_fail(&down, 1, RPC_KITEXPB, REASON_INTERNAL);
-	h2_end_feed(&down, SLICE_NONE);
-}
-END_TEST
-
-START_TEST(bodies_that_are_not_grpc_are_not_looked_at)
-{
-	h2_headers(&w, 0, 1, ":method POST\n:scheme http\n:path /\n:authority a\n");
-	h2_frame(&w, H2_DATA, H2_END_STREAM, 1, SLICE_LIT("\7\0\0"));
-	h2_end_hears(&down, &w);
-	ck_assert_str_eq(h2_end_log(&down), "call 1 POST /\ndata 1 3 end\n");
-	h2_end_fail(&down, 1, RPC_OPAQUE, REASON_INTERNAL);
-	h2_end_feed(&down, SLICE_NONE);
-}
-END_TEST
-
 /* ---- upstream ---- */
 
 START_TEST(an_endpoint_may_refuse_a_stream)
@@ -656,6 +466,26 @@ START_TEST(draining_is_told_in_two_steps)
 }
 END_TEST
 
+START_TEST(frames_behind_the_end_of_a_stream_end_the_connection)
+{
+	h2_call(&w, H2_END_STREAM, 1, "");
+	h2_message(&w, 0, 1, 1);
+	h2_end_hears(&down, &w);
+	ck_assert_ptr_nonnull(strstr(h2_end_log(&down), "refused malformed: "));
+	ck_assert_ptr_nonnull(strstr(h2_end_frames(&down), "GOAWAY 1 5 "));
+}
+END_TEST
+
+START_TEST(a_stream_that_was_passed_over_cannot_be_opened)
+{
+	h2_call(&w, H2_END_STREAM, 5, "");
+	h2_call(&w, H2_END_STREAM, 3, "");
+	h2_end_hears(&down, &w);
+	ck_assert_ptr_nonnull(strstr(h2_end_log(&down), "refused malformed: "));
+	ck_assert_ptr_nonnull(strstr(h2_end_frames(&down), "GOAWAY 5 1 "));
+}
+END_TEST
+
 START_TEST(a_connection_error_is_told_last)
 {
 	h2_call(&w, 0, 1, "");
@@ -694,17 +524,6 @@ int main(void)
 	    {a_code_that_is_passed_on_stays_what_it_is, 1},
 	    {events_that_wait_are_dropped_by_a_reset, 1},
 	    {unknown_ids_are_ignored, 1},
-	    {a_failure_of_grpc_is_one_block, 1},
-	    {a_failure_within_a_reply_is_its_trailers, 1},
-	    {a_failure_does_not_wait_behind_data_that_cannot_leave, 1},
-	    {a_failure_of_anything_else_is_a_page, 1},
-	    {a_failure_that_closes_says_goaway, 1},
-	    {a_message_too_long_is_refused_by_its_prefix, 1},
-	    {the_longest_message_passes, 1},
-	    {a_body_that_is_no_grpc_is_malformed, ARRAY_LEN(wrong)},
-	    {a_reply_that_is_no_grpc_is_a_bad_one, ARRAY_LEN(wrong)},
-	    {compressed_messages_pass_untouched, 1},
-	    {bodies_that_are_not_grpc_are_not_looked_at, 1},
 	    {an_endpoint_may_refuse_a_stream, 1},
 	    {streams_above_a_goaway_were_not_looked_at, 1},
 	    {a_goaway_in_two_steps_lets_calls_end, 1},
@@ -713,6 +532,8 @@ int main(void)
 	    {a_call_that_was_never_sent_is_reset_in_silence, 1},
 	    {giving_up_at_any_step_leaves_nothing, STEPS},
 	    {draining_is_told_in_two_steps, 1},
+	    {frames_behind_the_end_of_a_stream_end_the_connection, 1},
+	    {a_stream_that_was_passed_over_cannot_be_opened, 1},
 	    {a_connection_error_is_told_last, 1},
 	};
 
