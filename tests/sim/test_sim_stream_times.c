@@ -513,14 +513,10 @@ int main(void)
 	    {a_caller_that_does_not_take_the_end_of_its_reply_has_its_time, 1},
 	    {a_caller_that_takes_something_now_and_then_has_more, 1},
 	    {an_endpoint_that_takes_nothing_has_the_time_of_idle_streams, 1},
-<<<<<<< /tmp/sims/mine.c
 	    {a_caller_without_streams_has_the_time_of_idle_connections, FAMILIES},
 	    {an_endpoint_without_streams_has_the_time_of_the_pool, FAMILIES},
 	    {a_handshake_has_the_time_of_detection, 1},
-	    {an_endpoint_that_is_gone_without_a_word_is_found_out, 1},
-=======
 	    {an_endpoint_that_is_gone_without_a_word_is_found_out, 2},
->>>>>>> /tmp/sims/theirs.c
 	    {a_caller_that_is_gone_without_a_word_is_found_out, 1},
 	};
 
