@@ -30,6 +30,7 @@ UNIT_TESTS = \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
 	tests/unit/test_convert \
+	tests/unit/test_convert_back \
 	tests/unit/test_cursor \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \

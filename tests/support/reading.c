@@ -226,3 +226,15 @@ struct slice written_slice(const struct written *w)
 {
 	return slice_of(w->bytes, w->len);
 }
+
+bool written_message(
+    struct written *w, const struct rpc_message *m, struct rpc_edit *edit, enum codec_side side)
+{
+	struct codec *to = codec_open(side, CODEC_UNARY, &reading_limits, &written_io, w);
+	bool is_sent;
+
+	w->len = 0;
+	is_sent = codec_send_message(to, 0, m, edit);
+	codec_close(&to);
+	return is_sent;
+}

@@ -51,5 +51,8 @@ struct written {
 extern const struct codec_io written_io;
 void written_fini(struct written *w);
 struct slice written_slice(const struct written *w);
+/* It holds the bytes of this message alone. False: it has no room in the form. */
+bool written_message(
+    struct written *w, const struct rpc_message *m, struct rpc_edit *edit, enum codec_side side);
 
 #endif

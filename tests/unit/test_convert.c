@@ -1,13 +1,12 @@
 /*
- * Whole gRPC calls and replies as unary ones: what is taken for one, the bytes that go out in each
- * form, and what is kept on the way there and back.
+ * Whole gRPC calls and replies as unary ones: what is taken for one, and the bytes that go out in each
+ * form. What is kept on the way there and back: test_convert_back.c.
  */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "rpc/metadata.h"
 #include "support/block.h"
 #include "support/bytes.h"
@@ -141,17 +140,6 @@ START_TEST(what_is_not_one_whole_message_is_refused)
 }
 END_TEST
 
-static bool write_message(const struct rpc_message *m, struct rpc_edit *edit, enum codec_side side)
-{
-	struct codec *to = codec_open(side, CODEC_UNARY, &reading_limits, &written_io, &out);
-	bool is_sent;
-
-	out.len = 0;
-	is_sent = codec_send_message(to, 0, m, edit);
-	codec_close(&to);
-	return is_sent;
-}
-
 /* The message written is this frame with this header. */
 static void must_have_written(struct frame f, const char *header)
 {
@@ -234,7 +222,7 @@ START_TEST(a_grpc_call_goes_out_in_every_form)
 		    0, slice_of(args, sizeof args));
 		ck_assert(codec_can_convert(block.message.form, form));
 		ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
-		ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+		ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 		must_have_written(say(form, 1, 1), header_of_call(form));
 		if (form.transport == RPC_PLAIN)
 			MUST_HAVE_DROPPED(
@@ -257,7 +245,7 @@ START_TEST(a_grpc_call_is_renumbered)
 
 	make_call(":path: /Echo/Say\n", 0, slice_of(args, sizeof args));
 	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
-	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	f.flags = 1;
 	must_have_written(f, "s isn=Echo;i 1=framed 9=Say 22=1");
 }
@@ -270,10 +258,10 @@ START_TEST(what_a_grpc_caller_states_of_itself_may_be_replaced)
 	make_call(":path: /Echo/Say\nsource-service: forged\ngrpc-timeout: 1500u\n", 0,
 	    slice_of(args, sizeof args));
 	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
-	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 3=node 9=Say 12=2 22=1");
 	edit = (struct rpc_edit){.form = in_ttheader, .strip_caller = true};
-	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 9=Say 12=2 22=1");
 }
 END_TEST
@@ -289,7 +277,7 @@ START_TEST(fields_that_would_mean_something_else_in_a_ttheader_are_dropped)
 	    "grpc-trace-bin: AAAA\nconnection: close\ndestination-addr: a\nx-bin: no base64\n",
 	    0, slice_of(args, sizeof args));
 	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
-	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 9=Say 22=1");
 	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_HEADER] = 8, [RPC_DROPPED_BIZ] = 2,
 	    [RPC_DROPPED_PERSISTENT] = 1, [RPC_DROPPED_TRANSIENT] = 1, [RPC_DROPPED_INT] = 1);
@@ -304,7 +292,7 @@ START_TEST(of_a_repeated_field_the_first_value_comes_last)
 		  "rpc-transit-gdpr-token: u\n",
 	    0, slice_of(args, sizeof args));
 	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
-	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	must_have_written(say(in_ttheader, 1, 1), "s k=2 k=1 isn=Echo;i 1=framed 9=Say 22=1;a t");
 }
 END_TEST
@@ -318,7 +306,7 @@ START_TEST(a_field_too_long_for_a_key_is_counted)
 	strcat(lines, ": 1\n");
 	make_call(lines, 0, slice_of(args, sizeof args));
 	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
-	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 9=Say 22=1");
 	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_PERSISTENT] = 1);
 }
@@ -331,7 +319,7 @@ START_TEST(binary_fields_bring_their_bytes)
 	make_call(":path: /Echo/Say\nx-bin: //4=\nrpc-persist-y-bin: Zm9vYg\n", 0,
 	    slice_of(args, sizeof args));
 	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
-	ck_assert(write_message(&block.message, &edit, CODEC_UPSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	must_have_written(say(in_ttheader, 1, 1),
 	    "s RPC_PERSIST_Y_BIN=foob x-bin=\xff\xfe isn=Echo;i 1=framed 9=Say 22=1");
 }
@@ -346,7 +334,7 @@ START_TEST(a_method_too_long_for_thrift_is_not_written)
 	strcat(lines, "\n");
 	make_call(lines, 0, slice_of(args, sizeof args));
 	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
-	ck_assert(!write_message(&block.message, &edit, CODEC_UPSTREAM));
+	ck_assert(!written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	ck_assert_uint_eq(out.len, 0);
 }
 END_TEST
@@ -389,7 +377,7 @@ static void must_reply(struct rpc_form form, unsigned type, struct slice bytes, 
 	struct frame f = say(form, type, 7);
 
 	f.body = bytes;
-	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_DOWNSTREAM));
 	must_have_written(f, form.transport == RPC_TTHEADER ? header : "");
 }
 
@@ -411,10 +399,10 @@ START_TEST(a_grpc_reply_goes_out_in_every_form)
 	ck_assert_int_eq(block.message.kind, RPC_REPLY);
 	must_reply_everywhere(
 	    RPC_THRIFT, 2, slice_of(args, sizeof args), "s T=1 LANE_ID=gray;i 22=2");
-	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_DOWNSTREAM));
 	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_HEADER] = 3);
 	edit = (struct rpc_edit){.form = in_ttheader};
-	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_DOWNSTREAM));
 	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_HEADER] = 1);
 }
 END_TEST
@@ -438,7 +426,7 @@ START_TEST(no_private_field_becomes_a_key_of_a_reply)
 	    "biz-status: 0\nbiz-message: m\nx-internal: secret\nrpc-persist-p: 1\nrpc-transit-t: 1\n"
 	    "rpc-backward-rpc-persist-p: 1\nrpc-backward-pv-x: 1\nrpc-backward-: 1\ndate: now\n",
 	    "grpc-status: 0\ngrpc-trace-bin: AAAA\nset-cookie: secret\n", one_message()));
-	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_DOWNSTREAM));
 	must_have_written(say(in_ttheader, 2, 7), "i 22=2");
 }
 END_TEST
@@ -504,7 +492,7 @@ START_TEST(a_text_of_any_length_becomes_an_exception)
 	memset(trailers + strlen(trailers), 'x', 50000);
 	strcat(trailers, "\n");
 	ck_assert_ptr_null(make_reply(head_lines, trailers, SLICE_NONE));
-	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_DOWNSTREAM));
 	ck_assert_uint_gt(out.len, 50000);
 	ck_assert(thrift_exception_read(
 	    slice_from(written_slice(&out), out.len - 50000 - 15), &text, &id));
@@ -571,7 +559,7 @@ START_TEST(a_business_error_where_there_is_no_header_is_counted)
 	struct rpc_edit edit = {.form = {RPC_PLAIN, RPC_THRIFT, true}};
 
 	ck_assert_ptr_null(make_reply(head_lines, biz_trailers, SLICE_NONE));
-	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_DOWNSTREAM));
 	MUST_HAVE_DROPPED(&edit, [RPC_DROPPED_BIZ] = 2, [RPC_DROPPED_HEADER] = 3);
 }
 END_TEST
@@ -631,215 +619,12 @@ START_TEST(a_draining_proxy_says_so_in_the_new_header)
 	struct rpc_edit edit = {.form = in_ttheader, .add_crrst = true, .strip_crrst = true};
 
 	ck_assert_ptr_null(make_reply(":status: 200\n", "grpc-status: 0\n", one_message()));
-	ck_assert(write_message(&block.message, &edit, CODEC_DOWNSTREAM));
+	ck_assert(written_message(&out, &block.message, &edit, CODEC_DOWNSTREAM));
 	must_have_written(say(in_ttheader, 2, 7), "s crrst=1;i 22=2");
 }
 END_TEST
 
-/* ---- there and back ---- */
-
-#define PAIRS_MAX 12
-
-/* A key with its value, as they are drawn. */
-struct pair {
-	char key[80], value[40];
-};
-
-static struct rng rng;
-static struct pair pairs[PAIRS_MAX];
-static unsigned n_pairs;
-
-static void draw_text(char *to, const char *alphabet, size_t max)
-{
-	size_t len = 1 + rng_below(&rng, max);
-
-	for (size_t i = 0; i < len; i++)
-		to[i] = alphabet[rng_below(&rng, strlen(alphabet))];
-	to[len] = '\0';
-}
-
-static const char upper_name[] = "ABCXYZ0189_";
-static const char lower_name[] = "abcxyz0189._~";
-static const char wild_name[] = "aZ09_-.:/ \x01\x7f\xc3\xa4";
-static const char plain_value[] = "abcXYZ0189 %=;,{}\"/\xc3\xa4";
-
-/* Values neither begin nor end with a blank. */
-static void draw_value(char *to)
-{
-	draw_text(to, plain_value, 30);
-	to[0] = 'v';
-	strcat(to, "z");
-}
-
-/* Names that mean the same in both spellings. */
-static void draw_pair(struct pair *p, bool is_reply, unsigned number)
-{
-	static const char *const prefixes[] = {"RPC_PERSIST_", "RPC_TRANSIT_", ""};
-	const char *prefix = is_reply ? "" : prefixes[rng_below(&rng, 3)];
-	bool is_upper = is_reply || *prefix;
-	char name[40];
-
-	draw_text(name, is_upper ? upper_name : lower_name, 20);
-	snprintf(p->key, sizeof p->key, "%s%c%u%s", prefix, is_upper ? 'K' : 'k', number, name);
-	draw_value(p->value);
-}
-
-static void put_counted(struct writer *w, const char *text)
-{
-	write_u16(w, (uint16_t)strlen(text));
-	write_bytes(w, slice_str(text));
-}
-
-static struct slice sections_of_pairs(void)
-{
-	static uint8_t room[4096];
-	struct writer w = writer_of(room, sizeof room);
-
-	write_u8(&w, 0x01);
-	write_u16(&w, (uint16_t)(n_pairs + 1));
-	for (unsigned i = 0; i < n_pairs; i++) {
-		put_counted(&w, pairs[i].key);
-		put_counted(&w, pairs[i].value);
-	}
-	put_counted(&w, "isn");
-	put_counted(&w, "Echo");
-	ck_assert(!w.bad);
-	return writer_slice(&w);
-}
-
-/* The message of a frame whose header has the pairs, in @r. */
-static const struct rpc_message *read_pairs(struct reading *r, bool is_reply)
-{
-	struct frame f = say(in_ttheader, is_reply ? 2 : 1, 7);
-	struct slice whole;
-
-	f.sections = sections_of_pairs();
-	whole = frame_make(&f);
-	reading_open(r, is_reply ? CODEC_UPSTREAM : CODEC_DOWNSTREAM, &reading_limits);
-	reading_feed(r, whole);
-	ck_assert_uint_eq(r->n, 1);
-	frame_free(&whole);
-	return &r->list[0].message;
-}
-
-/* The fields of a message in TTHeader as the message that a gRPC codec makes of them. */
-static struct rpc_message over_grpc(const struct rpc_message *m, struct rpc_edit *edit)
-{
-	struct field_list head = {.arena = &arena}, trailers = {.arena = &arena};
-	struct rpc_message g = {.form = thrift_grpc, .kind = m->kind, .body = m->body};
-
-	if (m->kind == RPC_CALL) {
-		ck_assert(grpc_call_fields(m, edit, &head, &g.path));
-	} else {
-		grpc_reply_fields(m, edit, &head, &trailers);
-		g.http_status = 200;
-	}
-	g.fields = head.items;
-	g.n_fields = head.n;
-	g.body_len = m->body_len;
-	g.complete = true;
-	if (m->kind == RPC_CALL)
-		grpc_note_call(&g);
-	else
-		grpc_note_reply(&g);
-	g.method = m->method;
-	g.seq = g.transport_seq = m->seq;
-	return g;
-}
-
-static bool has_key(const struct rpc_message *m, const char *key, const char *value)
-{
-	struct ttheader_iter it = ttheader_entries(m->sections);
-	struct ttheader_entry e;
-
-	while (ttheader_next(&it, &e))
-		if (e.kind == TTHEADER_STR && slice_eq_str(e.key, key))
-			return slice_eq_str(e.value, value);
-	return false;
-}
-
-static void check_round_trip(bool is_reply)
-{
-	struct reading before, after;
-	const struct rpc_message *m = read_pairs(&before, is_reply), *back;
-	struct rpc_edit there = {.form = thrift_grpc}, again = {.form = in_ttheader};
-	struct rpc_message g = over_grpc(m, &there);
-
-	ck_assert(write_message(&g, &again, is_reply ? CODEC_DOWNSTREAM : CODEC_UPSTREAM));
-	reading_open(&after, is_reply ? CODEC_UPSTREAM : CODEC_DOWNSTREAM, &reading_limits);
-	reading_feed(&after, written_slice(&out));
-	ck_assert_uint_eq(after.n, 1);
-	back = &after.list[0].message;
-	for (unsigned i = 0; i < n_pairs; i++)
-		ck_assert_msg(has_key(back, pairs[i].key, pairs[i].value), "%s=%s", pairs[i].key,
-		    pairs[i].value);
-	ck_assert(slice_eq(back->body, m->body) && slice_eq(back->method, m->method));
-	MUST_HAVE_DROPPED(&again, 0);
-	reading_close(&before);
-	reading_close(&after);
-}
-
-START_TEST(metadata_survives_the_way_there_and_back)
-{
-	rng_init(&rng, (uint64_t)_i);
-	for (unsigned round = 0; round < 40; round++) {
-		bool is_reply = round % 2;
-
-		n_pairs = (unsigned)rng_below(&rng, PAIRS_MAX);
-		for (unsigned i = 0; i < n_pairs; i++)
-			draw_pair(&pairs[i], is_reply, i);
-		check_round_trip(is_reply);
-	}
-}
-END_TEST
-
-static void check_wild(bool is_reply)
-{
-	struct reading before, after;
-	const struct rpc_message *m = read_pairs(&before, is_reply);
-	struct rpc_edit there = {.form = thrift_grpc}, again = {.form = in_ttheader};
-	struct rpc_message g = over_grpc(m, &there);
-	struct ttheader_iter it;
-	struct ttheader_entry e;
-	unsigned n_lost = 0, n_left = 0;
-
-	for (unsigned i = 0; i < g.n_fields; i++)
-		ck_assert(metadata_is_field_value(g.fields[i].value));
-	ck_assert(write_message(&g, &again, is_reply ? CODEC_DOWNSTREAM : CODEC_UPSTREAM));
-	reading_open(&after, is_reply ? CODEC_UPSTREAM : CODEC_DOWNSTREAM, &reading_limits);
-	reading_feed(&after, written_slice(&out));
-	ck_assert_uint_eq(after.n, 1);
-	it = ttheader_entries(after.list[0].message.sections);
-	while (ttheader_next(&it, &e))
-		n_left += e.kind != TTHEADER_INT && !slice_eq_str(e.key, "isn");
-	for (int i = 0; i <= RPC_DROPPED_BIZ; i++)
-		n_lost += there.dropped[i] + again.dropped[i];
-	/* What is not there is counted, with isn, which no reply brings along. */
-	ck_assert_uint_eq(n_left + n_lost, n_pairs + is_reply);
-	reading_close(&before);
-	reading_close(&after);
-}
-
-START_TEST(whatever_is_lost_on_the_way_is_counted)
-{
-	static const char *const prefixes[] = {"", "RPC_PERSIST_", "RPC_TRANSIT_",
-	    "RPC_TRANSIT_UPSTREAM_", "RPC_BACKWARD_", "PV_", "rip", "grpc-", "rpc-persist-",
-	    "rpc-backward-", "te", "RPC_TRANSIT_GDPR_TOKEN"};
-
-	rng_init(&rng, (uint64_t)_i + 1000);
-	for (unsigned round = 0; round < 40; round++) {
-		n_pairs = (unsigned)rng_below(&rng, PAIRS_MAX);
-		for (unsigned i = 0; i < n_pairs; i++) {
-			struct pair *p = &pairs[i];
-
-			strcpy(p->key, prefixes[rng_below(&rng, ARRAY_LEN(prefixes))]);
-			draw_text(p->key + strlen(p->key), wild_name, 12);
-			draw_text(p->value, wild_name, 8);
-		}
-		check_wild(round % 2);
-	}
-}
-END_TEST
+/* ---- statuses ---- */
 
 START_TEST(exceptions_come_back_as_the_table_says)
 {
@@ -914,8 +699,6 @@ int main(void)
 	    {http_errors_without_a_status_are_mapped, 1},
 	    {what_is_no_reply_is_said_to_be_none, 1},
 	    {a_draining_proxy_says_so_in_the_new_header, 1},
-	    {metadata_survives_the_way_there_and_back, 10},
-	    {whatever_is_lost_on_the_way_is_counted, 10},
 	    {exceptions_come_back_as_the_table_says, 1},
 	    {a_unary_reply_has_a_status_too, 1},
 	};
