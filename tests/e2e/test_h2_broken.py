@@ -1,5 +1,5 @@
-"""Applications that speak HTTP/2 and break its rules, or break down: each call ends soon, in words or
-with a reset, and the next connection works."""
+"""Applications that speak HTTP/2 and break its rules, or break down: each call ends soon, in words
+or with a reset, and the next connection works."""
 
 import struct
 import time

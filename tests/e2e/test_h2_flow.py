@@ -1,12 +1,13 @@
 """Windows of HTTP/2 go from end to end: a slow reader slows its writer, and nobody else."""
 
+import threading
 import time
 
 import h2
 import h2_upstream
 from bridled import IS_SANITIZED, eventually
 from h2_case import MIB, Upstreams
-from h2_upstream import answer
+from h2_upstream import OK, REPLY_FIELDS, answer
 
 
 class Flow(Upstreams):
@@ -46,6 +47,36 @@ class Flow(Upstreams):
         peer.until(lambda: first.ended)
         answer(peer, first.number)
         self.assert_echoed(client.over(warm))
+
+    @staticmethod
+    def padded(peer, number, data):
+        """Padding counts in the windows as what it pads does."""
+        frame = h2.pack(h2.DATA, h2.PADDED, number, b"\xff" + data + b"\0" * 255)
+        size = len(frame) - 9
+        while size:
+            size -= peer.take_window(number, size)
+        peer.send(frame)
+
+    def test_padding_gives_its_windows_back(self):
+        def answer_padded(peer, frame):
+            if frame is not None and frame.is_end:
+                threading.Thread(target=send, args=(peer, frame.stream), daemon=True).start()
+
+        def send(peer, number):
+            peer.headers(number, REPLY_FIELDS)
+            for i in range(1000):
+                self.padded(peer, number, h2.grpc(b"%04d" % i))
+            peer.headers(number, OK, True)
+        client = self.begin(answer_padded, updates=True)
+        client.updates = True
+        number = client.open()
+        for i in range(1000):
+            self.padded(client, number, h2.grpc(b"%04d" % i))
+        client.data(number, b"", True)
+        stream = client.over(number, 20)
+        expected = [(0, b"%04d" % i) for i in range(1000)]
+        self.assertEqual(self.service.calls()[0][1].messages, expected)
+        self.assertEqual((stream.messages, stream.trailers["grpc-status"]), (expected, "0"))
 
     def test_windows_of_64_kib_both_ways(self):
         client = self.begin(h2_upstream.echo)

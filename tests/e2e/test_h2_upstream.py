@@ -81,6 +81,39 @@ class Heads(Upstreams):
         got = client.over(1)
         self.assertEqual((got.get(":status"), bytes(got.data)), ("404", b"gone"))
 
+    def test_answers_without_a_body_and_with_any_status(self):
+        client = self.begin()
+        cases = [("HEAD", [(":status", "200"), ("content-length", "100")], None),
+                 ("GET", [(":status", "204")], None),
+                 ("GET", [(":status", "304"), ("content-length", "10")], None),
+                 ("DELETE", [(":status", "200"), ("content-length", "3")], b"abc"),
+                 ("OPTIONS", [(":status", "200")], b""), ("PUT", [(":status", "599")], b"why"),
+                 ("PROPFIND", [(":status", "404"), ("x", "y")], b"z" * 20000)]
+        for i, (method, fields, body) in enumerate(cases):
+            with self.subTest(method=method, fields=fields):
+                number = client.number()
+                client.headers(number, [(":method", method), (":scheme", "http"), (":path", "/x"),
+                                        (":authority", "x")], True)
+                peer, stream = self.service.await_calls(i + 1)[-1]
+                peer.headers(stream.number, fields, body is None)
+                if body is not None:
+                    peer.data(stream.number, body, True)
+                got = client.over(number)
+                self.assertEqual((stream.get(":method"), got.blocks, bytes(got.data), got.ended),
+                                 (method, [fields], body or b"", True))
+
+    def test_nobody_gets_a_tunnel(self):
+        client = self.begin(h2_upstream.echo)
+        for fields in ([(":method", "CONNECT"), (":authority", "bank:443")],
+                       h2.call_fields()[1:] + [(":method", "CONNECT")],
+                       [(":method", "CONNECT"), (":protocol", "websocket")] + h2.call_fields()[1:]):
+            number = client.open(fields)
+            stream = client.over(number)
+            self.assertTrue(stream.reset is not None or
+                            stream.trailers.get("grpc-status", "0") != "0", stream)
+        self.assertEqual(self.service.calls(), [])
+        self.assert_echoed(client.call())
+
     def test_interim_answers(self):
         client = self.begin()
         numbers, calls = self.held(client, 3)
