@@ -4,6 +4,7 @@ applications of another protocol, logs and metrics."""
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 import h2
@@ -106,6 +107,18 @@ class OtherProtocols(H2TestCase):
                              protocol="framed", timeout={"call": "2s"})
         return daemon, self.client(daemon)
 
+    def push(self, client, size):
+        """A call that says 60 MiB, and so much of it."""
+        number = client.open(kind=THRIFT, path="/pkg.Svc/Echo")
+        head = b"\x0b\0\1" + struct.pack(">I", 50 * MIB)
+        try:
+            client.flow(number, h2.grpc(head, length=60 * MIB), seconds=5)
+            for _ in range(size // h2.MAX_FRAME):
+                client.flow(number, b"z" * h2.MAX_FRAME, seconds=5)
+        except (AssertionError, EOFError):
+            pass  # no more of it is wanted
+        return client.stream(number)
+
     def call(self, client, text):
         return client.call(wire.arguments(text), kind=THRIFT, path="/pkg.Svc/Echo")
 
@@ -134,6 +147,31 @@ class OtherProtocols(H2TestCase):
                 self.assert_good(daemon)
                 self.assertEqual(self.service.malformed, [])
                 daemon.stop()
+
+    def test_s12_long_calls_that_have_to_be_whole_share_the_memory(self):
+        self.service = self.upstream(upstream.echo)
+        daemon = self.pinned(self.service, {"timeout": {**TIMES, "message": "30s"}},
+                             {**ONE_WORKER, "limits": {"memory": "32MiB"}}, protocol="framed")
+        before = daemon.rss()
+        clients = [self.client(daemon) for _ in range(10)]
+        streams = {}
+
+        def push(client):
+            streams[client] = self.push(client, 10 * MIB)
+        threads = [threading.Thread(target=push, args=(client,)) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        refused = [s for s in streams.values() if s.ended]
+        self.assertGreaterEqual(len(refused), 6)
+        for stream in refused:
+            self.assert_status(stream, 8, "overload")
+        if not IS_SANITIZED:
+            self.assertLess(daemon.rss() - before, 64 * MIB)
+        for client in clients:
+            client.close()
+        self.assert_good(daemon)
 
     def test_h14_what_cannot_be_converted(self):
         daemon, client = self.begin(upstream.echo)

@@ -498,6 +498,28 @@ class Memory(Streams):
         self.assert_memory(32 * MIB)
         self.assert_unharmed()
 
+    def test_frames_that_do_not_end_share_the_memory(self):
+        self.begin(tts.echo, {"timeout": {**TIMES, "message": "30s"}},
+                   {"limits": {"memory": "32MiB"}})
+        self.good_call()
+        self.rss = self.daemon.rss()
+        part = tts.pack(tts.DATA, 5, wire.arguments("x" * (30 * MIB)))[:10 * MIB]
+        clients = [self.client() for _ in range(10)]
+        for client in clients:
+            client.header(5)
+            client.send(part)
+        eventually(lambda: len([c for c in clients if c.is_closed]) >= 6, 5, "refusals")
+        self.assert_memory(64 * MIB)
+        self.good_call()
+
+    def test_headers_past_the_limit(self):
+        for strs in ({"k%d" % i: "v" * 30000 for i in range(3)},
+                     {"k%d" % i: "v" for i in range(5000)}):
+            client = self.begin(tts.echo)
+            client.header(5, strs=strs)
+            client.closed()
+            self.assert_unharmed()
+
     def test_many_streams_that_come_and_go(self):
         client = self.begin(tts.echo)
         self.good_call(client)
