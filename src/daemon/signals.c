@@ -32,6 +32,8 @@ struct signals *signals_new(struct loop *loop, void (*arrived)(void *arg, int nu
 	s->arg = arg;
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
+		signal(watched[i], SIG_IGN); /* what holds again when the events are gone: a
+					      * second TERM must not kill what ends well */
 		s->events[i] = evsignal_new(loop_base(loop), watched[i], raised, s);
 		evsignal_add(s->events[i], NULL);
 	}

@@ -335,6 +335,13 @@ class Signals(TestCase):
         self.assertEqual(caller.receive().header.strs.get("crrst"), "1")
         self.assertTrue(sockets.is_closed(caller.sock))
 
+    def test_terms_to_the_very_end_change_nothing(self):
+        for _ in range(10):
+            daemon = self.bridled(self.config(self.upstream(upstream.echo)))
+            while daemon.is_alive():
+                daemon.signal(signal.SIGTERM)
+            self.assertEqual(daemon.wait(), 0)
+
     def test_the_drain_has_a_limit_and_a_second_term_none(self):
         for second in (False, True):
             with self.subTest(second=second):
