@@ -61,8 +61,7 @@ static void on_message(struct downstream *d, uint32_t id, const struct rpc_messa
 		note_partial(d);
 	if (d->is_over_limit) {
 		rpc_status_set(&why, REASON_CONNECTION_LIMITED,
-		    "listener %s has as many connections "
-		    "as it may",
+		    "listener %s has as many connections as it may (connections)",
 		    d->listener->name);
 		call_refuse(d, id, m, &why);
 		d->is_closing = true;

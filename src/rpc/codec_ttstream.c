@@ -155,7 +155,7 @@ static enum codec_event take_unknown(
 	}
 	if (c->streams.used >= c->codec->limits.in_flight) {
 		tts_refuse(c, f->stream, f->method, REASON_CONCURRENCY_LIMITED,
-		    "too many streams on this connection");
+		    "too many streams on this connection (in_flight)");
 		return CODEC_MORE;
 	}
 	s = tts_open(c, f->stream, NULL);
