@@ -79,6 +79,21 @@ static void give_call(struct worker *worker, struct call *call)
 	worker->n_free_calls++;
 }
 
+bool call_charge(struct call *call, size_t size)
+{
+	if (size <= CALL_ROOM)
+		return true;
+	if (!worker_charge(call->worker, size))
+		return false;
+	call->charged += size;
+	return true;
+}
+
+size_t call_head_size(const struct rpc_message *m)
+{
+	return m->head.len + m->n_fields * sizeof *m->fields;
+}
+
 static struct call *call_new(
     struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
 {
@@ -100,6 +115,8 @@ static struct call *call_new(
 	call->failure.reason = REASON_OK;
 	arena_init(&call->arena, call->room, sizeof call->room);
 	call->request = *m;
+	if (!call_charge(call, call_head_size(m)))
+		call_fail(call, REASON_OVERLOAD, "no memory for the head (limits.memory)");
 	rpc_message_keep_head(&call->request, &call->arena);
 	call->caller =
 	    access_caller(d, call->world->snapshot->config, call->request.caller, &replaced);
@@ -558,6 +575,7 @@ void call_finish(struct call *call)
 	if (d == NULL)
 		list_remove(&call->link);
 	call_drop_kept(call);
+	worker_uncharge(worker, call->charged);
 	arena_fini(&call->arena);
 	world_leave(call->world);
 	if (d)

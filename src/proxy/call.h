@@ -102,6 +102,7 @@ struct call {
 
 	uint8_t *kept; /* owned: a collected body of call or reply */
 	size_t kept_len, kept_size;
+	size_t charged; /* for what is long in the arena */
 
 	enum reason reason; /* how it ended */
 	unsigned status;    /* the type of the exception that the caller got; 0: none */
@@ -155,6 +156,11 @@ void call_fail(struct call *call, enum reason reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Appends to the collected body. False: over a limit, or no memory. */
 bool call_collect(struct call *call, struct slice data);
+/* A head, of so many bytes, is about to be copied into the arena: long ones count against
+ * limits.memory. False: there is no room for it. */
+bool call_charge(struct call *call, size_t size);
+/* What the head of a message takes there. */
+size_t call_head_size(const struct rpc_message *m);
 /* Gives the collected body up. */
 void call_drop_kept(struct call *call);
 

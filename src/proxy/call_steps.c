@@ -465,6 +465,8 @@ static bool keep_reply(struct call *call)
 
 	if (call->reply_is_kept)
 		return true;
+	if (!call_charge(call, call_head_size(m)))
+		return false;
 	rpc_message_keep_head(m, &call->arena);
 	call->kept_len = 0; /* the call itself is not needed again */
 	if (!call_collect(call, m->body))

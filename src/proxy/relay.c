@@ -203,21 +203,37 @@ void relay_body(struct call *call, const struct codec_item *item)
 		relay_settle(call);
 }
 
+/* False: no memory. */
+static bool keep_trailers(struct call *call, const struct rpc_message *trailers)
+{
+	struct rpc_message *kept;
+
+	if (!call_charge(call, call_head_size(trailers) + trailers->body.len))
+		return false;
+	kept = arena_alloc(&call->arena, sizeof *kept);
+	*kept = *trailers;
+	rpc_message_keep_head(kept, &call->arena);
+	kept->body = arena_copy(&call->arena, trailers->body);
+	call->request_trailers = kept;
+	return true;
+}
+
 void relay_body_end(struct call *call, const struct rpc_message *trailers)
 {
+	static const char *const why = "no memory for the trailers (limits.memory)";
 	struct attempt *a = &call->attempt;
-	struct rpc_message *kept;
+	bool is_wanted = call->is_stream && !call->upload_is_discarded;
 
 	call->bytes_in += trailers->head.len + trailers->body.len;
 	call_upload_is_over(call);
-	if (call->is_stream && !call->upload_is_discarded) {
-		kept = arena_alloc(&call->arena, sizeof *kept);
-		*kept = *trailers;
-		rpc_message_keep_head(kept, &call->arena);
-		kept->body = arena_copy(&call->arena, trailers->body);
-		call->request_trailers = kept;
+	if (is_wanted && keep_trailers(call, trailers)) {
 		if (a->is_sending)
-			attempt_send_end(a, kept);
+			attempt_send_end(a, call->request_trailers);
+	} else if (is_wanted && call->reply_is_begun) {
+		call_break_reply(call, REASON_OVERLOAD, why);
+	} else if (is_wanted) {
+		attempt_give_up(a, ATTEMPT_CANCELED, 0);
+		call_fail(call, REASON_OVERLOAD, "%s", why);
 	}
 	call_event(call, CALL_EVENT_BODY);
 }

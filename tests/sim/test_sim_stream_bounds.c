@@ -207,6 +207,75 @@ START_TEST(a_reply_for_which_memory_is_gone_is_told_to_a_grpc_caller)
 }
 END_TEST
 
+/* "x-a=aaaa...", of so many bytes. */
+static const char *long_key(char *room, size_t size)
+{
+	memset(room, 'a', size - 1);
+	room[size - 1] = '\0';
+	memcpy(room, "x-a=", 4);
+	return room;
+}
+
+START_TEST(heads_of_calls_count_against_the_memory)
+{
+	static char room[30000];
+	struct stream_end *caller, *app;
+	struct stream *calls[40], *served[40];
+	int n = 0;
+
+	start(.top = "limits: {memory: 1MiB}");
+	caller = dial_streams(GRPC);
+	calls[0] = begin(caller, .keys = long_key(room, sizeof room));
+	app = accepted_streams(GRPC);
+	while ((served[n] = stream_next_call(app)) && n < 39)
+		calls[++n] = begin(caller, .keys = room);
+	ck_assert_int_gt(n, 20);
+	ck_assert_int_lt(n, 39);
+	hear_refusal(calls[n], REASON_OVERLOAD);
+	logged("reason=overload attempts=0 detail~limits.memory");
+	ck_assert_uint_gt(memory(), 600000);
+	for (int i = 0; i < n; i++)
+		answer(served[i]);
+	ck_assert_uint_eq(memory(), 0);
+	sim_stop_quietly();
+}
+END_TEST
+
+START_TEST(trailers_of_calls_count_against_the_memory)
+{
+	static char room[30000];
+	struct stream_end *caller, *app;
+	struct stream *calls[40], *served[40];
+	int n = 0;
+
+	start(.top = "limits: {memory: 1MiB}");
+	caller = dial_streams(_i);
+	for (int i = 0; i < 40; i++)
+		calls[i] = begin(caller);
+	app = accepted_streams(_i);
+	for (int i = 0; i < 40; i++)
+		served[i] = hear_call(app);
+	head(served[39]);
+	hear_head(calls[39]);
+	long_key(room, sizeof room);
+	do
+		finish(calls[n], .keys = room);
+	while (sim_lines() == 0 && ++n < 39);
+	ck_assert_int_gt(n, 20);
+	ck_assert_int_lt(n, 39);
+	hear_refusal(calls[n], REASON_OVERLOAD);
+	hear_given_up(served[n], REASON_CANCELED);
+	finish(calls[39], .keys = room);
+	hear_refusal(calls[39], REASON_OVERLOAD);
+	logged("reason=overload detail~limits.memory");
+	logged("reason=overload");
+	for (int i = 0; i < n; i++)
+		answer(served[i]);
+	ck_assert_uint_eq(memory(), 0);
+	sim_stop_quietly();
+}
+END_TEST
+
 /* ---- endpoints that lie ---- */
 
 START_TEST(a_call_that_was_answered_is_not_sent_again)
@@ -289,6 +358,8 @@ int main(void)
 	    {a_call_as_long_as_it_may_be_is_collected, 1},
 	    {replies_without_an_end_are_not_collected, 1},
 	    {a_reply_for_which_memory_is_gone_is_told_to_a_grpc_caller, 1},
+	    {heads_of_calls_count_against_the_memory, 1},
+	    {trailers_of_calls_count_against_the_memory, 1},
 	    {a_call_that_was_answered_is_not_sent_again, 1},
 	    {an_early_reply_ends_a_call_that_could_not_leave, 1},
 	    {a_second_name_of_the_caller_is_not_passed_on, FAMILIES},
