@@ -97,6 +97,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_stream_drain \
 	tests/sim/test_sim_stream_convert \
 	tests/sim/test_sim_stream_soak \
+	tests/sim/test_sim_stream_bridge \
 	tests/sim/test_sim_streams \
 	tests/sim/test_sim_times
 
@@ -162,6 +163,7 @@ tests_sim_test_sim_stream_flow_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_drain_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_convert_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_soak_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_stream_bridge_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_streams_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_times_LDADD = $(SIM_LIBS)
 
