@@ -2,8 +2,6 @@
 
 #include <strings.h>
 
-#include "base/mem.h"
-
 const char *http_status_text(int status)
 {
 	switch (status) {

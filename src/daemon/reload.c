@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "daemon/admin.h"
 #include "daemon/notify.h"
 

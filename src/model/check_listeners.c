@@ -1,5 +1,4 @@
 /* Rules between listeners: names and addresses, each once. */
-#include "base/mem.h"
 #include "model/config_bind.h"
 #include "model/config_check.h"
 

@@ -1,7 +1,6 @@
 /* Rules about what is spoken on the two sides: where they differ, calls have to be converted. */
 #include <stdio.h>
 
-#include "base/mem.h"
 #include "model/config_bind.h"
 #include "model/config_check.h"
 

@@ -6,7 +6,6 @@
 
 #include <event2/buffer.h>
 
-#include "base/mem.h"
 #include "net/loop.h"
 
 #define GATHER_MAX LOOP_BLOCK /* up to here a copy is cheaper than an iovec for each piece */

@@ -4,11 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/mem.h"
 #include "model/access_field.h"
 #include "net/loop.h"
 #include "proxy/call.h"
-#include "proxy/downstream.h"
 #include "proxy/world.h"
 
 #define LINE_SIZE  16384u

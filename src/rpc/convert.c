@@ -5,7 +5,6 @@
  */
 #include "rpc/codec.h"
 #include "rpc/exception.h"
-#include "rpc/metadata.h"
 #include "wire/grpc.h"
 #include "wire/thrift.h"
 

@@ -1,6 +1,5 @@
 #include "rpc/grpc_head.h"
 
-#include "base/mem.h"
 #include "rpc/exception.h"
 #include "rpc/metadata.h"
 #include "wire/grpc.h"

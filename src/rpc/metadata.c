@@ -1,7 +1,5 @@
 #include "rpc/metadata.h"
 
-#include "base/mem.h"
-
 #define IS(s, text)     slice_eq(s, SLICE_LIT(text))
 #define STARTS(s, text) slice_starts(s, SLICE_LIT(text))
 
