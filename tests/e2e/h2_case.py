@@ -11,6 +11,8 @@ MIB = 1 << 20
 TIMES = {"detect": "500ms", "message": "1s", "idle": "20s", "write_stall": "1s"}
 ONE_WORKER = {"workers": 1}
 FAR_AWAY = 5  # seconds within which an attacker's connection has to be gone
+AT_ONCE = 3   # seconds that nobody waits, however much else this machine has to do
+PATIENT = {"connect": "5s"}
 
 
 class H2TestCase(TestCase):
@@ -47,7 +49,8 @@ class Attack(H2TestCase):
     def setUp(self):
         super().setUp()
         self.service = self.h2_upstream(self.behave, updates=True)
-        self.daemon = self.pinned(self.service, self.LISTENER, **self.POLICY)
+        self.daemon = self.pinned(self.service, self.LISTENER, **{
+            **self.POLICY, "timeout": {**PATIENT, **self.POLICY.get("timeout", {})}})
         self.address = self.daemon.address()
         for _ in range(4):
             self.good_call()
@@ -76,7 +79,7 @@ class Attack(H2TestCase):
     def must_be_unharmed(self):
         self.assertTrue(self.daemon.is_alive(), self.daemon.errors()[-4000:])
         for _ in range(4):
-            self.assertLess(self.good_call(), 1)
+            self.assertLess(self.good_call(), AT_ONCE)
         eventually(lambda: self.daemon.descriptors() <= self.descriptors + 8, 8,
                    "the end of the attack's descriptors")
         self.assert_memory(self.MEMORY)
@@ -125,6 +128,7 @@ class Upstreams(H2TestCase):
         if self.daemon:
             self.daemon.stop()
         self.service = self.h2_upstream(behaviour, name, settings=settings, updates=updates)
+        policy["timeout"] = {**PATIENT, **policy.get("timeout", {})}
         self.daemon = self.pinned(self.service, listener, {**ONE_WORKER, **(config or {})},
                                   **policy)
         return self.client(self.daemon)

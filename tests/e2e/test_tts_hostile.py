@@ -10,10 +10,10 @@ import sockets
 import tts
 import wire
 from bridled import IS_SANITIZED, TestCase, eventually
+from h2_case import AT_ONCE, ONE_WORKER, PATIENT
 
 MIB = 1 << 20
 TIMES = {"detect": "500ms", "message": "1s", "idle": "20s", "write_stall": "2s"}
-ONE_WORKER = {"workers": 1}
 
 
 class Streams(TestCase):
@@ -25,6 +25,7 @@ class Streams(TestCase):
         if self.daemon:
             self.daemon.stop()
         self.service = self.tts_upstream(behaviour, name)
+        policy["timeout"] = {**PATIENT, **policy.get("timeout", {})}
         self.daemon = self.pinned(self.service, {"timeout": TIMES, **(listener or {})},
                                   {**ONE_WORKER, **(config or {})}, **policy)
         return self.client()
@@ -80,7 +81,7 @@ class Streams(TestCase):
         self.service.behaviour = tts.echo
         self.good_call()  # may wait for what the application has still to read
         for _ in range(3):
-            self.assertLess(self.good_call(), 1)
+            self.assertLess(self.good_call(), AT_ONCE)
         self.assertEqual(self.service.malformed, [])
 
 
@@ -310,7 +311,7 @@ class Ends(Streams):
                 client.rst(mine, tts.USER_CANCEL, "user code", path)
                 client.trailer(mine)  # as Kitex does for those who know no reset
                 got = peer.await_frame(tts.RST, theirs, 2)
-                self.assertLess(time.monotonic() - began, 0.5)
+                self.assertLess(time.monotonic() - began, AT_ONCE)
                 self.assertEqual(got.strs.get(tts.PATH), expected)
                 self.assertEqual(got.exception, (tts.USER_CANCEL, "user code"))
         time.sleep(0.1)
