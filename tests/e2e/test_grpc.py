@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import signal
 import socket
 import time
@@ -419,6 +420,18 @@ class Seen(Grpc):
                            direction="in")
         self.assert_metric(daemon, 17, "bridle_stream_messages_total", service="svc",
                            direction="out")
+
+    def test_a_debug_log_follows_a_stream(self):
+        _, daemon = self.both(config={"log": {"level": "debug"}})
+        self.assert_ok(self.call(daemon, BOTH, [b"x" * 100] * 3))
+        daemon.access_log(1)
+        said = [line for line in daemon.errors().split("\n") if " debug stream: " in line]
+        self.assertIn("RPCStart ", said[0])
+        self.assertRegex(said[-1], "RPCFinish .*reason=ok in=3 out=3")
+        for event in ("StreamSend", "StreamRecv"):
+            found = [re.search(event + " .*messages=([0-9]+) bytes=([0-9]+)", line) for line in said]
+            self.assertEqual(sum(int(m[1]) for m in found if m), 3)
+            self.assertEqual(sum(int(m[2]) for m in found if m), 300)
 
     def test_the_status_of_the_application(self):
         _, daemon = self.both()
