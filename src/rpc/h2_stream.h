@@ -1,6 +1,6 @@
 /*
  * The streams of one HTTP/2 connection, by their ids, and the events that wait to be given out for
- * them. What a frame does to a stream is decided in codec_h2.c. Private to rpc/.
+ * them. What a frame does to a stream is decided in codec_h2_read.c. Private to rpc/.
  */
 #ifndef BRIDLE_RPC_H2_STREAM_H
 #define BRIDLE_RPC_H2_STREAM_H
