@@ -225,6 +225,7 @@ static bool may_need_body(const struct call *call)
 	const struct attempt *a = &call->attempt;
 
 	return a->state == ATTEMPT_BACKLOG || a->state == ATTEMPT_CONNECTING || a->id != 0 ||
+	       a->stream != 0 || /* its endpoint may refuse it unprocessed */
 	       attempt_is_unsent(a);
 }
 

@@ -282,8 +282,10 @@ static void app_acts(struct peer *p)
 	} else if (chance(60)) {
 		answer_frame(p);
 	}
-	if (chance(2))
-		fake_take(net(p), chance(60) ? FAKE_ALL : below(3000));
+	if (chance(2)) /* all calls may share one connection: none stands still for long */
+		fake_take(net(p), chance(80) ? FAKE_ALL : below(3000));
+	if (chance(10))
+		fake_take(net(p), FAKE_ALL);
 	if (below(1000) < 8)
 		end_somehow(p);
 }

@@ -287,6 +287,27 @@ START_TEST(a_refused_call_is_saved_by_the_next_endpoint)
 }
 END_TEST
 
+START_TEST(a_call_refused_on_a_connection_in_use_is_saved_with_its_body)
+{
+	struct fake_end *caller;
+	struct stream_end *app;
+
+	start(.service = TO_GRPC);
+	caller = dial();
+	say(caller, FRAMED, .seq = 1, .method = "Quote", .text = "first");
+	app = accepted_streams(GRPC);
+	answer(hear_call(app), .type = THRIFT, .message = "y", .body = AS_THRIFT);
+	hear(caller, FRAMED, .seq = 1, .method = "Quote", .text = "y");
+	say(caller, FRAMED, .seq = 2, .method = "Quote", .fill = 50000);
+	give_up(hear_call(app, .fill = 50000, .body = AS_THRIFT), H2_REFUSED);
+	answer(hear_call(app, .fill = 50000, .body = AS_THRIFT, .ends = true), .type = THRIFT,
+	    .message = "saved", .body = AS_THRIFT);
+	hear(caller, FRAMED, .seq = 2, .method = "Quote", .text = "saved");
+	logged("reason=ok attempts=1");
+	logged("reason=ok attempts=2");
+}
+END_TEST
+
 START_TEST(a_caller_that_is_gone_gives_its_grpc_call_up)
 {
 	struct fake_end *caller;
@@ -692,6 +713,7 @@ int main(void)
 	    {a_reply_that_memory_has_no_room_for_is_refused, 1},
 	    {failures_of_the_endpoint_are_told_as_exceptions, 1},
 	    {a_refused_call_is_saved_by_the_next_endpoint, 1},
+	    {a_call_refused_on_a_connection_in_use_is_saved_with_its_body, 1},
 	    {a_caller_that_is_gone_gives_its_grpc_call_up, 1},
 	    {a_grpc_call_becomes_a_thrift_call, 4},
 	    {a_grpc_call_becomes_a_protobuf_call, 2},
