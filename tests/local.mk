@@ -247,7 +247,7 @@ EXTRA_DIST += \
 	tests/e2e/test_h2spec.py \
 	tests/e2e/test_hostile.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
-	tests/e2e/test_stream_chaos.py \
+	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
 	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \
 	tests/peers/goecho/go.mod tests/peers/goecho/go.sum \
