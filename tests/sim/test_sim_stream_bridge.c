@@ -273,6 +273,8 @@ static void answer_frame(struct peer *p)
 
 static void app_acts(struct peer *p)
 {
+	if (chance(50))
+		fake_connected(net(p)); /* if it hangs */
 	if (p->is_done)
 		return;
 	if (p->end) {
