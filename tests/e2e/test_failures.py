@@ -84,7 +84,7 @@ class Timeouts(TestCase):
     def test_late_replies_reach_nobody(self):
         def late(connection, packet):
             if packet.text.startswith("late"):
-                time.sleep(0.15)
+                time.sleep(0.5)
             connection.answer(packet)
         for protocol in ("same", "framed", "buffered"):
             with self.subTest(protocol=protocol):
@@ -92,7 +92,7 @@ class Timeouts(TestCase):
                 daemon = self.pinned(service, protocol=protocol, timeout={"call": "100ms"},
                                      config={"workers": 1})
                 with self.caller(daemon) as caller:
-                    for i in range(8):
+                    for i in range(5):
                         self.assert_refused(caller.call(text="late %d" % i), "timeout")
                     for i in range(100):
                         self.assertEqual(caller.call(text="unique %d" % i).text, "unique %d" % i)

@@ -73,9 +73,9 @@ class MuxServices(TestCase):
             for waiting, call in pending:
                 waiting.answer(call)
             connection.answer(packet)
-        daemon = self.start(behaviour, timeout={"call": "100ms"})
+        daemon = self.start(behaviour, timeout={"call": "400ms"})
         with self.caller(daemon, "ttheader_framed") as caller:
-            for turn in range(20):
+            for turn in range(6):
                 self.assert_refused(caller.call(text="late %d" % turn), "timeout")
                 for i in range(5):
                     text = "turn %d call %d" % (turn, i)

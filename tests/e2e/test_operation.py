@@ -82,7 +82,7 @@ class Seen(TestCase):
 
     def test_lines_for_calls_that_failed_and_for_oneways(self):
         service = self.upstream(upstream.echo)
-        daemon = self.pinned(service, timeout={"call": "100ms"})
+        daemon = self.pinned(service, timeout={"call": "1s"})
         with self.caller(daemon) as caller:
             caller.send("Notify", kind=wire.ONEWAY)
             caller.call()
