@@ -186,6 +186,16 @@ bool h2_end_pass(struct h2_end *from, struct h2_end *to)
 	return any;
 }
 
+void h2_ends_settle(struct h2_end *a, struct h2_end *b)
+{
+	bool has_moved;
+
+	do {
+		has_moved = h2_end_pass(a, b);
+		has_moved = h2_end_pass(b, a) || has_moved;
+	} while (has_moved);
+}
+
 const char *h2_end_log(struct h2_end *e)
 {
 	if (e->log_len == 0)

@@ -35,6 +35,8 @@ void h2_end_feed_in(struct h2_end *e, struct slice in, size_t step);
 void h2_end_hears(struct h2_end *e, struct written *w);
 /* Everything that @from has written. True when that was something. */
 bool h2_end_pass(struct h2_end *from, struct h2_end *to);
+/* Passes both ways until neither has anything left. */
+void h2_ends_settle(struct h2_end *a, struct h2_end *b);
 
 /*
  * What was heard since the last call, one event to a line, in memory that stays until the next:

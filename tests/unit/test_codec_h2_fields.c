@@ -28,8 +28,7 @@ static void end(void)
 
 static void settle(void)
 {
-	while (h2_end_pass(&up, &app) | h2_end_pass(&app, &up))
-		;
+	h2_ends_settle(&up, &app);
 }
 
 /* ---- calls of its own form ---- */
