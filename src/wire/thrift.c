@@ -30,35 +30,23 @@ static const uint8_t want_bytes[] = {
 static const uint8_t fixed_size[UINT8_MAX + 1] = {
     [BOOL] = 1, [BYTE] = 1, [DOUBLE] = 8, [I16] = 2, [I32] = 4, [I64] = 8};
 
-static enum wire_result bad(struct wire_note *note, const char *why)
-{
-	note->why = why;
-	return WIRE_BAD;
-}
-
-static enum wire_result more(struct wire_note *note, size_t need)
-{
-	note->need = need;
-	return WIRE_MORE;
-}
-
 enum wire_result thrift_head_read(struct slice in, struct thrift_head *head, struct wire_note *note)
 {
 	uint32_t method;
 
 	if (in.len < 2)
-		return more(note, HEAD_FIXED);
+		return wire_more(note, HEAD_FIXED);
 	head->magic = load_u16(in.data);
 	if (head->magic != THRIFT_MAGIC && head->magic != KITEXPB_MAGIC)
-		return bad(note, "no thrift or kitex protobuf message");
+		return wire_bad(note, "no thrift or kitex protobuf message");
 	if (in.len < 8)
-		return more(note, HEAD_FIXED);
+		return wire_more(note, HEAD_FIXED);
 	method = load_u32(in.data + 4);
 	if (method > THRIFT_METHOD_MAX)
-		return bad(note, "method name too long");
+		return wire_bad(note, "method name too long");
 	head->len = HEAD_FIXED + method;
 	if (in.len < head->len)
-		return more(note, head->len);
+		return wire_more(note, head->len);
 	head->type = load_u16(in.data + 2);
 	head->method = slice_sub(in, 8, method);
 	head->seq = (int32_t)load_u32(in.data + 8 + method);
@@ -283,10 +271,10 @@ enum wire_result thrift_walk(
 	}
 	*used = in.len - cursor_left(&c);
 	if (why)
-		return bad(note, why);
+		return wire_bad(note, why);
 	if (walk->skip)
-		return more(note, walk->skip);
-	return more(note, (size_t)want_bytes[walk->want] - walk->n_pending);
+		return wire_more(note, walk->skip);
+	return wire_more(note, (size_t)want_bytes[walk->want] - walk->n_pending);
 }
 
 void thrift_exception_write(struct writer *w, struct slice text, int32_t id)

@@ -15,22 +15,10 @@
 enum { AT_LENGTH = 0, AT_MAGIC = 4, AT_FLAGS = 6, AT_SEQ = 8, AT_WORDS = 12, AT_PROTOCOL = 14 };
 enum { AT_TRANSFORMS = 15 };
 
-static enum wire_result bad(struct wire_note *note, const char *why)
-{
-	note->why = why;
-	return WIRE_BAD;
-}
-
 static enum wire_result too_large(struct wire_note *note, const char *why)
 {
 	note->why = why;
 	return WIRE_TOO_LARGE;
-}
-
-static enum wire_result more(struct wire_note *note, size_t need)
-{
-	note->need = need;
-	return WIRE_MORE;
 }
 
 static bool is_protocol_id(uint8_t id, bool streaming)
@@ -48,12 +36,12 @@ static enum wire_result read_sizes(struct slice in, size_t max_header, size_t ma
 	uint64_t whole = (uint64_t)h->length + LENGTH_FIELD, payload;
 
 	if (header == 0)
-		return bad(note, "ttheader without a header");
+		return wire_bad(note, "ttheader without a header");
 	if (TTHEADER_FIXED + header > whole)
-		return bad(note, "ttheader longer than its message");
+		return wire_bad(note, "ttheader longer than its message");
 	payload = whole - TTHEADER_FIXED - header;
 	if (payload < PAYLOAD_MIN && !(h->flags & TTHEADER_FLAG_STREAMING))
-		return bad(note, "ttheader without a message in it");
+		return wire_bad(note, "ttheader without a message in it");
 	if (header > max_header)
 		return too_large(note, "ttheader over the limit");
 	if (whole > max_message)
@@ -69,9 +57,9 @@ enum wire_result ttheader_read(struct slice in, size_t max_header, size_t max_me
 	enum wire_result result;
 
 	if (in.len < TTHEADER_FIXED)
-		return more(note, TTHEADER_FIXED);
+		return wire_more(note, TTHEADER_FIXED);
 	if (load_u16(in.data + AT_MAGIC) != TTHEADER_MAGIC)
-		return bad(note, "no ttheader");
+		return wire_bad(note, "no ttheader");
 	h->length = load_u32(in.data + AT_LENGTH);
 	h->flags = load_u16(in.data + AT_FLAGS);
 	h->seq = (int32_t)load_u32(in.data + AT_SEQ);
@@ -79,14 +67,14 @@ enum wire_result ttheader_read(struct slice in, size_t max_header, size_t max_me
 	if (result != WIRE_OK)
 		return result;
 	if (in.len < TTHEADER_SECTIONS)
-		return more(note, h->header_len);
+		return wire_more(note, h->header_len);
 	h->protocol_id = in.data[AT_PROTOCOL];
 	if (!is_protocol_id(h->protocol_id, h->flags & TTHEADER_FLAG_STREAMING))
-		return bad(note, "unknown ttheader protocol id");
+		return wire_bad(note, "unknown ttheader protocol id");
 	if (in.data[AT_TRANSFORMS])
-		return bad(note, "ttheader transforms are not supported");
+		return wire_bad(note, "ttheader transforms are not supported");
 	if (in.len < h->header_len)
-		return more(note, h->header_len);
+		return wire_more(note, h->header_len);
 	h->sections = slice_sub(in, TTHEADER_SECTIONS, h->header_len - TTHEADER_SECTIONS);
 	return WIRE_OK;
 }
@@ -97,17 +85,17 @@ enum wire_result meshheader_read(
 	size_t size;
 
 	if (in.len < MESH_PREFIX)
-		return more(note, MESH_PREFIX);
+		return wire_more(note, MESH_PREFIX);
 	if (load_u16(in.data) != MESHHEADER_MAGIC)
-		return bad(note, "no mesh header");
+		return wire_bad(note, "no mesh header");
 	size = load_u16(in.data + 2);
 	if (size < MESH_MIN)
-		return bad(note, "mesh header without a count");
+		return wire_bad(note, "mesh header without a count");
 	if (size > max_header)
 		return too_large(note, "mesh header over the limit");
 	h->header_len = MESH_PREFIX + size;
 	if (in.len < h->header_len)
-		return more(note, h->header_len);
+		return wire_more(note, h->header_len);
 	h->sections = slice_sub(in, MESH_PREFIX, size);
 	return WIRE_OK;
 }

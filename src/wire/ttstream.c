@@ -6,18 +6,6 @@
 #define WORD         4u
 #define PATH_SECTION 12u /* bytes of a section with an empty path in it */
 
-static enum wire_result bad(struct wire_note *note, const char *why)
-{
-	note->why = why;
-	return WIRE_BAD;
-}
-
-static enum wire_result more(struct wire_note *note, size_t need)
-{
-	note->need = need;
-	return WIRE_MORE;
-}
-
 /* Source: kitex pkg/remote/trans/ttstream/frame.go, which reads it with strconv.Atoi. */
 static bool read_type(struct slice text, enum ttstream_type *type)
 {
@@ -49,11 +37,11 @@ static enum wire_result read_entries(struct ttstream_frame *f, struct wire_note 
 			f->method = e.value;
 	}
 	if (it.why)
-		return bad(note, it.why);
+		return wire_bad(note, it.why);
 	if (type.len == 0)
-		return bad(note, "a frame without a type");
+		return wire_bad(note, "a frame without a type");
 	if (!read_type(type, &f->type))
-		return bad(note, "a frame whose type is no number");
+		return wire_bad(note, "a frame whose type is no number");
 	return WIRE_OK;
 }
 
@@ -67,12 +55,12 @@ enum wire_result ttstream_read(struct slice in, size_t max_header, size_t max_me
 	if (result == WIRE_BAD || result == WIRE_TOO_LARGE || in.len < TTHEADER_FIXED)
 		return result;
 	if (!(h.flags & TTHEADER_FLAG_STREAMING))
-		return bad(note, "a ttheader without the streaming flag");
+		return wire_bad(note, "a ttheader without the streaming flag");
 	if (in.len < TTHEADER_SECTIONS) /* each of these bytes may be a reason to refuse */
-		return more(note, TTHEADER_SECTIONS);
+		return wire_more(note, TTHEADER_SECTIONS);
 	whole = ttstream_frame_len(in);
 	if (in.len < whole)
-		return more(note, (size_t)whole);
+		return wire_more(note, (size_t)whole);
 	*f = (struct ttstream_frame){.stream = (uint32_t)h.seq,
 	    .flags = h.flags,
 	    .bytes = slice_first(in, (size_t)whole),

@@ -20,4 +20,16 @@ struct wire_note {
 	const char *why; /* WIRE_BAD, WIRE_TOO_LARGE: what is wrong, constant text */
 };
 
+static inline enum wire_result wire_bad(struct wire_note *note, const char *why)
+{
+	note->why = why;
+	return WIRE_BAD;
+}
+
+static inline enum wire_result wire_more(struct wire_note *note, size_t need)
+{
+	note->need = need;
+	return WIRE_MORE;
+}
+
 #endif
