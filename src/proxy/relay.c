@@ -52,9 +52,7 @@ static void credit_caller(struct call *call)
 {
 	struct attempt *a = &call->attempt;
 
-	if (call->upload_is_discarded)
-		credit(&call->up, call->up.bytes, call->downstream->codec, call->id);
-	else if (!call->is_stream)
+	if (call->upload_is_discarded || !call->is_stream)
 		credit(&call->up, call->up.bytes, call->downstream->codec, call->id);
 	else if (a->stream)
 		credit(&call->up, forwarded(call, &call->up, a->upstream->codec, a->stream),
