@@ -115,6 +115,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/golden.c tests/support/golden.h \
 	tests/support/h2_end.c tests/support/h2_end.h \
 	tests/support/h2_frames.c tests/support/h2_frames.h \
+	tests/support/h2_pair.c tests/support/h2_pair.h \
 	tests/support/loaded.c tests/support/loaded.h \
 	tests/support/reading.c tests/support/reading.h \
 	tests/support/recorder.c tests/support/recorder.h \

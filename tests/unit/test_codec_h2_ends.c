@@ -5,54 +5,8 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "support/h2_end.h"
+#include "support/h2_pair.h"
 #include "support/suite.h"
-
-#define REPLY_FIELDS "content-type application/grpc\n"
-#define CALL_FIELDS  "content-type application/grpc\nte trailers\n"
-
-static struct h2_end down, up;
-static struct written w;
-
-/* A listener that has shaken hands, and a connection to an endpoint that has, too. */
-static void begin(void)
-{
-	h2_end_open(&down, CODEC_DOWNSTREAM, NULL);
-	h2_preface(&w);
-	h2_end_hears(&down, &w);
-	down.out.len = 0;
-	h2_end_open(&up, CODEC_UPSTREAM, NULL);
-	codec_pump(up.codec);
-	h2_frame(&w, H2_SETTINGS, 0, 0, SLICE_NONE);
-	h2_frame(&w, H2_SETTINGS, H2_ACK, 0, SLICE_NONE);
-	h2_end_hears(&up, &w);
-	up.out.len = 0;
-}
-
-static void end(void)
-{
-	ck_assert_uint_eq(codec_held(down.codec), 0);
-	ck_assert_uint_eq(codec_held(up.codec), 0);
-	h2_end_close(&down);
-	h2_end_close(&up);
-	written_fini(&w);
-}
-
-/* A stream's owner lets go of it. */
-static void let_go(struct h2_end *e, uint32_t id)
-{
-	codec_own(e->codec, id, NULL);
-	h2_end_feed(e, SLICE_NONE);
-}
-
-/* A call without an end, and the beginning of its reply. */
-static uint32_t open_call(void)
-{
-	uint32_t id = h2_end_begin(&up, "/p.S/M", CALL_FIELDS, false);
-
-	up.out.len = 0;
-	return id;
-}
 
 /* ---- downstream ---- */
 
@@ -536,5 +490,6 @@ int main(void)
 	    {a_connection_error_is_told_last, 1},
 	};
 
-	return suite_run_between("codec_h2_ends", tests, ARRAY_LEN(tests), begin, end);
+	return suite_run_between(
+	    "codec_h2_ends", tests, ARRAY_LEN(tests), h2_pair_begin, h2_pair_end);
 }
