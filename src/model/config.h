@@ -17,6 +17,12 @@
 #include "base/http2_limits.h"
 #include "base/log.h"
 #include "base/protocol.h"
+#include "base/reason.h"
+#include "policy/breaker.h"
+#include "policy/eject.h"
+#include "policy/lb.h"
+#include "policy/match.h"
+#include "policy/retry.h"
 
 #define COUNT_NONE UINT64_MAX
 
@@ -35,26 +41,94 @@ struct config_list {
 	size_t n;
 };
 
-/* What a call may do, merged: built-in < defaults < service < method. */
+struct service_config;
+struct policy;
+
+/* Where in the order of inheritance something was written. Limits, breakers and ACLs are not merged:
+ * each stands at its own level. */
+enum level { LEVEL_DEFAULTS, LEVEL_SERVICE, LEVEL_ROUTE, LEVEL_METHOD, LEVELS };
+
+enum limit_by { LIMIT_BY_NONE, LIMIT_BY_CALLER, LIMIT_BY_METHOD };
+
+struct limit_config {
+	const char *at; /* its path in the file: services.a.limit */
+	bool has_rate;
+	struct rate rate;
+	unsigned burst;	      /* worked out where it is not given: a tenth of a second's calls, at least 1 */
+	uint64_t concurrency; /* COUNT_NONE: no limit */
+	unsigned queue_length; /* 0: no queue */
+	usec_t queue_wait;
+	enum limit_by by;
+	bool share_equal;
+};
+
+struct breaker_config {
+	const char *at;
+	struct breaker_policy policy;
+};
+
+struct acl_rule {
+	const char *at; /* services.a.acl[0] */
+	bool is_allow;
+	struct match match;
+};
+
+struct acl_config {
+	const struct acl_rule *rules;
+	size_t n;
+};
+
+enum health_type { HEALTH_NONE, HEALTH_TCP, HEALTH_THRIFT, HEALTH_GRPC };
+
+struct health_config {
+	enum health_type type;
+	const char *method; /* thrift: the method called; grpc: the service asked about */
+	usec_t interval, timeout;
+	unsigned rise, fall;
+};
+
+enum fallback_on {
+	FALLBACK_ON_TIMEOUT = 1 << 0,
+	FALLBACK_ON_BREAKER = 1 << 1,
+	FALLBACK_ON_NO_ENDPOINT = 1 << 2,
+	FALLBACK_ON_ANY = 1 << 3, /* whatever else the proxy would answer, or any exception */
+};
+
+/* What a call may do, merged: built-in < defaults < service < route < method. */
 struct policy {
 	usec_t timeout_connect;
 	usec_t timeout_call;    /* USEC_NONE: only the caller's */
 	usec_t timeout_default; /* where neither says anything */
 	usec_t timeout_attempt;
-	usec_t timeout_margin;   /* USEC_NONE: let the caller's own timer fire first */
-	usec_t timeout_idle;     /* a stream on which nobody has anything to send */
-	usec_t timeout_stream;   /* a whole stream */
-	bool retry;              /* retry.type is not none */
-	unsigned retry_attempts; /* after the first */
-	bool retry_on_connect, retry_on_unsent;
-	uint64_t retry_buffer; /* bytes of a gRPC call kept for another attempt; 0: none */
-	unsigned pool_keep;    /* idle connections kept, for each endpoint and worker */
+	usec_t timeout_margin; /* USEC_NONE: let the caller's own timer fire first */
+	usec_t timeout_idle;   /* a stream on which nobody has anything to send */
+	usec_t timeout_stream; /* a whole stream */
+	struct retry_policy retry;
+	struct eject_policy eject;
+	struct health_config health; /* of the service's policy only; a route or method cannot have it */
+	unsigned pool_keep;	     /* idle connections kept, for each endpoint and worker */
 	usec_t pool_idle_timeout;
+	unsigned pool_connections; /* at most, for each endpoint and worker; UINT32_MAX: none */
+	unsigned pool_warm;	   /* connections made before they are needed; 0: none */
+	unsigned fallback_on;	   /* enum fallback_on; 0: none */
+	const struct service_config *fallback;
+	double degrade; /* 0..1 of the calls refused at random */
+	/* By the level at which they stand; NULL: none there. Those of defaults hold for a service only
+	 * where it has none of its own (an ACL: in any case). */
+	const struct limit_config *limits[LEVELS];
+	const struct breaker_config *breakers[LEVELS];
+	const struct acl_config *acls[LEVELS];
+
+	bool is_idempotent; /* the method's: not inherited from anywhere */
+	/* Which policy this is: for messages, and for what is counted by it. */
+	const struct service_config *service; /* whose calls it is for; NULL: defaults */
+	const struct route_config *route;     /* NULL: none */
+	const char *method;		      /* NULL: no method of its own; "*" */
+	size_t index;			      /* in config->policies */
 };
 
 struct method_config {
 	const char *name; /* "*" for all without an entry of their own */
-	bool idempotent;
 	struct policy policy;
 };
 
@@ -79,22 +153,112 @@ enum service_protocol {
 /* How metadata reaches an application that cannot read TTHeader. */
 enum service_metadata { METADATA_AUTO, METADATA_DROP };
 
-enum balance_type { BALANCE_WEIGHTED_ROUND_ROBIN, BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
+enum balance_zone { ZONE_ANY, ZONE_PREFER, ZONE_ONLY };
+
+struct balance_config {
+	enum lb_type type;
+	struct fact_key key; /* FACT_NONE: not given */
+	unsigned virtual_nodes, choices;
+	usec_t slow_start; /* USEC_NONE: none */
+	enum balance_zone zone;
+	double panic; /* 0..1: when fewer of the endpoints are usable, all are used */
+};
+
+/* The endpoints that carry all of these tags; the value "" means that the tag is missing or empty. */
+struct subset_config {
+	const char *name;
+	struct config_map tags;
+};
+
+enum subset_fallback { SUBSET_BASE, SUBSET_ANY, SUBSET_NONE };
+
+struct subset_by_config {
+	const char *tag; /* NULL: there is no subset_by */
+	struct fact_key key;
+	enum subset_fallback fallback;
+};
+
+struct split_part {
+	const struct subset_config *subset;
+	unsigned weight;
+};
+
+struct fact_value {
+	struct fact_key key;
+	struct slice value;
+};
+
+/* What an injected fault looks like to the caller. */
+struct fault_config {
+	usec_t delay; /* 0: none */
+	double delay_percent;
+	bool has_abort, is_reset;
+	enum reason abort_reason;   /* REASON_FAULT_INJECTED unless another is named */
+	int32_t abort_exception;    /* the exception's type, -1: by the reason */
+	double abort_percent;
+};
+
+struct route_config {
+	const char *at;	  /* services.a.routes[0] */
+	const char *name; /* for logs: given, or NULL */
+	struct match match;
+	/* Where it leads: another service (NULL: this one), a subset of it (NULL: all), or a split. */
+	const struct service_config *to;
+	const struct subset_config *subset;
+	const struct split_part *split;
+	size_t n_split;
+	unsigned split_total;
+	struct fact_key sticky; /* FACT_NONE: by chance */
+	const struct subset_config *fallback; /* when the chosen subset is empty; NULL: none */
+	bool fallback_any;		      /* fallback: any: all endpoints */
+	const struct fact_value *set;
+	size_t n_set;
+	const struct fact_key *remove;
+	size_t n_remove;
+	const struct service_config *mirror; /* NULL: none */
+	double mirror_percent;
+	struct fault_config fault;
+	bool has_policy;
+	/* The merged policies of calls that it leads: for methods without an entry, and one for each of
+	 * the methods of the service it leads to. NULL: those of that service. */
+	const struct policy *policy, *methods;
+};
 
 struct service_config {
 	const char *label; /* the map key; "*" never gets here in this version */
 	const char *name;  /* on the wire and in registries */
 	const struct endpoint_config *endpoints;
-	size_t n_endpoints;
+	size_t n_endpoints; /* 0: all calls are led elsewhere by routes */
 	struct config_list aliases;
 	enum service_protocol protocol;
 	bool multiplex;
 	enum service_metadata metadata;
 	bool biz_error_drop; /* biz_error: drop */
-	enum balance_type balance;
+	struct balance_config balance;
+	const struct subset_config *subsets; /* sorted by name */
+	size_t n_subsets;
+	struct subset_by_config subset_by;
+	const struct route_config *routes;
+	size_t n_routes;
 	struct policy policy;
 	const struct method_config *methods; /* sorted by name */
 	size_t n_methods;
+};
+
+/* One of the file's own tests: a call, and what has to become of it. */
+struct test_config {
+	const char *at; /* tests[0] */
+	const struct listener_config *listener; /* NULL: the first unpinned one, else the first */
+	struct slice service, idl_service, method, caller, caller_method, source;
+	const struct fact_value *facts; /* meta, header, int, field */
+	size_t n_facts;
+	/* Expected; empty or NULL: does not matter. */
+	const char *service_label, *subset, *route;
+	struct config_map endpoint_tags;
+	usec_t timeout;	   /* USEC_NONE: does not matter */
+	unsigned attempts; /* in all; 0: does not matter */
+	enum reason reason;
+	bool has_reason;
 };
 
 /* allow and deny */
@@ -154,6 +318,8 @@ struct config {
 	struct {
 		const char *service, *cluster, *zone, *id;
 		struct config_map tags;
+		bool has_location;
+		double latitude, longitude; /* degrees */
 	} node;
 	unsigned workers;
 	struct policy defaults; /* already in every service */
@@ -162,6 +328,10 @@ struct config {
 	size_t n_listeners;
 	const struct service_config *const *services; /* sorted by label */
 	size_t n_services;
+	const struct policy *const *policies; /* all there are, each with its index */
+	size_t n_policies;
+	const struct test_config *tests;
+	size_t n_tests;
 
 	struct {
 		const char *socket;

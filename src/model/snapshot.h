@@ -9,6 +9,7 @@
 #include "base/ref.h"
 #include "base/table.h"
 #include "model/config.h"
+#include "model/tally.h"
 
 /* One address of a service: a value. */
 struct endpoint {
@@ -34,6 +35,17 @@ struct endpoint_set {
 	enum endpoint_state state;
 };
 
+/* Some of a service's endpoints, balanced by themselves. */
+struct endpoint_group {
+	struct slice name;	 /* "" for all; the subset's; the value of the tag of subset_by */
+	const uint32_t *members; /* indices in service->endpoints */
+	size_t n;
+	size_t index; /* in service->groups */
+	/* Owned references. With zone: prefer `table` holds those of our zone and `elsewhere` the others;
+	 * with zone: only `table` holds ours; else all. NULL where there are none. */
+	struct lb_table *table, *elsewhere;
+};
+
 struct service {
 	const struct service_config *config;
 	struct slice label, name;
@@ -41,7 +53,19 @@ struct service {
 	const struct endpoint *endpoints;
 	size_t n_endpoints;
 	enum endpoint_state state;
-	bool weights_differ;
+	/* All endpoints; then one for each of config->subsets, in their order; then those of subset_by:
+	 * first the base (the endpoints without the tag), then one for each value, sorted. */
+	struct endpoint_group *groups;
+	size_t n_groups;
+	struct service_tally *tally;		 /* owned reference */
+	struct endpoint_tally **endpoint_tallies; /* owned references, one for each endpoint */
+};
+
+/* What holds for calls under one policy beside its values: the moving state of it, process-wide. */
+struct guard {
+	/* Owned references, by level; NULL: none. A service's own limit replaces that of defaults. */
+	struct limit_tally *limits[LEVELS];
+	struct breaker_tally *breakers[LEVELS];
 };
 
 /* A configuration that several snapshots share; the last of them frees it. */
@@ -60,13 +84,20 @@ struct snapshot {
 	const struct config *config;
 	struct service *services; /* in the order of config->services */
 	size_t n_services;
+	struct guard *guards; /* one for each of config->policies */
 	struct table by_name; /* label, then wire name, then alias -> service; private to route.c */
 	uint64_t max_message, max_header; /* the largest of all listeners: what a reply may have */
 	struct arena arena;
 };
 
-/* @sets: one for each service of the configuration, copied. Takes its own reference of @shared. */
-struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoint_set *sets);
+/*
+ * @sets: one for each service of the configuration, copied. Takes its own reference of @shared. What
+ * moves comes out of @tallies, which finds what earlier snapshots used; the tables of services that are
+ * as they were in @before (NULL: nothing was) are shared with it. @now: when endpoints that were not
+ * there before are said to have begun.
+ */
+struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoint_set *sets,
+    struct tallies *tallies, const struct snapshot *before, usec_t now);
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot **s);
 const struct listener_config *snapshot_listener(const struct snapshot *s, struct slice name);

@@ -148,6 +148,21 @@ void codec_rest(struct codec *codec);
 /* Asks the other side for a sign of life, where the protocol can: any input is one. */
 void codec_ping(struct codec *codec);
 
+/* Metadata to set or take away, in whatever form the message goes out. */
+enum rpc_change_kind {
+	RPC_CHANGE_META,   /* persistent: replaces a persistent or transient one of that name, any case */
+	RPC_CHANGE_HEADER, /* a str key; a field */
+	RPC_CHANGE_INT,    /* an int key of TTHeader; has no place elsewhere */
+};
+
+struct rpc_change {
+	enum rpc_change_kind kind;
+	struct slice name; /* META, HEADER */
+	uint16_t number;   /* INT */
+	bool is_removal;
+	struct slice value;
+};
+
 /* What is to be different in a message that is passed on. All zero but `form`: nothing. */
 struct rpc_edit {
 	struct rpc_form form; /* the form to write */
@@ -164,6 +179,9 @@ struct rpc_edit {
 	/* For a TTHeader where there was none; empty: left out. */
 	struct slice service, idl_service, log_id;
 	struct slice authority; /* HTTP/2 towards an endpoint: :authority */
+	const struct rpc_change *changes; /* borrowed: by the rules of a route, in order */
+	size_t n_changes;
+	unsigned retry; /* RetryReq: the attempt's number; 0: not a retry, the mark stays as it came */
 	/* Out: what had no place in the new form, by enum rpc_dropped. */
 	unsigned dropped[8];
 };

@@ -1,0 +1,30 @@
+/*
+ * Passive ejection: an endpoint that fails so many times in a row is left out for a while. The cap holds
+ * for any size of set: at least one may be out when there are two or more, never the last. Process-wide:
+ * its state lies in tallies (model/tally.h).
+ */
+#ifndef BRIDLE_POLICY_EJECT_H
+#define BRIDLE_POLICY_EJECT_H
+
+#include <stddef.h>
+
+#include "base/clock.h"
+
+enum eject_on {
+	EJECT_ON_CONNECT = 1 << 0,
+	EJECT_ON_RESET = 1 << 1,
+	EJECT_ON_TIMEOUT = 1 << 2,
+	EJECT_ON_BAD_REPLY = 1 << 3,
+};
+
+struct eject_policy {
+	unsigned on;	      /* enum eject_on; 0: eject is none */
+	unsigned consecutive; /* failures */
+	usec_t time;	      /* `for` */
+	double at_most;	      /* 0..1 of the set */
+};
+
+/* How many of @n endpoints may be ejected at once. */
+size_t eject_cap(const struct eject_policy *p, size_t n);
+
+#endif
