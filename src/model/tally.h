@@ -101,6 +101,9 @@ struct limit_who {
  * before one beyond. Takes. */
 bool limit_take(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
+/* What limit_take took goes back: the call went no further. */
+void limit_give_back(struct limit_tally *tally, const struct limit_config *config,
+    const struct limit_who *who);
 /* A slot of `concurrency`. True: it has one, until limit_leave. The same hash goes to both. */
 bool limit_enter(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
@@ -120,6 +123,8 @@ void limit_queue_leave(
 #define LIMIT_WORKERS_MAX 256u
 void limit_note_waiting(struct limit_tally *tally, unsigned worker, usec_t since);
 int limit_longest_waiting(const struct limit_tally *tally);
+/* Since when the first one of that worker waits; 0: none waits. */
+usec_t limit_waiting_since(const struct limit_tally *tally, unsigned worker);
 /* For reports. */
 uint64_t limit_running(const struct limit_tally *tally);
 uint64_t limit_refused(const struct limit_tally *tally);
