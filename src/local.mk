@@ -127,11 +127,14 @@ src_libbridle_a_SOURCES = \
 	src/model/nearest.c src/model/nearest.h \
 	src/model/problems.c src/model/problems.h \
 	src/model/route.c src/model/route.h \
+	src/model/route_name.c src/model/route_name.h \
 	src/model/snapshot.c src/model/snapshot.h \
 	src/model/yaml.c src/model/yaml.h \
 	src/model/yaml_tree.c \
 	src/policy/deadline.c src/policy/deadline.h \
+	src/policy/fact.c src/policy/fact.h \
 	src/policy/lb.c src/policy/lb.h \
+	src/policy/match.c src/policy/match.h \
 	src/proxy/access.c src/proxy/access.h \
 	src/proxy/access_log.c src/proxy/access_log.h \
 	src/proxy/attempt.c src/proxy/attempt.h \

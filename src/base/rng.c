@@ -41,3 +41,12 @@ uint64_t rng_below(struct rng *r, uint64_t bound)
 	while (x < threshold);
 	return x % bound;
 }
+
+bool rng_chance(struct rng *r, double share)
+{
+	if (share >= 1)
+		return true;
+	if (!(share > 0))
+		return false;
+	return (double)(rng_next(r) >> 11) * 0x1p-53 < share;
+}

@@ -1,101 +1,174 @@
 #include "model/route.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#define SERVICE_NAME_MAX 200u
+#include "base/rng.h"
+#include "model/balance.h"
+#include "model/route_name.h"
 
-static void add_name(struct snapshot *s, struct slice name, struct service *service)
+#define NO_METHOD SIZE_MAX
+
+/* One decision while it is made. */
+struct deciding {
+	const struct snapshot *s;
+	const struct call_facts *facts;
+	struct fact_source source; /* of everything that is known, call_facts included */
+	struct rng *rng;
+	const struct route_trace *trace;
+	struct route_decision d;
+};
+
+/* ---- what is heard of it ---- */
+
+static void tell(const struct deciding *w, bool matched, const char *at, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void tell(const struct deciding *w, bool matched, const char *at, const char *format, ...)
 {
-	if (name.len && table_get(&s->by_name, name) == NULL)
-		table_put(&s->by_name, name, service);
+	char why[512];
+	va_list args;
+
+	if (w->trace == NULL)
+		return;
+	va_start(args, format);
+	vsnprintf(why, sizeof why, format, args);
+	va_end(args);
+	w->trace->rule(w->trace->arg, at, matched, why);
 }
 
-/* Labels win over wire names, wire names over aliases. */
-void route_index(struct snapshot *s)
+static void tell_service(const struct deciding *w, const char *why)
 {
-	table_init(&s->by_name, (uint64_t)(uintptr_t)s);
-	for (size_t i = 0; i < s->n_services; i++)
-		add_name(s, s->services[i].label, &s->services[i]);
-	for (size_t i = 0; i < s->n_services; i++)
-		add_name(s, s->services[i].name, &s->services[i]);
-	for (size_t i = 0; i < s->n_services; i++) {
-		const struct config_list *aliases = &s->services[i].config->aliases;
+	const struct config *config = w->s->config;
+	char at[64];
 
-		for (size_t k = 0; k < aliases->n; k++)
-			add_name(s, slice_str(aliases->items[k]), &s->services[i]);
+	if (w->trace == NULL)
+		return;
+	snprintf(at, sizeof at, "listeners[%td]", w->facts->listener - config->listeners);
+	if (w->d.service)
+		tell(w, true, at, "service %s: %s", w->d.service->config->label, why);
+	else
+		tell(w, false, at, "%s", why);
+}
+
+/* All rules hold: each of them is worth a word. */
+static void tell_match(const struct deciding *w, const char *at, const struct match *m)
+{
+	char why[512] = "every call";
+	size_t len = 0;
+
+	for (size_t i = 0; i < m->n && len < sizeof why - 3; i++) {
+		if (i > 0)
+			len += (size_t)snprintf(why + len, sizeof why - len, "; ");
+		match_describe(&m->rules[i], &w->source, why + len, sizeof why - len);
+		len += strlen(why + len);
+	}
+	w->trace->rule(w->trace->arg, at, true, why);
+}
+
+static bool matches(const struct deciding *w, const char *at, const struct match *m)
+{
+	const struct match_rule *failing = match_find_failing(m, &w->source);
+	bool is_drawn = failing == NULL && rng_chance(w->rng, m->percent);
+	char why[512];
+
+	if (w->trace == NULL)
+		return is_drawn;
+	if (is_drawn) {
+		tell_match(w, at, m);
+	} else if (failing) {
+		match_describe(failing, &w->source, why, sizeof why);
+		w->trace->rule(w->trace->arg, at, false, why);
+	} else {
+		tell(w, false, at, "it matches, but is not among the %g%% of such calls",
+		    m->percent * 100);
+	}
+	return is_drawn;
+}
+
+/* ---- facts ---- */
+
+/* What the head of a call says anyway is not asked for; what a route sets is what the service that it
+ * leads to goes by. */
+static bool find_fact(const void *arg, const struct fact_key *key, struct slice *value)
+{
+	const struct deciding *w = arg;
+	const struct call_facts *f = w->facts;
+
+	switch (key->kind) {
+	case FACT_METHOD:
+		*value = f->method;
+		return f->method.len > 0;
+	case FACT_IDL_SERVICE:
+		*value = f->idl_service;
+		return f->idl_service.len > 0;
+	case FACT_SERVICE:
+		*value = f->service_asked;
+		return f->service_asked.len > 0;
+	default:
+		return f->more.find && f->more.find(f->more.call, key, value);
 	}
 }
 
-/* Names from callers: [A-Za-z0-9._-]{1,200}. */
-static bool is_service_name(struct slice name)
+static bool find_after_route(
+    const struct deciding *w, const struct fact_key *key, char room[FACT_ROOM], struct slice *value)
 {
-	if (name.len == 0 || name.len > SERVICE_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < name.len; i++) {
-		uint8_t b = name.data[i];
-		bool is_letter = (b | 0x20) >= 'a' && (b | 0x20) <= 'z';
+	const struct route_config *r = w->d.route;
 
-		if (!is_letter && !(b >= '0' && b <= '9') && b != '.' && b != '_' && b != '-')
-			return false;
-	}
-	return true;
-}
-
-static const struct service *find_pinned(
-    const struct snapshot *s, const struct call_facts *f, const char **why)
-{
-	const struct service_config *pin = f->listener->service;
-	const struct service *asked;
-
-	if (f->listener->strict_service && f->service_asked.len) {
-		asked = table_get(&s->by_name, f->service_asked);
-		if (!slice_eq_str(f->service_asked, pin->name) &&
-		    (asked == NULL || asked->config != pin)) {
-			*why =
-			    "the call asks for another service than this listener's (strict_service)";
-			return NULL;
+	for (size_t i = 0; r && i < r->n_set; i++)
+		if (fact_key_eq(&r->set[i].key, key)) {
+			*value = r->set[i].value;
+			return true;
 		}
-	}
-	return table_get(&s->by_name, slice_str(pin->label));
+	for (size_t i = 0; r && i < r->n_remove; i++)
+		if (fact_key_eq(&r->remove[i], key))
+			return false;
+	return fact_find(&w->source, key, room, value);
 }
 
-static const struct service *find_listed(const struct snapshot *s, struct slice name)
+/* ---- route ---- */
+
+static int refuse(struct deciding *w, enum reason reason, const char *at, const char *why)
 {
-	return is_service_name(name) ? table_get(&s->by_name, name) : NULL;
+	w->d.reason = reason;
+	w->d.at = at;
+	w->d.why = why;
+	return -1;
 }
 
-/* "pkg.Service" is also known as "Service": Kitex leaves the package out, too. */
-static struct slice without_package(struct slice idl_service)
+static const struct service *service_of(
+    const struct snapshot *s, const struct service_config *config)
 {
-	for (size_t i = idl_service.len; i > 0; i--)
-		if (idl_service.data[i - 1] == '.')
-			return slice_from(idl_service, i);
-	return idl_service;
+	return table_get(&s->by_name, slice_str(config->label));
 }
 
-static const struct service *find_named(
-    const struct snapshot *s, const struct call_facts *f, const char **why)
+static int choose_service(struct deciding *w)
 {
-	const struct service *found = NULL;
+	const char *why;
 
-	if (f->service_asked.len) {
-		*why = "no service of that name; list it under services, or as an alias of one";
-		return find_listed(s, f->service_asked);
+	w->d.service = route_find_service(w->s, w->facts, &why);
+	tell_service(w, why);
+	if (w->d.service == NULL)
+		return refuse(w, REASON_NO_ROUTE, NULL, why);
+	w->d.why = why;
+	return 0;
+}
+
+static void choose_route(struct deciding *w)
+{
+	const struct service_config *service = w->d.service->config;
+
+	for (size_t i = 0; i < service->n_routes; i++) {
+		const struct route_config *route = &service->routes[i];
+
+		if (!matches(w, route->at, &route->match))
+			continue;
+		w->d.route = route;
+		if (route->to)
+			w->d.service = service_of(w->s, route->to);
+		return;
 	}
-	if (f->authority.len)
-		found = find_listed(s, f->authority);
-	if (found == NULL && f->idl_service.len) {
-		*why =
-		    "the IDL service (isn, or the path) is no alias of any service; add it under "
-		    "aliases";
-		found = find_listed(s, f->idl_service);
-		if (found == NULL)
-			found = find_listed(s, without_package(f->idl_service));
-	} else if (found == NULL) {
-		*why = "the call names no service; pin the listener with service:, or name one by "
-		       "int key 6 (TTHeader), :authority or destination-service (gRPC)";
-	}
-	return found;
 }
 
 static int compare_method(const void *key, const void *element)
@@ -106,27 +179,303 @@ static int compare_method(const void *key, const void *element)
 	return slice_cmp(*name, slice_str(method->name));
 }
 
-static const struct policy *find_policy(const struct service_config *service, struct slice method)
+/* Which of the service's methods it is, "*" included. */
+static size_t find_method(const struct service_config *service, struct slice name)
 {
 	const struct method_config *found;
 	struct slice all = SLICE_LIT("*");
 
 	if (service->n_methods == 0)
-		return &service->policy;
-	found = bsearch(&method, service->methods, service->n_methods, sizeof *service->methods,
-	    compare_method);
+		return NO_METHOD;
+	found = bsearch(
+	    &name, service->methods, service->n_methods, sizeof *service->methods, compare_method);
 	if (found == NULL)
 		found = bsearch(&all, service->methods, service->n_methods,
 		    sizeof *service->methods, compare_method);
-	return found ? &found->policy : &service->policy;
+	return found ? (size_t)(found - service->methods) : NO_METHOD;
 }
 
-struct route_decision route_decide(const struct snapshot *s, const struct call_facts *f)
+static void choose_policy(struct deciding *w)
 {
-	struct route_decision d = {.why = "pinned"};
+	const struct service_config *service = w->d.service->config;
+	const struct route_config *route = w->d.route;
+	size_t method = find_method(service, w->facts->method);
 
-	d.service = f->listener->service ? find_pinned(s, f, &d.why) : find_named(s, f, &d.why);
-	if (d.service)
-		d.policy = find_policy(d.service->config, f->method);
-	return d;
+	if (route && route->has_policy)
+		w->d.policy = method == NO_METHOD ? route->policy : &route->methods[method];
+	else
+		w->d.policy =
+		    method == NO_METHOD ? &service->policy : &service->methods[method].policy;
+	w->d.guard = &w->s->guards[w->d.policy->index];
+}
+
+/* ---- acl, degrade, faults ---- */
+
+static int check_acls(struct deciding *w)
+{
+	static const enum level order[] = {
+	    LEVEL_METHOD, LEVEL_ROUTE, LEVEL_SERVICE, LEVEL_DEFAULTS};
+	bool has_allow = false;
+
+	for (size_t i = 0; i < LEVELS; i++) {
+		const struct acl_config *acl = w->d.policy->acls[order[i]];
+
+		for (size_t k = 0; acl && k < acl->n; k++) {
+			const struct acl_rule *rule = &acl->rules[k];
+
+			has_allow |= rule->is_allow;
+			if (!matches(w, rule->at, &rule->match))
+				continue;
+			if (rule->is_allow)
+				return 0;
+			return refuse(
+			    w, REASON_ACL_DENIED, rule->at, "a rule of the acl denies it");
+		}
+	}
+	if (!has_allow)
+		return 0;
+	return refuse(w, REASON_ACL_DENIED, NULL, "no rule of the acl allows it");
+}
+
+static int draw_degrade(struct deciding *w)
+{
+	double share = w->d.policy->degrade;
+	bool is_drawn;
+
+	if (!(share > 0))
+		return 0;
+	is_drawn = rng_chance(w->rng, share);
+	tell(w, is_drawn, "degrade", "%g%% of the calls are refused", share * 100);
+	if (!is_drawn)
+		return 0;
+	return refuse(w, REASON_DEGRADED, NULL, "degrade refuses a share of the calls");
+}
+
+static bool draw(const struct deciding *w, const char *what, double percent)
+{
+	bool is_drawn = rng_chance(w->rng, percent);
+	char at[256];
+
+	if (w->trace) {
+		snprintf(at, sizeof at, "%s.%s", w->d.route->at, what);
+		tell(w, is_drawn, at, "for %g%% of the calls", percent * 100);
+	}
+	return is_drawn;
+}
+
+static void draw_faults(struct deciding *w)
+{
+	const struct route_config *r = w->d.route;
+
+	if (r == NULL)
+		return;
+	if (r->fault.delay && draw(w, "fault.delay", r->fault.delay_percent))
+		w->d.delay = r->fault.delay;
+	w->d.abort = r->fault.has_abort && draw(w, "fault.abort", r->fault.abort_percent);
+	w->d.is_mirrored = r->mirror && draw(w, "mirror", r->mirror_percent);
+}
+
+/* ---- group ---- */
+
+/* The groups stand as snapshot.h says: all, the subsets, the base of subset_by. */
+static const struct endpoint_group *all_of(const struct service *service)
+{
+	return &service->groups[0];
+}
+
+static const struct endpoint_group *base_of(const struct service *service)
+{
+	return &service->groups[1 + service->config->n_subsets];
+}
+
+/* A part without a subset is the base of subset_by. */
+static const struct endpoint_group *group_of(
+    const struct service *service, const struct subset_config *subset)
+{
+	return subset ? balance_group_of(service, subset) : base_of(service);
+}
+
+static const struct endpoint_group *draw_split(struct deciding *w)
+{
+	const struct route_config *r = w->d.route;
+	char room[FACT_ROOM];
+	struct slice value;
+	bool is_stuck =
+	    r->sticky.kind != FACT_NONE && find_after_route(w, &r->sticky, room, &value);
+	uint64_t point =
+	    is_stuck ? lb_hash(value) % r->split_total : rng_below(w->rng, r->split_total);
+	const struct split_part *part = r->split;
+
+	while (point >= part->weight)
+		point -= (part++)->weight;
+	if (w->trace) {
+		char at[256];
+
+		snprintf(at, sizeof at, "%s.split", r->at);
+		tell(w, true, at, "%s: %u of %u, %s", part->subset ? part->subset->name : "base",
+		    part->weight, r->split_total, is_stuck ? "by its key" : "by chance");
+	}
+	return group_of(w->d.service, part->subset);
+}
+
+/* A route names the subset; where it is empty, the route's fallback. */
+static int choose_named_group(struct deciding *w)
+{
+	const struct route_config *r = w->d.route;
+	const struct endpoint_group *other = NULL;
+
+	w->d.group = r->n_split ? draw_split(w) : group_of(w->d.service, r->subset);
+	if (w->d.group->n)
+		return 0;
+	if (r->fallback_any)
+		other = all_of(w->d.service);
+	else if (r->fallback)
+		other = balance_group_of(w->d.service, r->fallback);
+	if (other && w->trace) {
+		char at[256];
+
+		snprintf(at, sizeof at, "%s.fallback", r->at);
+		tell(w, other->n > 0, at, "the subset is empty");
+	}
+	if (other && other->n) {
+		w->d.group = other;
+		return 0;
+	}
+	return refuse(w, REASON_NO_ENDPOINT, r->at, "the subset that the route leads to is empty");
+}
+
+static int choose_group_by(struct deciding *w)
+{
+	const struct subset_by_config *by = &w->d.service->config->subset_by;
+	char room[FACT_ROOM];
+	struct slice value = SLICE_NONE;
+
+	if (find_after_route(w, &by->key, room, &value) && value.len)
+		w->d.group = balance_group_by(w->d.service, value);
+	if (w->d.group && w->d.group->n)
+		return 0;
+	switch (by->fallback) {
+	case SUBSET_BASE:
+		w->d.group = base_of(w->d.service);
+		break;
+	case SUBSET_ANY:
+		w->d.group = all_of(w->d.service);
+		break;
+	case SUBSET_NONE:
+		break;
+	}
+	if (w->d.group && w->d.group->n)
+		return 0;
+	return refuse(w, REASON_NO_ENDPOINT, NULL,
+	    by->fallback == SUBSET_BASE ? "no endpoint is without the tag of subset_by"
+					: "no endpoint has the tag of subset_by that it asks for");
+}
+
+static const char *why_empty(enum endpoint_state state)
+{
+	switch (state) {
+	case ENDPOINTS_UNKNOWN:
+		return "its endpoints are not known yet";
+	case ENDPOINTS_FRESH:
+	case ENDPOINTS_STALE:
+	case ENDPOINTS_EMPTY:
+		break;
+	}
+	return "it has no endpoints";
+}
+
+static int choose_group(struct deciding *w)
+{
+	const struct service *service = w->d.service;
+	const struct route_config *r = w->d.route;
+
+	if (service->n_endpoints == 0) {
+		w->d.group = all_of(service);
+		return refuse(w, REASON_NO_ENDPOINT, NULL, why_empty(service->state));
+	}
+	if (r && (r->subset || r->n_split))
+		return choose_named_group(w);
+	if (service->config->subset_by.tag)
+		return choose_group_by(w);
+	w->d.group = all_of(service);
+	return 0;
+}
+
+/* ---- hash ---- */
+
+/* Kitex's clients say by these which instance they mean. */
+static const struct fact_key ring_keys[] = {
+    {.kind = FACT_INT, .number = 14, .text = SLICE_LIT("int.ring_hash_key")},
+    {.kind = FACT_INT, .number = 24, .text = SLICE_LIT("int.raw_ring_hash_key")},
+};
+
+static void find_hash(struct deciding *w)
+{
+	const struct balance_config *b = &w->d.service->config->balance;
+	const struct fact_key *keys = b->key.kind == FACT_NONE ? ring_keys : &b->key;
+	size_t n = b->key.kind == FACT_NONE ? 2 : 1;
+	char room[FACT_ROOM];
+	struct slice value;
+
+	if (b->type != LB_CONSISTENT_HASH && b->type != LB_MAGLEV)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (find_after_route(w, &keys[i], room, &value)) {
+			w->d.has_hash = true;
+			w->d.hash = lb_hash(value);
+			return;
+		}
+}
+
+/* ---- all of it ---- */
+
+static struct deciding begin(const struct snapshot *s, const struct call_facts *facts)
+{
+	return (struct deciding){.s = s,
+	    .facts = facts,
+	    .source = {find_fact, NULL, facts->more.address, facts->more.uid, facts->more.gid}};
+}
+
+static void decide(struct deciding *w)
+{
+	if (choose_service(w) < 0)
+		return;
+	choose_route(w);
+	choose_policy(w);
+	if (w->d.route == NULL && w->d.service->config->n_endpoints == 0) {
+		refuse(w, REASON_NO_ROUTE, NULL,
+		    "no route of the service matches, and it has no endpoints of its own");
+		return;
+	}
+	if (check_acls(w) < 0 || draw_degrade(w) < 0)
+		return;
+	draw_faults(w);
+	if (choose_group(w) == 0)
+		find_hash(w);
+}
+
+struct route_decision route_decide(const struct snapshot *s, const struct call_facts *facts,
+    struct rng *rng, const struct route_trace *trace)
+{
+	struct deciding w = begin(s, facts);
+
+	w.source.call = &w;
+	w.rng = rng;
+	w.trace = trace;
+	decide(&w);
+	return w.d;
+}
+
+struct route_decision route_to(
+    const struct snapshot *s, const struct service_config *service, const struct call_facts *facts)
+{
+	struct deciding w = begin(s, facts);
+
+	w.source.call = &w;
+	w.d.service = service_of(s, service);
+	w.d.why = "another service leads here";
+	choose_policy(&w);
+	if (choose_group(&w) == 0)
+		find_hash(&w);
+	return w.d;
 }

@@ -24,17 +24,17 @@ struct route_decision {
 	const struct service *service; /* the one that answers, when refused the one that would */
 	const struct policy *policy;
 	const struct guard *guard;
-	const struct route_config *route;     /* the one that matched, or NULL */
-	const struct endpoint_group *group;   /* to balance among; may be empty */
+	const struct route_config *route;   /* the one that matched, or NULL */
+	const struct endpoint_group *group; /* to balance among; NULL when none was chosen */
 	bool has_hash;
 	uint64_t hash; /* of balance.key, when the call has it */
-	usec_t delay; /* to be injected, 0: none */
-	bool abort;   /* by the fault of the route */
+	usec_t delay;  /* to be injected, 0: none */
+	bool abort;    /* by the fault of the route */
 	bool is_mirrored;
 	/* REASON_OK, or why not: NO_ROUTE (no service, too), ACL_DENIED, DEGRADED, NO_ENDPOINT. */
 	enum reason reason;
 	const char *why; /* constant text, or the configuration's; never NULL */
-	const char *at;	 /* the path of the rule that refused it, or NULL */
+	const char *at;  /* the path of the rule that refused it, or NULL */
 };
 
 /* Hears of everything that was looked at, in order. */
@@ -50,8 +50,8 @@ struct route_decision route_decide(const struct snapshot *s, const struct call_f
 
 /* A call is led to @service by other means than its own name (fallback, mirror): its policy for
  * @method and all of its endpoints, subset_by included; no routes, no ACL. */
-struct route_decision route_to(const struct snapshot *s, const struct service_config *service,
-    const struct call_facts *facts);
+struct route_decision route_to(
+    const struct snapshot *s, const struct service_config *service, const struct call_facts *facts);
 
 /* Fills the snapshot's index of names, as part of snapshot_new. */
 void route_index(struct snapshot *s);

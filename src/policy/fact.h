@@ -54,10 +54,16 @@ struct fact_source {
 	bool (*find)(const void *call, const struct fact_key *key, struct slice *value);
 	const void *call;
 	const struct sockaddr *address; /* who called; NULL: not known. CIDRs match against it */
-	int64_t uid, gid;		/* -1: not known */
+	int64_t uid, gid;               /* -1: not known */
 };
 
-/* @source->find, and what the source itself holds. */
-bool fact_find(const struct fact_source *source, const struct fact_key *key, struct slice *value);
+#define FACT_ROOM 48u
+
+/* @source->find, and what the source itself holds: address, uid, gid, as text in @room. A caller on a
+ * unix socket has no source. */
+bool fact_find(const struct fact_source *source, const struct fact_key *key, char room[FACT_ROOM],
+    struct slice *value);
+/* Do both name the same fact? */
+bool fact_key_eq(const struct fact_key *a, const struct fact_key *b);
 
 #endif

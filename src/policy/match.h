@@ -26,7 +26,7 @@ enum match_how {
 struct match_rule {
 	struct fact_key key;
 	enum match_how how;
-	bool is_negated;	   /* not: {...}: an absent fact matches, too */
+	bool is_negated;           /* not: {...}: an absent fact matches, too */
 	const struct slice *texts; /* EXACT, PREFIX, SUFFIX, REGEX (as written): one; IN: several */
 	size_t n_texts;
 	const struct cidr *cidrs;
