@@ -25,6 +25,7 @@ src_libcodec_a_SOURCES = \
 	src/base/slice.c src/base/slice.h \
 	src/base/stat.c src/base/stat.h \
 	src/base/table.c src/base/table.h \
+	src/base/text.c src/base/text.h \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
 	src/rpc/codec_h2.c src/rpc/codec_h2.h \
@@ -36,6 +37,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/convert.c \
 	src/rpc/frame_queue.c src/rpc/frame_queue.h \
 	src/rpc/exception.c src/rpc/exception.h \
+	src/rpc/facts.c src/rpc/facts.h \
 	src/rpc/grpc_head.c src/rpc/grpc_head.h \
 	src/rpc/h2_fields.c src/rpc/h2_fields.h \
 	src/rpc/h2_flood.c src/rpc/h2_flood.h \
@@ -65,6 +67,12 @@ src_libcodec_a_SOURCES = \
 
 src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(YAML_CFLAGS) $(CJSON_CFLAGS) $(CARES_CFLAGS)
 src_libbridle_a_SOURCES = \
+	src/ctl/answer.c src/ctl/answer.h \
+	src/ctl/command.h \
+	src/ctl/ctl.c \
+	src/ctl/reload.c \
+	src/ctl/show.c \
+	src/ctl/why.c \
 	src/daemon/acceptor.c src/daemon/acceptor.h \
 	src/daemon/admin.c src/daemon/admin.h \
 	src/daemon/admin_client.c src/daemon/admin_client.h \
@@ -86,11 +94,11 @@ src_libbridle_a_SOURCES = \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/signals.c src/daemon/signals.h \
-	src/daemon/text.c src/daemon/text.h \
 	src/daemon/thread.c src/daemon/thread.h \
 	src/daemon/worker_thread.c src/daemon/worker_thread.h \
 	src/daemon/workers.c src/daemon/workers.h \
 	src/net/conn.c src/net/conn.h \
+	src/net/http_ask.c src/net/http_ask.h \
 	src/net/inbox.c src/net/inbox.h \
 	src/net/listener.c src/net/listener.h \
 	src/net/loop.c src/net/loop.h \
@@ -159,3 +167,7 @@ sbin_PROGRAMS += src/bridled
 src_bridled_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 src_bridled_SOURCES = src/daemon/main.c
 src_bridled_LDADD = $(BRIDLE_LIBS)
+
+bin_PROGRAMS += src/bridlectl
+src_bridlectl_SOURCES = src/ctl/main.c
+src_bridlectl_LDADD = $(BRIDLE_LIBS)

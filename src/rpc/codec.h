@@ -150,7 +150,7 @@ void codec_ping(struct codec *codec);
 
 /* Metadata to set or take away, in whatever form the message goes out. */
 enum rpc_change_kind {
-	RPC_CHANGE_META,   /* persistent: replaces a persistent or transient one of that name, any case */
+	RPC_CHANGE_META, /* persistent: replaces a persistent or transient one of that name, any case */
 	RPC_CHANGE_HEADER, /* a str key; a field */
 	RPC_CHANGE_INT,    /* an int key of TTHeader; has no place elsewhere */
 };
@@ -178,10 +178,11 @@ struct rpc_edit {
 	struct slice rip;    /* str key rip, when not empty */
 	/* For a TTHeader where there was none; empty: left out. */
 	struct slice service, idl_service, log_id;
-	struct slice authority; /* HTTP/2 towards an endpoint: :authority */
+	struct slice authority;           /* HTTP/2 towards an endpoint: :authority */
 	const struct rpc_change *changes; /* borrowed: by the rules of a route, in order */
 	size_t n_changes;
-	unsigned retry; /* RetryReq: the attempt's number; 0: not a retry, the mark stays as it came */
+	unsigned
+	    retry; /* RetryReq: the attempt's number; 0: not a retry, the mark stays as it came */
 	/* Out: what had no place in the new form, by enum rpc_dropped. */
 	unsigned dropped[8];
 };
@@ -226,6 +227,11 @@ void codec_send_exception(struct codec *codec, const struct rpc_message *call, s
 	6 /* a handler's own error; source: kitex pkg/remote/trans_errors.go */
 /* The type of an exception that is here whole, -1 when it cannot be read. */
 int32_t codec_exception_id(const struct rpc_message *m);
+/* Does a reply (a gRPC one: its trailers, or its only block) say that its endpoint has more calls than
+ * it may have? Then another one may well answer. */
+bool rpc_is_overload(const struct rpc_message *reply);
+/* The code of a business error. False: the reply (its trailers) tells of none. */
+bool rpc_biz_code(const struct rpc_message *reply, int32_t *code);
 
 /* Can a message of @from be written in @to at all? */
 bool codec_can_convert(struct rpc_form from, struct rpc_form to);

@@ -472,10 +472,10 @@ static void unary_send_failure(struct codec *c, uint32_t id, const struct rpc_me
 {
 	char text[RPC_STATUS_TEXT_MAX];
 	size_t len = rpc_status_text(why, text, sizeof text);
+	int32_t type = why->has_exception_id ? why->exception_id : reason_exception_id(why->reason);
 
 	(void)id;
-	codec_send_exception(
-	    c, call, slice_of(text, len), reason_exception_id(why->reason), closing);
+	codec_send_exception(c, call, slice_of(text, len), type, closing);
 }
 
 const struct codec_ops codec_unary_ops = {

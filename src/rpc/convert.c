@@ -122,6 +122,7 @@ static void become_exception(
 	if (text.len == 0)
 		text = slice_str(arena_printf(arena, "grpc-status %u", status));
 	reply->kind = RPC_EXCEPTION;
+	reply->marks |= status == GRPC_RESOURCE_EXHAUSTED ? RPC_HAS_OVERLOAD : 0;
 	reply->status = exception_id_of(status);
 	reply->status_text = text;
 	reply->body = SLICE_NONE;

@@ -35,6 +35,42 @@ int32_t codec_exception_id(const struct rpc_message *m)
 	return exception_read(m, &text, &id) ? id : -1;
 }
 
+/* Kitex has no type of its own for it, only words. Source: kitex pkg/kerrors/kerrors.go, ErrOverlimit
+ * and pkg/remote/trans_errors.go. */
+static bool tells_of_overload(struct slice text, int32_t id)
+{
+	static const char words[] = "request over limit";
+
+	return id == EXCEPTION_INTERNAL && text.len &&
+	       memmem(text.data, text.len, words, sizeof words - 1) != NULL;
+}
+
+bool rpc_is_overload(const struct rpc_message *reply)
+{
+	struct slice text;
+	int32_t id;
+
+	if (reply->marks & RPC_HAS_OVERLOAD)
+		return true;
+	if (reply->form.transport == RPC_HTTP2 && reply->kind != RPC_EXCEPTION)
+		return reply->status == GRPC_RESOURCE_EXHAUSTED;
+	return exception_read(reply, &text, &id) && tells_of_overload(text, id);
+}
+
+bool rpc_biz_code(const struct rpc_message *reply, int32_t *code)
+{
+	bool has_sign = slice_starts(reply->biz_status, SLICE_LIT("-")) ||
+			slice_starts(reply->biz_status, SLICE_LIT("+"));
+	uint64_t value;
+
+	if (!(reply->marks & RPC_HAS_BIZ)) /* the mark vouches that it is an i32 */
+		return false;
+	if (!slice_to_u64(slice_from(reply->biz_status, has_sign), &value))
+		return false;
+	*code = reply->biz_status.data[0] == '-' ? (int32_t) - (int64_t)value : (int32_t)value;
+	return true;
+}
+
 struct slice exception_cut(struct slice text, size_t len)
 {
 	if (text.len <= len)

@@ -359,7 +359,8 @@ static void say_deadline(struct rpc_status *status, const struct rpc_status *why
 void grpc_failure_fields(
     const struct rpc_message *call, const struct rpc_status *why, struct field_list *fields)
 {
-	int status = reason_grpc_status(why->reason);
+	int status = why->has_exception_id ? (int)exception_grpc_status(why->exception_id)
+					   : reason_grpc_status(why->reason);
 	char text[RPC_STATUS_TEXT_MAX];
 	struct rpc_status timeout;
 	size_t len;

@@ -64,8 +64,9 @@ enum rpc_mark {
 	RPC_HAS_BIZ = 1u << 3,            /* a business error: biz-status is not 0 */
 	RPC_HAS_TRANSPORT_TYPE = 1u << 4, /* int key 1 */
 	RPC_HAS_RIP = 1u << 5,
-	RPC_HAS_CALLER = 1u << 6,  /* int key 3, source-service; be it empty */
-	RPC_HAS_CALLERS = 1u << 7, /* more than one: readers may disagree on which counts */
+	RPC_HAS_CALLER = 1u << 6,   /* int key 3, source-service; be it empty */
+	RPC_HAS_CALLERS = 1u << 7,  /* more than one: readers may disagree on which counts */
+	RPC_HAS_OVERLOAD = 1u << 8, /* an exception made of a gRPC status that told of overload */
 };
 
 #define RPC_LENGTH_UNKNOWN UINT64_MAX

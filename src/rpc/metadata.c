@@ -195,6 +195,31 @@ static uint8_t upper(uint8_t c)
 	return c >= 'a' && c <= 'z' ? c & 0xdf : c;
 }
 
+static uint8_t folded(uint8_t c)
+{
+	return c == '_' ? '-' : lower(c);
+}
+
+bool metadata_name_eq(struct slice a, struct slice b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (folded(a.data[i]) != folded(b.data[i]))
+			return false;
+	return true;
+}
+
+bool metadata_is_field(struct slice field, struct slice name)
+{
+	if (field.len != name.len)
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (field.data[i] != lower(name.data[i]))
+			return false;
+	return true;
+}
+
 /* How the names of a kind begin; those without a prefix are only folded to lower case. */
 static bool prefixes_of(enum metadata_kind kind, struct slice *key, struct slice *field)
 {

@@ -31,13 +31,23 @@ enum metadata_kind metadata_of_key(struct slice key, bool is_reply);
 enum metadata_kind metadata_of_entry(const struct ttheader_entry *entry, bool is_reply);
 enum metadata_kind metadata_of_field(struct slice name);
 
+/* Of "RPC_PERSIST_", "RPC_TRANSIT_", and of both as fields. */
+#define METADATA_PREFIX 12u
+
+/* Are these two names of metadata the same? Case is folded, and '-' is '_': HTTP/2 keeps neither. */
+bool metadata_name_eq(struct slice a, struct slice b);
+
 /* Do messages of this direction carry it? Kitex shows its callers every str key of a reply. */
 bool metadata_is_carried(enum metadata_kind kind, bool is_reply);
 /* Counts what has no place in the new form. */
 void metadata_drop(struct rpc_edit *edit, enum metadata_kind kind);
 
-/* The field of the ACL token. */
+/* Is this the field of that name? Fields are in lower case, the name may be in any. */
+bool metadata_is_field(struct slice field, struct slice name);
+
+/* The field of the ACL token, and the key that Kitex's readers see it as. */
 #define METADATA_TOKEN_FIELD "rpc-transit-gdpr-token"
+#define METADATA_TOKEN_KEY   "RPC_TRANSIT_gdpr-token"
 
 /* Longer names have no place in the other protocol. */
 #define METADATA_NAME_MAX 512u

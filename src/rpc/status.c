@@ -8,6 +8,8 @@ void rpc_status_set(struct rpc_status *status, enum reason reason, const char *f
 	va_list args;
 
 	status->reason = reason;
+	status->has_exception_id = false;
+	status->exception_id = 0;
 	va_start(args, format);
 	vsnprintf(status->detail, sizeof status->detail, format, args);
 	va_end(args);

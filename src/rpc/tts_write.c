@@ -148,7 +148,8 @@ static struct slice failed_trailer(
 	    .stream = id,
 	    .method = method,
 	    .has_exception = true,
-	    .exception = reason_ttstream_id(why->reason)};
+	    .exception =
+		why->has_exception_id ? why->exception_id : reason_ttstream_id(why->reason)};
 
 	own.text = slice_of(text, rpc_status_text(why, text, sizeof text));
 	return tts_own_frame(room, &own);

@@ -1,0 +1,340 @@
+#include "rpc/facts.h"
+
+#include "base/cursor.h"
+#include "rpc/metadata.h"
+#include "wire/grpc.h"
+#include "wire/thrift.h"
+#include "wire/ttheader.h"
+
+/* ---- transport headers ---- */
+
+static struct ttheader_iter entries_of(const struct rpc_message *m)
+{
+	return m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
+					     : ttheader_entries(m->sections);
+}
+
+static bool has_entries(const struct rpc_message *m)
+{
+	return m->form.transport == RPC_TTHEADER || m->form.transport == RPC_MESH ||
+	       m->form.transport == RPC_TTSTREAM;
+}
+
+/* What is found of a name: its two lives. */
+struct meta {
+	struct slice persistent, transient;
+};
+
+/* Where a value of this kind goes; NULL: it is no metadata that rules know. */
+static struct slice *place_of(struct meta *found, enum metadata_kind kind)
+{
+	if (kind == METADATA_PERSISTENT)
+		return &found->persistent;
+	return kind == METADATA_TRANSIENT || kind == METADATA_ACL ? &found->transient : NULL;
+}
+
+static void find_meta_entry(const struct ttheader_entry *e, struct slice name, struct meta *found)
+{
+	struct slice key = e->kind == TTHEADER_ACL ? SLICE_LIT(METADATA_TOKEN_KEY) : e->key;
+	struct slice *place;
+
+	if (key.len != METADATA_PREFIX + name.len || e->kind == TTHEADER_INT)
+		return;
+	if (!metadata_name_eq(slice_from(key, METADATA_PREFIX), name))
+		return;
+	place = place_of(found, metadata_of_entry(e, false));
+	if (place)
+		*place = e->value;
+}
+
+static void find_meta_field(const struct rpc_field *field, struct slice name, struct meta *found)
+{
+	struct slice *place;
+
+	if (field->name.len != METADATA_PREFIX + name.len)
+		return;
+	if (!metadata_name_eq(slice_from(field->name, METADATA_PREFIX), name))
+		return;
+	place = place_of(found, metadata_of_field(field->name));
+	if (place && place->data == NULL)
+		*place = field->value;
+}
+
+static struct meta find_meta(const struct rpc_message *m, struct slice name)
+{
+	struct meta found = {SLICE_NONE, SLICE_NONE};
+	struct ttheader_iter it = entries_of(m);
+	struct ttheader_entry e;
+
+	if (m->form.transport == RPC_HTTP2)
+		for (unsigned i = 0; i < m->n_fields; i++)
+			find_meta_field(&m->fields[i], name, &found);
+	if (has_entries(m))
+		while (ttheader_next(&it, &e))
+			find_meta_entry(&e, name, &found);
+	return found;
+}
+
+bool rpc_find_meta(const struct rpc_message *m, struct slice name, struct slice *value)
+{
+	struct meta found = find_meta(m, name);
+
+	*value = found.persistent.len ? found.persistent : found.transient;
+	return value->len > 0;
+}
+
+bool rpc_is_marked_retry(const struct rpc_message *m)
+{
+	return find_meta(m, SLICE_LIT("RetryReq")).persistent.len > 0;
+}
+
+static bool find_plain_field(const struct rpc_message *m, struct slice name, struct slice *value)
+{
+	for (unsigned i = 0; i < m->n_fields; i++) {
+		if (metadata_is_field(m->fields[i].name, name)) {
+			*value = m->fields[i].value;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool rpc_find_header(const struct rpc_message *m, struct slice name, struct slice *value)
+{
+	bool is_token = slice_eq(name, SLICE_LIT(METADATA_TOKEN_KEY)), is_found = false;
+	struct ttheader_iter it = entries_of(m);
+	struct ttheader_entry e;
+
+	if (m->form.transport == RPC_HTTP2)
+		return find_plain_field(m, name, value);
+	if (!has_entries(m))
+		return false;
+	while (ttheader_next(&it, &e)) {
+		if (e.kind == TTHEADER_ACL ? is_token
+					   : e.kind == TTHEADER_STR && slice_eq(e.key, name)) {
+			*value = e.value;
+			is_found = true;
+		}
+	}
+	return is_found;
+}
+
+bool rpc_find_int(const struct rpc_message *m, uint16_t number, struct slice *value)
+{
+	struct ttheader_iter it = entries_of(m);
+	struct ttheader_entry e;
+	bool is_found = false;
+
+	if (!has_entries(m))
+		return false;
+	while (ttheader_next(&it, &e)) {
+		if (e.kind == TTHEADER_INT && e.int_key == number) {
+			*value = e.value;
+			is_found = true;
+		}
+	}
+	return is_found;
+}
+
+/* ---- fields of the argument ---- */
+
+/* Types of values. Source: gopkg protocol/thrift/ttype.go. */
+enum { STOP = 0, BOOL = 2, BYTE = 3, DOUBLE = 4, I16 = 6, I32 = 8, I64 = 10, STRING = 11 };
+enum { STRUCT = 12, MAP = 13, SET = 14, LIST = 15 };
+
+#define NO_TYPE (UINT8_MAX + 1u) /* of the second in what is no map */
+
+/* 0 for what says itself how long it is, and for what is no type. */
+static size_t fixed_size(unsigned type)
+{
+	switch (type) {
+	case BOOL:
+	case BYTE:
+		return 1;
+	case I16:
+		return 2;
+	case I32:
+		return 4;
+	case I64:
+	case DOUBLE:
+		return 8;
+	default:
+		return 0;
+	}
+}
+
+static void skip_value(struct cursor *in, unsigned type, unsigned depth);
+
+static void skip_struct(struct cursor *in, unsigned depth)
+{
+	while (!in->bad) {
+		uint8_t type = cursor_u8(in);
+
+		if (in->bad || type == STOP)
+			return;
+		cursor_take(in, 2);
+		skip_value(in, type, depth);
+	}
+}
+
+/* Every element takes a byte at least, so that a count that lies ends with the body. */
+static void skip_elements(
+    struct cursor *in, unsigned first, unsigned second, uint32_t count, unsigned depth)
+{
+	size_t size = fixed_size(first) + fixed_size(second);
+	bool is_fixed = fixed_size(first) && (second == NO_TYPE || fixed_size(second));
+
+	if (count > INT32_MAX) {
+		in->bad = true;
+	} else if (is_fixed) {
+		cursor_take(in, size * (size_t)count); /* at most 16 times 2^31 */
+	} else {
+		for (uint32_t i = 0; i < count && !in->bad; i++) {
+			skip_value(in, first, depth);
+			if (second != NO_TYPE)
+				skip_value(in, second, depth);
+		}
+	}
+}
+
+/* @depth: of the structs and containers around it. */
+static void skip_value(struct cursor *in, unsigned type, unsigned depth)
+{
+	uint8_t first, second;
+
+	if (depth == THRIFT_DEPTH_MAX) {
+		in->bad = true;
+		return;
+	}
+	switch (type) {
+	case STRING:
+		cursor_take(in, cursor_u32(in));
+		return;
+	case STRUCT:
+		skip_struct(in, depth + 1);
+		return;
+	case SET:
+	case LIST:
+		first = cursor_u8(in);
+		skip_elements(in, first, NO_TYPE, cursor_u32(in), depth + 1);
+		return;
+	case MAP:
+		first = cursor_u8(in);
+		second = cursor_u8(in);
+		skip_elements(in, first, second, cursor_u32(in), depth + 1);
+		return;
+	default:
+		in->bad |= fixed_size(type) == 0;
+		cursor_take(in, fixed_size(type));
+	}
+}
+
+/*
+ * The field @id of the struct that begins at @in: its type, and @field where its value begins; STOP when
+ * it has none. What is past the end of the bytes is not there; what was found before it is.
+ */
+static uint8_t find_id(struct cursor in, int16_t id, struct cursor *field)
+{
+	uint8_t found = STOP;
+
+	while (!in.bad) {
+		uint8_t type = cursor_u8(&in);
+		int16_t present = (int16_t)cursor_u16(&in);
+
+		if (in.bad || type == STOP)
+			break;
+		if (present == id) {
+			found = type;
+			*field = in;
+		}
+		skip_value(&in, type, 0);
+	}
+	return found;
+}
+
+static bool say_number(int64_t n, char room[24], struct slice *value)
+{
+	uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
+	size_t at = 24;
+
+	do {
+		room[--at] = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest);
+	if (n < 0)
+		room[--at] = '-';
+	*value = slice_of(room + at, 24 - at);
+	return true;
+}
+
+static int64_t read_i64(struct cursor *in)
+{
+	uint64_t high = cursor_u32(in);
+
+	return (int64_t)(high << 32 | cursor_u32(in));
+}
+
+/* Integers of any size; a bool is true when it is 1. Source: gopkg protocol/thrift/binary.go. */
+static int64_t read_number(struct cursor *in, uint8_t type)
+{
+	switch (type) {
+	case BOOL:
+		return cursor_u8(in) == 1;
+	case BYTE:
+		return (int8_t)cursor_u8(in);
+	case I16:
+		return (int16_t)cursor_u16(in);
+	case I32:
+		return (int32_t)cursor_u32(in);
+	case I64:
+		return read_i64(in);
+	default:
+		in->bad = true;
+		return 0;
+	}
+}
+
+static bool read_field(struct cursor in, uint8_t type, char room[24], struct slice *value)
+{
+	int64_t number;
+
+	if (type == STRING) {
+		*value = cursor_take(&in, cursor_u32(&in));
+		return !in.bad;
+	}
+	number = read_number(&in, type);
+	return !in.bad && say_number(number, room, value);
+}
+
+/*
+ * The struct in the body. A gRPC body begins with the prefix of its first message, which is 0 or 1 in
+ * its first byte; one that was taken out of its prefix begins with a field's type, which is neither.
+ */
+static struct slice argument_of(const struct rpc_message *m)
+{
+	struct slice body = m->body;
+
+	if (m->form.payload != RPC_THRIFT || body.len == 0)
+		return SLICE_NONE;
+	if (m->form.transport != RPC_HTTP2 || body.data[0] > 1)
+		return body;
+	if (body.data[0] == 1 || body.len < GRPC_PREFIX)
+		return SLICE_NONE;
+	return slice_first(slice_from(body, GRPC_PREFIX), load_u32(body.data + 1));
+}
+
+bool rpc_find_field(const struct rpc_message *m, const int16_t *path, unsigned depth, char room[24],
+    struct slice *value)
+{
+	struct cursor in = cursor_of(argument_of(m));
+	uint8_t type = STRUCT;
+
+	for (unsigned i = 0; i < depth; i++) {
+		if (type != STRUCT)
+			return false;
+		type = find_id(in, path[i], &in);
+		if (type == STOP)
+			return false;
+	}
+	return read_field(in, type, room, value);
+}
