@@ -114,6 +114,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config_check.c src/model/config_check.h \
 	src/model/config_dump.c src/model/config_dump.h \
 	src/model/config_env.c \
+	src/model/config_fact.c \
 	src/model/config_fill.c \
 	src/model/config_keys.h \
 	src/model/config_load.c \
@@ -123,13 +124,17 @@ src_libbridle_a_SOURCES = \
 	src/model/config_number.c \
 	src/model/config_override.c \
 	src/model/config_peer.c \
+	src/model/config_policy.c \
+	src/model/config_retry.c \
 	src/model/config_schema.c \
+	src/model/config_share.c \
 	src/model/config_source.c src/model/config_source.h \
 	src/model/config_text.c \
 	src/model/config_word.c \
 	src/model/host.c src/model/host.h \
 	src/model/key_path.c src/model/key_path.h \
 	src/model/keys_listener.c \
+	src/model/keys_policy.c \
 	src/model/keys_service.c \
 	src/model/keys_top.c \
 	src/model/nearest.c src/model/nearest.h \

@@ -64,6 +64,11 @@ int bind_expected(
 /* The scalar as text: not a number, a bool or nothing, unless quoted. */
 int bind_text(struct binder *b, const struct yaml_node *node, struct slice *text);
 bool bind_is_none(const struct key *key, const struct yaml_node *node);
+/* A share of 0..1 in per cent. */
+int bind_share(struct binder *b, const struct key *key, const struct yaml_node *node, double *share);
+/* The name of a fact of calls; @node is where to complain. */
+int bind_fact(
+    struct binder *b, const struct yaml_node *node, struct slice text, struct fact_key *key);
 /* Letters, digits, dot, underscore and hyphen, 1 to 200 of them. */
 int bind_name(struct binder *b, const struct yaml_node *node, struct slice text);
 
@@ -74,5 +79,8 @@ void bind_scope(struct binder *b, const struct scope *scope, const struct yaml_n
     void *base, const void *parent);
 /* Puts the defaults of a scope into a struct. */
 void bind_defaults(struct binder *b, const struct scope *scope, void *base);
+
+/* Fills config->policies, once all of them are merged. */
+void config_number_policies(struct config *config);
 
 #endif

@@ -65,18 +65,20 @@ struct scope {
 };
 
 extern const struct scope top_scope, listener_scope, service_scope, endpoint_scope, method_scope,
-    policy_scope;
+    policy_scope, backoff_scope;
 
 /* Key @i of the scope and of what it includes, with the struct it fills in @base (which may be NULL);
  * NULL past the end. */
 const struct key *scope_key(const struct scope *scope, size_t i, void *base, void **at);
 
 extern const struct key_type key_bool, key_count, key_count64, key_size, key_buffer, key_time,
-    key_rate, key_share, key_mode, key_memory, key_version;
+    key_rate, key_share, key_share_or_zero, key_budget, key_mode, key_memory, key_version,
+    key_count_or_zero;
 extern const struct key_type key_text, key_name, key_path, key_log_target, key_format, key_word,
-    key_word_bool, key_word_bits, key_word_flags, key_names, key_pairs;
+    key_word_bool, key_word_bits, key_names, key_pairs;
 extern const struct key_type key_address, key_addresses, key_http, key_access, key_caller, key_pin,
     key_resolvers;
+extern const struct key_type key_attempts, key_retry_on, key_backoff, key_fact;
 extern const struct key_type key_policy, key_listeners, key_services, key_endpoints, key_methods;
 
 /* Works out what depends on the machine. */

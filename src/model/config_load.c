@@ -291,6 +291,7 @@ static void bind_tree(struct binder *b, const struct yaml_node *root)
 	bind_defaults(b, &top_scope, config);
 	bind_scope(b, &top_scope, root, config, NULL);
 	resolve_pins(b);
+	config_number_policies(config);
 	config_check(config, b->problems);
 	config_hash(config);
 }

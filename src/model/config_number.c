@@ -358,6 +358,18 @@ static int parse_count(
 	return 0;
 }
 
+/* Something that can be done without: none is 0 of it, not as many as there are. */
+static int parse_count_or_zero(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	unsigned *value = (unsigned *)(void *)((char *)base + key->offset);
+
+	if (!bind_is_none(key, node))
+		return parse_count(b, key, node, base);
+	*value = 0;
+	return 0;
+}
+
 static void print_number(uint64_t value, uint64_t none, FILE *to)
 {
 	if (value == none)
@@ -376,6 +388,11 @@ static void print_count(const struct key *key, const void *base, FILE *to)
 	print_number(*(const unsigned *)((const char *)base + key->offset), UINT32_MAX, to);
 }
 
+static void print_count_or_zero(const struct key *key, const void *base, FILE *to)
+{
+	print_number(*(const unsigned *)(const void *)((const char *)base + key->offset), 0, to);
+}
+
 static void schema_count(const struct key *key, FILE *to)
 {
 	fprintf(to, "{\"anyOf\": [{\"type\": \"integer\", \"minimum\": %" PRIu64, key->min);
@@ -386,6 +403,8 @@ static void schema_count(const struct key *key, FILE *to)
 }
 
 const struct key_type key_count = {"count", parse_count, print_count, schema_count};
+const struct key_type key_count_or_zero = {
+    "count", parse_count_or_zero, print_count_or_zero, schema_count};
 const struct key_type key_count64 = {"count", parse_count64, print_count64, schema_count};
 
 static int parse_version(
@@ -398,43 +417,6 @@ static int parse_version(
 }
 
 const struct key_type key_version = {"count", parse_version, print_count, schema_count};
-
-/* A share of 0..1, written in per cent. */
-static int parse_share(
-    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
-{
-	const char *like = "a number from 0 to 100 with its unit, like 1% or 0.5%";
-	struct slice s = node->kind == NODE_SCALAR ? node->text : SLICE_NONE;
-	size_t whole = count_digits(s), at = whole;
-	double share;
-
-	if (at + 1 < s.len && whole > 0 && s.data[at] == '.')
-		at += 1 + count_digits(slice_from(s, at + 1));
-	if (whole > 0 && at == s.len)
-		return bind_error(
-		    b, node, "%s has no unit\nexpected %s", bind_shows(b, node), like);
-	if (whole == 0 || whole > 3 || at > 20 || at + 1 != s.len || s.data[at] != '%')
-		return bind_expected(b, node, "a share", like);
-	share = strtod((const char *)s.data, NULL) / 100;
-	if (share > 1)
-		return bind_error(
-		    b, node, "%s is more than all\nexpected %s", bind_shows(b, node), like);
-	*(double *)((char *)base + key->offset) = share;
-	return 0;
-}
-
-static void print_share(const struct key *key, const void *base, FILE *to)
-{
-	fprintf(to, "%.9g%%", *(const double *)((const char *)base + key->offset) * 100);
-}
-
-static void schema_share(const struct key *key, FILE *to)
-{
-	(void)key;
-	fputs("{\"type\": \"string\", \"pattern\": \"^[0-9]+([.][0-9]+)?%$|\\\\$\\\\{\"}", to);
-}
-
-const struct key_type key_share = {"share", parse_share, print_share, schema_share};
 
 /* Octal, as chmod(1) takes it; the YAML reader's view of it as a number does not matter. */
 static int parse_mode(

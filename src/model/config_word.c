@@ -190,6 +190,8 @@ static int parse_bits(
 	unsigned *bits = (unsigned *)(void *)((char *)base + key->offset);
 
 	*bits = 0;
+	if (bind_is_none(key, node))
+		return 0;
 	if (parse_list(b, key, node, base, set_bit) == 0)
 		return 0;
 	*bits = 0; /* half a list would mean something else to the rules between values */
@@ -198,36 +200,20 @@ static int parse_bits(
 
 static void print_bits(const struct key *key, const void *base, FILE *to)
 {
-	print_list(key, base, to, has_bit);
+	if ((key->flags & KEY_NONE) &&
+	    *(const unsigned *)(const void *)((const char *)base + key->offset) == 0)
+		fputs("none", to);
+	else
+		print_list(key, base, to, has_bit);
 }
 
-const struct key_type key_word_bits = {"list of words", parse_bits, print_bits, schema_list};
-
-/* Into bools, whose offsets are the values of the words. */
-static void set_flag(const struct key *key, const struct word *w, void *base)
+static void schema_bits(const struct key *key, FILE *to)
 {
-	(void)key;
-	*(bool *)((char *)base + w->value) = true;
+	if (key->flags & KEY_NONE)
+		fputs("{\"anyOf\": [{\"const\": \"none\"}, ", to);
+	schema_list(key, to);
+	if (key->flags & KEY_NONE)
+		fputs("]}", to);
 }
 
-static bool has_flag(const struct key *key, const struct word *w, const void *base)
-{
-	(void)key;
-	return *(const bool *)((const char *)base + w->value);
-}
-
-static int parse_flags(
-    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
-{
-	for (const struct word *w = key->words; w->word; w++)
-		if (!w->is_later)
-			*(bool *)((char *)base + w->value) = false;
-	return parse_list(b, key, node, base, set_flag);
-}
-
-static void print_flags(const struct key *key, const void *base, FILE *to)
-{
-	print_list(key, base, to, has_flag);
-}
-
-const struct key_type key_word_flags = {"list of words", parse_flags, print_flags, schema_list};
+const struct key_type key_word_bits = {"list of words", parse_bits, print_bits, schema_bits};

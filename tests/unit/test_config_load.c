@@ -84,7 +84,7 @@ START_TEST(service_has_the_documented_defaults)
 	ck_assert_str_eq(service->name, "app");
 	ck_assert_int_eq(service->protocol, SERVICE_SAME);
 	ck_assert_int_eq(service->metadata, METADATA_AUTO);
-	ck_assert_int_eq(service->balance, BALANCE_WEIGHTED_ROUND_ROBIN);
+	ck_assert_int_eq((int)service->balance.type, LB_WEIGHTED_ROUND_ROBIN);
 	ck_assert(!service->multiplex && !service->biz_error_drop);
 	ck_assert_uint_eq(service->aliases.n + service->n_methods, 0);
 	ck_assert_uint_eq(service->n_endpoints, 1);
@@ -97,9 +97,10 @@ START_TEST(service_has_the_documented_defaults)
 	ck_assert(policy->timeout_attempt == USEC_NONE && policy->timeout_margin == USEC_NONE);
 	ck_assert_uint_eq(policy->timeout_idle, 3600 * USEC_S);
 	ck_assert(policy->timeout_stream == USEC_NONE);
-	ck_assert_uint_eq(policy->retry_buffer, 1u << 20);
-	ck_assert(policy->retry && policy->retry_on_connect && policy->retry_on_unsent);
-	ck_assert_uint_eq(policy->retry_attempts, 2);
+	ck_assert_uint_eq(policy->retry.buffer, 1u << 20);
+	ck_assert_int_eq((int)policy->retry.type, RETRY_FAILURE);
+	ck_assert_uint_eq(policy->retry.on, RETRY_ON_CONNECT | RETRY_ON_UNSENT);
+	ck_assert_uint_eq(policy->retry.attempts, RETRY_ATTEMPTS_AUTO);
 	ck_assert_uint_eq(policy->pool_keep, 64);
 	ck_assert_uint_eq(policy->pool_idle_timeout, 60 * USEC_S);
 	loaded_free(&l);
@@ -250,13 +251,13 @@ START_TEST(streams_have_times_and_buffers_of_the_policy)
 
 	ck_assert(service->timeout_idle == USEC_NONE && chat->timeout_idle == USEC_NONE);
 	ck_assert_uint_eq(service->timeout_stream, 3600 * USEC_S);
-	ck_assert_uint_eq(service->retry_buffer, 2048);
+	ck_assert_uint_eq(service->retry.buffer, 2048);
 	ck_assert(chat->timeout_stream == USEC_NONE);
 	/* none is no buffer, not one without end */
-	ck_assert_uint_eq(chat->retry_buffer, 0);
+	ck_assert_uint_eq(chat->retry.buffer, 0);
 	ck_assert_uint_eq(get->timeout_idle, USEC_S);
 	ck_assert_uint_eq(get->timeout_stream, 3600 * USEC_S);
-	ck_assert_uint_eq(get->retry_buffer, (uint64_t)1 << 30);
+	ck_assert_uint_eq(get->retry.buffer, (uint64_t)1 << 30);
 	loaded_free(&l);
 }
 END_TEST
@@ -306,23 +307,23 @@ START_TEST(policy_is_inherited_from_defaults_to_service_to_method)
 	ck_assert_uint_eq(service->policy.timeout_connect, USEC_MS);
 	ck_assert_uint_eq(service->policy.timeout_call, 20 * USEC_MS);
 	ck_assert_uint_eq(service->policy.timeout_attempt, 3 * USEC_MS);
-	ck_assert_uint_eq(service->policy.retry_attempts, 5);
+	ck_assert_uint_eq(service->policy.retry.attempts, 5);
 	ck_assert_uint_eq(service->n_methods, 3);
 	ck_assert_str_eq(m[0].name, "*");
-	ck_assert(m[0].idempotent && !m[1].idempotent);
+	ck_assert(m[0].policy.is_idempotent && !m[1].policy.is_idempotent);
 	ck_assert_uint_eq(m[0].policy.timeout_call, 20 * USEC_MS);
 	ck_assert_str_eq(m[1].name, "a");
 	ck_assert_uint_eq(m[1].policy.timeout_call, 7 * USEC_MS);
 	ck_assert_uint_eq(m[1].policy.timeout_attempt, 3 * USEC_MS);
-	ck_assert(m[1].policy.retry_on_connect && !m[1].policy.retry_on_unsent);
+	ck_assert(m[1].policy.retry.on == RETRY_ON_CONNECT);
 	ck_assert_str_eq(m[2].name, "b");
 	ck_assert(m[2].policy.timeout_attempt == USEC_NONE);
-	ck_assert(!m[2].policy.retry);
-	ck_assert_uint_eq(m[2].policy.retry_attempts, 5);
+	ck_assert_int_eq((int)m[2].policy.retry.type, RETRY_NONE);
+	ck_assert_uint_eq(m[2].policy.retry.attempts, 5);
 	/* what a service says is nobody else's business */
 	service = config_service(l.config, SLICE_LIT("other"));
 	ck_assert_uint_eq(service->policy.timeout_call, 2 * USEC_MS);
-	ck_assert(service->policy.retry);
+	ck_assert_int_eq((int)service->policy.retry.type, RETRY_FAILURE);
 	loaded_free(&l);
 }
 END_TEST
@@ -340,7 +341,7 @@ START_TEST(short_forms_mean_the_long_ones)
 			"timeout: {call: 1s}, balance: {type: random}, retry: {type: none}}}\n");
 
 	ck_assert_str_eq(loaded_config(&brief)->hash, loaded_config(&full)->hash);
-	ck_assert_int_eq(app(&brief)->balance, BALANCE_RANDOM);
+	ck_assert_int_eq((int)app(&brief)->balance.type, LB_RANDOM);
 	ck_assert_str_eq(brief.config->access_log.to, "stdout");
 	loaded_free(&brief);
 	loaded_free(&full);
