@@ -150,6 +150,7 @@ src_libbridle_a_SOURCES = \
 	src/policy/match.c src/policy/match.h \
 	src/proxy/access.c src/proxy/access.h \
 	src/proxy/access_log.c src/proxy/access_log.h \
+	src/proxy/admit.c src/proxy/admit.h \
 	src/proxy/attempt.c src/proxy/attempt.h \
 	src/proxy/backend.c src/proxy/backend.h \
 	src/proxy/call.c src/proxy/call.h \
@@ -157,7 +158,9 @@ src_libbridle_a_SOURCES = \
 	src/proxy/call_steps.c \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_events.c \
+	src/proxy/overload.c src/proxy/overload.h \
 	src/proxy/relay.c src/proxy/relay.h \
+	src/proxy/slot_queue.c src/proxy/slot_queue.h \
 	src/proxy/slots.c src/proxy/slots.h \
 	src/proxy/upstream.c src/proxy/upstream.h \
 	src/proxy/upstream_events.c \

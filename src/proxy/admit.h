@@ -14,10 +14,9 @@
 #include "base/wheel.h"
 #include "model/snapshot.h"
 #include "net/loop.h"
+#include "proxy/slot_queue.h"
 
-struct admit_queue;
 struct call;
-struct worker;
 
 enum admit_verdict {
 	ADMIT_GO,
@@ -27,13 +26,14 @@ enum admit_verdict {
 };
 
 enum admission_state {
-	ADMISSION_NONE,    /* nothing was asked for */
+	ADMISSION_NONE,    /* nothing was asked for, or all was given back */
 	ADMISSION_PASSING, /* within admit_begin or admit_go_on */
-	ADMISSION_QUEUED,  /* waits for a slot of `level` */
-	ADMISSION_GRANTED, /* has got that slot, its event is due at the end of the turn */
+	ADMISSION_QUEUED,  /* waits for a slot */
+	ADMISSION_GRANTED, /* has got that slot; its event is due at the end of the turn */
 	ADMISSION_LATE,    /* has waited for queue.wait in vain */
 	ADMISSION_DELAYED, /* all is granted, the injected delay runs */
-	ADMISSION_GIVEN,   /* all is granted; until the call ends */
+	ADMISSION_OVER,    /* so it did */
+	ADMISSION_GIVEN,   /* until the call ends */
 };
 
 /* Embedded in a call; all zero is "nothing was asked for". */
@@ -44,9 +44,7 @@ struct admission {
 	unsigned rates, slots;            /* a bit for each level: tokens taken, slots held */
 	struct breaker *breakers[LEVELS]; /* that let it through; borrowed from the guard */
 	unsigned place;                   /* in the order of levels: which slot comes next */
-	struct admit_queue *queue;        /* that it waits in, or NULL */
-	struct list link;                 /* there */
-	usec_t since;                     /* when it began to wait there */
+	struct slot_waiter waiter;        /* for that slot */
 	usec_t waited;                    /* for slots, in all */
 	usec_t delay;
 	struct timer timer;    /* queue.wait, or the delay */
@@ -58,12 +56,17 @@ struct admission {
  * ended by admit_finish. */
 enum admit_verdict admit_begin(
     struct call *call, const struct guard *guard, const struct policy *policy, usec_t delay);
-/* After CALL_EVENT_ADMITTED. */
+/* After CALL_EVENT_ADMITTED; at any other event it says ADMIT_WAIT again. */
 enum admit_verdict admit_go_on(struct call *call);
+/* Something is waited for, or was granted. */
+static inline bool admit_has_begun(const struct admission *a)
+{
+	return a->state != ADMISSION_NONE;
+}
 /* Whether the call still waits here; then what ends it calls admit_cancel. */
 static inline bool admit_is_waiting(const struct admission *a)
 {
-	return a->state >= ADMISSION_QUEUED && a->state <= ADMISSION_DELAYED;
+	return a->state >= ADMISSION_QUEUED && a->state <= ADMISSION_OVER;
 }
 /* Leaves the queue and gives everything back; nothing was sent, so breakers hear nothing. Harmless when
  * it does not wait. */
@@ -71,13 +74,5 @@ void admit_cancel(struct call *call);
 /* The call is over, or leaves for another service: slots go back and breakers hear call->reason; one
  * that was never tried tells them nothing. Harmless when nothing is held. */
 void admit_finish(struct call *call);
-
-/* A slot of @tally (a reference that moves here) is free, of the key @key where it has keys; another
- * worker says so. In this worker's thread. */
-void admit_slot_freed(struct worker *worker, struct limit_tally *tally, uint64_t key);
-
-/* For workers. No call is left when they go. */
-void admit_init(struct worker *worker);
-void admit_fini(struct worker *worker);
 
 #endif

@@ -1,0 +1,269 @@
+#include "proxy/slot_queue.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/table.h"
+#include "net/loop.h"
+#include "policy/lb.h"
+#include "proxy/worker.h"
+
+/* A waiter elsewhere goes before those of this worker when it has waited so much longer: else a worker
+ * whose calls hold all slots would keep them for ever. */
+#define PATIENCE (5 * USEC_MS)
+
+/* Whom a free slot may go to. */
+#define KEY_ANY    0 /* whoever has waited longest */
+#define KEY_SHARED 1 /* each is asked: shares decide */
+
+struct slot_queue {
+	struct limit_tally *tally; /* borrowed: its waiters' snapshots hold it; also the key */
+	struct list waiters;
+	unsigned n;
+};
+
+void slot_queue_init(struct worker *w)
+{
+	table_init(&w->slot_queues, (uint64_t)(uintptr_t)w);
+}
+
+void slot_queue_fini(struct worker *w)
+{
+	size_t position = 0;
+
+	assert(table_next(&w->slot_queues, &position) == NULL);
+	(void)position;
+	table_fini(&w->slot_queues);
+}
+
+static struct slot_queue *find_queue(struct worker *w, const struct limit_tally *tally)
+{
+	return table_get(&w->slot_queues, slice_of(&tally, sizeof tally));
+}
+
+static struct slot_queue *find_or_add(struct worker *w, struct limit_tally *tally)
+{
+	struct slot_queue *q = find_queue(w, tally);
+
+	if (q)
+		return q;
+	q = mem_calloc(1, sizeof *q);
+	q->tally = tally;
+	list_init(&q->waiters);
+	table_put(&w->slot_queues, slice_of(&q->tally, sizeof q->tally), q);
+	return q;
+}
+
+static struct slot_waiter *first_of(const struct slot_queue *q)
+{
+	return list_item(q->waiters.next, struct slot_waiter, link);
+}
+
+/* Where a limit counts each caller or method by itself, a slot is of use to the same one only. */
+static uint64_t key_of(const struct slot *slot)
+{
+	struct slice name =
+	    slot->config->by == LIMIT_BY_METHOD ? slot->who.method : slot->who.caller;
+
+	if (slot->config->by == LIMIT_BY_NONE)
+		return slot->config->share_equal ? KEY_SHARED : KEY_ANY;
+	return lb_hash(name) | 2; /* neither of the two */
+}
+
+static bool enter(struct worker *w, const struct slot *slot)
+{
+	return limit_enter(slot->tally, slot->config, &slot->who, loop_now(w->loop));
+}
+
+/* ---- coming and going ---- */
+
+static void note_first(struct worker *w, const struct slot_queue *q)
+{
+	limit_note_waiting(q->tally, w->index, q->n ? first_of(q)->since : 0);
+}
+
+static void join(struct worker *w, struct slot_waiter *waiter)
+{
+	struct slot_queue *q = find_or_add(w, waiter->slot.tally);
+
+	waiter->queue = q;
+	waiter->since = loop_now(w->loop);
+	list_push_back(&q->waiters, &waiter->link);
+	if (q->n++ == 0)
+		note_first(w, q);
+}
+
+void slot_queue_leave(struct worker *w, struct slot_waiter *waiter)
+{
+	struct slot_queue *q = waiter->queue;
+	bool was_first;
+
+	if (q == NULL)
+		return;
+	was_first = first_of(q) == waiter;
+	waiter->queue = NULL;
+	list_remove(&waiter->link);
+	limit_queue_leave(waiter->slot.tally, waiter->slot.config, &waiter->slot.who);
+	q->n--;
+	if (was_first)
+		note_first(w, q);
+	if (q->n)
+		return;
+	table_remove(&w->slot_queues, slice_of(&q->tally, sizeof q->tally));
+	free(q);
+}
+
+/* The first in this worker's queue that waits for what @waiter, or a newcomer, would wait for. */
+static const struct slot_waiter *first_like(
+    const struct slot_queue *q, uint64_t key, struct slice caller)
+{
+	list_each (link, &q->waiters) {
+		const struct slot_waiter *w = list_item(link, struct slot_waiter, link);
+
+		if (w->key == key && (key != KEY_SHARED || slice_eq(w->slot.who.caller, caller)))
+			return w;
+	}
+	return NULL;
+}
+
+static bool others_wait(struct worker *w, const struct slot *slot)
+{
+	uint64_t key = key_of(slot);
+	const struct slot_queue *q;
+
+	if (key == KEY_ANY)
+		return limit_longest_waiting(slot->tally) >= 0;
+	q = find_queue(w, slot->tally);
+	return q && first_like(q, key, slot->who.caller);
+}
+
+bool slot_queue_take(struct worker *w, const struct slot *slot)
+{
+	if (slot->config->queue_length && others_wait(w, slot))
+		return false;
+	return enter(w, slot);
+}
+
+/* Its turn, as far as it can be seen from here. */
+static bool is_next(struct worker *w, const struct slot_waiter *waiter)
+{
+	if (waiter->key != KEY_ANY)
+		return first_like(waiter->queue, waiter->key, waiter->slot.who.caller) == waiter;
+	return first_of(waiter->queue) == waiter &&
+	       limit_longest_waiting(waiter->slot.tally) == (int)w->index;
+}
+
+enum slot_wait slot_queue_wait(struct worker *w, struct slot_waiter *waiter)
+{
+	const struct slot *slot = &waiter->slot;
+
+	if (!limit_queue_enter(slot->tally, slot->config, &slot->who, loop_now(w->loop)))
+		return SLOT_QUEUE_FULL;
+	waiter->key = key_of(slot);
+	join(w, waiter);
+	if (!is_next(w, waiter) || !enter(w, slot))
+		return SLOT_WAITING;
+	slot_queue_leave(w, waiter);
+	return SLOT_TAKEN;
+}
+
+/* ---- handing on ---- */
+
+static void grant(struct worker *w, struct slot_waiter *waiter)
+{
+	slot_queue_leave(w, waiter);
+	waiter->granted(waiter);
+}
+
+static void wake(struct worker *w, unsigned other, struct limit_tally *tally, uint64_t key)
+{
+	if (w->wake)
+		w->wake(w->wake_arg, other, limit_tally_ref(tally), key);
+}
+
+static bool goes_elsewhere(const struct worker *w, const struct slot_queue *q, int oldest)
+{
+	if (oldest < 0 || oldest == (int)w->index)
+		return false;
+	return first_of(q)->since >
+	       usec_after(limit_waiting_since(q->tally, (unsigned)oldest), PATIENCE);
+}
+
+/* In the order of coming, here or elsewhere, as long as there are slots. */
+static void hand_to_first(struct worker *w, struct limit_tally *tally)
+{
+	for (;;) {
+		struct slot_queue *q = find_queue(w, tally);
+		int oldest = limit_longest_waiting(tally);
+
+		if (q == NULL || goes_elsewhere(w, q, oldest)) {
+			if (oldest >= 0 && oldest != (int)w->index)
+				wake(w, (unsigned)oldest, tally, KEY_ANY);
+			return;
+		}
+		if (!enter(w, &first_of(q)->slot))
+			return;
+		grant(w, first_of(q));
+	}
+}
+
+/* To waiters of this worker for whom it is good. */
+static void hand_to_matching(struct worker *w, struct limit_tally *tally, uint64_t key)
+{
+	struct slot_queue *q = find_queue(w, tally);
+	const struct slot_waiter *refused = NULL;
+	struct slot_waiter *waiter;
+
+	if (q == NULL)
+		return;
+	for (struct list *link = q->waiters.next, *next; link != &q->waiters; link = next) {
+		next = link->next;
+		waiter = list_item(link, struct slot_waiter, link);
+		if (waiter->key != key ||
+		    (refused && slice_eq(refused->slot.who.caller, waiter->slot.who.caller)))
+			continue;
+		if (!enter(w, &waiter->slot)) {
+			if (key != KEY_SHARED)
+				return;
+			refused = waiter;
+			continue;
+		}
+		if (q->n == 1)
+			next = NULL; /* the queue goes with its last */
+		grant(w, waiter);
+		if (next == NULL)
+			return;
+	}
+}
+
+static void tell_others(struct worker *w, struct limit_tally *tally, uint64_t key)
+{
+	for (unsigned i = 0; i < LIMIT_WORKERS_MAX; i++)
+		if (i != w->index && limit_waiting_since(tally, i))
+			wake(w, i, tally, key);
+}
+
+void slot_queue_release(struct worker *w, const struct slot *slot)
+{
+	uint64_t key = key_of(slot);
+
+	limit_leave(slot->tally, slot->config, &slot->who);
+	if (limit_longest_waiting(slot->tally) < 0)
+		return;
+	if (key == KEY_ANY) {
+		hand_to_first(w, slot->tally);
+		return;
+	}
+	hand_to_matching(w, slot->tally, key);
+	tell_others(w, slot->tally, key);
+}
+
+void slot_queue_freed(struct worker *w, struct limit_tally *tally, uint64_t key)
+{
+	if (key == KEY_ANY)
+		hand_to_first(w, tally);
+	else
+		hand_to_matching(w, tally, key);
+	limit_tally_unref(&tally);
+}
