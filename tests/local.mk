@@ -31,6 +31,7 @@ UNIT_TESTS = \
 	tests/unit/test_conn_connect \
 	tests/unit/test_convert \
 	tests/unit/test_convert_back \
+	tests/unit/test_ctl \
 	tests/unit/test_cursor \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
@@ -40,6 +41,7 @@ UNIT_TESTS = \
 	tests/unit/test_h2_memory \
 	tests/unit/test_host \
 	tests/unit/test_http \
+	tests/unit/test_http_ask \
 	tests/unit/test_http_server \
 	tests/unit/test_inbox \
 	tests/unit/test_key_path \
@@ -124,6 +126,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/tts_pair.c tests/support/tts_pair.h
 
 tests_unit_test_access_log_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 
 # Some put themselves between the code and the system.
 tests_unit_test_codec_ttstream_queue_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
@@ -241,7 +244,7 @@ EXTRA_DIST += \
 	tests/e2e/hpack.py tests/e2e/peers.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/tts.py \
 	tests/e2e/upstream.py tests/e2e/wire.py \
 	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
-	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_examples.py \
+	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_examples.py \
 	tests/e2e/test_failures.py tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
 	tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py tests/e2e/test_h2_hostile.py \
 	tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py tests/e2e/test_h2_upstream.py \

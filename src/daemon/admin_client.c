@@ -3,30 +3,25 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cJSON.h>
 
-#include "base/address.h"
+#include "base/mem.h"
 #include "daemon/reload.h"
-#include "daemon/text.h"
+#include "net/http_ask.h"
 
 #define ANSWER_WITHIN_S 60 /* a reload reads files and binds addresses */
-#define ANSWER_MAX      ((size_t)16 << 20)
 
-/* Where the daemon of this configuration listens for its operator. */
-static int find_socket(const struct options *options, struct address *address)
+/* Where the daemon of this configuration listens for its operator; from malloc, or NULL. */
+static char *find_socket(const struct options *options)
 {
 	struct problems problems;
 	struct config *config;
-	char text[ADDRESS_TEXT_MAX];
-	struct err err;
-	int found = -1;
+	char *path = NULL;
 
 	problems_init(&problems);
 	config = reload_read(options, &problems);
@@ -35,27 +30,11 @@ static int find_socket(const struct options *options, struct address *address)
 		fprintf(stderr, "bridled: cannot tell where the daemon listens: %s has errors\n",
 		    options->config_path);
 	} else {
-		snprintf(text, sizeof text, "unix:%s", config->admin.socket);
-		found = address_parse(address, slice_str(text), &err);
+		path = mem_strdup(config->admin.socket);
 		config_free(&config);
 	}
 	problems_fini(&problems);
-	return found;
-}
-
-static int open_connection(const struct address *address)
-{
-	const struct timeval patience = {.tv_sec = ANSWER_WITHIN_S};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	if (connect(fd, (const struct sockaddr *)&address->sa, address->len) == 0)
-		return fd;
-	close(fd);
-	return -1;
+	return path;
 }
 
 /* A handle on the process that listens, to wait for its end; -1 when there is none to be had. */
@@ -67,21 +46,6 @@ static int open_process(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0)
 		return -1;
 	return (int)syscall(SYS_pidfd_open, who.pid, 0);
-}
-
-static int exchange(int fd, enum options_command command, struct text *answer)
-{
-	char request[128], part[4096];
-	ssize_t n;
-	int len = snprintf(request, sizeof request,
-	    "POST /%s HTTP/1.1\r\nHost: bridled\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-	    options_command_name(command));
-
-	if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len)
-		return -1;
-	while ((n = recv(fd, part, sizeof part, 0)) > 0 && answer->len < ANSWER_MAX)
-		text_add(answer, slice_of(part, (size_t)n));
-	return n < 0 ? -1 : 0;
 }
 
 static const char *text_of(const cJSON *object, const char *name)
@@ -114,11 +78,9 @@ static void print_problems(const cJSON *root)
 	}
 }
 
-static bool report(enum options_command command, const struct text *answer)
+static bool report(enum options_command command, struct slice answer)
 {
-	const char *body = answer->len ? memmem(answer->bytes, answer->len, "\r\n\r\n", 4) : NULL;
-	size_t len = body ? answer->len - (size_t)(body + 4 - answer->bytes) : 0;
-	cJSON *root = len ? cJSON_ParseWithLength(body + 4, len) : NULL;
+	cJSON *root = cJSON_ParseWithLength((const char *)answer.data, answer.len);
 	bool ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "ok"));
 	const cJSON *kept = cJSON_GetObjectItemCaseSensitive(root, "not_applied"), *key;
 
@@ -147,35 +109,47 @@ static void wait_for_end(int process)
 		;
 }
 
+static bool ask(int fd, const struct options *options, const char *path)
+{
+	struct http_answer answer;
+	struct err err;
+	char target[32];
+	bool ok = false;
+
+	snprintf(target, sizeof target, "/%s", options_command_name(options->command));
+	if (http_ask(fd, "POST", target, &answer, &err) < 0)
+		fprintf(stderr, "bridled: %s: %s\n", path, err.text);
+	else
+		ok = report(options->command, answer.body);
+	http_answer_fini(&answer);
+	return ok;
+}
+
 enum exit_code admin_client_run(const struct options *options)
 {
 	bool ends = options->command == COMMAND_STOP || options->command == COMMAND_QUIT;
-	struct text answer = {0};
-	struct address address;
+	char *path = find_socket(options);
 	int fd, process = -1;
+	struct err err;
 	bool ok = false;
 
-	if (find_socket(options, &address) < 0)
+	if (path == NULL)
 		return EXIT_CODE_FAILED;
-	fd = open_connection(&address);
+	fd = http_ask_open(path, ANSWER_WITHIN_S, &err);
 	if (fd < 0) {
 		fprintf(stderr,
 		    "bridled: no daemon answers at %s: %s\n"
 		    "    if admin.socket was changed: a running daemon keeps the old one until its end\n",
-		    address.text, strerror(errno));
-		return EXIT_CODE_FAILED;
+		    path, err.text);
+	} else {
+		process = ends ? open_process(fd) : -1;
+		ok = ask(fd, options, path);
+		close(fd);
 	}
-	if (ends)
-		process = open_process(fd);
-	if (exchange(fd, options->command, &answer) < 0)
-		fprintf(stderr, "bridled: %s: %s\n", address.text, strerror(errno));
-	else
-		ok = report(options->command, &answer);
-	close(fd);
 	if (ok && process >= 0)
 		wait_for_end(process);
 	if (process >= 0)
 		close(process);
-	text_fini(&answer);
+	free(path);
 	return ok ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }

@@ -5,7 +5,7 @@
 #ifndef BRIDLE_DAEMON_METRICS_H
 #define BRIDLE_DAEMON_METRICS_H
 
-#include "daemon/text.h"
+#include "base/text.h"
 #include "proxy/worker.h"
 
 struct metrics_log {

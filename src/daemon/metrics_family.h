@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/stat.h"
 #include "base/table.h"
-#include "daemon/text.h"
+#include "base/text.h"
 
 /* A histogram at rest. */
 struct buckets {

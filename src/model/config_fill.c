@@ -1,7 +1,5 @@
 /* Defaults that depend on the machine, the environment, or where the value stands. */
 #include <limits.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "model/config_bind.h"
 #include "model/config_source.h"
@@ -32,20 +30,9 @@ void fill_node_id(struct binder *b, void *base)
 void fill_admin_socket(struct binder *b, void *base)
 {
 	struct config *config = base;
-	const char *runtime = source_getenv(b->from, "RUNTIME_DIRECTORY");
-	const char *user = source_getenv(b->from, "XDG_RUNTIME_DIR");
 
-	/* systemd gives a list when the unit names several. */
-	if (runtime && *runtime)
-		config->admin.socket =
-		    arena_printf(b->arena, "%.*s/admin.sock", (int)strcspn(runtime, ":"), runtime);
-	else if (geteuid() == 0)
-		config->admin.socket = "/run/bridled/admin.sock";
-	else if (user && *user)
-		config->admin.socket = arena_printf(b->arena, "%s/bridled/admin.sock", user);
-	else
-		config->admin.socket =
-		    arena_printf(b->arena, "/run/user/%u/bridled/admin.sock", (unsigned)geteuid());
+	config->admin.socket = host_admin_socket(b->arena,
+	    source_getenv(b->from, "RUNTIME_DIRECTORY"), source_getenv(b->from, "XDG_RUNTIME_DIR"));
 }
 
 void fill_memory(struct binder *b, void *base)

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+
 /* Without a limit version 1 tells the largest multiple of a page. */
 #define UNLIMITED ((uint64_t)1 << 60)
 
@@ -108,4 +110,16 @@ uint64_t host_memory_limit(const char *root)
 	}
 	fclose(file);
 	return least;
+}
+
+const char *host_admin_socket(struct arena *arena, const char *runtime, const char *user)
+{
+	/* systemd gives a list when the unit names several. */
+	if (runtime && *runtime)
+		return arena_printf(arena, "%.*s/admin.sock", (int)strcspn(runtime, ":"), runtime);
+	if (geteuid() == 0)
+		return "/run/bridled/admin.sock";
+	if (user && *user)
+		return arena_printf(arena, "%s/bridled/admin.sock", user);
+	return arena_printf(arena, "/run/user/%u/bridled/admin.sock", (unsigned)geteuid());
 }

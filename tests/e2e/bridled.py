@@ -18,6 +18,7 @@ import upstream
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("BRIDLE_BUILD_DIR", os.path.join(TOP, "build"))
 BINARY = os.path.join(BUILD, "src", "bridled")
+CTL = os.path.join(BUILD, "src", "bridlectl")
 REQUIRED = os.environ.get("BRIDLE_E2E_REQUIRE") == "1"
 IS_SANITIZED = os.path.exists(BINARY) and b"__asan_init" in open(BINARY, "rb").read()
 START_SECONDS = STOP_SECONDS = 15
@@ -122,6 +123,20 @@ class Bridled:
         if status != 200:
             raise AssertionError("%s: %d %s" % (path, status, body))
         return json.loads(body)
+
+    def ctl(self, *words):
+        """What bridlectl says: its exit status, what it printed, what it complained about."""
+        done = subprocess.run([CTL, "-S", self.admin_path, *words], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+        if SANITIZER_SAYS.search(done.stderr):
+            raise AssertionError(done.stderr[-6000:])
+        return done.returncode, done.stdout, done.stderr
+
+    def ctl_json(self, *words):
+        status, said, complaint = self.ctl("--json", *words)
+        if status != 0:
+            raise AssertionError("bridlectl %s: %d %s" % (" ".join(words), status, complaint))
+        return json.loads(said)
 
     def address(self, listener="in"):
         for found in self.get_json("/status")["listeners"]:

@@ -1,6 +1,6 @@
 /* Text that grows at its end, for answers of unknown length. */
-#ifndef BRIDLE_DAEMON_TEXT_H
-#define BRIDLE_DAEMON_TEXT_H
+#ifndef BRIDLE_BASE_TEXT_H
+#define BRIDLE_BASE_TEXT_H
 
 #include "base/slice.h"
 

@@ -1,0 +1,54 @@
+/*
+ * The commands of bridlectl: one row each, listed in ctl.c. A command reads its own words, asks the
+ * daemon or works by itself, and prints. Nothing here knows the daemon's insides: what it says of
+ * itself on the admin socket is all there is.
+ */
+#ifndef BRIDLE_CTL_COMMAND_H
+#define BRIDLE_CTL_COMMAND_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/slice.h"
+
+/* What the process returns. */
+enum ctl_exit {
+	CTL_DONE = 0,
+	CTL_FAILED = 1, /* refused, or not there */
+	CTL_USAGE = 2,
+	CTL_UNREACHABLE = 3, /* no daemon answers */
+};
+
+/* What all commands share. */
+struct ctl {
+	const char *socket; /* borrowed: the admin socket's path */
+	bool json;
+	FILE *out, *errors; /* borrowed */
+};
+
+struct command {
+	const char *name;
+	const char *usage; /* its words and options, "" when there are none */
+	const char *help;  /* one line */
+	/* argv[0] is the command's name; -h, --json and -S are taken out of the words already. */
+	enum ctl_exit (*run)(int argc, char **argv, struct ctl *ctl);
+};
+
+extern const struct command command_status, command_services, command_endpoints, command_listeners,
+    command_config, command_reload, command_why;
+
+/* Says what is wrong with the words of a command, and how it is used. Returns CTL_USAGE. */
+enum ctl_exit ctl_refuse(const struct ctl *ctl, const struct command *command, const char *format,
+    ...) __attribute__((format(printf, 3, 4)));
+
+struct http_answer;
+
+/* Asks the daemon. CTL_DONE when it answered at all, be it with a failure; else the complaint is
+ * made. http_answer_fini is due in any case. */
+enum ctl_exit ctl_ask(
+    const struct ctl *ctl, const char *method, const char *target, struct http_answer *answer);
+
+/* The whole program behind main(). */
+enum ctl_exit ctl_run(int argc, char **argv, FILE *out, FILE *errors);
+
+#endif
