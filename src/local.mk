@@ -105,6 +105,7 @@ src_libbridle_a_SOURCES = \
 	src/net/output.c src/net/output.h \
 	src/net/socket_file.c src/net/socket_file.h \
 	src/model/access_field.c src/model/access_field.h \
+	src/model/caller.c src/model/caller.h \
 	src/model/check_listener.c \
 	src/model/check_listeners.c \
 	src/model/check_protocols.c \
@@ -129,8 +130,13 @@ src_libbridle_a_SOURCES = \
 	src/model/config_schema.c \
 	src/model/config_share.c \
 	src/model/config_source.c src/model/config_source.h \
+	src/model/config_tests.c src/model/config_tests.h \
 	src/model/config_text.c \
 	src/model/config_word.c \
+	src/model/explain.c src/model/explain.h \
+	src/model/explain_json.c \
+	src/model/explain_policy.c src/model/explain_policy.h \
+	src/model/file_snapshot.c src/model/file_snapshot.h \
 	src/model/host.c src/model/host.h \
 	src/model/key_path.c src/model/key_path.h \
 	src/model/keys_listener.c \
@@ -141,6 +147,7 @@ src_libbridle_a_SOURCES = \
 	src/model/problems.c src/model/problems.h \
 	src/model/route.c src/model/route.h \
 	src/model/route_name.c src/model/route_name.h \
+	src/model/sample_call.c src/model/sample_call.h \
 	src/model/snapshot.c src/model/snapshot.h \
 	src/model/yaml.c src/model/yaml.h \
 	src/model/yaml_tree.c \

@@ -1,10 +1,10 @@
 #include "policy/fact.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <strings.h>
 
 #include "base/mem.h"
 
@@ -107,7 +107,7 @@ static const char *parse_key(struct fact_key *key, struct slice text)
 		key->name = slice_from(text, header.len);
 		return key->name.len ? NULL : "header. lacks the name behind its dot";
 	}
-	return "a call has method, idl_service, service, caller, caller_method, log_id, meta.NAME, "
+	return "method, idl_service, service, caller, caller_method, log_id, meta.NAME, "
 	       "header.NAME, int.N, source, uid, gid, field.1.2";
 }
 
@@ -117,12 +117,18 @@ const char *fact_key_parse(struct fact_key *key, struct slice text, struct arena
 	return parse_key(key, key->text);
 }
 
-static bool names_eq(struct slice a, struct slice b, bool folds)
+static uint8_t fold(uint8_t c)
 {
-	if (!folds)
-		return slice_eq(a, b);
-	return a.len == b.len &&
-	       (a.len == 0 || strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0);
+	return c == '-' ? '_' : (uint8_t)tolower(c);
+}
+
+/* Of metadata: TTHeader has it in capitals with underscores, gRPC in small letters with hyphens. */
+static bool meta_names_eq(struct slice a, struct slice b)
+{
+	for (size_t i = 0; i < a.len && i < b.len; i++)
+		if (fold(a.data[i]) != fold(b.data[i]))
+			return false;
+	return a.len == b.len;
 }
 
 bool fact_key_eq(const struct fact_key *a, const struct fact_key *b)
@@ -131,8 +137,9 @@ bool fact_key_eq(const struct fact_key *a, const struct fact_key *b)
 		return false;
 	switch (a->kind) {
 	case FACT_META:
+		return meta_names_eq(a->name, b->name);
 	case FACT_HEADER:
-		return names_eq(a->name, b->name, a->kind == FACT_META);
+		return slice_eq(a->name, b->name);
 	case FACT_INT:
 		return a->number == b->number;
 	case FACT_FIELD:

@@ -1,0 +1,13 @@
+/* Who a call is said to come from, as its listener's `caller` has it. */
+#ifndef BRIDLE_MODEL_CALLER_H
+#define BRIDLE_MODEL_CALLER_H
+
+#include "model/config.h"
+
+/* @stated: what the call says, perhaps nothing. @uid: of the process behind a unix socket, -1 where
+ * there is none. *replaced: whatever the call says, it is not passed on. The view is the
+ * configuration's or the call's. */
+struct slice caller_of(const struct config *config, const struct listener_config *listener,
+    int64_t uid, struct slice stated, bool *replaced);
+
+#endif

@@ -1,0 +1,100 @@
+#include "model/explain.h"
+
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "model/balance.h"
+#include "model/explain_policy.h"
+
+/* ---- rules ---- */
+
+static void note_rule(void *arg, const char *at, bool matched, const char *why)
+{
+	struct explanation *e = arg;
+
+	if (e->n_rules == e->rules_room) {
+		size_t room = e->rules_room ? 2 * e->rules_room : 16;
+		struct explained_rule *more = arena_calloc(&e->arena, room, sizeof *more);
+
+		if (e->n_rules)
+			memcpy(more, e->rules, e->n_rules * sizeof *more);
+		e->rules = more;
+		e->rules_room = room;
+	}
+	e->rules[e->n_rules++] = (struct explained_rule){.at = arena_str(&e->arena, slice_str(at)),
+	    .why = arena_str(&e->arena, slice_str(why)),
+	    .matched = matched};
+}
+
+/* ---- candidates ---- */
+
+static struct lb_load no_load(const void *arg, size_t endpoint)
+{
+	(void)arg;
+	(void)endpoint;
+	return (struct lb_load){0};
+}
+
+static void find_candidates(struct explanation *e, struct rng *rng, usec_t now)
+{
+	const struct route_decision *d = &e->decision;
+	struct balance_request request = {.service = d->service,
+	    .group = d->group,
+	    .has_hash = d->has_hash,
+	    .hash = d->hash,
+	    .load = no_load,
+	    .now = now};
+	struct balance_state st;
+	size_t pick;
+
+	if (d->group == NULL)
+		return;
+	e->n_candidates = d->group->n;
+	e->candidates = arena_calloc(&e->arena, e->n_candidates, sizeof *e->candidates);
+	for (size_t i = 0; i < d->group->n; i++) {
+		size_t endpoint = d->group->members[i];
+
+		e->candidates[i] =
+		    (struct explained_candidate){endpoint, balance_why_not(&request, endpoint)};
+	}
+	e->is_panic = balance_is_panic(d->service, d->group, now);
+	if (d->reason != REASON_OK || d->abort)
+		return;
+	balance_state_init(&st, d->group, rng);
+	pick = balance_pick(&st, &request, rng);
+	balance_state_fini(&st);
+	if (pick != LB_NONE)
+		e->pick = &d->service->endpoints[pick];
+}
+
+void explanation_init(struct explanation *e, const struct snapshot *s,
+    const struct call_facts *facts, struct rng *rng, usec_t now)
+{
+	struct route_trace trace = {note_rule, e};
+	char method[LOG_ESCAPED_MAX];
+
+	*e = (struct explanation){.snapshot = s, .listener = facts->listener};
+	arena_init(&e->arena, NULL, 0);
+	log_escape(method, sizeof method, facts->method);
+	e->method = arena_str(&e->arena, slice_str(method));
+	e->decision = route_decide(s, facts, rng, &trace);
+	if (e->decision.policy)
+		explain_policy(e);
+	if (e->decision.service)
+		find_candidates(e, rng, now);
+}
+
+void explanation_fini(struct explanation *e)
+{
+	arena_fini(&e->arena);
+	*e = (struct explanation){0};
+}
+
+enum reason explanation_reason(const struct explanation *e)
+{
+	const struct route_decision *d = &e->decision;
+
+	if (d->reason == REASON_OK && d->abort)
+		return d->route->fault.abort_reason;
+	return d->reason;
+}
