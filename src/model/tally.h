@@ -30,15 +30,15 @@ const char *health_name(enum health health); /* "up", "down", "unknown" */
 /* One address of a service. */
 struct endpoint_tally {
 	struct ref ref;
-	struct service_tally *service; /* owned reference */
-	char *address;		       /* owned */
-	usec_t since;			     /* when it came to a service that was there; 0: with it */
-	_Atomic int health;		     /* enum health */
-	_Atomic uint64_t ejected_until;	     /* 0: not ejected */
-	_Atomic unsigned failures;	     /* in a row */
-	_Atomic uint64_t ejections;	     /* ever */
-	bool is_present;		     /* in the newest snapshot; under the service's lock */
-	usec_t absent_since;		     /* private to the table */
+	struct service_tally *service;  /* owned reference */
+	char *address;                  /* owned */
+	_Atomic usec_t since;           /* when it came to a service that was there; 0: with it */
+	_Atomic int health;             /* enum health */
+	_Atomic uint64_t ejected_until; /* 0: not ejected */
+	_Atomic unsigned failures;      /* in a row */
+	_Atomic uint64_t ejections;     /* ever */
+	bool is_present;                /* in the newest snapshot; under the service's lock */
+	usec_t absent_since;            /* private to the table */
 };
 
 struct service_tally {
@@ -48,8 +48,8 @@ struct service_tally {
 	/* Some endpoint was ejected, or is down: only then is it worth to look for how many are out. */
 	_Atomic unsigned troubles;
 	_Atomic uint64_t ejections, budget_exhausted; /* ever */
-	pthread_mutex_t lock;			      /* endpoints coming, going, ejected, up, down */
-	struct endpoint_tally **endpoints;	      /* present ones; borrowed; under the lock */
+	pthread_mutex_t lock;              /* endpoints coming, going, ejected, up, down */
+	struct endpoint_tally **endpoints; /* present ones; borrowed; under the lock */
 	size_t n_endpoints;
 	usec_t absent_since;
 };
@@ -59,7 +59,8 @@ struct service_tally *tallies_service(struct tallies *tallies, struct slice labe
 struct endpoint_tally *tallies_endpoint(
     struct tallies *tallies, struct service_tally *service, struct slice address, usec_t now);
 /* These are the endpoints that the newest snapshot has: what is ejected of others counts no more. */
-void service_tally_present(struct service_tally *service, struct endpoint_tally *const *list, size_t n);
+void service_tally_present(
+    struct service_tally *service, struct endpoint_tally *const *list, size_t n);
 void service_tally_unref(struct service_tally **tally);
 void endpoint_tally_unref(struct endpoint_tally **tally);
 
@@ -102,22 +103,24 @@ struct limit_who {
 bool limit_take(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
 /* What limit_take took goes back: the call went no further. */
-void limit_give_back(struct limit_tally *tally, const struct limit_config *config,
-    const struct limit_who *who);
-/* A slot of `concurrency`. True: it has one, until limit_leave. The same hash goes to both. */
-bool limit_enter(struct limit_tally *tally, const struct limit_config *config,
-    const struct limit_who *who, usec_t now);
-void limit_leave(
+void limit_give_back(
     struct limit_tally *tally, const struct limit_config *config, const struct limit_who *who);
+/* What limit_take took goes back: another limit refused the call. */
+void limit_give_back(
+    struct limit_tally *tally, const struct limit_config *config, const struct limit_who *who);
+/* A slot of `concurrency`: a place that is given back with limit_leave, or LIMIT_REFUSED. */
+#define LIMIT_REFUSED UINT64_C(0)
+uint64_t limit_enter(struct limit_tally *tally, const struct limit_config *config,
+    const struct limit_who *who, usec_t now);
+void limit_leave(struct limit_tally *tally, uint64_t place);
 /*
- * Places in the queue of those who wait for a slot, at most queue_length in the process, divided
- * evenly among the callers that are there with share: equal. True: it has a place until
- * limit_queue_leave.
+ * Places in the queue of those who wait for a slot, at most queue_length (with `by` for each key),
+ * divided evenly among the callers that are there with share: equal. A place that is given back with
+ * limit_queue_leave, or LIMIT_REFUSED.
  */
-bool limit_queue_enter(struct limit_tally *tally, const struct limit_config *config,
+uint64_t limit_queue_enter(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
-void limit_queue_leave(
-    struct limit_tally *tally, const struct limit_config *config, const struct limit_who *who);
+void limit_queue_leave(struct limit_tally *tally, uint64_t place);
 /* For handing a freed slot to the worker whose first waiter has waited longest: each worker notes
  * since when (0: none waits); the answer is a worker, or -1 when nobody waits. */
 #define LIMIT_WORKERS_MAX 256u

@@ -2,8 +2,9 @@
  * The circuit breaker of a service or a method: a sliding window of outcomes; closed, open, half open.
  * Kitex's rules (pkg cloudwego/kitex circuitbreak, bytedance/gopkg cloud/circuitbreaker): it trips on a
  * failure when there are min_samples and the share of failures is error_rate or more; after `open` the
- * next call is the first probe, then one each `probe`; `successes` of them in a row close it, one
- * failure opens it anew. While it is open late successes are ignored, late failures still counted.
+ * next call is the first probe, then one each `probe`; `successes` of them close it, one failure among
+ * them opens it anew. While it is open late successes are ignored, late failures still counted. Other
+ * than there, a call of before is never taken for a probe: each call carries a ticket of its time.
  * Shared by all threads; no lock.
  */
 #ifndef BRIDLE_POLICY_BREAKER_H
@@ -30,18 +31,24 @@ const char *breaker_state_name(enum breaker_state state);
 #define BREAKER_BUCKETS 100u
 
 struct breaker {
-	_Atomic uint64_t buckets[BREAKER_BUCKETS]; /* which span (24 bits), good (20), failed (20) */
-	_Atomic uint64_t state;			   /* private: state, generation, successes so far */
-	_Atomic uint64_t since;			   /* of the state; the last probe */
-	_Atomic uint64_t changes;
+	/* Which lap around the buckets (24 bits), good, failed (20 each: both are halved before one
+	 * overflows, so that their share stays). */
+	_Atomic uint64_t buckets[BREAKER_BUCKETS];
+	_Atomic uint64_t state;   /* private: state, generation, successes so far */
+	_Atomic uint64_t since;   /* of the state; the last probe */
+	_Atomic uint64_t changes; /* of state, ever */
 };
 
-/* May this call go? In the open state this is where it becomes half open. */
-bool breaker_allow(struct breaker *b, const struct breaker_policy *p, usec_t now);
+#define BREAKER_REFUSED UINT64_C(0)
+
+/* May this call go? A ticket for breaker_record if it may, else BREAKER_REFUSED. In the open state this
+ * is where it becomes half open. Zeroed memory is a closed breaker. */
+uint64_t breaker_allow(struct breaker *b, const struct breaker_policy *p, usec_t now);
 enum breaker_outcome { BREAKER_SUCCESS, BREAKER_FAILURE, BREAKER_IGNORED };
-/* How a call that was allowed went. @was_probe of breaker_allow is not needed: the state tells. */
-void breaker_record(
-    struct breaker *b, const struct breaker_policy *p, enum breaker_outcome outcome, usec_t now);
+/* How a call went that was allowed with @ticket. */
+void breaker_record(struct breaker *b, const struct breaker_policy *p, uint64_t ticket,
+    enum breaker_outcome outcome, usec_t now);
+/* As a call at @now would find it: half open when the time of being open is over. */
 enum breaker_state breaker_state_of(
     const struct breaker *b, const struct breaker_policy *p, usec_t now);
 

@@ -18,10 +18,10 @@ enum eject_on {
 };
 
 struct eject_policy {
-	unsigned on;	      /* enum eject_on; 0: eject is none */
+	unsigned on;          /* enum eject_on; 0: eject is none */
 	unsigned consecutive; /* failures */
-	usec_t time;	      /* `for` */
-	double at_most;	      /* 0..1 of the set */
+	usec_t time;          /* `for` */
+	double at_most;       /* 0..1 of the set */
 };
 
 /* How many of @n endpoints may be ejected at once. */

@@ -16,9 +16,9 @@ struct rng;
 enum retry_type {
 	RETRY_NONE,
 	RETRY_FAILURE,
-	RETRY_BACKUP,	 /* another shot each `delay`; the first good answer wins */
-	RETRY_MIXED,	 /* the same, and at once after a failure */
-	RETRY_FORK,	 /* all endpoints at once, the first good answer wins */
+	RETRY_BACKUP,    /* another shot each `delay`; the first good answer wins */
+	RETRY_MIXED,     /* the same, and at once after a failure */
+	RETRY_FORK,      /* all endpoints at once, the first good answer wins */
 	RETRY_BROADCAST, /* all endpoints at once, all must answer */
 };
 
@@ -31,8 +31,8 @@ enum retry_on {
 };
 #define RETRY_ON_SAFE (RETRY_ON_CONNECT | RETRY_ON_UNSENT)
 
-#define RETRY_ATTEMPTS_MAX  5u /* after the first */
-#define RETRY_FAN_MAX	    64u /* endpoints of fork and broadcast */
+#define RETRY_ATTEMPTS_MAX  5u  /* after the first */
+#define RETRY_FAN_MAX       64u /* endpoints of fork and broadcast */
 #define RETRY_ATTEMPTS_AUTO UINT32_MAX
 
 enum backoff_kind { BACKOFF_NONE, BACKOFF_FIXED, BACKOFF_RANDOM, BACKOFF_EXPONENTIAL };
@@ -40,8 +40,8 @@ enum backoff_kind { BACKOFF_NONE, BACKOFF_FIXED, BACKOFF_RANDOM, BACKOFF_EXPONEN
 struct backoff {
 	enum backoff_kind kind;
 	usec_t min, max; /* fixed: min; random: between; exponential: base and cap */
-	double factor;	 /* exponential */
-	double jitter;	 /* 0..1, of exponential: +- */
+	double factor;   /* exponential */
+	double jitter;   /* 0..1, of exponential: +- */
 };
 
 struct retry_numbers {
@@ -52,11 +52,11 @@ struct retry_numbers {
 struct retry_policy {
 	enum retry_type type;
 	unsigned attempts; /* after the first; RETRY_ATTEMPTS_AUTO: by type */
-	unsigned on;	   /* enum retry_on */
+	unsigned on;       /* enum retry_on */
 	struct retry_numbers exceptions, biz, grpc;
 	usec_t delay; /* backup, mixed; USEC_NONE: not given */
 	struct backoff backoff;
-	double budget; /* share of the calls; < 0: none, no limit */
+	double budget;   /* share of the calls; < 0: none, no limit */
 	usec_t duration; /* USEC_NONE: no limit */
 	bool same_endpoint, goes_on_in_chain /* chain: ignore */, is_unsafe;
 	uint64_t buffer; /* bytes of a call kept for another attempt; 0: none */
@@ -74,25 +74,26 @@ enum retry_outcome {
 	RETRY_UNSENT,
 	RETRY_RESET,
 	RETRY_TIMED_OUT,
-	RETRY_OVERLOADED,
-	RETRY_EXCEPTION, /* `number` is its type */
-	RETRY_BIZ_ERROR, /* `number` is its code */
-	RETRY_GRPC,	 /* `number` is its status */
-	RETRY_OTHER,	 /* nothing that is ever retried */
+	RETRY_OVERLOADED, /* `number` is the exception's type or the grpc status that says so */
+	RETRY_EXCEPTION,  /* `number` is its type */
+	RETRY_BIZ_ERROR,  /* `number` is its code */
+	RETRY_GRPC,       /* `number` is its status */
+	RETRY_OTHER,      /* nothing that is ever retried */
 };
 
 struct retry_state {
 	unsigned attempts; /* begun, the first included */
-	usec_t started;	   /* the first attempt */
+	usec_t started;    /* the first attempt */
 	bool is_chained;   /* the call came marked as a retry */
+	bool is_marked;    /* an attempt before went out marked: those that follow are, too */
 	bool is_idempotent;
 };
 
 struct retry_verdict {
 	bool again;
-	bool needs_budget; /* ask the budget; without it there is no other attempt */
-	bool is_marked;	   /* goes out with RetryReq */
-	usec_t wait;	   /* before it begins */
+	bool needs_budget;   /* ask the budget; without it there is no other attempt */
+	bool is_marked;      /* goes out with RetryReq */
+	usec_t wait;         /* before it begins */
 	const char *why_not; /* constant text, when not again */
 };
 
