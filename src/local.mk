@@ -27,6 +27,7 @@ src_libcodec_a_SOURCES = \
 	src/base/table.c src/base/table.h \
 	src/base/text.c src/base/text.h \
 	src/base/wheel.c src/base/wheel.h \
+	src/rpc/changes.c src/rpc/changes.h \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
 	src/rpc/codec_h2.c src/rpc/codec_h2.h \
 	src/rpc/codec_h2_calls.c \
@@ -47,6 +48,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/h2_stream.c src/rpc/h2_stream.h \
 	src/rpc/head.h \
 	src/rpc/head_edit.c \
+	src/rpc/head_mesh.c \
 	src/rpc/head_new.c \
 	src/rpc/head_read.c \
 	src/rpc/head_write.c src/rpc/head_write.h \
@@ -92,6 +94,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/metrics_family.c src/daemon/metrics_family.h \
 	src/daemon/notify.c src/daemon/notify.h \
 	src/daemon/options.c src/daemon/options.h \
+	src/daemon/overload_watch.c src/daemon/overload_watch.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/thread.c src/daemon/thread.h \
@@ -163,6 +166,9 @@ src_libbridle_a_SOURCES = \
 	src/proxy/call.c src/proxy/call.h \
 	src/proxy/call_stats.c src/proxy/call_stats.h \
 	src/proxy/call_steps.c \
+	src/proxy/call_try.c \
+	src/proxy/facts.c src/proxy/facts.h \
+	src/proxy/mirror.c src/proxy/mirror.h \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_events.c \
 	src/proxy/overload.c src/proxy/overload.h \

@@ -148,12 +148,25 @@ void codec_rest(struct codec *codec);
 /* Asks the other side for a sign of life, where the protocol can: any input is one. */
 void codec_ping(struct codec *codec);
 
-/* Metadata to set or take away, in whatever form the message goes out. */
+/*
+ * Metadata to set or take away, in whatever form the message goes out. Of changes with one name the
+ * last decides.
+ *
+ * What has a place of its own is no business of a rule: such changes are ignored, and a configuration
+ * with one should be refused. Headers: isn, rip, crrst, crc32c, PV_*, biz-*, RPC_TRANSIT_gdpr-token,
+ * RPC_TRANSIT_UPSTREAM_*, RPC_BACKWARD_* (and what of it HTTP/2 spells its own way), pseudo fields,
+ * content-type, content-length, te, host, user-agent, connection, keep-alive, proxy-connection, upgrade,
+ * transfer-encoding, grpc-*, source-service, source-method, destination-*, stream-log-id, in any case.
+ * Ints: 1, 2, 3, 6, 9, 12, 20, 22, 27. Names are 1 to 500 bytes long.
+ */
 enum rpc_change_kind {
 	RPC_CHANGE_META, /* persistent: replaces a persistent or transient one of that name, any case */
-	RPC_CHANGE_HEADER, /* a str key; a field */
+	RPC_CHANGE_HEADER, /* a str key; a field. Metadata, too, by its whole key: a transient value
+			    * for the next hop is set as RPC_TRANSIT_K */
 	RPC_CHANGE_INT,    /* an int key of TTHeader; has no place elsewhere */
 };
+
+#define RPC_CHANGES_MAX 63u /* of one message: those behind them are ignored */
 
 struct rpc_change {
 	enum rpc_change_kind kind;
@@ -181,8 +194,7 @@ struct rpc_edit {
 	struct slice authority;           /* HTTP/2 towards an endpoint: :authority */
 	const struct rpc_change *changes; /* borrowed: by the rules of a route, in order */
 	size_t n_changes;
-	unsigned
-	    retry; /* RetryReq: the attempt's number; 0: not a retry, the mark stays as it came */
+	unsigned retry; /* RetryReq: the attempt's number; 0: no retry, a mark stays as it came */
 	/* Out: what had no place in the new form, by enum rpc_dropped. */
 	unsigned dropped[8];
 };

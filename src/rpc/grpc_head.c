@@ -176,7 +176,7 @@ static void add_call_facts(
 	add_fact(fields, edit, SLICE_LIT("stream-log-id"), first_known(call->log_id, edit->log_id));
 }
 
-static struct slice in_base64(struct arena *arena, struct slice bytes)
+struct slice grpc_in_base64(struct arena *arena, struct slice bytes)
 {
 	size_t size = bytes.len / 3 * 4 + 3;
 	struct writer w = writer_of(arena_alloc(arena, size), size);
@@ -196,7 +196,7 @@ static bool add_entry(struct field_list *fields, const struct ttheader_entry *e,
 	if (kind != METADATA_ACL && !metadata_to_field(kind, e->key, fields->arena, &name))
 		return false;
 	if (grpc_is_binary(name))
-		value = in_base64(fields->arena, value);
+		value = grpc_in_base64(fields->arena, value);
 	if (!metadata_is_field_value(value))
 		return false;
 	field_add(fields, name, value);

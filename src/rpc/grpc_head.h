@@ -17,6 +17,8 @@ struct field_list {
 };
 
 void field_add(struct field_list *list, struct slice name, struct slice value);
+/* The value of a field whose name ends in "-bin", made in the arena. */
+struct slice grpc_in_base64(struct arena *arena, struct slice bytes);
 
 /*
  * The request block of a unary call of another form: content-type, te, grpc-timeout, who calls, the log

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 
+#include "rpc/changes.h"
 #include "wire/grpc.h"
 
 #define MORE_FIELDS 8u /* beside those that are passed on: pseudo fields, and what is put in */
@@ -100,16 +101,19 @@ static void add_edited(
 bool h2_call_fields(const struct rpc_message *m, struct rpc_edit *edit, struct field_list *list)
 {
 	struct slice path;
+	unsigned first;
 
 	reserve(list, m->n_fields + MORE_FIELDS);
 	add_call_pseudo(m, edit, list);
+	first = list->n;
 	if (m->form.transport == RPC_HTTP2) {
 		add_edited(m, edit, list);
-		return true;
+	} else {
+		if (!grpc_call_fields(m, edit, list, &path))
+			return false;
+		list->items[PATH_AT].value = path;
 	}
-	if (!grpc_call_fields(m, edit, list, &path))
-		return false;
-	list->items[PATH_AT].value = path;
+	changes_apply(edit, list, first);
 	return true;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "rpc/changes.h"
 #include "wire/crc32c.h"
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
@@ -32,6 +33,7 @@ struct head_changes {
 	int n;
 	unsigned n_validators; /* entries that CHANGE_REMOVE_PREFIX took out */
 	char timeout[24], checksum[9];
+	struct changes asked; /* of metadata: they name no key that is in the list */
 };
 
 /* The header alone: changes behind it are none here. */
@@ -109,6 +111,7 @@ static void collect_changes(
 {
 	c->n = 0;
 	c->n_validators = 0;
+	changes_init(&c->asked, edit, false);
 	if (edit->add_crrst)
 		change_str(c, CHANGE_SET, SLICE_LIT("crrst"), SLICE_LIT("1"));
 	else if (edit->strip_crrst && m->marks & RPC_HAS_CRRST)
@@ -161,6 +164,7 @@ static void put_additions(
 			c->list[i].what = CHANGE_REMOVE;
 		}
 	}
+	changes_put_due(t, &c->asked, kind);
 }
 
 /* The sections of a header on their way from one to the next. */
@@ -217,6 +221,16 @@ static void change_entry(
 	}
 }
 
+static void change_asked(struct rewriting *r, const struct ttheader_entry *e, int index)
+{
+	const struct rpc_change *change = changes_take(&r->changes->asked, index);
+
+	copy_upto(r, e->offset);
+	r->copied += e->len;
+	if (change)
+		changes_put(r->t, change);
+}
+
 /* What stands behind the last entry: sections without entries stay, the last padding is made anew. */
 static struct slice tail_of(struct slice sections, size_t at)
 {
@@ -247,11 +261,14 @@ static void rewrite_sections(
 
 	while (ttheader_next(&it, &e)) {
 		struct head_change *change = find_change(c, &e);
+		int asked = changes_find_entry(&c->asked, &e);
 
 		if (e.section != r.section)
 			open_section(&r, &e);
 		if (change)
 			change_entry(&r, &e, change);
+		else if (asked >= 0)
+			change_asked(&r, &e, asked);
 		else
 			t->count++;
 		r.seen = e.offset + e.len;
@@ -266,6 +283,22 @@ static void rewrite_sections(
 	}
 }
 
+/* Removals of what is not there change nothing, not even the padding. */
+static bool is_touched(const struct rpc_message *m, const struct head_changes *c)
+{
+	struct ttheader_iter it = ttheader_entries(m->sections);
+	struct ttheader_entry e;
+
+	if (c->n || c->asked.due)
+		return true;
+	if (c->asked.n == 0)
+		return false;
+	while (ttheader_next(&it, &e))
+		if (changes_find_entry(&c->asked, &e) >= 0)
+			return true;
+	return false;
+}
+
 void head_edit_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	uint16_t flags = m->flags | (edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0);
@@ -275,7 +308,7 @@ void head_edit_ttheader(struct writer *w, const struct rpc_message *m, struct rp
 	uint8_t *fixed = w->at;
 
 	collect_changes(&changes, m, edit);
-	if (changes.n == 0) {
+	if (!is_touched(m, &changes)) {
 		write_bytes(w, slice_first(m->head, m->payload_at));
 		if (w->bad)
 			return;

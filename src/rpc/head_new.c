@@ -2,6 +2,7 @@
  * Headers that are made or lost when a message goes on in another form: a TTHeader for one that came
  * with none, with a mesh header, or in HTTP/2; and the count of what has no place.
  */
+#include "rpc/changes.h"
 #include "rpc/head_write.h"
 #include "rpc/metadata.h"
 #include "wire/grpc.h"
@@ -39,9 +40,19 @@ static void put_str_if(struct ttheader_writer *t, struct slice key, struct slice
 		ttheader_put_str(t, key, value);
 }
 
+/* Whether a change names it, which then stands in its place, or nothing does. */
+static bool is_changed(struct ttheader_writer *t, struct changes *c, int index)
+{
+	const struct rpc_change *change = index < 0 ? NULL : changes_take(c, index);
+
+	if (change)
+		changes_put(t, change);
+	return index >= 0;
+}
+
 /* The str keys of a mesh header live on in a TTHeader, but for those that are written anew. */
-static void put_mesh_entries(
-    struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
+static void put_mesh_entries(struct ttheader_writer *t, const struct rpc_message *m,
+    struct rpc_edit *edit, struct changes *c)
 {
 	struct ttheader_iter it = ttheader_entries_mesh(m->sections);
 	struct ttheader_entry e;
@@ -49,6 +60,8 @@ static void put_mesh_entries(
 	while (ttheader_next(&it, &e)) {
 		enum metadata_kind kind = metadata_of_entry(&e, is_reply(m));
 
+		if (is_changed(t, c, changes_find_entry(c, &e)))
+			continue;
 		if (kind == METADATA_CHECKSUM && head_payload_is_changed(m, edit))
 			metadata_drop(edit, kind);
 		else if (slice_eq(e.key, SLICE_LIT("rip")) ? edit->rip.len == 0
@@ -88,12 +101,14 @@ static bool put_field(
 }
 
 /* From the last to the first: of a repeated key the last value counts here, of a field the first. */
-static void put_fields(
-    struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
+static void put_fields(struct ttheader_writer *t, const struct rpc_message *m,
+    struct rpc_edit *edit, struct changes *c)
 {
 	for (unsigned i = m->n_fields; i-- > 0;) {
 		enum metadata_kind kind = metadata_of_field(m->fields[i].name);
 
+		if (is_changed(t, c, changes_find_field(c, m->fields[i].name)))
+			continue;
 		if (!is_put_elsewhere(m, kind) && !put_field(t, m, &m->fields[i]))
 			metadata_drop(edit, kind);
 	}
@@ -125,12 +140,14 @@ static struct slice isn_of(const struct rpc_message *m, const struct rpc_edit *e
 	return m->idl_service.len ? SLICE_NONE : edit->idl_service; /* a mesh header's is there */
 }
 
-static void put_strs(struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
+static void put_strs(struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit,
+    struct changes *c)
 {
 	if (m->form.transport == RPC_MESH)
-		put_mesh_entries(t, m, edit);
+		put_mesh_entries(t, m, edit, c);
 	else if (m->form.transport == RPC_HTTP2)
-		put_fields(t, m, edit);
+		put_fields(t, m, edit, c);
+	changes_put_due(t, c, TTHEADER_STR);
 	if (!is_reply(m))
 		put_str_if(t, SLICE_LIT("isn"), isn_of(m, edit));
 	else if (m->form.transport == RPC_HTTP2 && m->marks & RPC_HAS_BIZ)
@@ -194,16 +211,19 @@ static void put_token(struct ttheader_writer *t, const struct rpc_message *m)
 void head_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	struct ttheader_writer t;
+	struct changes changes;
 
+	changes_init(&changes, edit, m->form.transport == RPC_HTTP2);
 	ttheader_begin(&t, w, edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0,
 	    edit->renumber ? edit->transport_seq : m->transport_seq, 0);
 	ttheader_section_begin(&t, TTHEADER_STR);
-	put_strs(&t, m, edit);
+	put_strs(&t, m, edit, &changes);
 	ttheader_section_end(&t);
 	ttheader_section_begin(&t, TTHEADER_INT);
 	if (!is_reply(m))
 		put_call_keys(&t, m, edit);
 	ttheader_put_int(&t, TTKEY_MSG_TYPE, head_msg_type(m->kind));
+	changes_put_due(&t, &changes, TTHEADER_INT);
 	ttheader_section_end(&t);
 	put_token(&t, m);
 	ttheader_end(&t, head_payload_len(m, edit->form));
@@ -211,22 +231,35 @@ void head_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc
 
 /* ---- what is lost ---- */
 
-static void drop_fields(const struct rpc_message *m, struct rpc_edit *edit)
+/* What a rule takes away, or would replace, is not lost. */
+static void drop_fields(
+    const struct rpc_message *m, struct rpc_edit *edit, const struct changes *changes)
 {
 	for (unsigned i = 0; i < m->n_fields; i++)
-		metadata_drop(edit, metadata_of_field(m->fields[i].name));
+		if (changes_find_field(changes, m->fields[i].name) < 0)
+			metadata_drop(edit, metadata_of_field(m->fields[i].name));
 }
 
-void head_drop_all(const struct rpc_message *m, struct rpc_edit *edit)
+static void drop_entries(
+    const struct rpc_message *m, struct rpc_edit *edit, const struct changes *changes)
 {
 	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
 								: ttheader_entries(m->sections);
 	struct ttheader_entry e;
 
-	if (m->form.transport == RPC_HTTP2) {
-		drop_fields(m, edit);
-		return;
-	}
 	while (ttheader_next(&it, &e))
-		metadata_drop(edit, metadata_of_entry(&e, is_reply(m)));
+		if (changes_find_entry(changes, &e) < 0)
+			metadata_drop(edit, metadata_of_entry(&e, is_reply(m)));
+}
+
+void head_drop_all(const struct rpc_message *m, struct rpc_edit *edit)
+{
+	struct changes changes;
+
+	changes_init(&changes, edit, m->form.transport == RPC_HTTP2);
+	if (m->form.transport == RPC_HTTP2)
+		drop_fields(m, edit, &changes);
+	else if (m->form.transport != RPC_PLAIN)
+		drop_entries(m, edit, &changes);
+	changes_drop(&changes, edit);
 }

@@ -1,5 +1,6 @@
 #include "rpc/head_write.h"
 
+#include "rpc/changes.h"
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
 
@@ -32,7 +33,7 @@ bool head_payload_is_changed(const struct rpc_message *m, const struct rpc_edit 
 
 bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
 {
-	if (!rpc_form_eq(m->form, edit->form) || is_renumbered(m, edit))
+	if (!rpc_form_eq(m->form, edit->form) || is_renumbered(m, edit) || changes_are_asked(edit))
 		return true;
 	return m->form.transport == RPC_TTHEADER && head_is_edited(m, edit);
 }
@@ -46,7 +47,7 @@ size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit
 	return m->head.len + fields + 2 * m->method.len + m->idl_service.len + m->caller.len +
 	       m->caller_method.len + m->service_asked.len + m->log_id.len + m->biz_status.len +
 	       m->biz_message.len + edit->caller.len + edit->rip.len + edit->service.len +
-	       edit->idl_service.len + edit->log_id.len + NEW_HEADER_ROOM;
+	       edit->idl_service.len + edit->log_id.len + changes_bound(edit) + NEW_HEADER_ROOM;
 }
 
 uint64_t head_payload_len(const struct rpc_message *m, struct rpc_form form)
@@ -121,8 +122,8 @@ void head_write(struct writer *w, const struct rpc_message *m, struct rpc_edit *
 	else if (edit->form.transport == RPC_TTHEADER)
 		head_new_ttheader(w, m, edit);
 	else if (edit->form.transport == RPC_MESH)
-		write_bytes(w, slice_first(m->head, m->payload_at));
-	else if (m->form.transport != RPC_PLAIN)
+		head_edit_mesh(w, m, edit);
+	else
 		head_drop_all(m, edit);
 	head_write_payload(w, m, edit);
 }

@@ -20,9 +20,12 @@ struct slice head_decimal(char *room, size_t size, uint64_t n);
 void head_edit_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
 bool head_is_edited(const struct rpc_message *m, const struct rpc_edit *edit);
 
+/* A mesh header with its metadata changed, if that is asked. */
+void head_edit_mesh(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
+
 /* A TTHeader where there was none. */
 void head_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
-/* Counts what @m has and a form without a header has no place for. */
+/* Counts what @m has, and what it was to get, and a form without a header has no place for. */
 void head_drop_all(const struct rpc_message *m, struct rpc_edit *edit);
 /* Source: kitex pkg/remote/message.go: the message types, in decimal. */
 struct slice head_msg_type(enum rpc_kind kind);

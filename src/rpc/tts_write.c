@@ -210,7 +210,10 @@ static bool put_head(
 	    .caller = edit->caller,
 	    .strip_caller = edit->strip_caller,
 	    .rip = edit->rip,
-	    .strip_crrst = edit->strip_crrst};
+	    .strip_crrst = edit->strip_crrst,
+	    .changes = edit->changes,
+	    .n_changes = edit->n_changes,
+	    .retry = edit->retry};
 	uint8_t small[STACK_HEAD], *room = small;
 	struct renumbered r;
 	struct writer w;
