@@ -24,6 +24,7 @@ struct acceptor {
 	unsigned turn;                 /* where the search for the least loaded worker begins */
 	struct process_shares *shares; /* borrowed */
 	struct list doors;
+	bool is_held;
 	uint64_t limit;
 	/* Handed over and not yet seen in any worker's listener_stats; counted over all listeners,
 	 * so that a burst on one may be refused a little early, never late. */
@@ -153,6 +154,7 @@ static void door_open(struct acceptor *a, const struct acceptor_door *d)
 	list_push_back(&a->doors, &door->link);
 	door->listener = listener_start(
 	    worker_thread_loop(a->threads[0]), d->fd, &d->bound, door->label, accepted, door);
+	listener_hold(door->listener, a->is_held);
 }
 
 static void door_close(struct door *door)
@@ -238,6 +240,30 @@ void acceptor_apply(struct acceptor *a, struct acceptor_plan *moved)
 	*order = (struct plan_order){a, *moved};
 	*moved = (struct acceptor_plan){0};
 	worker_thread_post(a->threads[0], apply, order);
+}
+
+struct hold_order {
+	struct acceptor *acceptor;
+	bool hold;
+};
+
+static void hold_doors(void *arg)
+{
+	struct hold_order *order = arg;
+	struct acceptor *a = order->acceptor;
+
+	a->is_held = order->hold;
+	list_each (link, &a->doors)
+		listener_hold(list_item(link, struct door, link)->listener, a->is_held);
+	free(order);
+}
+
+void acceptor_hold(struct acceptor *a, bool hold)
+{
+	struct hold_order *order = mem_alloc(sizeof *order);
+
+	*order = (struct hold_order){a, hold};
+	worker_thread_post(a->threads[0], hold_doors, order);
 }
 
 void acceptor_free(struct acceptor **pa)

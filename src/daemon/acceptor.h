@@ -39,6 +39,8 @@ struct acceptor *acceptor_new(
  * those that are not in it (a unix socket's file goes with its door). An empty plan closes all.
  */
 void acceptor_apply(struct acceptor *a, struct acceptor_plan *moved);
+/* From the control thread: while it is held nothing is accepted. */
+void acceptor_hold(struct acceptor *a, bool hold);
 /* Worker 0 has been stopped, and what was posted to it has run. */
 void acceptor_free(struct acceptor **a);
 

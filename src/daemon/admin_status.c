@@ -1,6 +1,5 @@
 #include "daemon/admin_pages.h"
 
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -8,20 +7,6 @@
 
 #include "daemon/reload.h"
 #include "net/loop.h"
-
-/* Memory in use, from /proc/self/statm: proc(5). */
-static double rss_bytes(void)
-{
-	FILE *f = fopen("/proc/self/statm", "re");
-	unsigned long size, resident = 0;
-
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%lu %lu", &size, &resident) != 2)
-		resident = 0;
-	fclose(f);
-	return (double)resident * (double)sysconf(_SC_PAGESIZE);
-}
 
 /* RFC 3339 in UTC; null for never. */
 static void add_time(cJSON *object, const char *name, usec_t calendar)
@@ -133,7 +118,7 @@ struct cJSON *admin_page_status(const struct control *c)
 	add_workers(root, &c->workers);
 	add_listeners(root, c);
 	memory = cJSON_AddObjectToObject(root, "memory");
-	cJSON_AddNumberToObject(memory, "rss_bytes", rss_bytes());
+	cJSON_AddNumberToObject(memory, "rss_bytes", (double)overload_resident());
 	return root;
 }
 

@@ -57,12 +57,15 @@ int worker_thread_start(struct worker_thread *t, struct err *err)
 
 void worker_thread_stop(struct worker_thread *t)
 {
-	if (t->is_running) {
-		loop_stop(t->loop);
-		pthread_join(t->thread, NULL);
-		t->is_running = false;
-	}
-	/* What is still inside runs now, so that no descriptor is lost in it. */
+	if (!t->is_running)
+		return;
+	loop_stop(t->loop);
+	pthread_join(t->thread, NULL);
+	t->is_running = false;
+}
+
+void worker_thread_empty(struct worker_thread *t)
+{
 	if (t->inbox)
 		inbox_free(&t->inbox);
 }
@@ -75,6 +78,7 @@ void worker_thread_free(struct worker_thread **pt)
 		return;
 	*pt = NULL;
 	worker_thread_stop(t);
+	worker_thread_empty(t);
 	if (t->worker)
 		worker_free(&t->worker);
 	if (t->loop)
@@ -122,6 +126,16 @@ void worker_thread_adopt(
 
 	*a = (struct adoption){t->worker, snapshot_ref(snapshot), sink, sink_arg};
 	inbox_post(t->inbox, adopt, a);
+}
+
+static void shrink(void *arg)
+{
+	worker_shrink(arg);
+}
+
+void worker_thread_shrink(struct worker_thread *t)
+{
+	inbox_post(t->inbox, shrink, t->worker);
 }
 
 struct drain_order {

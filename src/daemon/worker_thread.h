@@ -16,10 +16,13 @@ struct worker_thread *worker_thread_new(unsigned index, struct process_shares *s
 /* All signals are blocked in the new thread. Returns 0, or -1 with @err set. */
 int worker_thread_start(struct worker_thread *t, struct err *err);
 /*
- * Ends the loop, waits for the thread, and runs what is still in the inbox; nobody may post any more,
- * so worker 0, which accepts, is stopped first. Connections stay as they are until worker_thread_free.
+ * Ends the loop and waits for the thread. What is in its inbox waits: workers post to each other, so
+ * all are stopped before one is emptied.
  */
 void worker_thread_stop(struct worker_thread *t);
+/* Runs what is still in the inbox, so that no descriptor is lost in it; nobody may post any more.
+ * Connections stay as they are until worker_thread_free. */
+void worker_thread_empty(struct worker_thread *t);
 void worker_thread_free(struct worker_thread **t);
 
 /* For readers of its counters. */
@@ -31,6 +34,8 @@ void worker_thread_post(struct worker_thread *t, inbox_fn run, void *arg);
 /* Any thread. Takes a reference of its own; the access log changes together with the snapshot. */
 void worker_thread_adopt(
     struct worker_thread *t, struct snapshot *snapshot, access_sink_fn sink, void *sink_arg);
+/* Any thread. Closes connections to endpoints that carry no call. */
+void worker_thread_shrink(struct worker_thread *t);
 /* Any thread. */
 void worker_thread_drain(struct worker_thread *t, usec_t spread);
 

@@ -6,10 +6,35 @@
 #include <sys/random.h>
 
 #include "base/mem.h"
+#include "proxy/slot_queue.h"
 
 static access_sink_fn access_sink(const struct log_writer *access)
 {
 	return access ? logs_access_line : NULL;
+}
+
+struct free_slot {
+	struct worker *worker;
+	struct limit_tally *tally; /* a counted reference */
+	uint64_t key;
+};
+
+static void tell_freed(void *arg)
+{
+	struct free_slot *slot = arg;
+
+	slot_queue_freed(slot->worker, slot->tally, slot->key);
+	free(slot);
+}
+
+/* From a worker to another. */
+static void wake(void *arg, unsigned worker, struct limit_tally *tally, uint64_t key)
+{
+	struct workers *w = arg;
+	struct free_slot *slot = mem_alloc(sizeof *slot);
+
+	*slot = (struct free_slot){w->list[worker], tally, key};
+	worker_thread_post(w->threads[worker], tell_freed, slot);
 }
 
 static int start_all(
@@ -26,6 +51,8 @@ static int start_all(
 		w->list[i] = worker_thread_worker(w->threads[i]);
 		w->list[i]->access_sink = access_sink(access);
 		w->list[i]->access_arg = access;
+		w->list[i]->wake = wake;
+		w->list[i]->wake_arg = w;
 	}
 	for (unsigned i = 0; i < w->n; i++)
 		if (worker_thread_start(w->threads[i], err) < 0)
@@ -49,10 +76,16 @@ int workers_start(struct workers *w, unsigned n, struct snapshot *snapshot,
 
 void workers_stop(struct workers *w)
 {
-	/* In order: worker 0 is the one that gives work to the others. */
 	for (unsigned i = 0; i < w->n; i++)
 		if (w->threads[i])
 			worker_thread_stop(w->threads[i]);
+	/* Nobody is left who could be told of a free slot. */
+	for (unsigned i = 0; i < w->n; i++)
+		if (w->list[i])
+			w->list[i]->wake = NULL;
+	for (unsigned i = 0; i < w->n; i++)
+		if (w->threads[i])
+			worker_thread_empty(w->threads[i]);
 	acceptor_free(&w->acceptor);
 	for (unsigned i = 0; i < w->n; i++)
 		worker_thread_free(&w->threads[i]);
@@ -71,6 +104,18 @@ void workers_drain(struct workers *w, usec_t spread)
 {
 	for (unsigned i = 0; i < w->n; i++)
 		worker_thread_drain(w->threads[i], spread);
+}
+
+void workers_overload(struct workers *w, enum overload_level level)
+{
+	enum overload_level before = overload_get(&w->shares.overload);
+
+	overload_set(&w->shares.overload, level);
+	if (before < OVERLOAD_SHRINK && level >= OVERLOAD_SHRINK)
+		for (unsigned i = 0; i < w->n; i++)
+			worker_thread_shrink(w->threads[i]);
+	if ((before == OVERLOAD_CLOSED) != (level == OVERLOAD_CLOSED))
+		acceptor_hold(w->acceptor, level == OVERLOAD_CLOSED);
 }
 
 uint64_t workers_connections(const struct workers *w)

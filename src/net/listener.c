@@ -43,7 +43,7 @@ struct listener {
 	usec_t pause; /* the last one; 0 after a success */
 	struct log_gate gate;
 	int fd, spare_fd;
-	bool is_stopped;
+	bool is_stopped, is_held;
 };
 
 /* --- binding --- */
@@ -144,6 +144,8 @@ static void go_on(struct timer *timer, usec_t now)
 {
 	struct listener *l = container_of(timer, struct listener, resume);
 
+	if (l->is_held)
+		return;
 	hold_spare(l);
 	if (event_add(&l->event, NULL) < 0)
 		wheel_set(loop_wheel(l->loop), &l->resume, usec_after(now, l->pause), go_on);
@@ -227,6 +229,17 @@ struct listener *listener_start(struct loop *loop, int fd, const struct address 
 	if (event_add(&l->event, NULL) < 0)
 		pause_accepting(l, errno);
 	return l;
+}
+
+void listener_hold(struct listener *l, bool hold)
+{
+	if (l->is_held == hold)
+		return;
+	l->is_held = hold;
+	if (hold)
+		event_del(&l->event);
+	else if (!timer_is_set(&l->resume))
+		go_on(&l->resume, loop_now(l->loop));
 }
 
 void listener_stop(struct listener **at, bool unlink_file)

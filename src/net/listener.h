@@ -6,6 +6,7 @@
 #ifndef BRIDLE_NET_LISTENER_H
 #define BRIDLE_NET_LISTENER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/address.h"
@@ -39,6 +40,8 @@ int listener_bind(const struct address *address, const struct listener_options *
  */
 struct listener *listener_start(struct loop *loop, int fd, const struct address *bound,
     const char *label, listener_accept_fn accept, void *arg);
+/* While it is held nothing is accepted: connections wait in the kernel's queue. */
+void listener_hold(struct listener *listener, bool hold);
 /* Stops accepting and closes; removes a unix socket's file if @unlink_file. */
 void listener_stop(struct listener **listener, bool unlink_file);
 

@@ -398,13 +398,21 @@ void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for)
 		wheel_set(loop_wheel(loop), &u->timer, next, idle_over);
 }
 
+static unsigned may_keep(const struct upstream *u)
+{
+	const struct process_shares *shares = u->backend->worker->shares;
+
+	return overload_get(&shares->overload) >= OVERLOAD_SHRINK ? u->keep / 2 : u->keep;
+}
+
 /* The pool keeps the most recently used; what is too much goes at the other end. */
 void upstream_keep(struct upstream *u)
 {
 	struct backend *b = u->backend;
 	struct loop *loop = loop_of(u);
+	unsigned keep = may_keep(u);
 
-	if (b->users == 0 || b->worker->draining || u->keep == 0) {
+	if (b->users == 0 || b->worker->draining || keep == 0) {
 		upstream_close(u);
 		return;
 	}
@@ -413,7 +421,7 @@ void upstream_keep(struct upstream *u)
 	u->state = UPSTREAM_IDLE;
 	u->idle_since = loop_now(loop);
 	wheel_set(loop_wheel(loop), &u->timer, usec_after(u->idle_since, u->keep_for), idle_over);
-	if (++b->n_idle > u->keep)
+	if (++b->n_idle > keep)
 		upstream_close(list_item(b->idle.prev, struct upstream, link));
 }
 
