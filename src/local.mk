@@ -67,7 +67,8 @@ src_libcodec_a_SOURCES = \
 	src/wire/ttstream.c src/wire/ttstream.h \
 	src/wire/wire.h
 
-src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(YAML_CFLAGS) $(CJSON_CFLAGS) $(CARES_CFLAGS)
+src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(YAML_CFLAGS) $(CJSON_CFLAGS) $(CARES_CFLAGS) \
+	$(XXHASH_CFLAGS)
 src_libbridle_a_SOURCES = \
 	src/ctl/answer.c src/ctl/answer.h \
 	src/ctl/command.h \
@@ -108,6 +109,8 @@ src_libbridle_a_SOURCES = \
 	src/net/output.c src/net/output.h \
 	src/net/socket_file.c src/net/socket_file.h \
 	src/model/access_field.c src/model/access_field.h \
+	src/model/balance.c src/model/balance.h \
+	src/model/balance_groups.c \
 	src/model/caller.c src/model/caller.h \
 	src/model/check_listener.c \
 	src/model/check_listeners.c \
@@ -140,6 +143,7 @@ src_libbridle_a_SOURCES = \
 	src/model/explain_json.c \
 	src/model/explain_policy.c src/model/explain_policy.h \
 	src/model/file_snapshot.c src/model/file_snapshot.h \
+	src/model/guards.c src/model/guards.h \
 	src/model/host.c src/model/host.h \
 	src/model/key_path.c src/model/key_path.h \
 	src/model/keys_listener.c \
@@ -156,7 +160,10 @@ src_libbridle_a_SOURCES = \
 	src/model/yaml_tree.c \
 	src/policy/deadline.c src/policy/deadline.h \
 	src/policy/fact.c src/policy/fact.h \
-	src/policy/lb.c src/policy/lb.h \
+	src/policy/lb.c src/policy/lb.h src/policy/lb_impl.h \
+	src/policy/lb_random.c \
+	src/policy/lb_rr.c \
+	src/policy/lb_stride.c \
 	src/policy/match.c src/policy/match.h \
 	src/proxy/access.c src/proxy/access.h \
 	src/proxy/access_log.c src/proxy/access_log.h \
@@ -168,9 +175,9 @@ src_libbridle_a_SOURCES = \
 	src/proxy/call_steps.c \
 	src/proxy/call_try.c \
 	src/proxy/facts.c src/proxy/facts.h \
-	src/proxy/mirror.c src/proxy/mirror.h \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_events.c \
+	src/proxy/mirror.c src/proxy/mirror.h \
 	src/proxy/overload.c src/proxy/overload.h \
 	src/proxy/relay.c src/proxy/relay.h \
 	src/proxy/slot_queue.c src/proxy/slot_queue.h \
@@ -182,7 +189,7 @@ src_libbridle_a_SOURCES = \
 	src/registry/dns.c src/registry/dns.h
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \
-	$(NGHTTP2_LIBS)
+	$(NGHTTP2_LIBS) $(XXHASH_LIBS)
 
 sbin_PROGRAMS += src/bridled
 src_bridled_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)

@@ -381,3 +381,15 @@ bool cidr_contains(const struct cidr *c, const struct sockaddr *sa)
 	clear_host_bits(&other);
 	return memcmp(other.bytes, c->bytes, sizeof c->bytes) == 0;
 }
+
+void address_source_from(struct address_source *source, const struct address *a)
+{
+	*source = (struct address_source){.any.sa_family = AF_UNSPEC};
+	if (a->kind == ADDRESS_IP && a->len <= sizeof *source)
+		memcpy(source, &a->sa, a->len);
+}
+
+const struct sockaddr *address_source_get(const struct address_source *source)
+{
+	return source->any.sa_family == AF_UNSPEC ? NULL : &source->any;
+}

@@ -5,6 +5,7 @@
 #ifndef BRIDLE_BASE_ADDRESS_H
 #define BRIDLE_BASE_ADDRESS_H
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "base/err.h"
@@ -27,6 +28,18 @@ struct address {
 	struct sockaddr_storage sa;
 	char text[ADDRESS_TEXT_MAX]; /* as written, normalised for IP */
 };
+
+/* Where a connection comes from, in little room. */
+struct address_source {
+	union {
+		struct sockaddr any; /* AF_UNSPEC: not an IP address */
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	};
+};
+void address_source_from(struct address_source *source, const struct address *a);
+/* The address behind it, or NULL. */
+const struct sockaddr *address_source_get(const struct address_source *source);
 
 /* Returns 0, or -1 with @err saying what is wrong and what would be right. Port 0 is parsed. */
 int address_parse(struct address *a, struct slice text, struct err *err);

@@ -218,6 +218,12 @@ static void visit_retries(struct page *p, struct family *f, const struct service
 	label(p, "service", s->label);
 	label(p, "kind", "unsent");
 	take_cell(p, f)->value += counter_get(&s->retries_unsent);
+	label(p, "service", s->label);
+	label(p, "kind", "failure");
+	take_cell(p, f)->value += counter_get(&s->retries_failure);
+	label(p, "service", s->label);
+	label(p, "kind", "backup");
+	take_cell(p, f)->value += counter_get(&s->retries_backup);
 }
 
 static void visit_upstreams(struct page *p, struct family *f, const struct service_stats *s)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "net/loop.h"
 #include "proxy/backend.h"
 #include "proxy/call.h"
@@ -25,26 +26,74 @@ void attempt_init(struct attempt *a, struct call *call)
 	list_init(&a->link);
 }
 
+/* What ejection counts against an endpoint; a full accept queue is not its fault. */
+static unsigned fault_of(const struct attempt *a, enum attempt_outcome outcome)
+{
+	switch (outcome) {
+	case ATTEMPT_CONNECT_FAILED:
+		return a->state == ATTEMPT_BACKLOG ? 0 : EJECT_ON_CONNECT;
+	case ATTEMPT_RESET:
+		return EJECT_ON_RESET;
+	case ATTEMPT_TIMEOUT:
+		return EJECT_ON_TIMEOUT;
+	case ATTEMPT_BAD_REPLY:
+		return EJECT_ON_BAD_REPLY;
+	case ATTEMPT_OK:
+	case ATTEMPT_EXCEPTION:
+	case ATTEMPT_UNSENT:
+	case ATTEMPT_CANCELED:
+	case ATTEMPT_LOST:
+	case ATTEMPT_OUTCOMES:
+		break;
+	}
+	return 0;
+}
+
+static bool is_answer(enum attempt_outcome outcome)
+{
+	return outcome == ATTEMPT_OK || outcome == ATTEMPT_EXCEPTION;
+}
+
+static void tell_tally(struct attempt *a, enum attempt_outcome outcome)
+{
+	const struct service *service = a->call->service->service;
+	struct endpoint_tally *tally = service->endpoint_tallies[a->endpoint];
+	const struct eject_policy *eject = &service->config->policy.eject;
+
+	if (is_answer(outcome))
+		endpoint_tally_good(tally);
+	else if (eject->on & fault_of(a, outcome) && endpoint_tally_bad(tally, eject, now_of(a)))
+		log_warn("endpoint", "ejected", "service=%s endpoint=%s after=%u last=%s for_ms=%llu",
+		    service->config->label, a->backend->address.text, eject->consecutive,
+		    attempt_outcome_name(outcome), (unsigned long long)(eject->time / USEC_MS));
+}
+
 static void count_outcome(struct attempt *a, enum attempt_outcome outcome)
 {
 	struct backend *b = a->backend;
+	usec_t took = now_of(a) - a->began;
 
 	counter_add(&b->stats->attempts[outcome], 1);
 	counter_sub(&b->in_flight, 1);
-	if (outcome == ATTEMPT_OK || outcome == ATTEMPT_EXCEPTION)
-		histogram_add(&b->took, now_of(a) - a->began);
-	else if (outcome != ATTEMPT_CANCELED)
+	if (is_answer(outcome)) {
+		histogram_add(&b->took, took);
+		if (a->call->service->service->config->balance.type == LB_PEAK_EWMA)
+			backend_note_reply(b, took, now_of(a));
+	} else if (outcome != ATTEMPT_CANCELED && outcome != ATTEMPT_LOST) {
 		counter_add(&b->errors, 1);
+	}
+	tell_tally(a, outcome);
 }
 
 /* The one way for an attempt to end. */
 static void end(struct attempt *a, enum attempt_outcome outcome)
 {
+	count_outcome(a, outcome);
 	a->state = ATTEMPT_NONE;
 	a->is_sending = false;
 	a->outcome = outcome;
+	a->call->n_running--;
 	wheel_clear(&a->timer);
-	count_outcome(a, outcome);
 }
 
 /* Notes why it failed; whoever began the try ends the attempt, or tries once more. */
@@ -56,11 +105,17 @@ static bool note(struct attempt *a, enum attempt_outcome outcome, int error, con
 	return false;
 }
 
+static void tell_failed(struct attempt *a)
+{
+	a->call->failed = a;
+	call_event(a->call, CALL_EVENT_FAILED);
+}
+
 static void fail(struct attempt *a, enum attempt_outcome outcome, int error, const char *why)
 {
 	note(a, outcome, error, why);
 	end(a, outcome);
-	call_event(a->call, CALL_EVENT_FAILED);
+	tell_failed(a);
 }
 
 static bool send_call(struct attempt *a);
@@ -91,7 +146,7 @@ static void reply_timer(struct timer *timer, usec_t now)
 	(void)now;
 	attempt_give_up(a, ATTEMPT_TIMEOUT, 0);
 	a->why = "no reply within timeout.attempt";
-	call_event(a->call, CALL_EVENT_FAILED);
+	tell_failed(a);
 }
 
 static enum upstream_use use_of(const struct call *call)
@@ -145,6 +200,8 @@ static bool try_connect(struct attempt *a)
 			break;
 		}
 		was_reused = a->upstream->is_reused;
+		if (!was_reused)
+			backend_note_connect(a->backend, loop_now(loop) - a->began);
 		if (send_call(a))
 			return true;
 		if (a->outcome != ATTEMPT_UNSENT || !was_reused)
@@ -152,10 +209,13 @@ static bool try_connect(struct attempt *a)
 	}
 }
 
-bool attempt_begin(struct attempt *a, struct backend *backend)
+bool attempt_begin(struct attempt *a, size_t endpoint)
 {
+	struct backend *backend = a->call->service->backends[endpoint];
 	usec_t now = now_of(a);
 
+	a->endpoint = endpoint;
+	a->mark = a->call->mark;
 	a->backend = backend;
 	a->began = now;
 	a->id = 0;
@@ -164,6 +224,7 @@ bool attempt_begin(struct attempt *a, struct backend *backend)
 	a->why = NULL;
 	a->backlog_wait = BACKLOG_FIRST;
 	a->connect_until = usec_after(now, a->call->policy->timeout_connect);
+	a->call->n_running++;
 	counter_add(&backend->in_flight, 1);
 	counter_add(&backend->calls, 1);
 	if (try_connect(a))
@@ -218,7 +279,7 @@ static bool write_call(struct attempt *a, struct rpc_edit *edit)
 	a->state = ATTEMPT_WAITING;
 	a->is_sending = !call->request.complete;
 	if (call->is_stream && a->is_sending)
-		relay_begin(call);
+		relay_begin(a);
 	return u->write_error ? write_broke(a) : true;
 }
 
@@ -231,7 +292,7 @@ static bool send_call(struct attempt *a)
 	upstream_use_policy(u, call->policy->pool_keep, call->policy->pool_idle_timeout);
 	a->start = upstream_written(u);
 	call->connected = now_of(a);
-	call_request_edit(call, a->id, &edit);
+	call_request_edit(call, a, &edit);
 	if (!write_call(a, &edit))
 		return false;
 	a->end = upstream_written(u);
@@ -310,6 +371,7 @@ static void reset_stream(struct attempt *a, enum attempt_outcome outcome)
 	    [ATTEMPT_TIMEOUT] = REASON_TIMEOUT,
 	    [ATTEMPT_BAD_REPLY] = REASON_BAD_REPLY,
 	    [ATTEMPT_CANCELED] = REASON_CANCELED,
+	    [ATTEMPT_LOST] = REASON_CANCELED,
 	};
 	const struct call *call = a->call;
 	struct codec_reset why = {.reason = reasons[outcome]};
@@ -354,6 +416,7 @@ void attempt_connected(struct attempt *a)
 	bool ok;
 
 	wheel_clear(&a->timer);
+	backend_note_connect(a->backend, now_of(a) - a->began);
 	if (upstream_has_room(a->upstream)) {
 		ok = send_call(a);
 	} else { /* others were there first: another connection, or later */
@@ -456,6 +519,17 @@ static bool is_good(const struct rpc_message *m)
 	return m->kind != RPC_EXCEPTION && m->status <= 0;
 }
 
+/* A bad one, for which there is to be a better. */
+static void drop_reply(struct attempt *a, const struct rpc_message *m, bool clean)
+{
+	a->upstream->is_unclean = !is_reusable(m);
+	if (m->complete)
+		end_whole(a, is_good(m), clean);
+	else
+		attempt_give_up(a, ATTEMPT_EXCEPTION, 0);
+	tell_failed(a);
+}
+
 void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean)
 {
 	struct call *call = a->call;
@@ -465,6 +539,11 @@ void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean)
 		attempt_bad_reply(a, why);
 		return;
 	}
+	if (!call_takes_reply(call, a, m)) {
+		drop_reply(a, m, clean);
+		return;
+	}
+	call_choose(call, a);
 	call->reply = *m;
 	call->has_reply = true;
 	a->upstream->is_unclean = !is_reusable(m);

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/wheel.h"
+#include "policy/retry.h"
 #include "proxy/worker.h"
 #include "rpc/codec.h"
 
@@ -24,8 +25,11 @@ enum attempt_state {
 };
 
 struct attempt {
-	struct call *call; /* borrowed: it is embedded there */
+	struct call *call;    /* borrowed: it is a part of it */
+	struct attempt *next; /* of the same call */
 	enum attempt_state state;
+	size_t endpoint;            /* its index in the service */
+	unsigned mark;              /* RetryReq on the wire; 0: none */
 	struct backend *backend;   /* borrowed */
 	struct upstream *upstream; /* borrowed while the attempt has it */
 	struct list link;          /* in upstream->waiting, leaving or streams */
@@ -36,6 +40,9 @@ struct attempt {
 	struct timer timer;        /* connect, backlog, timeout.attempt */
 	usec_t began, connect_until, backlog_wait;
 
+	/* What its reply was, when that did not count. */
+	enum retry_outcome result;
+	int32_t number;
 	/* How it ended, when it failed. */
 	enum attempt_outcome outcome;
 	int error;       /* errno, 0 */
@@ -43,8 +50,9 @@ struct attempt {
 };
 
 void attempt_init(struct attempt *a, struct call *call);
-/* False when it failed at once: outcome, error and why are set and no event follows. */
-bool attempt_begin(struct attempt *a, struct backend *backend);
+/* On that endpoint of the call's service. False when it failed at once: outcome, error and why are set and
+ * no event follows. */
+bool attempt_begin(struct attempt *a, size_t endpoint);
 /* More of a long call, while is_sending. False: failed. */
 bool attempt_send_data(struct attempt *a, struct slice data, bool last);
 /* A stream's own side ends with these trailers. */

@@ -8,6 +8,7 @@
 #include "base/address.h"
 #include "base/list.h"
 #include "base/stat.h"
+#include "policy/lb.h"
 #include "rpc/codec.h"
 
 struct service;
@@ -33,6 +34,10 @@ struct backend {
 	struct list oneways; /* for oneways alone */
 	unsigned n_idle, n_discarding;
 
+	/* What balancing asks of it on this worker. */
+	usec_t latency, latency_at; /* peak-sensitive moving average of replies, as it was then */
+	usec_t connect_time;        /* moving average; 0: never connected */
+
 	struct counter in_flight, connections, calls, errors; /* read by any thread */
 	struct histogram took;
 };
@@ -45,6 +50,11 @@ struct backend *backend_use(struct worker *worker, const struct service *service
 void backend_unuse(struct backend **backend);
 /* Closes every connection, at the end of everything. */
 void backend_close_all(struct backend *backend);
+/* A reply took so long; a connect did. */
+void backend_note_reply(struct backend *backend, usec_t took, usec_t now);
+void backend_note_connect(struct backend *backend, usec_t took);
+/* What it is like now, for balancing. */
+struct lb_load backend_load(const struct backend *backend, usec_t now);
 /* Called by its connections when one is gone. */
 void backend_connection_gone(struct backend *backend);
 

@@ -94,26 +94,36 @@ size_t call_head_size(const struct rpc_message *m)
 	return m->head.len + m->n_fields * sizeof *m->fields;
 }
 
-static struct call *call_new(
-    struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
+struct call *call_take(struct worker *worker, const struct listener_config *listener,
+    struct listener_stats *stats)
 {
-	struct worker *worker = d->worker;
 	struct call *call = take_call(worker);
-	bool replaced;
 
 	call->worker = worker;
 	call->world = worker->world;
 	world_enter(call->world);
-	call->downstream = d;
-	call->id = id;
-	call->listener = d->listener;
-	call->listener_stats = d->stats;
-	call->started = started;
-	call->active_at = started;
+	call->listener = listener;
+	call->listener_stats = stats;
 	call->reply_by = USEC_NONE;
 	call->number = ++worker->next_call;
 	call->failure.reason = REASON_OK;
 	arena_init(&call->arena, call->room, sizeof call->room);
+	call->attempt = &call->first;
+	attempt_init(&call->first, call);
+	counter_add(&worker->calls_running, 1);
+	return call;
+}
+
+static struct call *call_new(
+    struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
+{
+	struct call *call = call_take(d->worker, d->listener, d->stats);
+	bool replaced;
+
+	call->downstream = d;
+	call->id = id;
+	call->started = started;
+	call->active_at = started;
 	call->request = *m;
 	if (!call_charge(call, call_head_size(m)))
 		call_fail(call, REASON_OVERLOAD, "no memory for the head (limits.memory)");
@@ -126,10 +136,8 @@ static struct call *call_new(
 	call->bytes_in = m->head.len + m->body.len;
 	memcpy(call->source, d->source, sizeof call->source);
 	call->listener_is_gone = d->kept != NULL;
-	attempt_init(&call->attempt, call);
 	list_push_back(&d->calls, &call->link);
 	d->n_calls++;
-	counter_add(&worker->calls_running, 1);
 	return call;
 }
 
@@ -289,7 +297,7 @@ void call_body_failed(struct call *call, const struct rpc_status *why)
 		call_event(call, CALL_EVENT_BODY);
 		return;
 	}
-	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0); /* no fault of the endpoint's */
+	call_give_up(call, ATTEMPT_CANCELED, 0); /* no fault of the endpoint's */
 	call_fail(call, why->reason, "%s", why->detail);
 	run(call);
 }
@@ -300,13 +308,28 @@ void call_fail(struct call *call, enum reason reason, const char *format, ...)
 {
 	va_list args;
 
+	admit_cancel(call);
 	call->failure.reason = reason;
+	call->failure.has_exception_id = false;
 	va_start(args, format);
 	vsnprintf(call->failure.detail, sizeof call->failure.detail, format, args);
 	va_end(args);
 	call->has_reply = false;
 	call->upload_is_discarded = true;
 	call->step = CALL_REPLY;
+}
+
+void call_reset_caller(struct call *call, enum reason reason, const char *what)
+{
+	struct codec_reset reset = {.reason = reason};
+
+	call_fail(call, reason, "%s", what);
+	call->reason = reason;
+	call->step = CALL_FINISH;
+	if (call->id)
+		codec_reset(call->downstream->codec, call->id, &reset);
+	else
+		downstream_abort(call->downstream);
 }
 
 /* A reply that has begun cannot be taken back. A stream has an end for it; elsewhere the caller's
@@ -317,7 +340,7 @@ void call_break_reply(struct call *call, enum reason reason, const char *what)
 	struct codec_reset stuck = {.reason = reason};
 	bool has_end = call->reply_is_complete; /* behind what does not leave */
 
-	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+	call_give_up(call, ATTEMPT_CANCELED, 0);
 	rpc_status_set(&call->failure, reason, "%s", what);
 	call->reason = reason;
 	call->reply_is_complete = true;
@@ -343,7 +366,7 @@ static void on_failed(struct call *call)
 {
 	if (call->reply_is_begun)
 		call_break_reply(call,
-		    call->attempt.outcome == ATTEMPT_BAD_REPLY ? REASON_BAD_REPLY : REASON_RESET,
+		    call->attempt->outcome == ATTEMPT_BAD_REPLY ? REASON_BAD_REPLY : REASON_RESET,
 		    "the endpoint broke off within its reply");
 	else
 		call->step = CALL_JUDGE;
@@ -427,13 +450,13 @@ static void on_timeout(struct call *call)
 	enum reason reason = is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT;
 	unsigned long long ms = (now - call->started) / USEC_MS;
 
-	attempt_give_up(&call->attempt, ATTEMPT_TIMEOUT, 0);
+	call_give_up(call, ATTEMPT_TIMEOUT, 0);
 	if (call->reply_is_begun)
 		call_break_reply(call, reason, "the time was up within the reply");
 	else
 		call_fail(call, reason, "service %s, %s within %llu ms, attempt %u of %u",
 		    call->service->service->config->label, what ? what : "no reply", ms,
-		    call->n_attempts, call->policy->retry_attempts + 1);
+		    call->n_attempts, call_attempts_allowed(call));
 }
 
 /* The caller has its whole reply; at most the rest of its own body is still thrown away. */
@@ -451,7 +474,7 @@ static bool on_cancel(struct call *call)
 		list_push_back(&call->worker->orphans, &call->link);
 		return false;
 	}
-	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, call->deadline.at);
+	call_give_up(call, ATTEMPT_CANCELED, call->deadline.at);
 	if (call->downstream)
 		codec_own(call->downstream->codec, call->id, NULL);
 	call->step = CALL_FINISH;
@@ -494,7 +517,7 @@ void call_given_up(struct call *call, const struct codec_reset *why)
 		call_event(call, CALL_EVENT_CANCEL);
 		return;
 	}
-	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+	call_give_up(call, ATTEMPT_CANCELED, 0);
 	call->upload_is_over = true;
 	if (call->reply_is_begun)
 		call_break_reply(call, why->reason, why->detail);
@@ -508,6 +531,13 @@ void call_event(struct call *call, enum call_what what)
 	switch (what) {
 	case CALL_EVENT_FAILED:
 		on_failed(call);
+		break;
+	case CALL_EVENT_SHOT:
+		if (!call_shoots(call))
+			return;
+		call->step = CALL_TRY;
+		break;
+	case CALL_EVENT_ADMITTED:
 		break;
 	case CALL_EVENT_REPLY:
 		on_reply(call);
@@ -552,7 +582,6 @@ static void count(struct call *call, usec_t now)
 	counter_add(&call->listener_stats->calls, 1);
 	counter_add(&worker->calls_total, 1);
 	counter_add(&worker->bytes_out, call->bytes_out);
-	counter_sub(&worker->calls_running, 1);
 }
 
 void call_finish(struct call *call)
@@ -562,16 +591,23 @@ void call_finish(struct call *call)
 	usec_t now = loop_now(worker->loop);
 
 	wheel_clear(&call->timer);
-	wheel_clear(&call->attempt.timer);
+	wheel_clear(&call->shot);
+	admit_cancel(call);
+	admit_finish(call);
 	if (d && call->id)
 		codec_own(d->codec, call->id, NULL);
 	if (call->id)
 		log_debug("stream", "RPCFinish", "call=%llu reason=%s in=%llu out=%llu",
 		    (unsigned long long)call->number, reason_name(call->reason),
 		    (unsigned long long)call->up.messages, (unsigned long long)call->down.messages);
-	count(call, now);
-	if (worker->access_sink)
-		access_log_call(call, now);
+	counter_sub(&worker->calls_running, 1);
+	if (call->is_mirror) {
+		worker->n_mirrors--;
+	} else {
+		count(call, now);
+		if (worker->access_sink)
+			access_log_call(call, now);
+	}
 	if (d == NULL)
 		list_remove(&call->link);
 	call_drop_kept(call);

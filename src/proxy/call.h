@@ -2,7 +2,8 @@
  * THE pipeline: one RPC from its first byte in to its last byte out, as a straight line of steps.
  *
  *     route -> admit -> (collect) -> try -> await -> judge -> reply -> finish
- *                                     ^-----------------'
+ *                ^                    ^-----------------'       |
+ *                '------------- fallback, once -----------------'
  *
  * A step runs until it has to wait; everything that happens meanwhile comes in through call_event.
  */
@@ -10,7 +11,9 @@
 #define BRIDLE_PROXY_CALL_H
 
 #include "base/arena.h"
+#include "model/route.h"
 #include "policy/deadline.h"
+#include "proxy/admit.h"
 #include "proxy/attempt.h"
 #include "rpc/codec.h"
 
@@ -20,10 +23,10 @@ struct world_service;
 
 enum call_step {
 	CALL_ROUTE,   /* which service, which policy, which form */
-	CALL_ADMIT,   /* the deadline begins */
+	CALL_ADMIT,   /* the deadline begins; limits, queues, breakers, injected delay */
 	CALL_COLLECT, /* waits for the whole body where only a whole one can be converted */
-	CALL_TRY,     /* opens one more attempt: pick, lease, write */
-	CALL_AWAIT,   /* waits for the attempt */
+	CALL_TRY,     /* opens one more attempt, or all at once: pick, lease, write */
+	CALL_AWAIT,   /* waits for attempts, or to begin another */
 	CALL_JUDGE,   /* again, or is that it? */
 	CALL_REPLY,   /* writes the reply, or relays it until both directions have ended */
 	CALL_FINISH,  /* counts, logs, frees */
@@ -31,7 +34,9 @@ enum call_step {
 };
 
 enum call_what {
-	CALL_EVENT_FAILED,  /* the attempt is over without a reply */
+	CALL_EVENT_ADMITTED, /* what admit waited for has come */
+	CALL_EVENT_FAILED,  /* an attempt (call->failed) is over without a reply that counts */
+	CALL_EVENT_SHOT,    /* time for another attempt: a backup, or after a back-off */
 	CALL_EVENT_REPLY,   /* the reply, or its beginning */
 	CALL_EVENT_DATA,    /* more of a long reply, or room for it */
 	CALL_EVENT_BODY,    /* more of the call's own body has been taken in, or room for it */
@@ -48,11 +53,11 @@ struct call_flow {
 	uint64_t messages; /* of a stream */
 };
 
-#define CALL_TRIED_MAX 6 /* retry.attempts is at most 5 */
+#define CALL_TRIED_MAX (RETRY_ATTEMPTS_MAX + 1)
 #define CALL_ROOM      2048u
 
 struct call {
-	struct list link;              /* in downstream->calls, or in the worker's free list */
+	struct list link; /* in downstream->calls, worker->orphans, or the worker's free list */
 	struct worker *worker;         /* borrowed */
 	struct world *world;           /* entered */
 	struct downstream *downstream; /* borrowed; NULL once the caller is gone */
@@ -60,6 +65,10 @@ struct call {
 	struct listener_stats *listener_stats;
 	struct world_service *service; /* NULL until routed */
 	const struct policy *policy;
+	struct route_decision route; /* which the service and the policy are of */
+	struct admission admission;
+	const struct rpc_change *changes; /* by the rules of its route; in the arena */
+	size_t n_changes;
 	enum call_step step;
 	bool is_running; /* inside a step, for an assertion: nothing may enter again */
 
@@ -86,9 +95,23 @@ struct call {
 	usec_t reply_by; /* many at once: the first byte of the reply, counted from the end of
 				     the caller's side */
 	struct timer timer;
-	struct attempt attempt;
-	const struct endpoint *endpoint; /* of the last attempt; borrowed from its world */
-	unsigned n_attempts;
+	/* The one that was begun last, or whose reply it is: there is always one. Several may run at a
+	 * time (backups); they hang together by `next`, the others in the arena. */
+	struct attempt *attempt;
+	struct attempt first;
+	struct attempt *failed; /* the one that ended last without a reply that counts */
+	unsigned n_running;
+	unsigned n_attempts; /* begun */
+	unsigned mark;       /* RetryReq of those that begin from now on; 0: none */
+	struct timer shot;   /* the next backup, or the end of a back-off */
+	bool waits_to_try;   /* for that end */
+	bool was_expected;   /* judged already, with the reply that was dropped: there is another try */
+	bool has_fallen_back;
+	bool is_mirror;      /* a copy that nobody waits for */
+	bool is_mirrored;    /* its copy was sent, or could not be */
+	struct rpc_message *spare; /* a bad reply, kept for when nothing better comes; in the arena */
+	int32_t spare_id;
+	const struct endpoint *endpoint; /* of `attempt`; borrowed from its world */
 	size_t tried[CALL_TRIED_MAX];
 
 	struct rpc_message reply; /* its head is in the arena once it had to wait */
@@ -138,6 +161,11 @@ void call_upload_is_over(struct call *call);
 /* Sets the timer to whatever comes first. */
 void call_arm(struct call *call);
 
+/* A call without a message yet, in the worker's present world. */
+struct call *call_take(struct worker *worker, const struct listener_config *listener,
+    struct listener_stats *stats);
+/* What the rules of its route change in it. */
+void call_note_changes(struct call *call);
 /* Counts, logs and frees it. */
 void call_finish(struct call *call);
 /* Steps, in call_steps.c: each returns whether the next may run, something is waited for, or the
@@ -154,6 +182,8 @@ enum step call_step_finish(struct call *call);
 /* The next thing is to tell the caller this. */
 void call_fail(struct call *call, enum reason reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* As call_fail, but the caller gets no words: its stream is reset, or its connection ends. */
+void call_reset_caller(struct call *call, enum reason reason, const char *what);
 /* Appends to the collected body. False: over a limit, or no memory. */
 bool call_collect(struct call *call, struct slice data);
 /* A head, of so many bytes, is about to be copied into the arena: long ones count against
@@ -177,8 +207,29 @@ const char *call_reply_is_collected(struct call *call, const struct rpc_message 
 /* What the caller is told as a number when the proxy answers. */
 unsigned call_failure_status(const struct call *call, enum reason reason);
 
-/* For the attempt: what to change in the request as it goes out under @id (0: its own). */
-void call_request_edit(struct call *call, int32_t id, struct rpc_edit *edit);
+/* For attempts. */
+/* A reply, or its beginning: true when it is the one that the caller gets; false: it is bad, and another
+ * attempt runs, or will. */
+bool call_takes_reply(struct call *call, struct attempt *a, const struct rpc_message *m);
+/* This attempt's reply it is: all others are given up. */
+void call_choose(struct call *call, struct attempt *a);
+/* The time for another attempt has come: true: it begins. */
+bool call_shoots(struct call *call);
+/* How many attempts it may have in all, for texts. */
+unsigned call_attempts_allowed(const struct call *call);
+/* Ends whatever runs. @until: how long replies to what has been sent may be waited for. */
+void call_give_up(struct call *call, enum attempt_outcome outcome, usec_t until);
+/* Before the caller is told of a failure: leads it elsewhere, once, if its policy says so. True: it
+ * goes on. */
+bool call_falls_back(struct call *call);
+/* Its policy may want the body again, for more than what was surely not sent. */
+bool call_may_repeat(const struct call *call);
+/* Where it goes: what route_decide said. */
+void call_lead(struct call *call, const struct route_decision *decision);
+/* Can it be turned into what its service speaks? Sets target and is_stream. NULL, or why not. */
+const char *call_set_target(struct call *call);
+/* What to change in the request as the attempt sends it. */
+void call_request_edit(struct call *call, const struct attempt *a, struct rpc_edit *edit);
 /* The body becomes the call's own, so that it can be sent later or again. False: no memory. */
 bool call_keep_body(struct call *call);
 /* The log id: the caller's, or one made here. */

@@ -7,6 +7,7 @@
 #include "proxy/backend.h"
 #include "proxy/call.h"
 #include "proxy/downstream.h"
+#include "proxy/facts.h"
 #include "proxy/relay.h"
 #include "proxy/world.h"
 
@@ -86,36 +87,86 @@ static const char *why_no_conversion(const struct call *call)
 	return "a call of this kind cannot be turned into it";
 }
 
+const char *call_set_target(struct call *call)
+{
+	call->target =
+	    target_form(call->request.form, call->service->service->config->protocol);
+	call->is_stream = rpc_form_is_multiplexed(call->request.form) &&
+			  call->target.transport == call->request.form.transport;
+	return can_convert(call) ? NULL : why_no_conversion(call);
+}
+
+void call_lead(struct call *call, const struct route_decision *decision)
+{
+	call->route = *decision;
+	call->service = &call->world->services[decision->service->index];
+	call->policy = decision->policy;
+}
+
+/* What the rules of a route change, as the codecs want it. */
+void call_note_changes(struct call *call)
+{
+	static const enum rpc_change_kind kinds[] = {
+	    [FACT_META] = RPC_CHANGE_META,
+	    [FACT_HEADER] = RPC_CHANGE_HEADER,
+	    [FACT_INT] = RPC_CHANGE_INT,
+	};
+	const struct route_config *r = call->route.route;
+	struct rpc_change *changes;
+
+	if (r == NULL || r->n_set + r->n_remove == 0)
+		return;
+	changes = arena_calloc(&call->arena, r->n_set + r->n_remove, sizeof *changes);
+	call->changes = changes;
+	for (size_t i = 0; i < r->n_remove; i++)
+		changes[call->n_changes++] = (struct rpc_change){kinds[r->remove[i].kind],
+		    r->remove[i].name, r->remove[i].number, true, SLICE_NONE};
+	for (size_t i = 0; i < r->n_set; i++)
+		changes[call->n_changes++] = (struct rpc_change){kinds[r->set[i].key.kind],
+		    r->set[i].key.name, r->set[i].key.number, false, r->set[i].value};
+}
+
+static enum step refuse_unrouted(struct call *call, const struct route_decision *d)
+{
+	const struct rpc_message *m = &call->request;
+	struct slice asked = m->service_asked.len ? m->service_asked
+			     : m->idl_service.len ? m->idl_service
+						  : m->authority;
+	char name[LOG_ESCAPED_MAX];
+
+	log_escape(name, sizeof name, asked);
+	if (d->service == NULL)
+		call_fail(call, d->reason, "service \"%.100s\": %s", name, d->why);
+	else
+		call_fail(call, d->reason, "service %s: %s%s%s%s", d->service->config->label,
+		    d->why, d->at ? " (" : "", d->at ? d->at : "", d->at ? ")" : "");
+	return STEP_NEXT;
+}
+
 enum step call_step_route(struct call *call)
 {
-	struct world *world = call->world;
+	struct call_finder finder;
 	struct call_facts facts = {call->listener, call->request.service_asked,
-	    call->request.authority, call->request.idl_service, call->request.method};
+	    call->request.authority, call->request.idl_service, call->request.method,
+	    call_fact_source(call, &finder)};
 	struct route_decision decision;
+	const char *why;
 
 	if (call->failure.reason != REASON_OK)
 		return go(call, CALL_REPLY);
-	decision = route_decide(world->snapshot, &facts);
-	if (decision.service == NULL) {
-		struct slice asked = facts.service_asked.len ? facts.service_asked
-				     : facts.idl_service.len ? facts.idl_service
-							     : facts.authority;
-		char name[LOG_ESCAPED_MAX];
-
-		log_escape(name, sizeof name, asked);
-		call_fail(call, REASON_NO_ROUTE, "service \"%.100s\": %s", name, decision.why);
-		return STEP_NEXT;
-	}
-	call->service = &world->services[decision.service->index];
-	call->policy = decision.policy;
-	call->target = target_form(call->request.form, decision.service->config->protocol);
-	call->is_stream = rpc_form_is_multiplexed(call->request.form) &&
-			  call->target.transport == call->request.form.transport;
-	if (!can_convert(call)) {
+	decision = route_decide(call->world->snapshot, &facts, &call->worker->rng, NULL);
+	if (decision.service == NULL)
+		return refuse_unrouted(call, &decision);
+	call_lead(call, &decision);
+	why = call_set_target(call);
+	if (decision.reason != REASON_OK)
+		return refuse_unrouted(call, &decision);
+	if (why) {
 		call_fail(call, REASON_NO_CONVERSION, "service %s speaks another protocol, and %s",
-		    decision.service->config->label, why_no_conversion(call));
+		    decision.service->config->label, why);
 		return STEP_NEXT;
 	}
+	call_note_changes(call);
 	return go(call, CALL_ADMIT);
 }
 
@@ -138,37 +189,104 @@ static bool is_from_grpc(const struct call *call)
 	return call->request.form.transport == RPC_HTTP2 && call->target.transport != RPC_HTTP2;
 }
 
-/* Where calls are streams, or may be, only what the caller states bounds the whole of one: the rest
- * begins when the caller's side has ended. */
+/*
+ * Where calls are streams, or may be, only what the caller states bounds the whole of one: the rest
+ * begins when the caller's side has ended. A call that was led elsewhere has the operator's times anew,
+ * but what its caller states holds from its first byte on.
+ */
 static void start_clock(struct call *call)
 {
 	const struct policy *p = call->policy;
 	struct deadline_policy policy = {p->timeout_call, p->timeout_default, p->timeout_margin};
+	usec_t start = call->has_fallen_back ? now_of(call) : call->started;
+	usec_t stated = call->request.timeout;
 
+	if (stated != USEC_NONE && start > call->started)
+		stated = stated > start - call->started ? stated - (start - call->started) : 0;
 	if (call->id)
 		policy.call = policy.dflt = USEC_NONE;
-	call->deadline = deadline_of(&policy, call->request.timeout, call->started);
+	call->deadline = deadline_of(&policy, stated, start);
 	if (call->upload_is_over)
 		call_upload_is_over(call);
 }
 
-enum step call_step_admit(struct call *call)
+/* Bodies that may be wanted again have to be whole; long ones are collected, up to retry.buffer. */
+static bool is_wanted_whole(const struct call *call)
 {
-	start_clock(call);
-	if (now_of(call) >= call->deadline.at) { /* it took that long to come in, or had to wait */
-		call_fail(call, call->deadline.is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT,
-		    "service %s: its time was up before it could be sent",
-		    call->service->service->config->label);
+	const struct rpc_message *m = &call->request;
+
+	return !call->id && !m->complete && m->kind == RPC_CALL && call_may_repeat(call) &&
+	       m->body_len <= call->policy->retry.buffer;
+}
+
+static enum step abort_by_fault(struct call *call)
+{
+	const struct fault_config *fault = &call->route.route->fault;
+
+	if (fault->is_reset) {
+		call_reset_caller(call, REASON_FAULT_INJECTED, "reset by the rule of a route");
 		return STEP_NEXT;
 	}
-	call_arm(call);
-	if (!is_from_grpc(call) && !needs_whole(&call->request, call->target))
+	call_fail(call, fault->abort_reason, "service %s: injected by %s.fault",
+	    call->service->service->config->label, call->route.route->at);
+	call->failure.has_exception_id = fault->abort_exception >= 0;
+	call->failure.exception_id = fault->abort_exception;
+	return STEP_NEXT;
+}
+
+/* It may begin: all that is left is that it may have to be whole first. */
+static enum step admitted(struct call *call)
+{
+	if (call->route.abort && !call->has_fallen_back)
+		return abort_by_fault(call);
+	if (!is_from_grpc(call) && !needs_whole(&call->request, call->target) &&
+	    !is_wanted_whole(call))
 		return go(call, CALL_TRY);
-	if (call->kept_len == 0 && !call_collect(call, call->request.body)) {
+	if (call->kept_len == 0 && !call->body_is_kept &&
+	    !call_collect(call, call->request.body)) {
 		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
 		return STEP_NEXT;
 	}
 	return go(call, CALL_COLLECT);
+}
+
+/* It has to wait: what it has of its body is a view that does not. */
+static enum step wait_outside(struct call *call)
+{
+	if (call_keep_body(call))
+		return STEP_WAIT;
+	call_fail(call, REASON_OVERLOAD, "no memory to keep the call (limits.memory)");
+	return STEP_NEXT;
+}
+
+enum step call_step_admit(struct call *call)
+{
+	enum admit_verdict verdict;
+	usec_t delay = call->has_fallen_back ? 0 : call->route.delay;
+
+	if (admit_has_begun(&call->admission)) {
+		verdict = admit_go_on(call);
+	} else {
+		start_clock(call);
+		if (now_of(call) >= call->deadline.at) { /* it took so long to come in, or to wait */
+			call_fail(call,
+			    call->deadline.is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT,
+			    "service %s: its time was up before it could be sent",
+			    call->service->service->config->label);
+			return STEP_NEXT;
+		}
+		call_arm(call);
+		verdict = admit_begin(call, call->route.guard, call->policy, delay);
+	}
+	switch (verdict) {
+	case ADMIT_GO:
+		return admitted(call);
+	case ADMIT_WAIT:
+		return wait_outside(call);
+	case ADMIT_REFUSED:
+		break;
+	}
+	return STEP_NEXT;
 }
 
 enum step call_step_collect(struct call *call)
@@ -189,143 +307,6 @@ enum step call_step_collect(struct call *call)
 	call_fail(call, REASON_NO_CONVERSION,
 	    "the call cannot be turned into what service %s speaks: %s",
 	    call->service->service->config->label, why);
-	return STEP_NEXT;
-}
-
-/* ---- try, await, judge ---- */
-
-static bool was_tried(const struct call *call, size_t endpoint)
-{
-	for (unsigned i = 0; i < call->n_attempts; i++)
-		if (call->tried[i] == endpoint)
-			return true;
-	return false;
-}
-
-/* Tried endpoints are left out while others remain. */
-static size_t pick(struct call *call)
-{
-	struct world_service *ws = call->service;
-	size_t n = ws->service->n_endpoints, chosen;
-
-	for (size_t i = 0; i < n; i++)
-		ws->views[i] =
-		    (struct lb_view){ws->service->endpoints[i].weight, !was_tried(call, i)};
-	chosen = lb_pick(ws->balance, &ws->lb, ws->views, n, &call->worker->rng);
-	if (chosen != LB_NONE || call->n_attempts == 0)
-		return chosen;
-	for (size_t i = 0; i < n; i++)
-		ws->views[i].is_usable = true;
-	return lb_pick(ws->balance, &ws->lb, ws->views, n, &call->worker->rng);
-}
-
-/* The call may have to be written later, or again, when its first bytes have not surely left. */
-static bool may_need_body(const struct call *call)
-{
-	const struct attempt *a = &call->attempt;
-
-	return a->state == ATTEMPT_BACKLOG || a->state == ATTEMPT_CONNECTING || a->id != 0 ||
-	       a->stream != 0 || /* its endpoint may refuse it unprocessed */
-	       attempt_is_unsent(a);
-}
-
-enum step call_step_try(struct call *call)
-{
-	struct world_service *ws = call->service;
-	size_t endpoint = pick(call);
-
-	if (endpoint == LB_NONE) {
-		call_fail(call, REASON_NO_ENDPOINT, "service %s has none that takes calls",
-		    ws->service->config->label);
-		return STEP_NEXT;
-	}
-	if (call->n_attempts == 0)
-		call->tried_at = now_of(call);
-	call->tried[call->n_attempts++] = endpoint;
-	call->endpoint = &ws->service->endpoints[endpoint];
-	call->given_up = NULL;
-	if (!attempt_begin(&call->attempt, ws->backends[endpoint]))
-		return go(call, CALL_JUDGE);
-	if (!call->is_stream && may_need_body(call) && !call_keep_body(call)) {
-		attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
-		call_fail(call, REASON_OVERLOAD, "no memory to keep the call (limits.memory)");
-		return STEP_NEXT;
-	}
-	return go(call, CALL_AWAIT);
-}
-
-enum step call_step_await(struct call *call)
-{
-	if (call->request.kind == RPC_ONEWAY && call->attempt.state == ATTEMPT_WAITING &&
-	    !call->attempt.is_sending && attempt_finish_oneway(&call->attempt))
-		return go(call, CALL_FINISH);
-	return STEP_WAIT;
-}
-
-static bool may_try_again(const struct call *call)
-{
-	const struct policy *p = call->policy;
-	enum attempt_outcome outcome = call->attempt.outcome;
-
-	if (!p->retry || call->n_attempts > p->retry_attempts ||
-	    call->n_attempts >= CALL_TRIED_MAX || call->is_spent || call->has_reply ||
-	    now_of(call) >= call->deadline.at)
-		return false;
-	if (outcome == ATTEMPT_CONNECT_FAILED)
-		return p->retry_on_connect;
-	return outcome == ATTEMPT_UNSENT && p->retry_on_unsent;
-}
-
-static enum reason reason_of(enum attempt_outcome outcome)
-{
-	switch (outcome) {
-	case ATTEMPT_CONNECT_FAILED:
-		return REASON_CONNECT_FAILED;
-	case ATTEMPT_UNSENT:
-	case ATTEMPT_RESET:
-		return REASON_RESET;
-	case ATTEMPT_TIMEOUT:
-		return REASON_TIMEOUT;
-	case ATTEMPT_BAD_REPLY:
-		return REASON_BAD_REPLY;
-	case ATTEMPT_CANCELED:
-		return REASON_CANCELED;
-	case ATTEMPT_OK:
-	case ATTEMPT_EXCEPTION:
-	case ATTEMPT_OUTCOMES:
-		break;
-	}
-	return REASON_INTERNAL;
-}
-
-static const char *time_left(const struct call *call, char *room, size_t size)
-{
-	usec_t at = usec_min(call->deadline.at, call->reply_by), now = now_of(call);
-
-	if (at == USEC_NONE)
-		return "no time limit";
-	snprintf(
-	    room, size, "%llu ms left", (unsigned long long)(at > now ? (at - now) / USEC_MS : 0));
-	return room;
-}
-
-enum step call_step_judge(struct call *call)
-{
-	const struct attempt *a = &call->attempt;
-	struct service_stats *stats = call->service->stats;
-	char left[32];
-	const char *what = a->why ? a->why : a->error ? strerror(a->error) : "failed";
-
-	if (may_try_again(call)) {
-		counter_add(a->outcome == ATTEMPT_CONNECT_FAILED ? &stats->retries_connect
-								 : &stats->retries_unsent,
-		    1);
-		return go(call, CALL_TRY);
-	}
-	call_fail(call, reason_of(a->outcome), "service %s, endpoint %s: %s, attempt %u of %u, %s",
-	    call->service->service->config->label, call->endpoint->address.text, what,
-	    call->n_attempts, call->policy->retry ? call->policy->retry_attempts + 1 : 1,
-	    time_left(call, left, sizeof left));
 	return STEP_NEXT;
 }
 
@@ -432,11 +413,11 @@ static enum step reply_stream(struct call *call)
 static void renumber_reply(const struct call *call, struct rpc_edit *edit)
 {
 	const struct rpc_message *m = &call->reply, *request = &call->request;
-	bool is_shared = call->attempt.id != 0;
+	bool is_shared = call->attempt->id != 0;
 	bool has_own_header = m->form.transport == RPC_TTHEADER;
 
 	edit->renumber = true;
-	edit->seq = is_shared && m->seq == call->attempt.id ? request->seq : m->seq;
+	edit->seq = is_shared && m->seq == call->attempt->id ? request->seq : m->seq;
 	/* Callers that take replies in any order find their call by this number and no other. */
 	edit->transport_seq = is_shared || !has_own_header || rpc_message_is_unordered(request)
 				  ? request->transport_seq
@@ -574,12 +555,12 @@ static enum step keep_and_wait(struct call *call)
 {
 	if (keep_reply(call)) {
 		if (call->waits_for_turn)
-			attempt_pause(&call->attempt);
+			attempt_pause(call->attempt);
 		else
-			attempt_resume(&call->attempt);
+			attempt_resume(call->attempt);
 		return STEP_WAIT;
 	}
-	attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+	call_give_up(call, ATTEMPT_CANCELED, 0);
 	call_fail(call, REASON_OVERLOAD, "no memory for the reply (limits.memory)");
 	return STEP_NEXT;
 }
@@ -606,14 +587,25 @@ const char *call_reply_is_collected(struct call *call, const struct rpc_message 
 	return rpc_reply_from_grpc(m, trailers, &call->arena);
 }
 
+/* A oneway whose caller is gone, or a copy: the rest of its reply is read and thrown away. */
+static enum step end_unheard(struct call *call)
+{
+	call->reason = call->failure.reason;
+	if (!call->has_reply || call->reply.complete || call->reply_is_complete)
+		return go(call, CALL_FINISH);
+	call->reply_is_begun = call->reply_is_discarded = true;
+	relay_settle(call);
+	return STEP_WAIT;
+}
+
 enum step call_step_reply(struct call *call)
 {
 	struct downstream *d = call->downstream;
 
-	if (d == NULL) { /* a oneway whose caller is gone */
-		call->reason = call->failure.reason;
-		return go(call, CALL_FINISH);
-	}
+	if (d == NULL)
+		return end_unheard(call);
+	if (!call->has_reply && !call->reply_is_begun && call_falls_back(call))
+		return STEP_NEXT;
 	if (!call->has_reply)
 		return reply_failure(call);
 	if (call->is_stream)
@@ -691,12 +683,15 @@ static void edit_for_ttstream(struct call *call, struct rpc_edit *edit)
 		edit->rip = slice_str(call->source);
 }
 
-void call_request_edit(struct call *call, int32_t id, struct rpc_edit *edit)
+void call_request_edit(struct call *call, const struct attempt *a, struct rpc_edit *edit)
 {
 	edit->form = call->target;
-	if (id) {
+	edit->changes = call->changes;
+	edit->n_changes = call->n_changes;
+	edit->retry = a->mark;
+	if (a->id) {
 		edit->renumber = true;
-		edit->seq = edit->transport_seq = id;
+		edit->seq = edit->transport_seq = a->id;
 		edit->out_of_order = true;
 	}
 	if (edit->form.transport == RPC_TTHEADER)

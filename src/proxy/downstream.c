@@ -385,6 +385,7 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	d->codec = codec_open(CODEC_DOWNSTREAM, CODEC_UNDETECTED, &limits, &downstream_io, d);
 	counter_add(&d->stats->connections, 1);
 	set_source(d, from->text);
+	address_source_from(&d->from, from);
 	if (!access_admits(listener, from, d)) {
 		counter_add(&d->stats->refused_connections, 1);
 		downstream_close(d);

@@ -6,13 +6,13 @@
 #ifndef BRIDLE_PROXY_DOWNSTREAM_H
 #define BRIDLE_PROXY_DOWNSTREAM_H
 
+#include "base/address.h"
 #include "base/http2_limits.h"
 #include "base/list.h"
 #include "base/wheel.h"
 #include "net/loop.h"
 #include "rpc/codec.h"
 
-struct address;
 struct call;
 struct conn;
 struct conn_events;
@@ -72,6 +72,7 @@ struct downstream {
 	bool has_uid;       /* a unix socket: uid and gid are known */
 	uint32_t uid, gid;
 	char source[48]; /* who is at the other end, for rip and the log */
+	struct address_source from;
 };
 
 /* @listener is of the worker's present world. */

@@ -50,7 +50,7 @@ static void credit(struct call_flow *flow, uint64_t upto, struct codec *from, ui
 
 static void credit_caller(struct call *call)
 {
-	struct attempt *a = &call->attempt;
+	struct attempt *a = call->attempt;
 
 	if (call->upload_is_discarded || !call->is_stream)
 		credit(&call->up, call->up.bytes, call->downstream->codec, call->id);
@@ -61,7 +61,7 @@ static void credit_caller(struct call *call)
 
 static void credit_endpoint(struct call *call)
 {
-	struct attempt *a = &call->attempt;
+	struct attempt *a = call->attempt;
 
 	credit(&call->down, forwarded(call, &call->down, call->downstream->codec, call->id),
 	    a->upstream->codec, a->stream);
@@ -82,10 +82,13 @@ static void note_stall(struct call *call)
 
 void relay_settle(struct call *call)
 {
-	struct attempt *a = &call->attempt;
+	struct attempt *a = call->attempt;
 
-	if (call->downstream == NULL)
+	if (call->downstream == NULL) { /* its reply is thrown away */
+		if (a->stream)
+			credit(&call->down, call->down.bytes, a->upstream->codec, a->stream);
 		return;
+	}
 	if (call->id) {
 		credit_caller(call);
 		note_stall(call);
@@ -111,9 +114,9 @@ bool relay_wants_body(const struct call *call)
 		return false;
 	if (call->upload_is_discarded || call->step == CALL_COLLECT)
 		return true;
-	if (call->attempt.state == ATTEMPT_BACKLOG || call->attempt.state == ATTEMPT_CONNECTING)
+	if (call->attempt->state == ATTEMPT_BACKLOG || call->attempt->state == ATTEMPT_CONNECTING)
 		return false;
-	return !call->attempt.is_sending || !attempt_is_full(&call->attempt);
+	return !call->attempt->is_sending || !attempt_is_full(call->attempt);
 }
 
 /*
@@ -127,10 +130,10 @@ static bool keep(struct call *call, struct slice data)
 
 	if (call->is_spent)
 		return true;
-	if (!call->attempt.is_sending)
+	if (!call->attempt->is_sending)
 		return (fresh == 0 || fresh + data.len <= CODEC_STREAM_QUEUE) &&
 		       call_collect(call, data);
-	if (call->kept_len + data.len <= call->policy->retry_buffer && call_collect(call, data))
+	if (call->kept_len + data.len <= call->policy->retry.buffer && call_collect(call, data))
 		return true;
 	call->is_spent = true;
 	call_drop_kept(call);
@@ -141,14 +144,14 @@ static bool keep(struct call *call, struct slice data)
 static bool stream_body(struct call *call, struct slice data, bool last)
 {
 	if (!keep(call, data)) {
-		attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+		call_give_up(call, ATTEMPT_CANCELED, 0);
 		call_fail(call, REASON_OVERLOAD, "too much waits for the endpoint (limits.memory)");
 		return true;
 	}
-	if (!call->attempt.is_sending)
+	if (!call->attempt->is_sending)
 		return true;
 	call->up.given += data.len;
-	return attempt_send_data(&call->attempt, data, last);
+	return attempt_send_data(call->attempt, data, last);
 }
 
 /* What is collected is one message. Codecs bound each, but count none. */
@@ -171,10 +174,10 @@ static bool unary_body(struct call *call, struct slice data, bool last)
 		collect_body(call, data);
 		return true;
 	}
-	if (!call->attempt.is_sending)
+	if (!call->attempt->is_sending)
 		return true;
 	call->is_spent = true;
-	return attempt_send_data(&call->attempt, data, last);
+	return attempt_send_data(call->attempt, data, last);
 }
 
 void relay_body(struct call *call, const struct codec_item *item)
@@ -192,13 +195,15 @@ void relay_body(struct call *call, const struct codec_item *item)
 	if (!call->upload_is_discarded)
 		ok = call->is_stream ? stream_body(call, data, item->last)
 				     : unary_body(call, data, item->last);
-	if (!ok)
+	if (!ok) {
+		call->failed = call->attempt;
 		call_event(call, CALL_EVENT_FAILED);
-	else if (item->last || (call->step == CALL_REPLY && call->id == 0) ||
-		 call->upload_is_discarded)
+	} else if (item->last || (call->step == CALL_REPLY && call->id == 0) ||
+		   call->upload_is_discarded) {
 		call_event(call, CALL_EVENT_BODY);
-	else
+	} else {
 		relay_settle(call);
+	}
 }
 
 /* False: no memory. */
@@ -219,7 +224,7 @@ static bool keep_trailers(struct call *call, const struct rpc_message *trailers)
 void relay_body_end(struct call *call, const struct rpc_message *trailers)
 {
 	static const char *const why = "no memory for the trailers (limits.memory)";
-	struct attempt *a = &call->attempt;
+	struct attempt *a = call->attempt;
 	bool is_wanted = call->is_stream && !call->upload_is_discarded;
 
 	call->bytes_in += trailers->head.len + trailers->body.len;
@@ -230,15 +235,15 @@ void relay_body_end(struct call *call, const struct rpc_message *trailers)
 	} else if (is_wanted && call->reply_is_begun) {
 		call_break_reply(call, REASON_OVERLOAD, why);
 	} else if (is_wanted) {
-		attempt_give_up(a, ATTEMPT_CANCELED, 0);
+		call_give_up(call, ATTEMPT_CANCELED, 0);
 		call_fail(call, REASON_OVERLOAD, "%s", why);
 	}
 	call_event(call, CALL_EVENT_BODY);
 }
 
-void relay_begin(struct call *call)
+void relay_begin(struct attempt *a)
 {
-	struct attempt *a = &call->attempt;
+	struct call *call = a->call;
 	struct codec *to = a->upstream->codec;
 	bool has_trailers = call->request_trailers != NULL;
 	bool is_last = call->upload_is_over && !has_trailers;
@@ -250,7 +255,7 @@ void relay_begin(struct call *call)
 		codec_send_end(to, a->stream, call->request_trailers);
 	upstream_ask(a->upstream);
 	a->is_sending = !call->upload_is_over;
-	if (call->kept_len > call->policy->retry_buffer) {
+	if (call->kept_len > call->policy->retry.buffer) {
 		call->is_spent = true;
 		call_drop_kept(call);
 	}
@@ -286,7 +291,7 @@ static void collect_reply(struct call *call, struct slice data)
 
 	if (!is_long && call_collect(call, data))
 		return;
-	attempt_give_up(&call->attempt, is_long ? ATTEMPT_BAD_REPLY : ATTEMPT_CANCELED, 0);
+	call_give_up(call, is_long ? ATTEMPT_BAD_REPLY : ATTEMPT_CANCELED, 0);
 	if (is_long)
 		call_fail(call, REASON_BAD_REPLY, "the reply is longer than max_message");
 	else
@@ -333,6 +338,10 @@ void relay_reply_end(struct call *call, const struct rpc_message *trailers)
 
 	call->reply_is_complete = true;
 	call->active_at = loop_now(call->worker->loop);
+	if (d == NULL) {
+		call_event(call, CALL_EVENT_DATA);
+		return;
+	}
 	if (call->is_stream && call_lacks_status(call, trailers)) {
 		call_break_reply(call, REASON_BAD_REPLY, "the reply ended without a grpc-status");
 	} else if (call->is_stream) {

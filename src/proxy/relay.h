@@ -10,6 +10,7 @@
 
 #include "base/slice.h"
 
+struct attempt;
 struct call;
 struct codec_item;
 struct rpc_message;
@@ -22,7 +23,7 @@ void relay_body_end(struct call *call, const struct rpc_message *trailers);
  * stopped by their windows instead. */
 bool relay_wants_body(const struct call *call);
 /* A stream's head has just been written to an endpoint: so is what has come of its body. */
-void relay_begin(struct call *call);
+void relay_begin(struct attempt *attempt);
 
 /* More of the reply. */
 void relay_reply(struct call *call, const struct codec_item *item);

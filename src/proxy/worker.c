@@ -8,6 +8,8 @@
 #include "proxy/backend.h"
 #include "proxy/call.h"
 #include "proxy/downstream.h"
+#include "proxy/slot_queue.h"
+#include "proxy/upstream.h"
 #include "proxy/world.h"
 
 #define CHARGED_ABOVE (16u * 1024) /* what a connection may hold without being charged for it */
@@ -40,6 +42,7 @@ const char *attempt_outcome_name(enum attempt_outcome outcome)
 	    [ATTEMPT_TIMEOUT] = "timeout",
 	    [ATTEMPT_BAD_REPLY] = "bad_reply",
 	    [ATTEMPT_CANCELED] = "canceled",
+	    [ATTEMPT_LOST] = "lost",
 	};
 
 	return names[outcome];
@@ -57,6 +60,7 @@ struct worker *worker_new(unsigned index, struct loop *loop, struct process_shar
 	list_init(&w->worlds);
 	list_init(&w->downstreams);
 	list_init(&w->orphans);
+	slot_queue_init(w);
 	table_init(&w->backends, rng_next(&w->rng));
 	pthread_mutex_init(&w->backends_lock, NULL);
 	call_stats_init(&w->calls, rng_next(&w->rng));
@@ -97,7 +101,7 @@ static void end_calls(struct worker *w)
 	while (!list_is_empty(&w->orphans)) {
 		struct call *call = list_item(w->orphans.next, struct call, link);
 
-		attempt_give_up(&call->attempt, ATTEMPT_CANCELED, 0);
+		call_give_up(call, ATTEMPT_CANCELED, 0);
 		call->reason = REASON_CANCELED;
 		call_finish(call);
 	}
@@ -127,6 +131,7 @@ void worker_free(struct worker **p)
 		w->free_calls = (struct call *)call->link.next;
 		free(call);
 	}
+	slot_queue_fini(w);
 	table_fini(&w->backends);
 	pthread_mutex_destroy(&w->backends_lock);
 	free_stats(w);
@@ -180,6 +185,15 @@ void worker_drain(struct worker *w, usec_t spread)
 
 		downstream_drain_after(d, wait);
 	}
+}
+
+void worker_shrink(struct worker *w)
+{
+	size_t position = 0;
+	struct backend *b;
+
+	while ((b = table_next(&w->backends, &position)))
+		upstream_close_unused(b);
 }
 
 /* ---- counters by name ---- */

@@ -17,6 +17,7 @@
 #include "base/stat.h"
 #include "model/snapshot.h"
 #include "proxy/call_stats.h"
+#include "proxy/overload.h"
 
 struct loop;
 struct call;
@@ -27,6 +28,7 @@ struct process_shares {
 	atomic_uint_least64_t memory;      /* bytes of long messages held, against limits.memory */
 	atomic_uint_least64_t connections; /* downstream, against limits.connections */
 	atomic_uint connecting;            /* accepted above the limits, held to be answered once */
+	struct overload overload;
 };
 
 /* Takes one access-log line without its newline; must not block. */
@@ -63,6 +65,7 @@ enum attempt_outcome {
 	ATTEMPT_TIMEOUT,
 	ATTEMPT_BAD_REPLY,
 	ATTEMPT_CANCELED,
+	ATTEMPT_LOST, /* another attempt of the same call was faster */
 	ATTEMPT_OUTCOMES,
 };
 const char *attempt_outcome_name(enum attempt_outcome outcome);
@@ -72,7 +75,8 @@ struct service_stats {
 	_Atomic(struct service_stats *) next;
 	char *label;
 	struct counter attempts[ATTEMPT_OUTCOMES];
-	struct counter retries_connect, retries_unsent;
+	struct counter retries_connect, retries_unsent, retries_failure, retries_backup;
+	struct counter fallbacks, mirrored; /* calls led away from it; copies sent to it */
 	struct counter upstream_connections;          /* open now */
 	struct counter messages[2], message_bytes[2]; /* of streams: in from callers, out to them */
 	struct counter connect_backlog;
@@ -93,8 +97,15 @@ struct worker {
 	pthread_mutex_t
 	    backends_lock; /* guards the table against readers; never taken for a call */
 
+	struct table slot_queues; /* by limit: calls that wait for a slot; private to slot_queue.c */
+	/* A slot of that limit (a counted reference) is free, of use to waiters of another worker: to be
+	 * handed to slot_queue_freed in its thread. NULL: there is no other. */
+	void (*wake)(void *arg, unsigned worker, struct limit_tally *tally, uint64_t key);
+	void *wake_arg;
+
 	struct list downstreams;
-	struct list orphans;     /* oneways on their way whose callers are gone */
+	struct list orphans;     /* calls without a caller: oneways on their way, mirrored copies */
+	unsigned n_mirrors;
 	struct call *free_calls; /* owned, a bounded free list */
 	unsigned n_free_calls;
 	uint64_t next_call; /* numbers calls, for log ids */
@@ -137,6 +148,9 @@ void worker_take(struct worker *worker, const char *listener, int fd, const stru
 /* No new work: idle connections close over @spread, busy ones after their calls, TTHeader replies
  * carry crrst from now on. */
 void worker_drain(struct worker *worker, usec_t spread);
+
+/* Closes connections to endpoints that carry no call. */
+void worker_shrink(struct worker *worker);
 
 /* For proxy/: finds or adds what is counted under a name. */
 struct service_stats *worker_service_stats(struct worker *worker, struct slice label);

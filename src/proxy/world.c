@@ -6,20 +6,6 @@
 #include "proxy/backend.h"
 #include "proxy/worker.h"
 
-static enum lb_type balance_of(const struct service *service)
-{
-	switch (service->config->balance) {
-	case BALANCE_WEIGHTED_ROUND_ROBIN:
-		/* As Kitex: equal weights need no weighing. */
-		return service->weights_differ ? LB_SMOOTH_WEIGHTED : LB_ROUND_ROBIN;
-	case BALANCE_ROUND_ROBIN:
-		return LB_ROUND_ROBIN;
-	case BALANCE_RANDOM:
-		return LB_RANDOM;
-	}
-	return LB_ROUND_ROBIN;
-}
-
 static void fill_service(
     struct world *world, struct world_service *ws, const struct service *service)
 {
@@ -27,10 +13,10 @@ static void fill_service(
 
 	ws->service = service;
 	ws->stats = worker_service_stats(worker, service->label);
-	ws->balance = balance_of(service);
 	ws->backends = mem_calloc(service->n_endpoints, sizeof(struct backend *));
-	ws->views = mem_calloc(service->n_endpoints, sizeof *ws->views);
-	lb_state_init(&ws->lb, service->n_endpoints, &worker->rng);
+	ws->balance = mem_calloc(service->n_groups, sizeof *ws->balance);
+	for (size_t i = 0; i < service->n_groups; i++)
+		balance_state_init(&ws->balance[i], &service->groups[i], &worker->rng);
 	ws->is_local = service->n_endpoints > 0;
 	for (size_t i = 0; i < service->n_endpoints; i++)
 		ws->is_local &= address_is_local(&service->endpoints[i].address);
@@ -66,8 +52,9 @@ void world_free(struct world **p)
 		for (size_t k = 0; k < ws->service->n_endpoints; k++)
 			backend_unuse(&ws->backends[k]);
 		free(ws->backends);
-		free(ws->views);
-		lb_state_fini(&ws->lb);
+		for (size_t k = 0; k < ws->service->n_groups; k++)
+			balance_state_fini(&ws->balance[k]);
+		free(ws->balance);
 	}
 	pthread_mutex_unlock(&world->worker->backends_lock);
 	free(world->services);

@@ -7,8 +7,8 @@
 #define BRIDLE_PROXY_WORLD_H
 
 #include "base/list.h"
+#include "model/balance.h"
 #include "model/snapshot.h"
-#include "policy/lb.h"
 
 struct backend;
 struct service_stats;
@@ -19,9 +19,7 @@ struct world_service {
 	struct service_stats *stats;   /* borrowed from the worker */
 	bool is_local;                 /* all its endpoints are on this machine */
 	struct backend **backends;     /* owned array, one for each endpoint; borrowed backends */
-	enum lb_type balance;
-	struct lb_state lb;
-	struct lb_view *views; /* owned scratch, one for each endpoint */
+	struct balance_state *balance; /* owned array, one for each group of endpoints */
 };
 
 struct world {
