@@ -14,6 +14,7 @@
 
 #define FIRST_ANSWERS_WITHIN (2 * USEC_S)
 #define DRAIN_LOOK_EVERY     (20 * USEC_MS)
+#define SWEEP_EVERY          USEC_MIN
 
 const char *control_state_name(enum control_state state)
 {
@@ -30,7 +31,8 @@ const char *control_state_name(enum control_state state)
 
 void control_publish(struct control *c, struct shared_config *shared)
 {
-	struct snapshot *fresh = discovery_snapshot(c->discovery, shared);
+	struct snapshot *fresh =
+	    discovery_snapshot(c->discovery, shared, c->tallies, c->snapshot, clock_monotonic());
 
 	workers_adopt(&c->workers, fresh, logs_access(&c->logs));
 	if (c->snapshot)
@@ -204,7 +206,7 @@ static int start_running(
 {
 	struct acceptor_plan doors;
 
-	c->snapshot = discovery_snapshot(c->discovery, shared);
+	c->snapshot = discovery_snapshot(c->discovery, shared, c->tallies, NULL, clock_monotonic());
 	if (workers_start(&c->workers, shared->config->workers, c->snapshot, logs_access(&c->logs),
 		err) < 0) {
 		bindings_cancel(plan);
@@ -213,7 +215,16 @@ static int start_running(
 	doors = bindings_commit(&c->bindings, plan);
 	acceptor_apply(c->workers.acceptor, &doors);
 	c->liveness = liveness_new(c->loop, &c->workers);
+	c->overload_watch = overload_watch_new(c->loop, &c->workers, &c->snapshot);
 	return 0;
+}
+
+static void sweep(struct timer *timer, usec_t now)
+{
+	struct control *c = container_of(timer, struct control, sweep);
+
+	tallies_sweep(c->tallies, clock_monotonic());
+	wheel_set(loop_wheel(c->loop), timer, usec_after(now, SWEEP_EVERY), sweep);
 }
 
 static int start(struct control *c, struct shared_config *shared, struct err *err)
@@ -231,8 +242,10 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 		bindings_cancel(&plan);
 		return -1;
 	}
+	c->tallies = tallies_new();
 	if (start_running(c, shared, &plan, err) < 0)
 		return -1;
+	sweep(&c->sweep, loop_now(c->loop));
 	c->started_at = clock_monotonic();
 	c->loaded_at = clock_calendar();
 	look_whether_ready(c);
@@ -244,12 +257,15 @@ static void end(struct control *c)
 {
 	wheel_clear(&c->start_wait);
 	wheel_clear(&c->stopping.look);
+	wheel_clear(&c->sweep);
 	admin_free(&c->admin);
+	overload_watch_free(&c->overload_watch);
 	liveness_free(&c->liveness);
 	workers_stop(&c->workers);
 	discovery_free(&c->discovery);
 	if (c->snapshot)
 		snapshot_unref(&c->snapshot);
+	tallies_free(&c->tallies);
 	bindings_fini(&c->bindings);
 	signals_free(&c->signals);
 	loop_free(&c->loop);

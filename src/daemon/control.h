@@ -13,6 +13,7 @@
 #include "daemon/liveness.h"
 #include "daemon/logs.h"
 #include "daemon/options.h"
+#include "daemon/overload_watch.h"
 #include "daemon/signals.h"
 #include "daemon/workers.h"
 
@@ -50,7 +51,10 @@ struct control {
 	struct discovery *discovery;
 	struct workers workers;
 	struct liveness *liveness;
+	struct overload_watch *overload_watch;
 	struct admin *admin;
+	struct tallies *tallies;   /* owned */
+	struct timer sweep;        /* forgets tallies that nobody names any more */
 	struct snapshot *snapshot; /* the present one; a reference of its own */
 	enum control_state state;
 	struct timer start_wait;

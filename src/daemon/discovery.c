@@ -186,7 +186,8 @@ static struct endpoint_set gather(
 	return set;
 }
 
-struct snapshot *discovery_snapshot(const struct discovery *d, struct shared_config *shared)
+struct snapshot *discovery_snapshot(const struct discovery *d, struct shared_config *shared,
+    struct tallies *tallies, const struct snapshot *before, usec_t now)
 {
 	const struct config *config = shared->config;
 	struct endpoint_set *sets = mem_calloc(config->n_services, sizeof *sets);
@@ -196,7 +197,7 @@ struct snapshot *discovery_snapshot(const struct discovery *d, struct shared_con
 	arena_init(&arena, NULL, 0);
 	for (size_t i = 0; i < config->n_services; i++)
 		sets[i] = gather(d, config->services[i], &arena);
-	snapshot = snapshot_new(shared, sets);
+	snapshot = snapshot_new(shared, sets, tallies, before, now);
 	arena_fini(&arena);
 	free(sets);
 	return snapshot;

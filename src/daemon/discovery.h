@@ -19,8 +19,10 @@ void discovery_free(struct discovery **d);
 /* Follows the names of @config and no others. Returns -1 with @err set when its resolvers cannot be
  * used; nothing has changed then. */
 int discovery_follow(struct discovery *d, const struct config *config, struct err *err);
-/* The world by what is known now. The reference is the caller's. */
-struct snapshot *discovery_snapshot(const struct discovery *d, struct shared_config *shared);
+/* The world by what is known now; @tallies, @before and @now as snapshot_new has them. The reference
+ * is the caller's. */
+struct snapshot *discovery_snapshot(const struct discovery *d, struct shared_config *shared,
+    struct tallies *tallies, const struct snapshot *before, usec_t now);
 /* Names of which nobody has said anything yet; @host gets one of them. */
 size_t discovery_unanswered(
     const struct discovery *d, const struct config *config, struct slice *host);

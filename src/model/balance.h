@@ -11,7 +11,7 @@
 /* What moves between picks; one for each worker and group. */
 struct balance_state {
 	struct lb_state *here, *elsewhere; /* owned; NULL where the group has no such table */
-	usec_t looked_at;		   /* when it was last counted who is out */
+	usec_t looked_at;                  /* when it was last counted who is out */
 	bool is_panic;
 };
 
@@ -26,7 +26,8 @@ struct balance_request {
 	uint64_t hash;
 	const size_t *tried; /* endpoints left out while others remain */
 	size_t n_tried;
-	struct lb_load (*load)(const void *arg, size_t endpoint); /* this worker's numbers; may be NULL */
+	struct lb_load (*load)(
+	    const void *arg, size_t endpoint); /* this worker's numbers; may be NULL */
 	const void *arg;
 	usec_t now;
 };
@@ -40,16 +41,23 @@ size_t balance_pick(
  * zone", "tried"), or NULL when it would. */
 const char *balance_why_not(const struct balance_request *request, size_t endpoint);
 /* Are so many out that nobody is left out? */
-bool balance_is_panic(const struct service *service, const struct endpoint_group *group, usec_t now);
+bool balance_is_panic(
+    const struct service *service, const struct endpoint_group *group, usec_t now);
 
 /* Builds service->groups with their tables, as part of snapshot_new; tables of @before (the same
  * service in the last snapshot, or NULL) are shared where nothing changed. */
-void balance_build_groups(
-    struct service *service, const struct config *config, const struct service *before,
-    struct arena *arena);
+void balance_build_groups(struct service *service, const struct config *config,
+    const struct service *before, struct arena *arena);
 /* The group of subset_by for @value, or NULL when none has it. */
 const struct endpoint_group *balance_group_by(const struct service *service, struct slice value);
 const struct endpoint_group *balance_group_of(
     const struct service *service, const struct subset_config *subset);
+/* Gives the references of the tables back. */
+void balance_free_groups(struct service *service);
+
+/* Is it in this node's zone? */
+bool balance_is_here(const struct service *service, size_t endpoint);
+/* Zones keep nothing but ours from calls, and that only with zone: only. */
+bool balance_is_in_reach(const struct service *service, size_t endpoint);
 
 #endif

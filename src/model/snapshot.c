@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "model/balance.h"
+#include "model/guards.h"
 #include "model/route.h"
 
 const char *endpoint_state_name(enum endpoint_state state)
@@ -67,7 +69,6 @@ static void copy_endpoints(
 		list[i].tags = copy_map(&s->arena, &set->list[i].tags);
 		list[i].zone =
 		    set->list[i].zone ? arena_str(&s->arena, slice_str(set->list[i].zone)) : NULL;
-		service->weights_differ |= list[i].weight != list[0].weight;
 	}
 	service->endpoints = list;
 	service->n_endpoints = set->n;
@@ -84,9 +85,54 @@ static void find_limits(struct snapshot *s)
 	}
 }
 
-struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoint_set *sets)
+static void use_tallies(
+    struct snapshot *s, struct service *service, struct tallies *tallies, usec_t now)
+{
+	size_t n = service->n_endpoints;
+
+	service->tally = tallies_service(tallies, service->label);
+	service->endpoint_tallies = arena_calloc(&s->arena, n, sizeof(struct endpoint_tally *));
+	for (size_t i = 0; i < n; i++)
+		service->endpoint_tallies[i] = tallies_endpoint(
+		    tallies, service->tally, slice_str(service->endpoints[i].address.text), now);
+	service_tally_present(service->tally, service->endpoint_tallies, n);
+}
+
+static void fill_service(struct snapshot *s, size_t index, const struct endpoint_set *set)
+{
+	struct service *service = &s->services[index];
+
+	service->config = s->config->services[index];
+	service->label = slice_str(service->config->label);
+	service->name = slice_str(service->config->name);
+	service->index = index;
+	service->zone =
+	    s->config->node.zone && s->config->node.zone[0] ? s->config->node.zone : NULL;
+	copy_endpoints(s, service, set);
+}
+
+/* The service of that label; labels are sorted on both sides, so @from only goes up. */
+static const struct service *service_before(
+    const struct snapshot *before, size_t *from, const struct service *service)
+{
+	while (before && *from < before->n_services) {
+		const struct service *other = &before->services[*from];
+		int order = slice_cmp(other->label, service->label);
+
+		if (order == 0)
+			return other;
+		if (order > 0)
+			break;
+		++*from;
+	}
+	return NULL;
+}
+
+struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoint_set *sets,
+    struct tallies *tallies, const struct snapshot *before, usec_t now)
 {
 	struct snapshot *s = mem_calloc(1, sizeof *s);
+	size_t from = 0;
 
 	ref_init(&s->ref);
 	arena_init(&s->arena, NULL, 0);
@@ -97,12 +143,12 @@ struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoin
 	for (size_t i = 0; i < s->n_services; i++) {
 		struct service *service = &s->services[i];
 
-		service->config = s->config->services[i];
-		service->label = slice_str(service->config->label);
-		service->name = slice_str(service->config->name);
-		service->index = i;
-		copy_endpoints(s, service, &sets[i]);
+		fill_service(s, i, &sets[i]);
+		use_tallies(s, service, tallies, now);
+		balance_build_groups(
+		    service, s->config, service_before(before, &from, service), &s->arena);
 	}
+	s->guards = guards_new(s->config, tallies, &s->arena);
 	find_limits(s);
 	route_index(s);
 	return s;
@@ -114,6 +160,14 @@ struct snapshot *snapshot_ref(struct snapshot *s)
 	return s;
 }
 
+static void free_service(struct service *service)
+{
+	balance_free_groups(service);
+	for (size_t i = 0; i < service->n_endpoints; i++)
+		endpoint_tally_unref(&service->endpoint_tallies[i]);
+	service_tally_unref(&service->tally);
+}
+
 void snapshot_unref(struct snapshot **snapshot)
 {
 	struct snapshot *s = *snapshot;
@@ -121,6 +175,9 @@ void snapshot_unref(struct snapshot **snapshot)
 	*snapshot = NULL;
 	if (s == NULL || !ref_drop(&s->ref))
 		return;
+	for (size_t i = 0; i < s->n_services; i++)
+		free_service(&s->services[i]);
+	guards_free(s->guards, s->config->n_policies);
 	table_fini(&s->by_name);
 	arena_fini(&s->arena);
 	shared_config_unref(&s->shared);

@@ -37,7 +37,7 @@ struct endpoint_set {
 
 /* Some of a service's endpoints, balanced by themselves. */
 struct endpoint_group {
-	struct slice name;	 /* "" for all; the subset's; the value of the tag of subset_by */
+	struct slice name;       /* "" for all; the subset's; the value of the tag of subset_by */
 	const uint32_t *members; /* indices in service->endpoints */
 	size_t n;
 	size_t index; /* in service->groups */
@@ -53,11 +53,12 @@ struct service {
 	const struct endpoint *endpoints;
 	size_t n_endpoints;
 	enum endpoint_state state;
+	const char *zone; /* this node's; borrowed; NULL: none, then zones play no part */
 	/* All endpoints; then one for each of config->subsets, in their order; then those of subset_by:
 	 * first the base (the endpoints without the tag), then one for each value, sorted. */
 	struct endpoint_group *groups;
 	size_t n_groups;
-	struct service_tally *tally;		 /* owned reference */
+	struct service_tally *tally;              /* owned reference */
 	struct endpoint_tally **endpoint_tallies; /* owned references, one for each endpoint */
 };
 

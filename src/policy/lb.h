@@ -19,16 +19,16 @@
 struct rng;
 
 enum lb_type {
-	LB_WEIGHTED_ROUND_ROBIN,	     /* smooth; plain round robin where weights are equal */
+	LB_WEIGHTED_ROUND_ROBIN,             /* smooth; plain round robin where weights are equal */
 	LB_INTERLEAVED_WEIGHTED_ROUND_ROBIN, /* rounds in which each is taken once while it has weight left */
 	LB_WEIGHTED_RANDOM,
 	LB_ROUND_ROBIN, /* weights above 0 count alike */
 	LB_RANDOM,
 	LB_LEAST_REQUEST, /* the least loaded for its weight, of `choices` drawn by weight */
-	LB_PEAK_EWMA,	  /* the same by expected wait: latency x (in flight + 1) / weight */
+	LB_PEAK_EWMA,     /* the same by expected wait: latency x (in flight + 1) / weight */
 	LB_CONSISTENT_HASH,
 	LB_MAGLEV,
-	LB_CLOSEST,	    /* of those nearest to `here`, at random */
+	LB_CLOSEST,         /* of those nearest to `here`, at random */
 	LB_NETWORK_QUALITY, /* drawn by measured connect time */
 	LB_TYPES,
 };
@@ -36,8 +36,8 @@ enum lb_type {
 struct lb_options {
 	enum lb_type type;
 	unsigned virtual_nodes; /* of the ring, for each unit of weight */
-	unsigned choices;	/* of least_request and peak_ewma */
-	bool has_location;	/* of this node */
+	unsigned choices;       /* of least_request and peak_ewma */
+	bool has_location;      /* of this node */
 	double latitude, longitude;
 };
 

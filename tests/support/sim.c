@@ -22,6 +22,7 @@
 static struct {
 	struct loop *loop;
 	struct worker *worker;
+	struct tallies *tallies; /* owned */
 	struct process_shares shares;
 	char **lines; /* owned */
 	unsigned n_lines, next_line;
@@ -101,7 +102,7 @@ static struct snapshot *new_snapshot(const struct sim_setup *setup)
 	}
 	shared = shared_config_new(loaded.config);
 	loaded.config = NULL;
-	snapshot = snapshot_new(shared, sets);
+	snapshot = snapshot_new(shared, sets, sim.tallies, NULL, loop_now(sim.loop));
 	shared_config_unref(&shared);
 	while (n--)
 		free((void *)(uintptr_t)sets[n].list);
@@ -119,10 +120,12 @@ static void take_line(void *arg, const char *line, size_t len)
 
 void sim_start(const struct sim_setup *setup)
 {
-	struct snapshot *snapshot = new_snapshot(setup);
+	struct snapshot *snapshot;
 
 	sim.lines = mem_calloc(LINES_MAX, sizeof *sim.lines);
 	sim.loop = fake_loop_new();
+	sim.tallies = tallies_new();
+	snapshot = new_snapshot(setup);
 	sim.worker = worker_new(0, sim.loop, &sim.shares, snapshot, SEED);
 	sim.worker->access_sink = take_line;
 	snapshot_unref(&snapshot);
@@ -155,6 +158,7 @@ static void stop(bool is_all_logged)
 	ck_assert_uint_eq(atomic_load(&sim.shares.memory), 0);
 	ck_assert_uint_eq(atomic_load(&sim.shares.connections), 0);
 	ck_assert_uint_eq(atomic_load(&sim.shares.connecting), 0);
+	tallies_free(&sim.tallies);
 	fake_loop_free(&sim.loop);
 	while (sim.n_lines)
 		free(sim.lines[--sim.n_lines]);

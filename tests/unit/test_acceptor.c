@@ -23,6 +23,7 @@
 
 static char directory[64];
 static struct shared_config *shared;
+static struct tallies *tallies;
 static struct workers workers;
 static struct bindings bindings;
 static int before;
@@ -86,7 +87,8 @@ static void start(unsigned n, const char *listeners, unsigned limit)
 	struct err err;
 
 	shared = load(listeners, limit);
-	snapshot = snapshot_new(shared, &none);
+	tallies = tallies_new();
+	snapshot = snapshot_new(shared, &none, tallies, NULL, 0);
 	bindings_init(&bindings);
 	ck_assert_int_eq(workers_start(&workers, n, snapshot, NULL, &err), 0);
 	snapshot_unref(&snapshot);
@@ -98,6 +100,7 @@ static void stop(void)
 	workers_stop(&workers);
 	bindings_fini(&bindings);
 	shared_config_unref(&shared);
+	tallies_free(&tallies);
 }
 
 static const char *listener_at(const char *name, unsigned limit)

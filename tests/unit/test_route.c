@@ -35,6 +35,7 @@ static const char text[] =
 static struct loaded loaded;
 static struct shared_config *shared;
 static struct snapshot *snapshot;
+static struct tallies *tallies;
 
 static void begin(void)
 {
@@ -44,13 +45,15 @@ static void begin(void)
 	loaded_config(&loaded);
 	shared = shared_config_new(loaded.config);
 	loaded.config = NULL;
-	snapshot = snapshot_new(shared, none);
+	tallies = tallies_new();
+	snapshot = snapshot_new(shared, none, tallies, NULL, 0);
 }
 
 static void end(void)
 {
 	snapshot_unref(&snapshot);
 	shared_config_unref(&shared);
+	tallies_free(&tallies);
 	loaded_free(&loaded);
 }
 

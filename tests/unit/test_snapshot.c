@@ -19,6 +19,7 @@ static const char text[] = "listeners:\n"
 
 static struct loaded loaded;
 static struct shared_config *shared;
+static struct tallies *tallies;
 
 static void begin(void)
 {
@@ -26,11 +27,13 @@ static void begin(void)
 	loaded_config(&loaded);
 	shared = shared_config_new(loaded.config);
 	loaded.config = NULL; /* moved */
+	tallies = tallies_new();
 }
 
 static void end(void)
 {
 	shared_config_unref(&shared);
+	tallies_free(&tallies);
 	loaded_free(&loaded);
 }
 
@@ -54,7 +57,7 @@ START_TEST(endpoints_are_copied_with_all_that_belongs_to_them)
 
 	list[1].zone = zone;
 	list[1].tags = (struct config_map){&pair, 1};
-	s = snapshot_new(shared, sets);
+	s = snapshot_new(shared, sets, tallies, NULL, 0);
 	memset(list, 0, sizeof list);
 	memset(zone, 'x', 4);
 	memset(name, 'x', 4);
@@ -76,24 +79,10 @@ START_TEST(endpoints_are_copied_with_all_that_belongs_to_them)
 }
 END_TEST
 
-START_TEST(services_know_whether_their_weights_differ)
-{
-	struct endpoint even[3] = {endpoint_at("10.0.0.1:80", 7), endpoint_at("10.0.0.2:80", 7),
-	    endpoint_at("10.0.0.3:80", 7)};
-	struct endpoint odd[2] = {endpoint_at("10.0.0.1:80", 7), endpoint_at("10.0.0.2:80", 8)};
-	struct endpoint_set sets[2] = {{even, 3, ENDPOINTS_FRESH}, {odd, 2, ENDPOINTS_FRESH}};
-	struct snapshot *s = snapshot_new(shared, sets);
-
-	ck_assert(!s->services[0].weights_differ);
-	ck_assert(s->services[1].weights_differ);
-	snapshot_unref(&s);
-}
-END_TEST
-
 START_TEST(replies_may_have_what_the_largest_listener_allows)
 {
 	static const struct endpoint_set none[2];
-	struct snapshot *s = snapshot_new(shared, none);
+	struct snapshot *s = snapshot_new(shared, none, tallies, NULL, 0);
 
 	ck_assert_uint_eq(s->max_message, 64u << 20); /* b's default */
 	ck_assert_uint_eq(s->max_header, 64u << 10);  /* a's default */
@@ -104,7 +93,7 @@ END_TEST
 START_TEST(listeners_are_found_by_name)
 {
 	static const struct endpoint_set none[2];
-	struct snapshot *s = snapshot_new(shared, none);
+	struct snapshot *s = snapshot_new(shared, none, tallies, NULL, 0);
 
 	ck_assert_str_eq(snapshot_listener(s, SLICE_LIT("b"))->name, "b");
 	ck_assert_ptr_null(snapshot_listener(s, SLICE_LIT("c")));
@@ -116,7 +105,7 @@ END_TEST
 START_TEST(the_configuration_lives_as_long_as_any_snapshot_of_it)
 {
 	static const struct endpoint_set none[2];
-	struct snapshot *a = snapshot_new(shared, none), *b = snapshot_new(shared, none);
+	struct snapshot *a = snapshot_new(shared, none, tallies, NULL, 0), *b = snapshot_new(shared, none, tallies, NULL, 0);
 	struct snapshot *more = snapshot_ref(b);
 
 	shared_config_unref(&shared);
@@ -147,7 +136,7 @@ static void *take_and_give(void *arg)
 START_TEST(threads_may_take_and_give_references_at_once)
 {
 	static const struct endpoint_set none[2];
-	struct snapshot *s = snapshot_new(shared, none);
+	struct snapshot *s = snapshot_new(shared, none, tallies, NULL, 0);
 	pthread_t threads[THREADS];
 
 	for (int i = 0; i < THREADS; i++)
@@ -172,7 +161,6 @@ int main(void)
 {
 	const struct suite_test tests[] = {
 	    {endpoints_are_copied_with_all_that_belongs_to_them, 1},
-	    {services_know_whether_their_weights_differ, 1},
 	    {replies_may_have_what_the_largest_listener_allows, 1},
 	    {listeners_are_found_by_name, 1},
 	    {the_configuration_lives_as_long_as_any_snapshot_of_it, 1},
