@@ -54,8 +54,9 @@ struct limit_config {
 	const char *at; /* its path in the file: services.a.limit */
 	bool has_rate;
 	struct rate rate;
-	unsigned burst;	      /* worked out where it is not given: a tenth of a second's calls, at least 1 */
-	uint64_t concurrency; /* COUNT_NONE: no limit */
+	unsigned
+	    burst; /* worked out where it is not given: a tenth of a second's calls, at least 1 */
+	uint64_t concurrency;  /* COUNT_NONE: no limit */
 	unsigned queue_length; /* 0: no queue */
 	usec_t queue_wait;
 	enum limit_by by;
@@ -105,12 +106,13 @@ struct policy {
 	usec_t timeout_stream; /* a whole stream */
 	struct retry_policy retry;
 	struct eject_policy eject;
-	struct health_config health; /* of the service's policy only; a route or method cannot have it */
-	unsigned pool_keep;	     /* idle connections kept, for each endpoint and worker */
+	struct health_config
+	    health;         /* of the service's policy only; a route or method cannot have it */
+	unsigned pool_keep; /* idle connections kept, for each endpoint and worker */
 	usec_t pool_idle_timeout;
 	unsigned pool_connections; /* at most, for each endpoint and worker; UINT32_MAX: none */
-	unsigned pool_warm;	   /* connections made before they are needed; 0: none */
-	unsigned fallback_on;	   /* enum fallback_on; 0: none */
+	unsigned pool_warm;        /* connections made before they are needed; 0: none */
+	unsigned fallback_on;      /* enum fallback_on; 0: none */
 	const struct service_config *fallback;
 	double degrade; /* 0..1 of the calls refused at random */
 	/* By the level at which they stand; NULL: none there. Those of defaults hold for a service only
@@ -123,8 +125,8 @@ struct policy {
 	/* Which policy this is: for messages, and for what is counted by it. */
 	const struct service_config *service; /* whose calls it is for; NULL: defaults */
 	const struct route_config *route;     /* NULL: none */
-	const char *method;		      /* NULL: no method of its own; "*" */
-	size_t index;			      /* in config->policies */
+	const char *method;                   /* NULL: no method of its own; "*" */
+	size_t index;                         /* in config->policies */
 };
 
 struct method_config {
@@ -193,13 +195,13 @@ struct fault_config {
 	usec_t delay; /* 0: none */
 	double delay_percent;
 	bool has_abort, is_reset;
-	enum reason abort_reason;   /* REASON_FAULT_INJECTED unless another is named */
-	int32_t abort_exception;    /* the exception's type, -1: by the reason */
+	enum reason abort_reason; /* REASON_FAULT_INJECTED unless another is named */
+	int32_t abort_exception;  /* the exception's type, -1: by the reason */
 	double abort_percent;
 };
 
 struct route_config {
-	const char *at;	  /* services.a.routes[0] */
+	const char *at;   /* services.a.routes[0] */
 	const char *name; /* for logs: given, or NULL */
 	struct match match;
 	/* Where it leads: another service (NULL: this one), a subset of it (NULL: all), or a split. */
@@ -208,9 +210,9 @@ struct route_config {
 	const struct split_part *split;
 	size_t n_split;
 	unsigned split_total;
-	struct fact_key sticky; /* FACT_NONE: by chance */
+	struct fact_key sticky;               /* FACT_NONE: by chance */
 	const struct subset_config *fallback; /* when the chosen subset is empty; NULL: none */
-	bool fallback_any;		      /* fallback: any: all endpoints */
+	bool fallback_any;                    /* fallback: any: all endpoints */
 	const struct fact_value *set;
 	size_t n_set;
 	const struct fact_key *remove;
@@ -247,7 +249,7 @@ struct service_config {
 
 /* One of the file's own tests: a call, and what has to become of it. */
 struct test_config {
-	const char *at; /* tests[0] */
+	const char *at;                         /* tests[0] */
 	const struct listener_config *listener; /* NULL: the first unpinned one, else the first */
 	struct slice service, idl_service, method, caller, caller_method, source;
 	const struct fact_value *facts; /* meta, header, int, field */
@@ -255,7 +257,7 @@ struct test_config {
 	/* Expected; empty or NULL: does not matter. */
 	const char *service_label, *subset, *route;
 	struct config_map endpoint_tags;
-	usec_t timeout;	   /* USEC_NONE: does not matter */
+	usec_t timeout;    /* USEC_NONE: does not matter */
 	unsigned attempts; /* in all; 0: does not matter */
 	enum reason reason;
 	bool has_reason;

@@ -63,9 +63,10 @@ static void tell_tally(struct attempt *a, enum attempt_outcome outcome)
 	if (is_answer(outcome))
 		endpoint_tally_good(tally);
 	else if (eject->on & fault_of(a, outcome) && endpoint_tally_bad(tally, eject, now_of(a)))
-		log_warn("endpoint", "ejected", "service=%s endpoint=%s after=%u last=%s for_ms=%llu",
-		    service->config->label, a->backend->address.text, eject->consecutive,
-		    attempt_outcome_name(outcome), (unsigned long long)(eject->time / USEC_MS));
+		log_warn("endpoint", "ejected",
+		    "service=%s endpoint=%s after=%u last=%s for_ms=%llu", service->config->label,
+		    a->backend->address.text, eject->consecutive, attempt_outcome_name(outcome),
+		    (unsigned long long)(eject->time / USEC_MS));
 }
 
 static void count_outcome(struct attempt *a, enum attempt_outcome outcome)

@@ -28,8 +28,8 @@ struct attempt {
 	struct call *call;    /* borrowed: it is a part of it */
 	struct attempt *next; /* of the same call */
 	enum attempt_state state;
-	size_t endpoint;            /* its index in the service */
-	unsigned mark;              /* RetryReq on the wire; 0: none */
+	size_t endpoint;           /* its index in the service */
+	unsigned mark;             /* RetryReq on the wire; 0: none */
 	struct backend *backend;   /* borrowed */
 	struct upstream *upstream; /* borrowed while the attempt has it */
 	struct list link;          /* in upstream->waiting, leaving or streams */

@@ -94,8 +94,8 @@ size_t call_head_size(const struct rpc_message *m)
 	return m->head.len + m->n_fields * sizeof *m->fields;
 }
 
-struct call *call_take(struct worker *worker, const struct listener_config *listener,
-    struct listener_stats *stats)
+struct call *call_take(
+    struct worker *worker, const struct listener_config *listener, struct listener_stats *stats)
 {
 	struct call *call = take_call(worker);
 

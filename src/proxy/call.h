@@ -35,14 +35,14 @@ enum call_step {
 
 enum call_what {
 	CALL_EVENT_ADMITTED, /* what admit waited for has come */
-	CALL_EVENT_FAILED,  /* an attempt (call->failed) is over without a reply that counts */
-	CALL_EVENT_SHOT,    /* time for another attempt: a backup, or after a back-off */
-	CALL_EVENT_REPLY,   /* the reply, or its beginning */
-	CALL_EVENT_DATA,    /* more of a long reply, or room for it */
-	CALL_EVENT_BODY,    /* more of the call's own body has been taken in, or room for it */
-	CALL_EVENT_TURN,    /* the caller's connection is free for this call's reply */
-	CALL_EVENT_TIMEOUT, /* the deadline */
-	CALL_EVENT_CANCEL,  /* the caller is gone, or gave the call up */
+	CALL_EVENT_FAILED,   /* an attempt (call->failed) is over without a reply that counts */
+	CALL_EVENT_SHOT,     /* time for another attempt: a backup, or after a back-off */
+	CALL_EVENT_REPLY,    /* the reply, or its beginning */
+	CALL_EVENT_DATA,     /* more of a long reply, or room for it */
+	CALL_EVENT_BODY,     /* more of the call's own body has been taken in, or room for it */
+	CALL_EVENT_TURN,     /* the caller's connection is free for this call's reply */
+	CALL_EVENT_TIMEOUT,  /* the deadline */
+	CALL_EVENT_CANCEL,   /* the caller is gone, or gave the call up */
 };
 
 /* What has gone one way in a call's bodies. */
@@ -58,9 +58,9 @@ struct call_flow {
 
 struct call {
 	struct list link; /* in downstream->calls, worker->orphans, or the worker's free list */
-	struct worker *worker;         /* borrowed */
-	struct world *world;           /* entered */
-	struct downstream *downstream; /* borrowed; NULL once the caller is gone */
+	struct worker *worker;                  /* borrowed */
+	struct world *world;                    /* entered */
+	struct downstream *downstream;          /* borrowed; NULL once the caller is gone */
 	const struct listener_config *listener; /* of its world */
 	struct listener_stats *listener_stats;
 	struct world_service *service; /* NULL until routed */
@@ -105,11 +105,13 @@ struct call {
 	unsigned mark;       /* RetryReq of those that begin from now on; 0: none */
 	struct timer shot;   /* the next backup, or the end of a back-off */
 	bool waits_to_try;   /* for that end */
-	bool was_expected;   /* judged already, with the reply that was dropped: there is another try */
+	bool
+	    was_expected; /* judged already, with the reply that was dropped: there is another try */
 	bool has_fallen_back;
-	bool is_mirror;      /* a copy that nobody waits for */
-	bool is_mirrored;    /* its copy was sent, or could not be */
-	struct rpc_message *spare; /* a bad reply, kept for when nothing better comes; in the arena */
+	bool is_mirror;   /* a copy that nobody waits for */
+	bool is_mirrored; /* its copy was sent, or could not be */
+	struct rpc_message
+	    *spare; /* a bad reply, kept for when nothing better comes; in the arena */
 	int32_t spare_id;
 	const struct endpoint *endpoint; /* of `attempt`; borrowed from its world */
 	size_t tried[CALL_TRIED_MAX];
@@ -162,8 +164,8 @@ void call_upload_is_over(struct call *call);
 void call_arm(struct call *call);
 
 /* A call without a message yet, in the worker's present world. */
-struct call *call_take(struct worker *worker, const struct listener_config *listener,
-    struct listener_stats *stats);
+struct call *call_take(
+    struct worker *worker, const struct listener_config *listener, struct listener_stats *stats);
 /* What the rules of its route change in it. */
 void call_note_changes(struct call *call);
 /* Counts, logs and frees it. */

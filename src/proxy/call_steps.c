@@ -89,8 +89,7 @@ static const char *why_no_conversion(const struct call *call)
 
 const char *call_set_target(struct call *call)
 {
-	call->target =
-	    target_form(call->request.form, call->service->service->config->protocol);
+	call->target = target_form(call->request.form, call->service->service->config->protocol);
 	call->is_stream = rpc_form_is_multiplexed(call->request.form) &&
 			  call->target.transport == call->request.form.transport;
 	return can_convert(call) ? NULL : why_no_conversion(call);
@@ -242,8 +241,7 @@ static enum step admitted(struct call *call)
 	if (!is_from_grpc(call) && !needs_whole(&call->request, call->target) &&
 	    !is_wanted_whole(call))
 		return go(call, CALL_TRY);
-	if (call->kept_len == 0 && !call->body_is_kept &&
-	    !call_collect(call, call->request.body)) {
+	if (call->kept_len == 0 && !call->body_is_kept && !call_collect(call, call->request.body)) {
 		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
 		return STEP_NEXT;
 	}
@@ -268,7 +266,8 @@ enum step call_step_admit(struct call *call)
 		verdict = admit_go_on(call);
 	} else {
 		start_clock(call);
-		if (now_of(call) >= call->deadline.at) { /* it took so long to come in, or to wait */
+		if (now_of(call) >=
+		    call->deadline.at) { /* it took so long to come in, or to wait */
 			call_fail(call,
 			    call->deadline.is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT,
 			    "service %s: its time was up before it could be sent",

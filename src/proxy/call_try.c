@@ -111,8 +111,8 @@ static size_t pick(struct call *call)
 
 	if (call->n_attempts > 0 && call->policy->retry.same_endpoint)
 		return call->attempt->endpoint;
-	return balance_pick(&call->service->balance[request.group->index], &request,
-	    &call->worker->rng);
+	return balance_pick(
+	    &call->service->balance[request.group->index], &request, &call->worker->rng);
 }
 
 /* The call may have to be written later, or again, when its first bytes have not surely left. */
@@ -284,8 +284,7 @@ static bool is_listed(const struct retry_numbers *numbers, int32_t number)
 /* While others run, a business error is an answer like any other, unless the policy says otherwise. */
 static bool is_good_enough(const struct retry_policy *p, enum retry_outcome result, int32_t number)
 {
-	return result == RETRY_GOOD ||
-	       (result == RETRY_BIZ_ERROR && !is_listed(&p->biz, number));
+	return result == RETRY_GOOD || (result == RETRY_BIZ_ERROR && !is_listed(&p->biz, number));
 }
 
 /* May there be another attempt at all? What the policy says comes after. */
@@ -498,8 +497,8 @@ static void on_shot(struct timer *timer, usec_t now)
 
 static void set_shot(struct call *call, usec_t wait)
 {
-	wheel_set(loop_wheel(call->worker->loop), &call->shot, usec_after(now_of(call), wait),
-	    on_shot);
+	wheel_set(
+	    loop_wheel(call->worker->loop), &call->shot, usec_after(now_of(call), wait), on_shot);
 }
 
 static void wait_to_try(struct call *call, usec_t wait)

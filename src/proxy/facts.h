@@ -8,7 +8,7 @@ struct call;
 
 struct call_finder {
 	const struct call *call; /* borrowed */
-	char rooms[2][24];	 /* numbers as text; two values stay at a time */
+	char rooms[2][24];       /* numbers as text; two values stay at a time */
 	unsigned turn;
 };
 

@@ -28,8 +28,8 @@ bool mirror_is_due(const struct call *call)
 /* False: no memory. */
 static bool copy_body(struct call *copy, const struct call *call)
 {
-	struct slice body = call->is_stream ? slice_of(call->kept, call->kept_len)
-					    : call->request.body;
+	struct slice body =
+	    call->is_stream ? slice_of(call->kept, call->kept_len) : call->request.body;
 
 	if (call->is_stream)
 		return body.len == 0 || call_collect(copy, body);

@@ -76,8 +76,8 @@ struct service_stats {
 	char *label;
 	struct counter attempts[ATTEMPT_OUTCOMES];
 	struct counter retries_connect, retries_unsent, retries_failure, retries_backup;
-	struct counter fallbacks, mirrored; /* calls led away from it; copies sent to it */
-	struct counter upstream_connections;          /* open now */
+	struct counter fallbacks, mirrored;  /* calls led away from it; copies sent to it */
+	struct counter upstream_connections; /* open now */
 	struct counter messages[2], message_bytes[2]; /* of streams: in from callers, out to them */
 	struct counter connect_backlog;
 	struct counter
@@ -97,14 +97,15 @@ struct worker {
 	pthread_mutex_t
 	    backends_lock; /* guards the table against readers; never taken for a call */
 
-	struct table slot_queues; /* by limit: calls that wait for a slot; private to slot_queue.c */
+	struct table
+	    slot_queues; /* by limit: calls that wait for a slot; private to slot_queue.c */
 	/* A slot of that limit (a counted reference) is free, of use to waiters of another worker: to be
 	 * handed to slot_queue_freed in its thread. NULL: there is no other. */
 	void (*wake)(void *arg, unsigned worker, struct limit_tally *tally, uint64_t key);
 	void *wake_arg;
 
 	struct list downstreams;
-	struct list orphans;     /* calls without a caller: oneways on their way, mirrored copies */
+	struct list orphans; /* calls without a caller: oneways on their way, mirrored copies */
 	unsigned n_mirrors;
 	struct call *free_calls; /* owned, a bounded free list */
 	unsigned n_free_calls;
