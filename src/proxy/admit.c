@@ -26,7 +26,8 @@ static struct slot slot_at(const struct call *call, enum level level)
 {
 	const struct admission *a = &call->admission;
 
-	return (struct slot){a->guard->limits[level], a->policy->limits[level], who_of(call)};
+	return (struct slot){
+	    a->guard->limits[level], a->policy->limits[level], who_of(call), a->slots[level]};
 }
 
 static bool has_limit(const struct admission *a, enum level level)
@@ -48,10 +49,10 @@ static void give_slots_back(struct call *call)
 	for (int level = 0; level < LEVELS; level++) {
 		struct slot slot;
 
-		if ((a->slots & 1u << level) == 0)
+		if (a->slots[level] == LIMIT_REFUSED)
 			continue;
 		slot = slot_at(call, (enum level)level);
-		a->slots &= ~(1u << level);
+		a->slots[level] = LIMIT_REFUSED;
 		slot_queue_release(call->worker, &slot);
 	}
 }
@@ -83,14 +84,14 @@ static void tell_breakers(struct call *call, enum breaker_outcome outcome)
 
 	for (int level = 0; level < LEVELS; level++) {
 		const struct breaker_config *config = a->policy->breakers[level];
-		struct breaker *b = a->breakers[level];
+		struct breaker *b = a->breakers[level].breaker;
 		uint64_t changes;
 
 		if (b == NULL)
 			continue;
-		a->breakers[level] = NULL;
+		a->breakers[level].breaker = NULL;
 		changes = atomic_load_explicit(&b->changes, memory_order_relaxed);
-		breaker_record(b, &config->policy, outcome, now);
+		breaker_record(b, &config->policy, a->breakers[level].ticket, outcome, now);
 		if (atomic_load_explicit(&b->changes, memory_order_relaxed) != changes)
 			log_change(config, breaker_state_of(b, &config->policy, now));
 	}
@@ -196,13 +197,16 @@ static enum admit_verdict pass_breakers(struct call *call)
 	for (int level = 0; level < LEVELS; level++) {
 		const struct breaker_config *config = a->policy->breakers[level];
 		struct breaker *b;
+		uint64_t ticket;
 
 		if (!has_breaker(a, (enum level)level))
 			continue;
 		b = breaker_tally_find(a->guard->breakers[level], config, call->request.method);
-		if (!breaker_allow(b, &config->policy, now_of(call)))
+		ticket = breaker_allow(b, &config->policy, now_of(call));
+		if (ticket == BREAKER_REFUSED)
 			return refuse_open(call, config);
-		a->breakers[level] = b;
+		a->breakers[level].breaker = b;
+		a->breakers[level].ticket = ticket;
 	}
 	return pass_delay(call);
 }
@@ -238,7 +242,7 @@ static void granted(struct slot_waiter *waiter)
 	struct call *call = container_of(waiter, struct call, admission.waiter);
 	struct admission *a = &call->admission;
 
-	a->slots |= 1u << slot_order[a->place];
+	a->slots[slot_order[a->next]] = waiter->slot.place;
 	a->waited += now_of(call) - waiter->since;
 	a->state = ADMISSION_GRANTED;
 	wheel_clear(&a->timer);
@@ -319,8 +323,8 @@ static enum admit_verdict pass_slots(struct call *call)
 	struct admission *a = &call->admission;
 	enum admit_verdict verdict;
 
-	for (; a->place < LEVELS; a->place++) {
-		enum level level = slot_order[a->place];
+	for (; a->next < LEVELS; a->next++) {
+		enum level level = slot_order[a->next];
 
 		if (!has_limit(a, level) || a->policy->limits[level]->concurrency == COUNT_NONE)
 			continue;
@@ -330,7 +334,7 @@ static enum admit_verdict pass_slots(struct call *call)
 		    slot_queue_take(call->worker, &a->waiter.slot) ? ADMIT_GO : wait_for_slot(call);
 		if (verdict != ADMIT_GO)
 			return verdict;
-		a->slots |= 1u << level;
+		a->slots[level] = a->waiter.slot.place;
 	}
 	return pass_breakers(call);
 }
@@ -343,7 +347,7 @@ enum admit_verdict admit_begin(
 	struct admission *a = &call->admission;
 	const struct limit_config *over;
 
-	assert(a->state == ADMISSION_NONE && a->slots == 0);
+	assert(a->state == ADMISSION_NONE);
 	*a = (struct admission){.state = ADMISSION_PASSING, .waited = a->waited};
 	a->guard = guard;
 	a->policy = policy;
@@ -373,7 +377,7 @@ enum admit_verdict admit_go_on(struct call *call)
 	case ADMISSION_GRANTED:
 		loop_undefer(&a->wake); /* some other event was earlier */
 		a->state = ADMISSION_PASSING;
-		a->place++;
+		a->next++;
 		return pass_slots(call);
 	case ADMISSION_LATE:
 		return refuse_late(call);

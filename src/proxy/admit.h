@@ -41,11 +41,15 @@ struct admission {
 	enum admission_state state;
 	const struct guard *guard; /* borrowed from the call's world, like the policy */
 	const struct policy *policy;
-	unsigned rates, slots;            /* a bit for each level: tokens taken, slots held */
-	struct breaker *breakers[LEVELS]; /* that let it through; borrowed from the guard */
-	unsigned place;                   /* in the order of levels: which slot comes next */
-	struct slot_waiter waiter;        /* for that slot */
-	usec_t waited;                    /* for slots, in all */
+	unsigned rates;         /* a bit for each level whose rate it has counted in */
+	uint64_t slots[LEVELS]; /* the places that it holds, else LIMIT_REFUSED */
+	struct {
+		struct breaker *breaker; /* that let it through; borrowed from the guard */
+		uint64_t ticket;
+	} breakers[LEVELS];
+	unsigned next;             /* which slot comes next, in their order */
+	struct slot_waiter waiter; /* for that slot */
+	usec_t waited;             /* for slots, in all */
 	usec_t delay;
 	struct timer timer;    /* queue.wait, or the delay */
 	struct loop_work wake; /* tells it what it has got */

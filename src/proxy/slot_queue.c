@@ -71,9 +71,10 @@ static uint64_t key_of(const struct slot *slot)
 	return lb_hash(name) | 2; /* neither of the two */
 }
 
-static bool enter(struct worker *w, const struct slot *slot)
+static bool enter(struct worker *w, struct slot *slot)
 {
-	return limit_enter(slot->tally, slot->config, &slot->who, loop_now(w->loop));
+	slot->place = limit_enter(slot->tally, slot->config, &slot->who, loop_now(w->loop));
+	return slot->place != LIMIT_REFUSED;
 }
 
 /* ---- coming and going ---- */
@@ -104,7 +105,7 @@ void slot_queue_leave(struct worker *w, struct slot_waiter *waiter)
 	was_first = first_of(q) == waiter;
 	waiter->queue = NULL;
 	list_remove(&waiter->link);
-	limit_queue_leave(waiter->slot.tally, waiter->slot.config, &waiter->slot.who);
+	limit_queue_leave(q->tally, waiter->place);
 	q->n--;
 	if (was_first)
 		note_first(w, q);
@@ -138,7 +139,7 @@ static bool others_wait(struct worker *w, const struct slot *slot)
 	return q && first_like(q, key, slot->who.caller);
 }
 
-bool slot_queue_take(struct worker *w, const struct slot *slot)
+bool slot_queue_take(struct worker *w, struct slot *slot)
 {
 	if (slot->config->queue_length && others_wait(w, slot))
 		return false;
@@ -156,9 +157,10 @@ static bool is_next(struct worker *w, const struct slot_waiter *waiter)
 
 enum slot_wait slot_queue_wait(struct worker *w, struct slot_waiter *waiter)
 {
-	const struct slot *slot = &waiter->slot;
+	struct slot *slot = &waiter->slot;
 
-	if (!limit_queue_enter(slot->tally, slot->config, &slot->who, loop_now(w->loop)))
+	waiter->place = limit_queue_enter(slot->tally, slot->config, &slot->who, loop_now(w->loop));
+	if (waiter->place == LIMIT_REFUSED)
 		return SLOT_QUEUE_FULL;
 	waiter->key = key_of(slot);
 	join(w, waiter);
@@ -244,11 +246,12 @@ static void tell_others(struct worker *w, struct limit_tally *tally, uint64_t ke
 			wake(w, i, tally, key);
 }
 
-void slot_queue_release(struct worker *w, const struct slot *slot)
+void slot_queue_release(struct worker *w, struct slot *slot)
 {
 	uint64_t key = key_of(slot);
 
-	limit_leave(slot->tally, slot->config, &slot->who);
+	limit_leave(slot->tally, slot->place);
+	slot->place = LIMIT_REFUSED;
 	if (limit_longest_waiting(slot->tally) < 0)
 		return;
 	if (key == KEY_ANY) {

@@ -23,6 +23,7 @@ struct slot {
 	struct limit_tally *tally;
 	const struct limit_config *config;
 	struct limit_who who;
+	uint64_t place; /* while it is held; else LIMIT_REFUSED */
 };
 
 /* Embedded in its owner; all zero is "does not wait". */
@@ -31,14 +32,14 @@ struct slot_waiter {
 	/* It has got the slot and waits no more. Called from within slot_queue_release of another, so it
 	 * may only put work off. */
 	void (*granted)(struct slot_waiter *waiter);
-	uint64_t key;
+	uint64_t key, place; /* whom it stands for; its place in the queue's count */
 	usec_t since;
 	struct list link;
 	struct slot_queue *queue; /* borrowed; NULL: does not wait */
 };
 
 /* A slot at once, unless others wait for it already. */
-bool slot_queue_take(struct worker *worker, const struct slot *slot);
+bool slot_queue_take(struct worker *worker, struct slot *slot);
 enum slot_wait {
 	SLOT_QUEUE_FULL, /* all places are taken */
 	SLOT_WAITING,
@@ -49,7 +50,7 @@ enum slot_wait slot_queue_wait(struct worker *worker, struct slot_waiter *waiter
 /* Harmless when it does not wait. */
 void slot_queue_leave(struct worker *worker, struct slot_waiter *waiter);
 /* Gives a slot back and hands it on. */
-void slot_queue_release(struct worker *worker, const struct slot *slot);
+void slot_queue_release(struct worker *worker, struct slot *slot);
 
 /* Another worker says that a slot of @tally is free: a reference, which moves here. @key: what it said
  * to worker->wake. */
