@@ -36,6 +36,7 @@ UNIT_TESTS = \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
 	tests/unit/test_err \
+	tests/unit/test_fact \
 	tests/unit/test_grpc_head \
 	tests/unit/test_h2_flood \
 	tests/unit/test_h2_memory \
@@ -52,6 +53,7 @@ UNIT_TESTS = \
 	tests/unit/test_log_format \
 	tests/unit/test_log_writer \
 	tests/unit/test_loop \
+	tests/unit/test_match \
 	tests/unit/test_metrics \
 	tests/unit/test_nearest \
 	tests/unit/test_options \

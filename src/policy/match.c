@@ -1,5 +1,6 @@
 #include "policy/match.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -7,14 +8,18 @@
 
 #define SHOWN_MAX 64u /* bytes of a value in a description */
 
+/* The value is a view, which may hold NULs and does not end with one: it is copied, as regexec wants
+ * a string, and its end is told, so that a NUL is no end. */
 static bool matches_regex(const regex_t *regex, struct slice value)
 {
 	regmatch_t whole = {0, (regoff_t)value.len};
-	const char *text = value.len ? (const char *)value.data : "";
+	char text[MATCH_REGEX_VALUE_MAX + 1];
 
 	if (value.len > MATCH_REGEX_VALUE_MAX)
 		return false;
-	/* The value is a view: it ends where it ends, not at a NUL. */
+	if (value.len)
+		memcpy(text, value.data, value.len);
+	text[value.len] = '\0';
 	return regexec(regex, text, 1, &whole, REG_STARTEND) == 0;
 }
 
@@ -136,18 +141,44 @@ static const char *how_it_is(enum match_how how, bool fits)
 	return "";
 }
 
+static size_t print_network(const struct cidr *c, char *room, size_t size)
+{
+	char address[FACT_ROOM] = "?";
+
+	inet_ntop(c->family, c->bytes, address, sizeof address);
+	return (size_t)snprintf(room, size, "%s/%u", address, c->bits);
+}
+
+/* Of several networks the one that has the address, or all that have it not. */
+static void print_networks(
+    const struct match_rule *rule, const struct sockaddr *from, char *room, size_t size)
+{
+	size_t len = 0;
+
+	room[0] = '\0';
+	for (size_t i = 0; i < rule->n_cidrs && len + 2 < size; i++) {
+		if (from && !cidr_contains(&rule->cidrs[i], from))
+			continue;
+		if (len)
+			len += (size_t)snprintf(room + len, size - len, ", ");
+		len += print_network(&rule->cidrs[i], room + len, size - len);
+	}
+}
+
 static void describe_network(
     const struct match_rule *rule, const struct fact_source *facts, char *room, size_t size)
 {
-	struct slice value = SLICE_LIT("not an IP address");
-	char text[FACT_ROOM];
 	bool fits = is_in_network(rule, facts->address);
+	char text[FACT_ROOM], networks[256];
+	struct slice value;
 
-	fact_find(facts, &rule->key, text, &value);
-	snprintf(room, size, "%.*s is %.*s, %s of the %zu network%s%s", (int)rule->key.text.len,
-	    (const char *)rule->key.text.data, (int)value.len, (const char *)value.data,
-	    fits ? "in one" : "in none", rule->n_cidrs, rule->n_cidrs == 1 ? "" : "s",
-	    fits && rule->is_negated ? ", as it must not" : "");
+	print_networks(rule, fits ? facts->address : NULL, networks, sizeof networks);
+	if (fact_find(facts, &rule->key, text, &value))
+		snprintf(room, size, "source is %.*s, %s %s%s", (int)value.len,
+		    (const char *)value.data, fits ? "in" : "not in", networks,
+		    fits && rule->is_negated ? ", as it must not" : "");
+	else
+		snprintf(room, size, "source is no IP address, so not in %s", networks);
 }
 
 void match_describe(
@@ -169,6 +200,8 @@ void match_describe(
 	}
 	log_escape(value, sizeof value, slice_first(f.value, SHOWN_MAX));
 	print_wanted(rule, wanted, sizeof wanted);
+	if (rule->how == MATCH_PRESENT || rule->how == MATCH_ABSENT)
+		wanted[0] = '\0';
 	if (rule->how == MATCH_EXACT && f.fits)
 		snprintf(room, size, "%.*s = %s%s", n, key, wanted, tail);
 	else
