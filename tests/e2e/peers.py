@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ GOECHO, GOGRPC, H2SPEC = (os.path.join(PEERS, name) for name in ("goecho", "gogr
 PYTHON = os.path.join(PEERS, "venv", "bin", "python3")
 PY = os.path.join(bridled.TOP, "tests", "peers", "py")
 GRPCIO = os.path.join(PY, "grpcio_peer.py")
-CLIENT_SECONDS = 90
+CLIENT_SECONDS = 300
 METHODS = "/pbecho.PbEcho/"  # of echo.proto, and one that never answers
 UNARY, FAIL, UP, DOWN, BOTH, HANG = (
     METHODS + name for name in ("Unary", "Fail", "Up", "Down", "Both", "Hang"))
@@ -37,11 +38,12 @@ def needs(*programs):
                                "not built: " + ", ".join(programs))
 
 
-def free_port():
-    """Nobody listens there now, and the kernel does not give it to the next who asks."""
+def free_address():
+    """Nobody listens there now; and whoever else asks for a port, asks for one of another host."""
+    host = "127.%d.%d.%d" % tuple(random.randrange(1, 255) for _ in range(3))
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+        sock.bind((host, 0))
+        return "%s:%d" % sock.getsockname()
 
 
 def varint(value):
@@ -67,7 +69,7 @@ class Server:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=ENVIRONMENT)
-        eventually(self.answers, 20, self.command[0])
+        eventually(self.answers, bridled.START_SECONDS, self.command[0])
         return self
 
     def answers(self):
@@ -85,9 +87,9 @@ class Server:
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return [line for line in file.read().splitlines() if line.startswith(first)]
 
-    def await_said(self, line, count=1, seconds=5.0):
-        eventually(lambda: self.said().count(line) >= count, seconds,
-                   "%d times %r in %s" % (count, line, self.said()[-10:]))
+    def await_said(self, line, count=1):
+        eventually(lambda: self.said().count(line) >= count,
+                   what="%d times %r in %s" % (count, line, self.said()[-10:]))
 
     def kill(self):
         self.process.kill()
@@ -108,7 +110,7 @@ class Peers(TestCase):
     def server(self, *command, network="unix"):
         """A server that is up; {} stands for its address."""
         self.servers += 1
-        address = ("127.0.0.1:%d" % free_port() if network == "tcp" else
+        address = (free_address() if network == "tcp" else
                    "unix:" + self.path("peer%d.sock" % self.servers))
         server = Server([part.replace("{}", address) for part in command], address,
                         self.path("peer%d.log" % self.servers))
