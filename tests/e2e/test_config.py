@@ -7,7 +7,7 @@ import re
 import subprocess
 import textwrap
 
-from bridled import BINARY, TOP, TestCase
+from bridled import BINARY, STOP_SECONDS, TOP, TestCase
 
 GOOD = """\
 listeners:
@@ -66,7 +66,7 @@ class Check(TestCase):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return subprocess.run([BINARY, *options, "-c", path], stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STOP_SECONDS,
                               env={**os.environ, **(environment or {})}, check=False)
 
     def test_good_files_pass(self):
@@ -80,7 +80,7 @@ class Check(TestCase):
             with self.subTest(example=path):
                 done = subprocess.run([BINARY, "-t", "-c", path], stdout=subprocess.PIPE, text=True,
                                       stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                      timeout=20, check=False)
+                                      timeout=STOP_SECONDS, check=False)
                 problems = [m["text"] for m in REPORT.finditer(done.stdout)
                             if "is not there" not in m["text"]]  # directories of an installation
                 self.assertEqual(problems, [])
@@ -144,7 +144,7 @@ class Check(TestCase):
 
     def test_the_schema_is_json_and_knows_the_keys(self):
         done = subprocess.run([BINARY, "--schema"], stdout=subprocess.PIPE,
-                              stdin=subprocess.DEVNULL, timeout=20, check=True)
+                              stdin=subprocess.DEVNULL, timeout=STOP_SECONDS, check=True)
         schema = json.loads(done.stdout)
         whole = schema["$defs"][schema["$ref"].rpartition("/")[2]]
         self.assertLessEqual({"listeners", "services", "defaults", "workers", "admin"},
@@ -157,7 +157,7 @@ class Check(TestCase):
             with open(self.path("conf.d/" + name), "w", encoding="utf-8") as file:
                 file.write(text)
         done = subprocess.run([BINARY, "-t", "-c", self.path("conf.d")], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=20,
+                              stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=STOP_SECONDS,
                               check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
 
