@@ -7,7 +7,7 @@ import subprocess
 
 import bridled
 from bridled import TestCase, eventually
-from sockets import connect
+from sockets import PATIENCE, connect
 
 PROGRAMS = os.path.join(bridled.BUILD, "examples", "legacy")
 GOLDEN = os.path.join(bridled.TOP, "tests", "wire", "golden")
@@ -36,7 +36,7 @@ class Examples(TestCase):
                 return True
             except OSError:
                 return False
-        eventually(answers, 15, program)
+        eventually(answers, bridled.START_SECONDS, program)
         return address
 
     def end(self, process, path):
@@ -50,7 +50,7 @@ class Examples(TestCase):
         """What a caller said."""
         done = subprocess.run([os.path.join(PROGRAMS, program), *arguments], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=30, check=False)
+                              timeout=bridled.STOP_SECONDS, check=False)
         self.assertEqual(done.returncode, expect, done.stdout)
         return done.stdout
 
@@ -61,7 +61,7 @@ class Examples(TestCase):
     def open(self, address):
         sock = connect(address)
         self.addCleanup(sock.close)
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         return sock
 
 
@@ -114,12 +114,12 @@ class GRPC(Examples):
         self.addCleanup(listener.close)
         listener.bind(self.path("mute.sock"))
         listener.listen()
-        listener.settimeout(20)
+        listener.settimeout(PATIENCE)
         process = subprocess.Popen([os.path.join(PROGRAMS, "grpc-call"),
                                     "unix:" + self.path("mute.sock"), "hello"], text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         listener.accept()[0].close()
-        said, _ = process.communicate(timeout=20)
+        said, _ = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 1, said)
         self.assertIn("no answer came", said)
 
@@ -154,7 +154,7 @@ class Streaming(Examples):
         self.addCleanup(listener.close)
         listener.bind(self.path("kitex.sock"))
         listener.listen()
-        listener.settimeout(20)
+        listener.settimeout(PATIENCE)
         process = subprocess.Popen(
             [os.path.join(PROGRAMS, "stream-call"), "-m", "RPC_PERSIST_PK=pv", "-M", "Bidi",
              "unix:" + self.path("kitex.sock"), "hi"],
@@ -166,7 +166,7 @@ class Streaming(Examples):
         sock.sendall(golden(self.OK)[0] + data)
         self.assertEqual(read_all(sock, len(trailer)), trailer)
         sock.sendall(golden(self.ERROR)[1])
-        said, _ = process.communicate(timeout=20)
+        said, _ = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 1, said)
         self.assertEqual(self.received(said), [
             '"hi"', "the end of the stream, an exception of type 6: biz error: stream boom"])
