@@ -10,6 +10,9 @@ import sockets
 import upstream
 import wire
 from bridled import TestCase, eventually
+from sockets import PATIENCE
+
+SOON = 8.0  # seconds: far below every time that is not the one a test is about
 
 
 class Timer:
@@ -30,7 +33,7 @@ class Timeouts(TestCase):
                     answer = caller.call()
                 self.assert_refused(answer, "timeout", 6)
                 self.assertIn("rpc timeout", answer.exception[1])
-                self.assertTrue(0.14 < timer.seconds < 2, timer.seconds)
+                self.assertTrue(0.14 < timer.seconds < SOON, timer.seconds)
 
     def test_the_callers_time_ends_a_call_a_little_after_the_caller(self):
         daemon = self.pinned(self.upstream(upstream.silent))
@@ -39,7 +42,7 @@ class Timeouts(TestCase):
                 with Timer() as timer:
                     answer = caller.call(ints={wire.RPC_TIMEOUT: "120"})
                 self.assert_refused(answer, "caller_deadline", 6)
-                self.assertTrue(0.12 < timer.seconds < 2, timer.seconds)
+                self.assertTrue(0.12 < timer.seconds < SOON, timer.seconds)
 
     def test_kitex_protobuf_has_its_own_exceptions(self):
         daemon = self.pinned(self.upstream(upstream.silent), timeout={"call": "100ms"})
@@ -69,31 +72,31 @@ class Timeouts(TestCase):
             self.assertEqual(json.loads(answer.text)["ints"]["12"], "30000")
             self.assertNotIn("12", json.loads(caller.call().text)["ints"])
         daemon.stop()
-        daemon = self.pinned(service, timeout={"call": "1s"})
+        daemon = self.pinned(service, timeout={"call": "20s"})
         with self.caller(daemon, "ttheader_framed") as caller:
             answer = caller.call(ints={wire.RPC_TIMEOUT: "30000"})
-            self.assertTrue(900 <= int(json.loads(answer.text)["ints"]["12"]) <= 1000)
+            self.assertTrue(15000 <= int(json.loads(answer.text)["ints"]["12"]) <= 20000)
 
     def test_an_attempt_has_a_time_of_its_own(self):
         daemon = self.pinned(self.upstream(upstream.silent),
-                             timeout={"call": "5s", "attempt": "100ms"})
+                             timeout={"call": "20s", "attempt": "100ms"})
         with self.caller(daemon) as caller, Timer() as timer:
             self.assert_refused(caller.call(), "timeout")
-        self.assertLess(timer.seconds, 2)
+        self.assertLess(timer.seconds, SOON)
 
     def test_late_replies_reach_nobody(self):
         def late(connection, packet):
-            if packet.text.startswith("late"):
+            if packet.method == "Late":
                 time.sleep(0.5)
             connection.answer(packet)
         for protocol in ("same", "framed", "buffered"):
             with self.subTest(protocol=protocol):
                 service = self.upstream(late)
-                daemon = self.pinned(service, protocol=protocol, timeout={"call": "100ms"},
-                                     config={"workers": 1})
+                daemon = self.pinned(service, protocol=protocol, config={"workers": 1},
+                                     methods={"Late": {"timeout": "100ms"}})
                 with self.caller(daemon) as caller:
                     for i in range(5):
-                        self.assert_refused(caller.call(text="late %d" % i), "timeout")
+                        self.assert_refused(caller.call("Late", "late %d" % i), "timeout")
                     for i in range(100):
                         self.assertEqual(caller.call(text="unique %d" % i).text, "unique %d" % i)
                 self.assertEqual(service.malformed, [])
@@ -102,7 +105,8 @@ class Timeouts(TestCase):
     def test_a_call_without_reply_that_is_not_marked_oneway_blocks_nobody_else(self):
         """Some clients send oneways as ordinary calls."""
         daemon = self.pinned(self.upstream(
-            lambda c, p: p.method != "Notify" and c.answer(p)), timeout={"call": "200ms"})
+            lambda c, p: p.method != "Notify" and c.answer(p)),
+            methods={"Notify": {"timeout": "200ms"}})
         with self.caller(daemon) as first, self.caller(daemon) as second:
             first.send("Notify")
             self.assertEqual(second.call(text="x").text, "x")
@@ -112,9 +116,11 @@ class Timeouts(TestCase):
 
 class Endpoints(TestCase):
     def closed_port(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return "127.0.0.1:%d" % probe.getsockname()[1]
+        """Bound, and so nobody else's, but not listening."""
+        holder = socket.socket()
+        self.addCleanup(holder.close)
+        holder.bind(("127.0.0.1", 0))
+        return "127.0.0.1:%d" % holder.getsockname()[1]
 
     def test_one_of_two_endpoints_is_down_and_every_call_succeeds(self):
         for dead in (self.closed_port(), "unix:" + self.path("nobody.sock")):
@@ -186,8 +192,8 @@ class Endpoints(TestCase):
         accepts = threading.Event()
         self.addCleanup(accepts.set)
         service = self.upstream(upstream.echo, "slow.sock", backlog=0,
-                                on_accept=lambda sock: accepts.wait(10) or True)
-        daemon = self.pinned(service, timeout={"connect": "5s", "call": "10s"})
+                                on_accept=lambda sock: accepts.wait(PATIENCE) or True)
+        daemon = self.pinned(service, timeout={"connect": "60s", "call": "60s"})
         callers = [self.caller(daemon) for _ in range(16)]
         questions = [c.send(text="caller %d" % i) for i, c in enumerate(callers)]
         eventually(lambda: daemon.metric("bridle_connect_backlog_total", service="svc") > 0)
@@ -219,7 +225,7 @@ class BrokenServices(TestCase):
 
     def test_what_a_broken_service_answers(self):
         service = self.upstream(upstream.echo)
-        daemon = self.pinned(service, timeout={"call": "3s"})
+        daemon = self.pinned(service, timeout={"call": "20s"})
         for name, (reason, behaviour) in BROKEN.items():
             for form in self.FORMS.get(name, wire.FORMS):
                 with self.subTest(broken=name, form=form), \
@@ -229,7 +235,7 @@ class BrokenServices(TestCase):
                         with Timer() as timer:
                             answer = caller.call(text="hi")
                         self.assert_refused(answer, reason, 6)
-                        self.assertLess(timer.seconds, 2)
+                        self.assertLess(timer.seconds, SOON)
                     service.behaviour = upstream.echo
                     for i in range(10):
                         self.assertEqual(caller.call(text="good %d" % i).text, "good %d" % i)
@@ -247,7 +253,7 @@ class BrokenServices(TestCase):
 
     def test_nobody_is_there_after_accept(self):
         service = self.upstream(upstream.echo, on_accept=lambda sock: sock.close())
-        daemon = self.pinned(service, timeout={"call": "3s"})
+        daemon = self.pinned(service, timeout={"call": "20s"})
         for form in wire.FORMS:
             with self.subTest(form=form), self.caller(daemon, form) as caller:
                 answer = caller.call()
@@ -265,7 +271,7 @@ class BrokenServices(TestCase):
 
     def test_a_service_that_is_killed_under_load(self):
         service = self.upstream(upstream.silent)
-        daemon = self.pinned(service, timeout={"call": "5s"})
+        daemon = self.pinned(service)
         callers = [self.caller(daemon, wire.FORMS[i % 4]) for i in range(12)]
         questions = [caller.send() for caller in callers]
         eventually(lambda: len(service.packets) == 12)
@@ -309,20 +315,20 @@ class BrokenServices(TestCase):
         eventually(lambda: len(service.packets) == 10)
         time.sleep(0.5)
         self.assertLess(daemon.rss() - before, 64 << 20)
-        eventually(lambda: daemon.metric("bridle_downstream_connections") == 0, 10,
-                   "the end of the stalled connections")
+        eventually(lambda: daemon.metric("bridle_downstream_connections") == 0,
+                   what="the end of the stalled connections")
 
     def test_a_caller_that_goes_away_leaves_nothing_behind(self):
         service = self.upstream(upstream.silent)
-        daemon = self.pinned(service, timeout={"call": "500ms"})
+        daemon = self.pinned(service, methods={"Silent": {"timeout": "500ms"}})
         for i in range(40):
             caller = self.caller(daemon, wire.FORMS[i % 4])
-            caller.send()
+            caller.send("Silent")
             if i % 2:
                 sockets.reset(caller.sock)
             else:
                 caller.close()
-        eventually(lambda: daemon.metric("bridle_downstream_connections") == 0, 5)
+        eventually(lambda: daemon.metric("bridle_downstream_connections") == 0)
         service.behaviour = upstream.echo
         with self.caller(daemon) as caller:
             self.assertEqual(caller.call(text="x").text, "x")
