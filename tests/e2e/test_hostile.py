@@ -14,14 +14,15 @@ import h2
 import sockets
 import upstream
 import wire
-from bridled import IS_SANITIZED, TestCase, eventually, parse_metrics
+from bridled import IS_SANITIZED, SLOWER, TestCase, eventually, parse_metrics
+from h2_case import AT_ONCE, FAR_AWAY
 from test_operation import Load
 
 MIB = 1 << 20
 TIMES = {"detect": "500ms", "message": "1s", "idle": "1500ms", "write_stall": "1s"}
 
 
-def ends(sock, seconds=5):
+def ends(sock, seconds=FAR_AWAY):
     """Reads to the end, which must come; gives what came before."""
     sock.settimeout(seconds)
     data = b""
@@ -66,9 +67,9 @@ class Attack(TestCase):
     def must_be_unharmed(self):
         self.assertTrue(self.daemon.is_alive(), self.daemon.errors()[-4000:])
         for form in wire.FORMS:
-            self.assertLess(self.good_call(form), 1)
-        eventually(lambda: self.daemon.descriptors() <= self.descriptors + 8, 8,
-                   "the end of the attack's descriptors")
+            self.assertLess(self.good_call(form), AT_ONCE)
+        eventually(lambda: self.daemon.descriptors() <= self.descriptors + 8,
+                   what="the end of the attack's descriptors")
         if not IS_SANITIZED:
             self.assertLess(self.daemon.rss(), self.rss + 32 * MIB)
         self.assertEqual(self.service.malformed, [])
@@ -107,14 +108,14 @@ class Lengths(Attack):
                 self.refuse(struct.pack(">I", length) + call)
                 self.refuse(wire.pack_ttheader(b"\0\0\0\0", call, length=length))
                 self.refuse(wire.pack_ttheader(b"\0\0\0\0", struct.pack(">I", length) + call))
-        self.assertGreater(self.daemon.metric("bridle_calls_total", reason="too_large"), 0)
+        eventually(lambda: self.daemon.metric("bridle_calls_total", reason="too_large") > 0)
 
     def test_t02_frames_of_nothing(self):
         before = self.daemon.cpu_seconds()
         self.refuse(b"\0\0\0\0" * 10000, 10)
         for length in range(1, 13):
             self.refuse(struct.pack(">I", length) + self.call_bytes()[:length] + b"\0" * 64, 2)
-        self.assertLess(self.daemon.cpu_seconds() - before, 1)
+        self.assertLess(self.daemon.cpu_seconds() - before, 1 * SLOWER)
 
     def test_t03_headers_that_do_not_fit(self):
         call = self.call_bytes()
@@ -262,6 +263,8 @@ class Ambiguity(Attack):
 
 
 class Nesting(Attack):
+    LISTENER = {"timeout": {**TIMES, "message": "10s", "write_stall": "10s"}}  # for long calls
+
     def both(self, body, count=3):
         data = self.call_bytes("Deep", body=body)
         self.refuse(data, count)
@@ -305,7 +308,7 @@ class Nesting(Attack):
         with self.caller(self.daemon, "buffered") as caller:
             self.service.behaviour = lambda c, p: c.write(p.answer(b"\0"))
             caller.send(body=body)
-            self.assertLess(self.good_void_call(), 0.5)
+            self.assertLess(self.good_void_call(), AT_ONCE)
             self.assertEqual(caller.receive().kind, wire.REPLY)
         self.service.behaviour = upstream.echo
 
@@ -325,7 +328,7 @@ class Patience(Attack):
             for i, sock in enumerate(socks):
                 sock.sendall(call[:(1, 7, 8, 20, 500)[i % 5]])
             open_socks, sent = set(socks), 500
-            while open_socks and time.monotonic() - began < 8:
+            while open_socks and time.monotonic() - began < FAR_AWAY:
                 for sock in list(open_socks):  # a byte now and then does not buy time
                     try:
                         sock.sendall(call[sent:sent + 1])
@@ -346,11 +349,11 @@ class Patience(Attack):
     def test_t09_idle_connections_cost_little_and_end(self):
         socks = [self.connect() for _ in range(400)]
         with Load(self.address, threads=1) as load:
-            eventually(lambda: self.daemon.metric("bridle_downstream_connections") >= 400, 5)
+            eventually(lambda: self.daemon.metric("bridle_downstream_connections") >= 400)
             if not IS_SANITIZED:
                 self.assertLess(self.daemon.rss() - self.rss, 8 * MIB)
             for sock in socks:
-                self.assertEqual(ends(sock, 6), b"")
+                self.assertEqual(ends(sock), b"")
         self.assertEqual(load.failed, [])
 
     def test_t10_a_caller_that_asks_and_never_reads(self):
@@ -391,7 +394,7 @@ class Patience(Attack):
             oneway = caller.packet("Notify", "x", kind=wire.ONEWAY).pack()
             caller.sock.sendall(oneway * 5000)
             self.assertEqual(caller.call(text="after").text, "after")
-        eventually(lambda: len(self.calls_at_service("Notify")) == 5000, 10, "all oneways")
+        eventually(lambda: len(self.calls_at_service("Notify")) == 5000, what="all oneways")
 
 
 class Identity(Attack):
@@ -448,6 +451,10 @@ class Logs(Attack):
 
 
 class Noise(Attack):
+    """Nobody waits here for the end of a time: what comes in pieces has all the time it needs."""
+
+    LISTENER = {"timeout": {"detect": "60s", "message": "60s", "idle": "60s", "write_stall": "60s"}}
+
     def send_and_forget(self, data):
         sock = sockets.connect(self.address)
         try:
@@ -524,7 +531,7 @@ class Resources(TestCase):
         began = time.monotonic()
         with sockets.Caller(address) as caller:
             caller.call()
-        self.assertLess(time.monotonic() - began, 2)
+        self.assertLess(time.monotonic() - began, AT_ONCE)
 
     def test_s1_more_callers_than_descriptors(self):
         daemon = self.pinned(
@@ -553,7 +560,7 @@ class Resources(TestCase):
                 caller.close()
             self.assertEqual(answered + refused + closed, 300)
             self.assertGreater(answered, 10)
-        eventually(lambda: self.is_served(address), 3)
+        eventually(lambda: self.is_served(address))
 
     def is_served(self, address):
         with sockets.Caller(address) as caller:
@@ -571,7 +578,7 @@ class Resources(TestCase):
             self.assert_refused(late.call(), "connection_limited", 6)
             self.assertTrue(sockets.is_closed(late.sock))
         callers[0].close()
-        eventually(lambda: self.is_served(daemon.address()), 3)
+        eventually(lambda: self.is_served(daemon.address()))
 
     def test_s4_a_full_disk_under_the_logs(self):
         daemon = self.pinned(self.upstream(upstream.echo), config={
@@ -593,7 +600,7 @@ class Resources(TestCase):
                 began = time.monotonic()
                 self.assertEqual(caller.call(text="call %d" % i).text, "call %d" % i)
                 slowest = max(slowest, time.monotonic() - began)
-        self.assertLess(slowest, 0.5)
+        self.assertLess(slowest, AT_ONCE)
 
     def test_two_callers_may_not_starve_a_third(self):
         daemon = self.pinned(self.upstream(upstream.echo), config={"workers": 1})
@@ -615,7 +622,7 @@ class Resources(TestCase):
             for _ in range(50):
                 began = time.monotonic()
                 caller.call()
-                self.assertLess(time.monotonic() - began, 1)
+                self.assertLess(time.monotonic() - began, AT_ONCE)
         stop.set()
         for thread in floods:
             thread.join()
