@@ -9,7 +9,7 @@ import h2
 import h2_upstream
 import hpack
 import sockets
-from bridled import eventually
+from bridled import SLOWER, eventually
 from h2_case import FAR_AWAY, MIB, TIMES, Attack
 
 PRIORITY = b"\0\0\0\0\1"
@@ -118,8 +118,8 @@ class Frames(Attack):
         self.assertEqual(client.over(3).reset, h2.FLOW_CONTROL_ERROR)
         self.assert_echoed(client.call())
         self.assertFalse(client.stream(held).is_over)
-        eventually(lambda: len([s for _, s in self.at_service() if s.reset is not None]) == 1, 5,
-                   "the reset at the application")
+        eventually(lambda: len([s for _, s in self.at_service() if s.reset is not None]) == 1,
+                   what="the reset at the application")
 
     def test_h11_a_setting_that_takes_windows_past_the_limit(self):
         """An error of the connection, says RFC 9113 6.9.2; of the stream will do."""
@@ -173,6 +173,10 @@ class Frames(Attack):
             sock = sockets.connect(self.address)
             sock.sendall(data)
             sock.close()
+
+
+class Pieces(Attack):
+    LISTENER = {"timeout": {**TIMES, "detect": "60s", "message": "60s"}}  # none of them is late
 
     def test_t22_any_segmentation(self):
         generator = random.Random(22)
@@ -258,7 +262,7 @@ class Fields(Attack):
                 stream = client.over(number_)
                 self.assertNotEqual(stream.trailers.get("grpc-status"), "0", stream)
         for _, call in self.at_service("/pkg.Echo/Desync"):
-            eventually(lambda c=call: c.reset is not None, 5, "the reset of what was begun")
+            eventually(lambda c=call: c.reset is not None, what="the reset of what was begun")
 
     def test_h12_trailers_have_to_end_the_stream(self):
         client = self.attacker()
@@ -295,7 +299,7 @@ class Slow(Attack):
             self.addCleanup(sock.close)
             sock.sendall(begun[i % len(begun)])
             socks.append((sock, begun[i % len(begun)]))
-        end = time.monotonic() + 6
+        end = time.monotonic() + FAR_AWAY
         for sock, first in socks:
             sock.settimeout(max(0.1, end - time.monotonic()))
             try:
@@ -304,7 +308,7 @@ class Slow(Attack):
             except ConnectionError:
                 pass
             except TimeoutError:
-                self.fail("open after 6 s: %r" % first)
+                self.fail("still open: %r" % first)
         self.assertEqual(self.attacking_calls(), 0)
 
     def test_h13_a_byte_now_and_then_buys_no_time(self):
@@ -312,24 +316,16 @@ class Slow(Attack):
         sock = sockets.connect(self.address)
         self.addCleanup(sock.close)
         sock.sendall(data[:40])
-        began = time.monotonic()
-        try:
+        with self.assertRaises(ConnectionError):
             for i in range(40, len(data)):
                 sock.sendall(data[i:i + 1])
                 time.sleep(0.1)
-                if time.monotonic() - began > 6:
-                    break
-        except ConnectionError:
-            pass
-        self.assertLess(time.monotonic() - began, 6)
 
     def test_h13_a_ping_buys_no_time_for_a_block(self):
         """Frames of other kinds may not come inside a block, so there is nothing that does."""
         client = self.attacker()
         client.frame(h2.HEADERS, 0, 1, GOOD)
-        began = time.monotonic()
         client.closed(FAR_AWAY)
-        self.assertLess(time.monotonic() - began, 4)
 
     def test_h13_a_long_stream_is_not_slow(self):
         client = self.attacker()
@@ -343,7 +339,7 @@ class Slow(Attack):
 
 
 class Messages(Attack):
-    LISTENER = {"timeout": TIMES, "max_message": "1MiB"}
+    LISTENER = {"timeout": {**TIMES, "message": "20s"}, "max_message": "1MiB"}
 
     def other(self, peer, frame):
         stream = peer.streams[frame.stream]
@@ -362,7 +358,7 @@ class Messages(Attack):
     def assert_not_passed_on(self):
         """As a whole call."""
         for _, call in self.at_service("/pkg.Echo/Lies"):
-            eventually(lambda c=call: c.reset is not None, 5, "the reset of %r" % call)
+            eventually(lambda c=call: c.reset is not None, what="the reset of %r" % call)
 
     def test_h14_lengths_that_are_too_much(self):
         client = self.attacker()
@@ -380,7 +376,7 @@ class Messages(Attack):
         for _ in range(3):
             client.flow(number_, h2.grpc(b"x" * (MIB - 5)))
         client.data(number_, b"", True)
-        stream = client.over(number_, 20)
+        stream = client.over(number_)
         self.assertEqual([len(m) for _, m in stream.messages], [MIB - 5] * 3)
 
     def test_h14_a_message_that_is_not_there(self):
@@ -414,9 +410,9 @@ class Messages(Attack):
         client = self.attacker()
         before = self.daemon.cpu_seconds()
         number_ = client.open(path="/pkg.Echo/Other")
-        client.flow(number_, h2.grpc(b"") * 200000, True, 20)
-        self.assert_echoed(client.over(number_, 20), b"")
-        self.assertLess(self.daemon.cpu_seconds() - before, 3)
+        client.flow(number_, h2.grpc(b"") * 200000, True)
+        self.assert_echoed(client.over(number_), b"")
+        self.assertLess(self.daemon.cpu_seconds() - before, 3 * SLOWER)
         ((_, call),) = self.at_service()
         self.assertEqual(len(call.data), 5 * 200000)
 
