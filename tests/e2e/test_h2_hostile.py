@@ -298,7 +298,8 @@ class FewFrames(Attack):
         self.must_end(client)
         eventually(lambda: sum(
             float(line.rpartition(" ")[2]) for line in self.daemon.get("/metrics")[1].split("\n")
-            if "control_frames" in line and not line.startswith("#")) > 0, 2, "a count in /metrics")
+            if "control_frames" in line and not line.startswith("#")) > 0,
+                   what="a count in /metrics")
 
 
 class Stalls(Attack):
@@ -322,11 +323,11 @@ class Stalls(Attack):
 
     def test_h7_zero_windows(self):
         clients = [self.asked(100, settings={h2.INITIAL_WINDOW_SIZE: 0}) for _ in range(20)]
-        eventually(lambda: self.attacking_calls() == 2000, 20, "2000 calls")
+        eventually(lambda: self.attacking_calls() == 2000, what="2000 calls")
         self.assert_memory(64 * MIB)
         for client in clients:
             client.until(lambda c=client: c.is_closed or all(
-                c.find(2 * i + 1).is_over for i in range(100)), 15, "the end of the stalls")
+                c.find(2 * i + 1).is_over for i in range(100)), what="the end of the stalls")
             self.assertEqual(sum(s.received for s in client.streams.values()), 0)
         self.assert_memory(64 * MIB)
 
@@ -337,9 +338,9 @@ class Stalls(Attack):
             clients = [self.asked(100, settings={h2.INITIAL_WINDOW_SIZE: 0}) for _ in range(5)]
             for client in clients:
                 client.until(lambda c=client: c.is_closed or all(
-                    c.find(2 * i + 1).is_over for i in range(100)), 15, "the end of the stalls")
+                    c.find(2 * i + 1).is_over for i in range(100)), what="the end of the stalls")
                 client.close()
-            eventually(lambda: self.daemon.metric("bridle_downstream_connections") == 0, 5)
+            eventually(lambda: self.daemon.metric("bridle_downstream_connections") == 0)
             used.append(self.daemon.rss())
         if not IS_SANITIZED:
             self.assertLess(used[2], used[1] + 4 * MIB)
@@ -350,7 +351,7 @@ class Stalls(Attack):
                    for _ in range(5)]
         for client in clients:
             client.until(lambda c=client: c.is_closed or all(
-                c.find(2 * i + 1).is_over for i in range(100)), 15, "the end of the stalls")
+                c.find(2 * i + 1).is_over for i in range(100)), what="the end of the stalls")
             self.assertLessEqual(sum(s.received for s in client.streams.values()), 65535)
         self.assert_memory(64 * MIB)
 
@@ -369,11 +370,11 @@ class Stalls(Attack):
                    for _ in range(20)]
         for client in clients:
             client.update(0, h2.MAX_WINDOW - h2.DEFAULT_WINDOW)
-        eventually(lambda: self.attacking_calls() >= 1000, 20, "the calls")
+        eventually(lambda: self.attacking_calls() >= 1000, what="the calls")
         time.sleep(0.5)
         self.assert_memory(64 * MIB)
-        eventually(lambda: self.daemon.metric("bridle_downstream_connections") == 0, 10,
-                   "the end of the stalled connections")
+        eventually(lambda: self.daemon.metric("bridle_downstream_connections") == 0,
+                   what="the end of the stalled connections")
         for client in clients:
             client.resume()
             client.closed()
@@ -429,6 +430,8 @@ class Overrun(Attack):
 class Races(Attack):
     """Ends that meet on the way."""
 
+    LISTENER = {"timeout": {**TIMES, "message": "20s"}}
+
     def test_h9_resets_at_any_moment(self):
         for delay in (0, 0.0003, 0.001, 0.003):
             client = self.attacker()
@@ -478,8 +481,8 @@ class Races(Attack):
                 client.abort()
             else:
                 client.close()
-        eventually(lambda: self.daemon.metric("bridle_downstream_connections") == 0, 5)
+        eventually(lambda: self.daemon.metric("bridle_downstream_connections") == 0)
         left = [s for _, s in self.at_service()]
         self.assertGreater(len(left), 10)
-        eventually(lambda: all(s.reset == h2.CANCEL for s in left), 5,
-                   "the end of what the callers left")
+        eventually(lambda: all(s.reset == h2.CANCEL for s in left),
+                   what="the end of what the callers left")
