@@ -8,7 +8,7 @@ import h2
 import h2_upstream
 import hpack
 from bridled import IS_SANITIZED
-from h2_case import AT_ONCE, MIB, ONE_WORKER, Upstreams
+from h2_case import AT_ONCE, FAR_AWAY, MIB, ONE_WORKER, Upstreams
 from h2_upstream import OK, REPLY_FIELDS, answer
 
 
@@ -80,7 +80,7 @@ class Broken(Upstreams):
         def misbehave(peer, frame):
             if frame is not None and frame.is_end:
                 peer.send(current[0](frame.stream)) if current else answer(peer, frame.stream)
-        client = self.begin(misbehave, timeout={"call": "10s"})
+        client = self.begin(misbehave, timeout={"call": "20s"})
         self.assert_echoed(client.call())
         before = self.daemon.rss()
         for name, make in self.what_is_sent().items():
@@ -122,9 +122,9 @@ class Broken(Upstreams):
                 for _ in range(100):
                     if not peer.send(frames):
                         break
-                got = client.over(number, 5)
+                got = client.over(number, FAR_AWAY)
                 self.assertNotEqual(got.trailers.get("grpc-status"), "0")
-                peer.closed(5)
+                peer.closed(FAR_AWAY)
         if not IS_SANITIZED:
             self.assertLess(self.daemon.rss() - before, 8 * MIB)
 
@@ -141,10 +141,10 @@ class Broken(Upstreams):
                     client.until(lambda n=number: client.find(n).data)
                 how(peer)
                 for number in numbers[:4]:
-                    got = client.over(number, 3)
+                    got = client.over(number)
                     self.assertNotEqual(got.trailers.get("grpc-status"), "0", got)
                 for number in numbers[4:]:
-                    self.assert_status(client.over(number, 3), 14, "reset")
+                    self.assert_status(client.over(number), 14, "reset")
                 self.service.behaviour = h2_upstream.echo
                 for _ in range(5):
                     self.assert_echoed(client.call())
