@@ -73,7 +73,7 @@ class Flow(Upstreams):
         for i in range(1000):
             self.padded(client, number, h2.grpc(b"%04d" % i))
         client.data(number, b"", True)
-        stream = client.over(number, 20)
+        stream = client.over(number)
         expected = [(0, b"%04d" % i) for i in range(1000)]
         self.assertEqual(self.service.calls()[0][1].messages, expected)
         self.assertEqual((stream.messages, stream.trailers["grpc-status"]), (expected, "0"))
@@ -84,8 +84,8 @@ class Flow(Upstreams):
         number = client.open()
         stream = client.stream(number)
         client.updates = True
-        client.flow(number, h2.grpc(message), True, 20)
-        client.over(number, 30)
+        client.flow(number, h2.grpc(message), True)
+        client.over(number)
         self.assert_echoed(stream, message)
         self.nothing_malformed()
 
@@ -158,7 +158,7 @@ class Flow(Upstreams):
         for client, mine in zip(clients, numbers):
             for number in mine:
                 self.assert_echoed(client.over(number, 60), b"%d" % number)
-        self.assertEqual(self.daemon.metric("bridle_calls_total", reason="ok"), 10000)
+        self.assert_metric(self.daemon, 10000, "bridle_calls_total", reason="ok")
 
     def test_a_connection_that_is_not_read_slows_its_writers_alone(self):
         pour = h2_upstream.Pour(4 * MIB)
@@ -208,7 +208,7 @@ class Flow(Upstreams):
         client.settle()
         for turn in range(40):
             number = client.open(path="/pkg.Echo/Held")
-            client.flow(number, h2.grpc(b"x" * 50000, length=60000), False, 5)
+            client.flow(number, h2.grpc(b"x" * 50000, length=60000))
             if turn % 2:
                 client.rst(number)
             else:
@@ -228,5 +228,5 @@ class Flow(Upstreams):
             number = client.ask(path="/pkg.Echo/Pour")
             client.until(lambda n=number: client.find(n).received >= 10)
             client.rst(number)
-        eventually(lambda: all(min(p.window, 65535) > 60000 for p in self.service.peers), 5,
-                   "the windows of the application's connections")
+        eventually(lambda: all(min(p.window, 65535) > 60000 for p in self.service.peers),
+                   what="the windows of the application's connections")
