@@ -104,7 +104,8 @@ class OtherProtocols(H2TestCase):
 
     def begin(self, behaviour, **listener):
         self.service = self.upstream(behaviour)
-        daemon = self.pinned(self.service, {"timeout": TIMES, **listener}, ONE_WORKER,
+        times = {**TIMES, "message": "20s"}  # a flood keeps a worker busy, and nobody is late then
+        daemon = self.pinned(self.service, {"timeout": times, **listener}, ONE_WORKER,
                              protocol="framed", timeout={**PATIENT, "call": "20s"})
         return daemon, self.client(daemon)
 
@@ -113,9 +114,9 @@ class OtherProtocols(H2TestCase):
         number = client.open(kind=THRIFT, path="/pkg.Svc/Echo")
         head = b"\x0b\0\1" + struct.pack(">I", 50 * MIB)
         try:
-            client.flow(number, h2.grpc(head, length=60 * MIB), seconds=5)
+            client.flow(number, h2.grpc(head, length=60 * MIB))
             for _ in range(size // h2.MAX_FRAME):
-                client.flow(number, b"z" * h2.MAX_FRAME, seconds=5)
+                client.flow(number, b"z" * h2.MAX_FRAME)
         except (AssertionError, EOFError):
             pass  # no more of it is wanted
         return client.stream(number)
@@ -143,7 +144,7 @@ class OtherProtocols(H2TestCase):
                 self.assertLessEqual(len(self.service.packets), 1100)
                 if not IS_SANITIZED:
                     self.assertLess(daemon.cpu_seconds() - before, 1)
-                eventually(lambda: len(self.service.open) <= 128, 5, "fewer connections")
+                eventually(lambda: len(self.service.open) <= 128, what="fewer connections")
                 self.service.behaviour = upstream.echo
                 self.assert_good(daemon)
                 self.assertEqual(self.service.malformed, [])
@@ -151,8 +152,9 @@ class OtherProtocols(H2TestCase):
 
     def test_s12_long_calls_that_have_to_be_whole_share_the_memory(self):
         self.service = self.upstream(upstream.echo)
-        daemon = self.pinned(self.service, {"timeout": {**TIMES, "message": "30s"}},
-                             {**ONE_WORKER, "limits": {"memory": "32MiB"}}, protocol="framed")
+        daemon = self.pinned(self.service, {"timeout": {**TIMES, "message": "120s"}},
+                             {**ONE_WORKER, "limits": {"memory": "32MiB"}}, protocol="framed",
+                             timeout={"call": "120s"})
         before = daemon.rss()
         clients = [self.client(daemon) for _ in range(10)]
         streams = {}
@@ -164,9 +166,11 @@ class OtherProtocols(H2TestCase):
             thread.start()
         for thread in threads:
             thread.join()
-        refused = [s for s in streams.values() if s.ended]
-        self.assertGreaterEqual(len(refused), 6)
-        for stream in refused:
+
+        def refused():
+            return [s for s in streams.values() if s.ended]
+        eventually(lambda: len(refused()) >= 6, what="refusals")
+        for stream in refused():
             self.assert_status(stream, 8, "overload")
         if not IS_SANITIZED:
             self.assertLess(daemon.rss() - before, 64 * MIB)
