@@ -10,6 +10,7 @@ import time
 import h2
 import h2_upstream
 from bridled import eventually
+from h2_case import AT_ONCE
 from peers import (BOTH, CANCELED, DEADLINE_EXCEEDED, DOWN, EXHAUSTED, FAIL, GOGRPC, HANG,
                    UNAVAILABLE, UNARY, UNIMPLEMENTED, UP, Grpc, msg)
 
@@ -121,8 +122,8 @@ class Times(Grpc):
 
     def test_what_the_caller_states_is_passed_on(self):
         server, daemon = self.both()
-        self.assert_ok(self.call(daemon, timeout_ms=5000))
-        self.assertIn(self.given(server), range(4000, 5001))
+        self.assert_ok(self.call(daemon, timeout_ms=50000))
+        self.assertIn(self.given(server), range(40000, 50001))
         self.assert_ok(self.call(daemon))
         self.assertIsNone(self.given(server))
 
@@ -142,9 +143,12 @@ class Times(Grpc):
                              protocol="grpc", timeout={"connect": "400ms"})
         given = []
         for _ in range(4):
-            self.assert_ok(self.call(daemon, timeout_ms=5000))
+            began = time.monotonic()
+            self.assert_ok(self.call(daemon, timeout_ms=50000))
             given.append(self.given(server))
-        self.assertIn(min(given), range(3500, 4601), given)
+            spent = 1000 * (time.monotonic() - began)
+            self.assertGreater(given[-1], 50000 - spent - 100)
+        self.assertLessEqual(min(given), 49600, given)
 
     def test_expiry_answers_the_caller_and_resets_the_endpoint(self):
         """A caller that keeps no time of its own."""
@@ -152,8 +156,8 @@ class Times(Grpc):
         daemon = self.pinned(server, protocol="grpc")
         client = self.raw(daemon)
         began = time.monotonic()
-        stream = client.call(path=HANG, more=[("grpc-timeout", "200m")])
-        self.assertIn(time.monotonic() - began, Between(0.19, 1.0))
+        stream = client.call(path=HANG, more=[("grpc-timeout", "1S")])
+        self.assertIn(time.monotonic() - began, Between(0.99, 1 + AT_ONCE))
         self.assertEqual(stream.trailers.get("grpc-status"), "4", stream)
         self.assertIn("context deadline exceeded", stream.trailers["grpc-message"])
         self.assertTrue(stream.trailers["grpc-message"].startswith("bridled: caller_deadline: "))
@@ -164,36 +168,36 @@ class Times(Grpc):
 
     def test_the_server_sees_a_cancel_when_time_is_up(self):
         server, daemon = self.both()
-        out = self.call(daemon, HANG, timeout_ms=300)
+        out = self.call(daemon, HANG, timeout_ms=1500)
         self.assertEqual(out.code, DEADLINE_EXCEEDED)
-        eventually(lambda: server.said("ended " + HANG), 2, "the end at the server")
+        eventually(lambda: server.said("ended " + HANG), what="the end at the server")
 
     def test_the_time_that_the_operator_allows(self):
-        server, daemon = self.both(timeout={"call": "300ms"})
-        out = self.call(daemon, HANG, timeout_ms=10000)
+        server, daemon = self.both(timeout={"call": "1s"})
+        out = self.call(daemon, HANG, timeout_ms=20000)
         self.assert_refused_call(out, DEADLINE_EXCEEDED, "timeout")
-        self.assertIn(out.ms, range(280, 2000))
+        self.assertIn(out.ms, range(980, 1000 * (1 + AT_ONCE)))
         server.await_said("ended %s 1" % HANG)
 
     def test_it_does_not_run_while_messages_are_sent(self):
-        _, daemon = self.both(timeout={"call": "300ms"})
+        _, daemon = self.both(timeout={"call": "2s"})
         messages = [msg("m", n) for n in range(8)]
-        self.assert_ok(self.call(daemon, BOTH, messages, ping_pong=True, pause_ms=100), messages)
-        self.assert_ok(self.call(daemon, UP, messages, pause_ms=100), [msg("m" * 8, 8)])
+        self.assert_ok(self.call(daemon, BOTH, messages, ping_pong=True, pause_ms=300), messages)
+        self.assert_ok(self.call(daemon, UP, messages, pause_ms=300), [msg("m" * 8, 8)])
 
     def test_a_stream_on_which_nothing_moves(self):
-        server, daemon = self.both(timeout={"idle": "300ms"})
-        messages = [msg("m", n) for n in range(5)]
-        out = self.call(daemon, BOTH, messages, ping_pong=True, pause_ms=100, keep_open=True)
+        server, daemon = self.both(timeout={"idle": "2s"})
+        messages = [msg("m", n) for n in range(8)]
+        out = self.call(daemon, BOTH, messages, ping_pong=True, pause_ms=300, keep_open=True)
         self.assertEqual(out.messages, messages)
         self.assert_refused_call(out, DEADLINE_EXCEEDED, "timeout")
         server.await_said("ended %s 1" % BOTH)
 
     def test_a_whole_stream(self):
-        server, daemon = self.both(timeout={"stream": "500ms"})
+        server, daemon = self.both(timeout={"stream": "1500ms"})
         out = self.call(daemon, BOTH, [b"x"] * FOR_EVER, ping_pong=True, pause_ms=20)
         self.assert_refused_call(out, DEADLINE_EXCEEDED, "timeout")
-        self.assertIn(out.ms, range(480, 2000))
+        self.assertIn(out.ms, range(1480, 1000 * (2 + AT_ONCE)))
         server.await_said("ended %s 1" % BOTH)
 
 
@@ -211,9 +215,9 @@ class Between:
 class Ends(Grpc):
     def test_a_cancel_before_any_answer(self):
         server, daemon = self.both()
-        out = self.call(daemon, HANG, cancel_ms=200)
+        out = self.call(daemon, HANG, cancel_ms=1500)
         self.assertEqual(out.code, CANCELED)
-        server.await_said("ended %s 1" % HANG, seconds=2)
+        server.await_said("ended %s 1" % HANG)
         (line,) = daemon.access_log(1)
         self.assertEqual((line["reason"], line["method"]), ("canceled", "Hang"))
 
@@ -221,7 +225,7 @@ class Ends(Grpc):
         server, daemon = self.both()
         out = self.call(daemon, BOTH, [b"x"] * FOR_EVER, pause_ms=5, cancel_at=3)
         self.assertEqual((out.code, len(out.lengths)), (CANCELED, 3))
-        server.await_said("ended %s 1" % BOTH, seconds=2)
+        server.await_said("ended %s 1" % BOTH)
 
     def test_other_streams_of_the_connection_go_on(self):
         server, daemon = self.both()
@@ -231,7 +235,7 @@ class Ends(Grpc):
             client.data(number, h2.grpc(b"one"))
             client.until(lambda n=number: client.find(n).received >= 8)
         client.rst(first)
-        server.await_said("ended %s 1" % BOTH, seconds=2)
+        server.await_said("ended %s 1" % BOTH)
         client.data(second, h2.grpc(b"two"), end=True)
         stream = client.over(second)
         self.assertEqual(stream.messages, [(0, b"one"), (0, b"two")])
@@ -242,7 +246,7 @@ class Ends(Grpc):
         calling = self.begin(daemon, HANG)
         server.await_said("began %s none" % HANG)
         calling.stop()
-        server.await_said("ended %s 1" % HANG, seconds=2)
+        server.await_said("ended %s 1" % HANG)
         (line,) = daemon.access_log(1)
         self.assertEqual(line["reason"], "canceled")
 
@@ -258,7 +262,8 @@ class Ends(Grpc):
         server, daemon = self.both()
         calling = self.begin(daemon, BOTH, [b"x"] * FOR_EVER, pause_ms=5)
         server.await_said("began %s none" % BOTH)
-        time.sleep(0.2)
+        eventually(lambda: daemon.metric("bridle_stream_messages_total", direction="out") > 10,
+                   what="some messages")
         server.kill()
         (out,) = calling.outcomes()
         self.assert_refused_call(out, UNAVAILABLE, "reset")
@@ -278,7 +283,7 @@ class Loads(Grpc):
         _, daemon = self.both(config={"workers": 1})
         outs = self.calls(daemon, calls=1000, only_lengths=True)
         self.assertEqual({out.code for out in outs}, {0})
-        self.assertEqual(daemon.metric("bridle_upstream_connections", service="svc"), 1)
+        self.assert_metric(daemon, 1, "bridle_upstream_connections", service="svc")
         self.assert_metric(daemon, 1000, "bridle_calls_total", reason="ok", method="Unary")
 
     def test_a_hundred_at_once_on_one_connection(self):
@@ -286,7 +291,7 @@ class Loads(Grpc):
         outs = self.calls(daemon, BOTH, [b"one", b"two"], callers=100, calls=10, ping_pong=True)
         self.assertEqual({(out.code, out.text) for out in outs}, {(0, "")})
         self.assertTrue(all(out.messages == [b"one", b"two"] for out in outs))
-        self.assertEqual(daemon.metric("bridle_upstream_connections", service="svc"), 1)
+        self.assert_metric(daemon, 1, "bridle_upstream_connections", service="svc")
 
     def test_pings_that_measure_the_connection_are_no_flood(self):
         """grpc-go sends one per round trip as long as messages come to it, and none of its own."""
@@ -384,9 +389,9 @@ class Routing(Grpc):
         server = self.grpc_server()
         daemon = self.bridled({
             "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc",
-                           "protocols": ["framed"]}],
+                           "protocols": ["framed"], "timeout": {"detect": "60s"}}],
             "services": {"svc": {"endpoints": [server.address], "protocol": "framed"}}})
-        self.assertEqual(self.call(daemon, timeout_ms=2000).code, UNAVAILABLE)
+        self.assertEqual(self.call(daemon, timeout_ms=20000).code, UNAVAILABLE)
         self.assertEqual(server.said("began"), [])
 
 
@@ -444,7 +449,7 @@ class Seen(Grpc):
 
 class Draining(Grpc):
     def test_a_stream_that_runs_may_end(self):
-        server, daemon = self.both()
+        server, daemon = self.both(config={"shutdown": {"drain": "60s", "spread": "10ms"}})
         messages = [msg("m", n) for n in range(15)]
         calling = self.begin(daemon, BOTH, messages, ping_pong=True, pause_ms=100)
         server.await_said("began %s none" % BOTH)
