@@ -48,7 +48,7 @@ class ToGrpc(Grpc):
         daemon = self.in_front(answering(wire.result("back")))
         caller = self.caller(daemon, "ttheader_framed")
         answer = caller.call("Echo", "hi", ints={CALLER: "the.caller", LOG_ID: "log-7",
-                                                 TIMEOUT: "5000"},
+                                                 TIMEOUT: "50000"},
                              strs={"isn": "other.Svc", "RPC_PERSIST_TENANT": "blue",
                                    "RPC_TRANSIT_HOP_NO": "one"}, acl="token")
         self.assertEqual((answer.kind, answer.text), (wire.REPLY, "back"))
@@ -61,7 +61,7 @@ class ToGrpc(Grpc):
         self.assertEqual((fields["rpc-persist-tenant"], fields["rpc-transit-hop-no"]),
                          ("blue", "one"))
         self.assertEqual(fields["rpc-transit-gdpr-token"], "token")
-        self.assertRegex(fields["grpc-timeout"], "^4[0-9]{6}u$|^4[0-9]{3}m$")
+        self.assertRegex(fields["grpc-timeout"], "^4[0-9]{7}u$|^4[0-9]{4}m$")
         self.assertEqual(messages, [wire.arguments("hi")])
 
     def test_every_form_of_thrift(self):
@@ -153,7 +153,7 @@ class ToGrpc(Grpc):
             daemon.stop()
 
     def test_an_application_that_is_not_there(self):
-        daemon = self.in_front(h2_upstream.silent, timeout={"call": "200ms"})
+        daemon = self.in_front(h2_upstream.silent, timeout={"call": "1s"})
         self.assert_refused(self.caller(daemon).call(), "timeout", 6)
         (_, stream), = self.server_.await_calls(1)
         eventually(lambda: stream.reset is not None, what="the reset")
@@ -238,7 +238,7 @@ class FromGrpc(Grpc):
 
     def test_metadata(self):
         daemon = self.in_front(upstream.report, "ttheader_framed")
-        out = self.thrift(daemon, timeout_ms=5000, metadata=[
+        out = self.thrift(daemon, timeout_ms=50000, metadata=[
             ["rpc-persist-tenant", "blue"], ["rpc-transit-hop-no", "one"],
             ["source-service", "the.caller"], ["stream-log-id", "log-7"],
             ["rpc-transit-gdpr-token", "token"]])
@@ -249,7 +249,7 @@ class FromGrpc(Grpc):
         self.assertEqual((ints[str(CALLER)], ints[str(wire.TO_SERVICE)], ints[str(wire.TO_METHOD)],
                           ints[str(wire.MESSAGE_TYPE)], ints[str(LOG_ID)]),
                          ("the.caller", "mesh.name", "Echo", "1", "log-7"))
-        self.assertIn(int(ints[str(TIMEOUT)]), range(4000, 5001))
+        self.assertIn(int(ints[str(TIMEOUT)]), range(40000, 50001))
         self.assertEqual((strs["isn"], strs["RPC_PERSIST_TENANT"], strs["RPC_TRANSIT_HOP_NO"]),
                          ("Svc", "blue", "one"))
         self.assertEqual(seen["acl"], "token")
@@ -321,7 +321,7 @@ class FromGrpc(Grpc):
         """The connection to the application is not used again before its answer has come."""
         self.held = []
         daemon = self.in_front(lambda c, p: self.held.append((c, p)), "framed")
-        out = self.thrift(daemon, timeout_ms=200)
+        out = self.thrift(daemon, timeout_ms=1000)
         self.assertEqual(out.code, 4)
         eventually(lambda: self.held)
         self.service.behaviour = upstream.echo
@@ -363,7 +363,7 @@ class RealPeers(Grpc):
         for protocol in ("ttheader_framed", "ttheader_bare", "framed", "buffered"):
             daemon = self.pinned(self.serve(VOLO_SERVER, "thrift", "{}"), protocol=protocol)
             with self.subTest(protocol=protocol):
-                out, (result,) = self.echo(daemon, "hello", timeout_ms=5000,
+                out, (result,) = self.echo(daemon, "hello", timeout_ms=50000,
                                            metadata=[["rpc-persist-tenant", "blue"]])
                 self.assertEqual((out.code, result[0][1]), (0, b"hello"))
                 carried = protocol.startswith("ttheader")
