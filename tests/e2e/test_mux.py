@@ -7,6 +7,7 @@ import time
 import upstream
 import wire
 from bridled import TestCase, eventually
+from sockets import PATIENCE
 
 MIB = 1 << 20
 
@@ -66,17 +67,17 @@ class MuxServices(TestCase):
 
         def behaviour(connection, packet):
             with lock:
-                if packet.text.startswith("late"):
+                if packet.method == "Late":
                     late.append((connection, packet))
                     return
                 pending, late[:] = late[:], []
             for waiting, call in pending:
                 waiting.answer(call)
             connection.answer(packet)
-        daemon = self.start(behaviour, timeout={"call": "400ms"})
+        daemon = self.start(behaviour, methods={"Late": {"timeout": "300ms"}})
         with self.caller(daemon, "ttheader_framed") as caller:
             for turn in range(6):
-                self.assert_refused(caller.call(text="late %d" % turn), "timeout")
+                self.assert_refused(caller.call("Late"), "timeout")
                 for i in range(5):
                     text = "turn %d call %d" % (turn, i)
                     self.assertEqual(caller.call(text=text).text, text)
@@ -169,7 +170,7 @@ class MuxCallers(TestCase):
 
         def behaviour(connection, packet):
             if packet.text == "slow":
-                release.wait(10)
+                release.wait(PATIENCE)
             connection.answer(packet)
         daemon = self.pinned(self.upstream(behaviour))
         with self.caller(daemon, "ttheader_framed", flags=wire.OUT_OF_ORDER) as caller:
@@ -216,17 +217,17 @@ class MuxCallers(TestCase):
                 return
             data = packet.answer(wire.result("x" * MIB)).pack()
             connection.write(data[:MIB // 2])
-            release.wait(10)
+            release.wait(PATIENCE)
             connection.write(data[MIB // 2:])
         service = self.upstream(behaviour)
         daemon = self.pinned(service)
         with self.caller(daemon, "ttheader_framed", flags=wire.OUT_OF_ORDER) as caller:
             caller.send(text="long")
-            late = caller.packet(text="y" * MIB, ints={wire.RPC_TIMEOUT: "200"})
+            late = caller.packet(text="y" * MIB, ints={wire.RPC_TIMEOUT: "1000"})
             data = late.pack()
             caller.sock.sendall(data[:MIB // 2])
             eventually(lambda: service.accepted >= 2)
-            time.sleep(0.3)  # until its time is up
+            time.sleep(1.2)  # until its time is up
             release.set()
             self.assertEqual(len(caller.receive().text), MIB)
             answer = caller.receive()
