@@ -8,6 +8,7 @@ import sockets
 import tts
 import wire
 from bridled import TOP, TestCase, eventually
+from h2_case import AT_ONCE
 from peers import GOECHO, Peers, needs
 from tts import DATA, HEADER, META, RST, TRAILER
 
@@ -352,10 +353,10 @@ class Ends(Streaming):
         number = client.call(method="Nope")
         end = client.over(number)
         self.assert_exception(end, tts.STREAM_TIMEOUT, "timeout")
-        self.assertLess(time.monotonic() - began, 2)
+        self.assertLess(time.monotonic() - began, AT_ONCE)
 
     def test_a_stream_on_which_nothing_moves(self):
-        _, _, client, number, peer, theirs = self.running(timeout={"idle": "300ms"})
+        _, _, client, number, peer, theirs = self.running(timeout={"idle": "2s"})
         self.assert_exception(client.over(number), tts.STREAM_TIMEOUT, "timeout")
         reset = peer.await_frame(RST, theirs)
         self.assertEqual(reset.exception[0], tts.STREAM_TIMEOUT)
@@ -399,7 +400,7 @@ class Ends(Streaming):
         def is_reset():
             peer.send(filler)
             return peer.of(came.stream, RST)
-        (reset,) = eventually(is_reset, 10, "the reset")
+        (reset,) = eventually(is_reset, what="the reset")
         self.assertEqual(reset.strs["ttscp"], OWN)
         number = quick.open()
         second = eventually(lambda: server.received(HEADER)[1:])[0][1].stream
@@ -424,7 +425,7 @@ class Hostile(Streaming):
                 number = client.open()
                 client.await_frame(HEADER, number)
                 client.send(frame)
-                client.closed(2)
+                client.closed(AT_ONCE)
         resets = server.await_frames(RST, len(self.CLOSING))
         self.assertEqual(len({(id(p), f.stream) for p, f in resets}), len(self.CLOSING))
         self.assertEqual(server.malformed, [])
@@ -447,7 +448,8 @@ class Hostile(Streaming):
 
 class Draining(Streaming):
     def test_streams_that_run_may_end(self):
-        server, daemon = self.both(tts.echo)
+        server, daemon = self.both(tts.echo, config={"shutdown": {"drain": "60s",
+                                                                  "spread": "10ms"}})
         client = self.client(daemon)
         number = client.open()
         client.data(number, "one")
@@ -523,7 +525,7 @@ class Gopkg(Peers):
         server = self.server(GOECHO, "stream-server", "{}")
         daemon = self.pinned(server, protocol="ttheader_streaming", config={"workers": 1})
         self.run_client(GOECHO, "stream-client", daemon.address(), "100")
-        self.assertEqual(daemon.metric("bridle_upstream_connections", service="svc"), 1)
+        self.assert_metric(daemon, 1, "bridle_upstream_connections", service="svc")
         self.assert_metric(daemon, 1, "bridle_calls_total", method="Biz", reason="biz_error")
         self.assert_metric(daemon, 1, "bridle_calls_total", method="Fail", reason="app_exception")
         self.assert_metric(daemon, 202, "bridle_calls_total", method="Bidi", reason="ok")
