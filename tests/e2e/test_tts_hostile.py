@@ -10,7 +10,8 @@ import sockets
 import tts
 import wire
 from bridled import IS_SANITIZED, TestCase, eventually
-from h2_case import AT_ONCE, ONE_WORKER, PATIENT
+from ends import PATIENCE
+from h2_case import AT_ONCE, FAR_AWAY, ONE_WORKER, PATIENT
 
 MIB = 1 << 20
 TIMES = {"detect": "500ms", "message": "1s", "idle": "20s", "write_stall": "2s"}
@@ -61,7 +62,7 @@ class Streams(TestCase):
         self.assert_echoed(client, client.call((text, text)), (text, text))
         return time.monotonic() - began
 
-    def assert_ended_by_us(self, client, number, kind, reason, seconds=5):
+    def assert_ended_by_us(self, client, number, kind, reason, seconds=PATIENCE):
         """In legal order: an exception in a trailer behind a header, or a reset behind ours."""
         end = client.over(number, seconds)
         kinds = [f.kind for f in client.of(number)]
@@ -228,9 +229,9 @@ class Kinds(Streams):
             with self.subTest(data=data[:80].hex()):
                 client = self.begin()
                 client.send(data)
-                client.closed(3)
+                client.closed(AT_ONCE)
                 for peer, frame in self.service.received(tts.HEADER):
-                    self.assertEqual(peer.over(frame.stream, 2).kind, tts.RST)
+                    self.assertEqual(peer.over(frame.stream).kind, tts.RST)
                 self.assert_unharmed()
 
     def test_no_kind_from_the_application_closes_its_connection(self):
@@ -242,7 +243,7 @@ class Kinds(Streams):
                 peer = streams[0][1]
                 peer.header(streams[0][2])
                 peer.send(data)
-                peer.closed(3)
+                peer.closed(AT_ONCE)
                 for mine, _, _ in streams:
                     self.assert_ended_by_us(client, mine, None, "(bad_reply|reset)")
                 self.assert_unharmed()
@@ -260,7 +261,7 @@ class Kinds(Streams):
                 client = self.begin(tts.echo)
                 self.good_call(client)
                 client.send(data)
-                client.closed(4)
+                client.closed(FAR_AWAY)
                 self.assert_unharmed()
 
     def test_an_application_without_order(self):
@@ -278,7 +279,7 @@ class Kinds(Streams):
                     if kind == tts.RST:
                         payload = tts.exception(theirs, 12008, "no")
                     peer.frame(kind, theirs, payload)
-                client.over(mine, 4)
+                client.over(mine)
                 self.assert_unharmed()
                 seen = "".join(f.kind for f in client.of(mine))
                 self.assertRegex(seen, "^(2[39]*4|2[39]*5|5)$", "sent %s" % kinds)
@@ -310,7 +311,7 @@ class Ends(Streams):
                 began = time.monotonic()
                 client.rst(mine, tts.USER_CANCEL, "user code", path)
                 client.trailer(mine)  # as Kitex does for those who know no reset
-                got = peer.await_frame(tts.RST, theirs, 2)
+                got = peer.await_frame(tts.RST, theirs)
                 self.assertLess(time.monotonic() - began, AT_ONCE)
                 self.assertEqual(got.strs.get(tts.PATH), expected)
                 self.assertEqual(got.exception, (tts.USER_CANCEL, "user code"))
@@ -357,7 +358,7 @@ class Ends(Streams):
                     peer.header(number)
                 how(client)
                 for _, _, number in streams:
-                    got = peer.await_frame(tts.RST, number, 3)
+                    got = peer.await_frame(tts.RST, number)
                     self.assertEqual(got.strs.get(tts.PATH), "test.node")
                     self.assertIn(got.exception[0], range(12006, 12014))
                 peer.header(theirs)
@@ -376,22 +377,22 @@ class Ends(Streams):
         self.assertFalse(client.is_closed)
 
     def test_times_of_a_stream(self):
-        client = self.begin(timeout={"stream": "300ms"})
+        client = self.begin(timeout={"stream": "1500ms"})
         streams = self.opened(client, 2)
         streams[0][1].header(streams[0][2])
         for mine, peer, theirs in streams:
-            self.assert_ended_by_us(client, mine, tts.STREAM_TIMEOUT, "timeout", 3)
-            self.assertEqual(peer.await_frame(tts.RST, theirs, 2).exception[0], tts.STREAM_TIMEOUT)
+            self.assert_ended_by_us(client, mine, tts.STREAM_TIMEOUT, "timeout", FAR_AWAY)
+            self.assertEqual(peer.await_frame(tts.RST, theirs).exception[0], tts.STREAM_TIMEOUT)
         self.assert_unharmed()
 
     def test_an_application_that_does_not_know_the_method_says_nothing(self):
         client = self.begin(timeout={"call": "300ms"})
         number = client.call(("x",))
-        self.assert_ended_by_us(client, number, None, "timeout", 3)
+        self.assert_ended_by_us(client, number, None, "timeout", FAR_AWAY)
         self.assert_unharmed()
 
     def test_a_drain_waits_for_streams_and_tells_those_that_stay(self):
-        client = self.begin(config={"shutdown": {"drain": "1s", "spread": "10ms"}})
+        client = self.begin(config={"shutdown": {"drain": "4s", "spread": "10ms"}})
         streams = self.opened(client, 3)
         for _, peer, theirs in streams:
             peer.header(theirs)
@@ -452,8 +453,8 @@ class Memory(Streams):
             slow = self.client(reads=False)
             number = slow.open("Pour")
             self.good_call(other)
-            eventually(lambda n=turn: len(self.service.received(tts.RST)) > n, 5,
-                       "a reset at the application")
+            eventually(lambda n=turn: len(self.service.received(tts.RST)) > n,
+                       what="a reset at the application")
             self.assert_memory(16 * MIB)
             slow.resume()
             end = slow.over(number)
@@ -467,7 +468,7 @@ class Memory(Streams):
         client = self.begin(self.by_method("x" * 60000, 4))
         for _ in range(50):
             number = client.open("Pour")
-            self.assertEqual(client.over(number, 20).kind, tts.TRAILER)
+            self.assertEqual(client.over(number).kind, tts.TRAILER)
             self.assertEqual(len(client.of(number, tts.DATA)), 4)
 
     def test_an_application_that_does_not_read_loses_its_streams_alone(self):
@@ -487,7 +488,8 @@ class Memory(Streams):
                           if f.kind in (tts.RST, tts.TRAILER)], [])
 
     def test_messages_past_the_limit(self):
-        client = self.begin(tts.echo, listener={"max_message": "1MiB"})
+        client = self.begin(tts.echo, listener={
+            "max_message": "1MiB", "timeout": {**TIMES, "message": "20s"}})
         self.good_call(client)
         self.rss = self.daemon.rss()
         number = client.open()
@@ -509,7 +511,7 @@ class Memory(Streams):
         for client in clients:
             client.header(5)
             client.send(part)
-        eventually(lambda: len([c for c in clients if c.is_closed]) >= 6, 5, "refusals")
+        eventually(lambda: len([c for c in clients if c.is_closed]) >= 6, what="refusals")
         self.assert_memory(64 * MIB)
         self.good_call()
 
@@ -539,11 +541,11 @@ class Memory(Streams):
         client = self.begin(tts.echo)
         self.good_call(client)
         client.send(tts.pack(tts.HEADER, 5)[:20])
-        client.closed(4)
+        client.closed(FAR_AWAY)
         client = self.client()
         client.header(6)
         client.send(tts.pack(tts.DATA, 6, wire.arguments("x" * 1000))[:-1])
-        client.closed(4)
+        client.closed(FAR_AWAY)
         self.assert_unharmed()
 
     def test_frames_with_a_few_bytes_changed(self):
