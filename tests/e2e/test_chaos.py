@@ -14,7 +14,8 @@ import time
 import sockets
 import upstream
 import wire
-from bridled import BINARY, IS_SANITIZED, Bridled, TestCase, eventually
+from bridled import BINARY, IS_SANITIZED, STOP_SECONDS, Bridled, TestCase, eventually
+from h2_case import AT_ONCE
 from test_operation import TRY_AGAIN, Load
 
 
@@ -23,7 +24,7 @@ SEED = int(os.environ.get("BRIDLE_CHAOS_SEED", "1"))
 
 
 def late(connection, packet):
-    connection.later(0.35, packet.answer(wire.result(packet.text)).pack())
+    connection.later(1.1, packet.answer(wire.result(packet.text)).pack())
 
 
 def in_pieces(connection, packet):
@@ -70,7 +71,7 @@ class MoodyLoad(Load):
 
     def __init__(self, address, form, mux=False):
         super().__init__(address, form, threads=3)
-        self.refused, self.flags = 0, wire.OUT_OF_ORDER if mux else 0
+        self.refused, self.late, self.flags = 0, 0, wire.OUT_OF_ORDER if mux else 0
 
     def run(self):
         caller = sockets.Caller(self.address, self.form, flags=self.flags)
@@ -102,8 +103,14 @@ class MoodyLoad(Load):
                 self.failed.append((question, answer, difference(question.text, answer.text)))
         elif answer.exception[1].startswith("bridled: ") or answer.exception[0] == 6:
             self.refused += 1
+            self.late += answer.exception[1].startswith("bridled: timeout: ")
         else:
             self.failed.append(answer)
+
+    def must_have_succeeded(self, share):
+        """Mostly; calls whose time was up are not counted: the machine may have been busy."""
+        assert self.calls - self.refused > (self.calls - self.late) * share, (
+            self.calls, self.refused, self.late)
 
 
 class RudeLoad(MoodyLoad):
@@ -134,21 +141,23 @@ class Chaos(TestCase):
     def endure(self, daemon, *loads):
         for load in loads:
             load.__enter__()
-        time.sleep(SECONDS)
-        for load in loads:
-            load.ends = True
-        for load in loads:
-            load.__exit__()
+        try:
+            time.sleep(SECONDS)
+            eventually(lambda: all(load.calls > 10 for load in loads), what="ten calls of each")
+        finally:
+            for load in loads:
+                load.ends = True
+            for load in loads:
+                load.__exit__()
         for load in loads:
             self.assertEqual(load.failed[:3], [])
-            self.assertGreater(load.calls, 10)
             if type(load) is MoodyLoad:
-                self.assertGreater(load.calls - load.refused, load.calls // 4)
-        eventually(lambda: daemon.metric("bridle_downstream_connections") == 0, 5)
+                load.must_have_succeeded(0.25)
+        eventually(lambda: daemon.metric("bridle_downstream_connections") == 0)
 
     def nobody_sees_what_was_meant_for_another(self, protocol):
         services = [self.upstream(Moody(seed)) for seed in range(3)]
-        daemon = self.pinned(services, protocol=protocol, timeout={"call": "300ms"},
+        daemon = self.pinned(services, protocol=protocol, timeout={"call": "1s"},
                              config={"workers": 2})
         address = daemon.address()
         self.endure(daemon, *(MoodyLoad(address, form) for form in wire.FORMS),
@@ -170,7 +179,7 @@ class Chaos(TestCase):
     def test_a_mux_service_with_moods(self):
         service = self.upstream(Moody(7, 0.03))
         daemon = self.pinned(service, protocol="ttheader", multiplex=True,
-                             timeout={"call": "300ms"})
+                             timeout={"call": "1s"})
         address = daemon.address()
         self.endure(daemon, *(MoodyLoad(address, form) for form in wire.FORMS),
                     MoodyLoad(address, "ttheader_framed", mux=True), RudeLoad(address, "framed"))
@@ -201,7 +210,7 @@ class Chaos(TestCase):
             return {"node": {"service": "test.node"},
                     "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc"}],
                     "services": {"svc": {"endpoints": [service.address],
-                                         "timeout": {"call": "%dms" % (1000 + turn)}}}}
+                                         "timeout": {"call": "%dms" % (20000 + turn)}}}}
         with Load(address, threads=2) as load:
             for turn in range(5):
                 daemon.reload(config(turn))
@@ -209,7 +218,7 @@ class Chaos(TestCase):
             for turn in range(5, 45):
                 daemon.reload(config(turn))
         self.assertEqual(load.failed, [])
-        self.assertLessEqual(daemon.descriptors(), descriptors + 4)
+        eventually(lambda: daemon.descriptors() <= descriptors + 4, what="the end of what was old")
         if not IS_SANITIZED:
             self.assertLess(daemon.rss() - memory, 4 << 20)
 
@@ -249,7 +258,7 @@ class Chaos(TestCase):
                 daemon.process.wait()
             began = time.monotonic()
             daemon.start()
-            self.assertLess(time.monotonic() - began, 2)
+            self.assertLess(time.monotonic() - began, AT_ONCE)
             with self.caller(daemon) as caller:
                 self.assertEqual(caller.call(text="x").text, "x")
 
@@ -263,18 +272,18 @@ class Chaos(TestCase):
             pair = [subprocess.Popen([BINARY, "-c", daemon.config_path], stdin=subprocess.DEVNULL,
                                      stderr=subprocess.DEVNULL) for _ in range(2)]
             try:
-                eventually(lambda pair=pair: any(p.poll() is not None for p in pair), 10,
-                           "the end of one")
+                eventually(lambda pair=pair: any(p.poll() is not None for p in pair),
+                           what="the end of one")
                 ended = [p.returncode for p in pair if p.poll() is not None]
                 self.assertEqual(ended, [TRY_AGAIN])
-                eventually(daemon_answers(daemon), 5)
+                eventually(daemon_answers(daemon))
                 with sockets.Caller("unix:" + self.path("in.sock")) as caller:
                     self.assertEqual(caller.call(text="x").text, "x")
             finally:
                 for process in pair:
                     if process.poll() is None:
                         process.terminate()
-                    process.wait(15)
+                    process.wait(STOP_SECONDS)
 
 
 def daemon_answers(daemon):
