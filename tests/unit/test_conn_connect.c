@@ -318,7 +318,7 @@ START_TEST(what_was_written_before_the_connect_outlives_a_close_after_output)
 
 	connect_tcp(&listening);
 	recorder_write(&near, "x", 1);
-	conn_close_after_output(&near.conn, 5 * USEC_S);
+	conn_close_after_output(&near.conn, 60 * USEC_S);
 	far = accept(listening, NULL, NULL);
 	while ((n = far_read(far, room, sizeof room)) != 0) {
 		ck_assert(n > 0 || errno == EAGAIN);
@@ -342,7 +342,7 @@ START_TEST(refusal_of_a_connect_that_nobody_waits_for_is_silent)
 	if (start(&to, &error) != CONN_PENDING)
 		return;
 	recorder_write(&near, "x", 1);
-	conn_close_after_output(&near.conn, 5 * USEC_S);
+	conn_close_after_output(&near.conn, 60 * USEC_S);
 	while (descriptors_open() > with_loop)
 		loop_turn(loop, 100 * USEC_MS);
 	ck_assert_int_eq(recorder_events_seen(&near), 0);
