@@ -17,6 +17,8 @@
 #include "base/mem.h"
 #include "support/suite.h"
 
+#define PATIENCE (60 * USEC_S) /* with the end: only a hang takes as long */
+
 static char directory[64];
 static struct err err;
 static atomic_uint losses_told;
@@ -100,7 +102,7 @@ START_TEST(lines_arrive_whole_and_in_order)
 	put(w, "one");
 	put(w, "");
 	put(w, "three");
-	log_writer_free(&w, USEC_S);
+	log_writer_free(&w, PATIENCE);
 	ck_assert_ptr_null(w);
 	ck_assert_str_eq(content_of(path_of("a.log")), "one\n\nthree\n");
 }
@@ -114,12 +116,12 @@ START_TEST(a_file_is_made_for_owner_and_group_and_appended_to)
 	umask(0);
 	w = writer_to(log_destination_open(path_of("a.log"), &err));
 	put(w, "first");
-	log_writer_free(&w, USEC_S);
+	log_writer_free(&w, PATIENCE);
 	ck_assert_int_eq(stat(path_of("a.log"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0640);
 	w = writer_to(log_destination_open(path_of("a.log"), &err));
 	put(w, "second");
-	log_writer_free(&w, USEC_S);
+	log_writer_free(&w, PATIENCE);
 	ck_assert_str_eq(content_of(path_of("a.log")), "first\nsecond\n");
 }
 END_TEST
@@ -187,7 +189,7 @@ START_TEST(what_was_not_lost_arrives_when_the_reader_comes_back_and_the_loss_is_
 	while (atomic_load(&losses_told) == 0)
 		usleep(1000);
 	lost = log_writer_dropped(w);
-	log_writer_free(&w, 10 * USEC_S);
+	log_writer_free(&w, PATIENCE);
 	pthread_join(reader, NULL);
 	ck_assert_uint_eq(reader_room[0] + lost, asked);
 	close(ends[0]);
@@ -208,7 +210,7 @@ START_TEST(a_reader_that_is_gone_is_not_waited_for)
 	put(w, "and again");
 	while (log_writer_dropped(w) < 2)
 		usleep(1000);
-	log_writer_free(&w, USEC_S);
+	log_writer_free(&w, PATIENCE);
 }
 END_TEST
 
@@ -219,7 +221,7 @@ START_TEST(a_full_disk_keeps_the_lines_for_better_times)
 	put(w, "kept");
 	log_writer_switch(w, log_destination_open(path_of("a.log"), &err));
 	put(w, "new");
-	log_writer_free(&w, 5 * USEC_S);
+	log_writer_free(&w, PATIENCE);
 	ck_assert_str_eq(content_of(path_of("a.log")), "kept\nnew\n");
 }
 END_TEST
@@ -247,7 +249,7 @@ START_TEST(a_renamed_file_is_left_alone_after_the_switch)
 	ck_assert_int_eq(rename(path_of("a.log"), old), 0);
 	log_writer_switch(w, log_destination_open(path_of("a.log"), &err));
 	put(w, "after");
-	log_writer_free(&w, USEC_S);
+	log_writer_free(&w, PATIENCE);
 	ck_assert_str_eq(content_of(old), "before\n");
 	ck_assert_str_eq(content_of(path_of("a.log")), "after\n");
 }
@@ -287,7 +289,7 @@ START_TEST(lines_of_several_threads_do_not_mix)
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	ck_assert_uint_eq(log_writer_dropped(w), 0);
-	log_writer_free(&w, 10 * USEC_S);
+	log_writer_free(&w, PATIENCE);
 	f = fopen(path_of("a.log"), "r");
 	while (fscanf(f, "%c %d\n", &name, &number) == 2) {
 		ck_assert_int_ge(name, 'a');
