@@ -154,7 +154,7 @@ START_TEST(earlier_timer_shortens_the_wait)
 	usec_t least = USEC_NONE;
 
 	/* The machine may be busy, but not each time. */
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 100 && least >= 100 * USEC_MS; i++)
 		least = usec_min(least, lateness_of_an_earlier_timer());
 	ck_assert_uint_lt(least, 100 * USEC_MS);
 }
@@ -228,18 +228,21 @@ START_TEST(busy_turns_read_the_clock_once_and_set_no_timer)
 {
 	struct ready ready;
 	struct alarm alarm = {.fired = 0};
-	int armed;
+	usec_t began;
+	int armed, seconds;
 
 	ready_init(&ready, NULL);
 	wheel_set(loop_wheel(loop), &alarm.timer, loop_now(loop) + 3600 * USEC_S, ring);
 	loop_turn(loop, USEC_NONE);
+	began = loop_now(loop);
 	armed = timer_calls;
 	clock_reads = 0;
 	for (int i = 0; i < 500; i++)
 		loop_turn(loop, USEC_NONE);
 	ck_assert_int_eq(ready.runs, 501);
 	ck_assert_int_eq(clock_reads, 500);
-	ck_assert_int_le(timer_calls - armed, 1);
+	seconds = (int)((loop_now(loop) - began) / USEC_S); /* for each the loop may wake itself */
+	ck_assert_int_le(timer_calls - armed, 1 + seconds);
 	wheel_clear(&alarm.timer);
 	ready_fini(&ready);
 }
