@@ -203,14 +203,17 @@ END_TEST
 static size_t swallow(int fd, const char *tail)
 {
 	static char part[65536];
-	size_t len = 0, n_tail = strlen(tail);
+	size_t len = 0, n_tail = strlen(tail), kept = 0; /* the tail may come in two pieces */
 
 	for (;;) {
-		ssize_t n = recv(fd, part, sizeof part, MSG_DONTWAIT);
+		ssize_t n = recv(fd, part + kept, sizeof part - kept, MSG_DONTWAIT);
+		size_t have = kept + (n > 0 ? (size_t)n : 0);
 
-		len += n > 0 ? (size_t)n : 0;
-		if (n >= (ssize_t)n_tail && memcmp(part + n - n_tail, tail, n_tail) == 0)
+		len += have - kept;
+		if (have >= n_tail && memcmp(part + have - n_tail, tail, n_tail) == 0)
 			return len;
+		kept = have < n_tail ? have : n_tail;
+		memmove(part, part + have - kept, kept);
 		loop_turn(loop, 10 * USEC_MS);
 	}
 }
