@@ -14,8 +14,7 @@ import time
 import hpack
 import sockets
 import wire
-
-PATIENCE = 10.0
+from sockets import PATIENCE
 
 
 class End:

@@ -6,7 +6,9 @@ import struct
 
 import wire
 
-PATIENCE = 10.0
+# Seconds. Whatever is waited for comes long before, however busy the machine is; less than the 30 s
+# after which the daemon of its own accord ends calls and connections on which nothing happens.
+PATIENCE = 25.0
 sequence = itertools.count(1)
 
 
