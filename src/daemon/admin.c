@@ -15,6 +15,7 @@
 #include "daemon/metrics.h"
 #include "daemon/reload.h"
 #include "net/listener.h"
+#include "net/loop.h"
 
 #define TYPE_JSON    "application/json"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
@@ -93,6 +94,8 @@ static void get_metrics(
 	    .workers = c->workers.list,
 	    .n_workers = c->workers.n,
 	    .snapshot = c->snapshot,
+	    .now = loop_now(c->loop),
+	    .overload = overload_get(&c->workers.shares.overload),
 	    .logs = logs,
 	    .reloads_succeeded = c->last_reload.succeeded,
 	    .reloads_failed = c->last_reload.failed,

@@ -3,6 +3,7 @@
 #include <cJSON.h>
 
 #include "daemon/control.h"
+#include "net/loop.h"
 
 /* One endpoint as all workers together see it. */
 static struct backend_report report_on(
@@ -16,10 +17,16 @@ static struct backend_report report_on(
 	return report;
 }
 
-static cJSON *build_endpoint(
-    const struct workers *workers, struct slice label, const struct endpoint *e)
+static double left_of(uint64_t until, usec_t now)
 {
-	struct backend_report report = report_on(workers, label, e);
+	return until > now ? (double)((until - now + USEC_MS - 1) / USEC_MS) : 0;
+}
+
+static cJSON *build_endpoint(const struct control *c, const struct service *s, size_t index)
+{
+	const struct endpoint *e = &s->endpoints[index];
+	const struct endpoint_tally *tally = s->endpoint_tallies[index];
+	struct backend_report report = report_on(&c->workers, s->label, e);
 	cJSON *one = cJSON_CreateObject(), *tags;
 
 	cJSON_AddStringToObject(one, "address", e->address.text);
@@ -28,8 +35,10 @@ static cJSON *build_endpoint(
 	for (size_t i = 0; i < e->tags.n; i++)
 		cJSON_AddStringToObject(tags, e->tags.pairs[i].name, e->tags.pairs[i].value);
 	cJSON_AddStringToObject(one, "zone", e->zone ? e->zone : "");
-	cJSON_AddStringToObject(one, "health", "unknown"); /* nobody checks it */
-	cJSON_AddNumberToObject(one, "ejected_for_ms", 0);
+	cJSON_AddStringToObject(
+	    one, "health", health_name((enum health)atomic_load(&tally->health)));
+	cJSON_AddNumberToObject(
+	    one, "ejected_for_ms", left_of(atomic_load(&tally->ejected_until), loop_now(c->loop)));
 	cJSON_AddNumberToObject(one, "in_flight", (double)report.in_flight);
 	cJSON_AddNumberToObject(one, "connections", (double)report.connections);
 	cJSON_AddNumberToObject(one, "calls_total", (double)report.calls);
@@ -37,6 +46,27 @@ static cJSON *build_endpoint(
 	cJSON_AddNumberToObject(one, "p50_us", (double)histogram_quantile(&report.took, 0.5));
 	cJSON_AddNumberToObject(one, "p99_us", (double)histogram_quantile(&report.took, 0.99));
 	return one;
+}
+
+/* The worst of all that calls of this service pass. */
+static enum breaker_state breaker_of(const struct control *c, const struct service *s)
+{
+	static const int badness[] = {
+	    [BREAKER_CLOSED] = 0, [BREAKER_HALF_OPEN] = 1, [BREAKER_OPEN] = 2};
+	const struct config *config = c->snapshot->config;
+	enum breaker_state worst = BREAKER_CLOSED;
+
+	for (size_t i = 0; i < config->n_policies * LEVELS; i++) {
+		const struct policy *p = config->policies[i / LEVELS];
+		struct breaker_tally *tally = c->snapshot->guards[i / LEVELS].breakers[i % LEVELS];
+		enum breaker_state state;
+
+		if (p->service != s->config || tally == NULL || p->breakers[i % LEVELS] == NULL)
+			continue;
+		state = breaker_tally_state(tally, p->breakers[i % LEVELS], loop_now(c->loop));
+		worst = badness[state] > badness[worst] ? state : worst;
+	}
+	return worst;
 }
 
 static cJSON *build_service(const struct control *c, const struct service *s)
@@ -47,10 +77,10 @@ static cJSON *build_service(const struct control *c, const struct service *s)
 	cJSON_AddStringToObject(root, "name", s->config->name);
 	cJSON_AddStringToObject(root, "from", discovery_source(s->config));
 	cJSON_AddStringToObject(root, "state", endpoint_state_name(s->state));
-	cJSON_AddStringToObject(root, "breaker", "closed"); /* there is none to open */
+	cJSON_AddStringToObject(root, "breaker", breaker_state_name(breaker_of(c, s)));
 	list = cJSON_AddArrayToObject(root, "endpoints");
 	for (size_t i = 0; i < s->n_endpoints; i++)
-		cJSON_AddItemToArray(list, build_endpoint(&c->workers, s->label, &s->endpoints[i]));
+		cJSON_AddItemToArray(list, build_endpoint(c, s, i));
 	return root;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "daemon/metrics_family.h"
+#include "daemon/metrics_policies.h"
 
 /* Kitex's buckets are 5 ms to 1 s of ours. Source: kitex-contrib/monitor-prometheus. */
 #define KITEX_BOUNDS_FIRST 5u
@@ -300,24 +301,6 @@ static void render_service_family(struct page *p, const struct service_family *r
 	family_fini(&f);
 }
 
-static void render_endpoints(struct page *p)
-{
-	const struct snapshot *snapshot = p->source->snapshot;
-	struct family f;
-
-	family_init(&f, &p->arena, "bridle_endpoints", "gauge",
-	    "Endpoints of a service, by how well they are known.");
-	for (size_t i = 0; i < snapshot->n_services; i++) {
-		const struct service *s = &snapshot->services[i];
-
-		metrics_add_label(&p->labels, "service", s->label, "");
-		label(p, "state", endpoint_state_name(s->state));
-		take_cell(p, &f)->value = s->n_endpoints;
-	}
-	family_render(&f, p->out);
-	family_fini(&f);
-}
-
 /* --- the rest --- */
 
 typedef void (*listener_visit_fn)(struct page *p, struct family *f, const struct listener_stats *s);
@@ -449,7 +432,7 @@ void metrics_render(const struct metrics_source *source, struct text *out)
 	render_calls(&p);
 	for (size_t i = 0; i < ARRAY_LEN(service_families); i++)
 		render_service_family(&p, &service_families[i]);
-	render_endpoints(&p);
+	metrics_render_policies(source, &p.arena, out);
 	for (size_t i = 0; i < ARRAY_LEN(listener_families); i++)
 		render_listener_family(&p, &listener_families[i]);
 	render_traffic(&p);

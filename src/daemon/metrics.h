@@ -18,6 +18,8 @@ struct metrics_source {
 	struct worker *const *workers;
 	unsigned n_workers;
 	const struct snapshot *snapshot;
+	usec_t now; /* monotonic */
+	enum overload_level overload;
 	const struct metrics_log *logs;
 	size_t n_logs;
 	uint64_t reloads_succeeded, reloads_failed;
