@@ -36,6 +36,8 @@ UNIT_TESTS = \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
 	tests/unit/test_err \
+	tests/unit/test_exception \
+	tests/unit/test_facts \
 	tests/unit/test_fact \
 	tests/unit/test_grpc_head \
 	tests/unit/test_h2_flood \
@@ -92,6 +94,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_mux \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
+	tests/sim/test_sim_retry \
 	tests/sim/test_sim_soak \
 	tests/sim/test_sim_stream_bounds \
 	tests/sim/test_sim_stream_ends \
@@ -160,6 +163,7 @@ tests_sim_test_sim_memory_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_retry_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_soak_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_bounds_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_ends_LDADD = $(SIM_LIBS)
