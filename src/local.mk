@@ -73,12 +73,14 @@ src_libbridle_a_SOURCES = \
 	src/ctl/answer.c src/ctl/answer.h \
 	src/ctl/command.h \
 	src/ctl/ctl.c \
+	src/ctl/explain.c \
 	src/ctl/reload.c \
 	src/ctl/show.c \
 	src/ctl/why.c \
 	src/daemon/acceptor.c src/daemon/acceptor.h \
 	src/daemon/admin.c src/daemon/admin.h \
 	src/daemon/admin_client.c src/daemon/admin_client.h \
+	src/daemon/admin_explain.c src/daemon/admin_explain.h \
 	src/daemon/admin_pages.h \
 	src/daemon/admin_services.c \
 	src/daemon/admin_status.c \
@@ -141,6 +143,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config_text.c \
 	src/model/config_word.c \
 	src/model/explain.c src/model/explain.h \
+	src/model/explain_ask.c src/model/explain_ask.h \
 	src/model/explain_json.c \
 	src/model/explain_policy.c src/model/explain_policy.h \
 	src/model/file_snapshot.c src/model/file_snapshot.h \
@@ -162,7 +165,11 @@ src_libbridle_a_SOURCES = \
 	src/policy/deadline.c src/policy/deadline.h \
 	src/policy/fact.c src/policy/fact.h \
 	src/policy/lb.c src/policy/lb.h src/policy/lb_impl.h \
+	src/policy/lb_load.c \
+	src/policy/lb_maglev.c \
+	src/policy/lb_place.c \
 	src/policy/lb_random.c \
+	src/policy/lb_ring.c \
 	src/policy/lb_rr.c \
 	src/policy/lb_stride.c \
 	src/policy/match.c src/policy/match.h \

@@ -45,12 +45,17 @@ static const struct lb_ops *ops_of(const struct lb_table *t)
 	case LB_RANDOM:
 		return &lb_even_ops;
 	case LB_LEAST_REQUEST:
+		return &lb_least_ops;
 	case LB_PEAK_EWMA:
+		return &lb_ewma_ops;
 	case LB_CONSISTENT_HASH:
+		return &lb_ring_ops;
 	case LB_MAGLEV:
+		return &lb_maglev_ops;
 	case LB_CLOSEST:
+		return &lb_closest_ops;
 	case LB_NETWORK_QUALITY:
-		return &lb_weighted_ops;
+		return &lb_quality_ops;
 	case LB_TYPES:
 		break;
 	}
@@ -196,7 +201,7 @@ void lb_state_free(struct lb_state **state)
 size_t lb_pick(const struct lb_table *table, struct lb_state *state, const struct lb_view *view,
     uint64_t hash, struct rng *rng)
 {
-	struct lb_pick p = {table, state, view, hash, rng};
+	struct lb_pick p = {table, state, view, hash, rng, NULL};
 	size_t member;
 
 	assert(state->table == table);
@@ -247,9 +252,8 @@ size_t lb_pick_drawn(const struct lb_pick *p, size_t (*draw)(const struct lb_pic
 	return scan(p);
 }
 
-size_t lb_pick_among(const struct lb_pick *p, size_t first, size_t n)
+size_t lb_pick_among(const struct lb_pick *p, const uint32_t *weights, size_t first, size_t n)
 {
-	const uint32_t *weights = p->table->weights;
 	uint64_t total = 0, at;
 
 	for (size_t i = first; i < first + n; i++)
@@ -269,5 +273,5 @@ size_t lb_pick_among(const struct lb_pick *p, size_t first, size_t n)
 
 size_t lb_pick_scanned(const struct lb_pick *p)
 {
-	return lb_pick_among(p, 0, p->table->n);
+	return lb_pick_among(p, p->table->weights, 0, p->table->n);
 }

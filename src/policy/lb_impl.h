@@ -35,6 +35,7 @@ struct lb_pick {
 	const struct lb_view *view;
 	uint64_t hash;
 	struct rng *rng;
+	const void *part; /* of the members, for families that go through them by parts */
 };
 
 struct lb_ops {
@@ -74,8 +75,23 @@ size_t lb_pick_drawn(const struct lb_pick *p, size_t (*draw)(const struct lb_pic
     size_t (*scan)(const struct lb_pick *p));
 /* One of the usable by weight: looks at all of them. */
 size_t lb_pick_scanned(const struct lb_pick *p);
-/* The same among @n members from @first on. */
-size_t lb_pick_among(const struct lb_pick *p, size_t first, size_t n);
+/* The same by other weights, among @n members from @first on. */
+size_t lb_pick_among(const struct lb_pick *p, const uint32_t *weights, size_t first, size_t n);
+
+/* Where hashes lead: points in their order, each with the member that owns it. */
+struct lb_circle {
+	const uint32_t *owners;
+	size_t n;
+	const uint64_t *names; /* the hash of each member's key */
+};
+
+/*
+ * The owner of the point, or of the nearest one after it whose owner is usable. Chance plays no part, so
+ * that all sidecars agree: which keys a new endpoint has yet is the hash's to say.
+ */
+size_t lb_pick_walking(const struct lb_pick *p, const struct lb_circle *circle, size_t point);
+/* The hash of each member's key, into @names. */
+void lb_hash_names(uint64_t *names, const struct lb_endpoint *list, size_t n);
 
 /*
  * Alias tables (Vose, "A linear algorithm for generating random numbers with a given distribution",
@@ -90,6 +106,8 @@ struct lb_alias {
 /* @room: @n places to work in. At least one of the weights is above 0; returns their total. */
 uint64_t lb_alias_build(struct lb_alias *alias, const uint32_t *weights, size_t n, uint32_t *room);
 size_t lb_alias_draw(const struct lb_alias *alias, size_t n, uint64_t total, struct rng *rng);
+/* An lb_ops.build: table->data is the alias table of the weights. */
+void lb_build_alias(struct lb_table *t, const struct lb_endpoint *list);
 
 /*
  * Smooth order without a written sequence: the k-th turn of a weight w is at (2k + 1) / 2w of a round,

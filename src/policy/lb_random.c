@@ -64,7 +64,7 @@ static size_t pick_even(const struct lb_pick *p)
 	return lb_pick_drawn(p, draw_even, scan_even);
 }
 
-static void build_weighted(struct lb_table *t, const struct lb_endpoint *list)
+void lb_build_alias(struct lb_table *t, const struct lb_endpoint *list)
 {
 	uint32_t *room = mem_alloc(t->n * sizeof *room);
 
@@ -91,7 +91,7 @@ const struct lb_ops lb_even_ops = {
 };
 
 const struct lb_ops lb_weighted_ops = {
-    .build = build_weighted,
+    .build = lb_build_alias,
     .state_size = lb_state_bare,
     .pick = pick_weighted,
 };
