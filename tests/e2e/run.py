@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 """Runs the end-to-end tests against the daemon in $BRIDLE_BUILD_DIR (default: build).
 
-    run.py [-v] [-k PATTERN]... [FILE]...
+    run.py [-v] [-f] [-j JOBS] [-k PATTERN]... [FILE | FILE.CLASS]...
 
-Ends with 77 if nothing could run; with $BRIDLE_E2E_REQUIRE=1 whatever is absent is a failure.
+With -j so many processes share the work, class by class; most tests wait more than they do. Ends with
+77 if nothing could run; with $BRIDLE_E2E_REQUIRE=1 whatever is absent is a failure.
 """
 
 import argparse
+import concurrent.futures
 import os
+import re
+import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -18,12 +23,77 @@ sys.dont_write_bytecode = True
 import bridled  # noqa: E402 pylint: disable=wrong-import-position
 
 SKIPPED = 77
+RAN = re.compile(r"^Ran (\d+) tests? in ", re.M)
+
+
+def classes_of(tests):
+    """The names of the classes, in order; what cannot be loaded is one of its own."""
+    found = {}
+    for test in tests:
+        if isinstance(test, unittest.TestSuite):
+            found.update(dict.fromkeys(classes_of(test)))
+        elif isinstance(test, bridled.TestCase):
+            found[type(test).__module__ + "." + type(test).__qualname__] = None
+        else:
+            found[test.id().rpartition(".")[2]] = None
+    return list(found)
+
+
+def run_class(name, options):
+    """(exit code, how many tests, what was said)"""
+    command = [sys.executable, os.path.abspath(__file__), name]
+    command += ["-v"] * options.verbose + ["-f"] * options.failfast
+    for pattern in options.k:
+        command += ["-k", pattern]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False)
+    ran = RAN.search(done.stdout)
+    return done.returncode, int(ran[1]) if ran else 0, done.stdout
+
+
+def run_shared(tests, options):
+    began, count, codes, failures = time.monotonic(), 0, set(), []
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        running = {pool.submit(run_class, name, options): name for name in classes_of(tests)}
+        for one in concurrent.futures.as_completed(running):
+            if one.cancelled():
+                continue
+            code, ran, said = one.result()
+            count += ran
+            codes.add(code)
+            failed = code not in (0, SKIPPED)
+            print("%s: %s, %d tests" % (running[one], "FAILED" if failed else "ok", ran), flush=True)
+            if failed:
+                failures.append(said)
+                if options.failfast:
+                    pool.shutdown(wait=False, cancel_futures=True)
+            elif options.verbose:
+                print(said, flush=True)
+    for said in failures:
+        print("\n" + said)
+    print("Ran %d tests in %.3fs\n\n%s" % (count, time.monotonic() - began,
+                                          "FAILED" if failures else "OK"))
+    if failures:
+        return 1
+    return SKIPPED if codes <= {SKIPPED} else 0
+
+
+def run_here(tests, options):
+    result = unittest.TextTestRunner(verbosity=2 if options.verbose else 1,
+                                     failfast=options.failfast).run(tests)
+    if not result.wasSuccessful():
+        return 1
+    if result.skipped and bridled.REQUIRED:
+        print("skipped although everything is required:", [str(test) for test, _ in result.skipped])
+        return 1
+    return SKIPPED if len(result.skipped) == result.testsRun else 0
 
 
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("-v", "--verbose", action="store_true")
     options.add_argument("-f", "--failfast", action="store_true")
+    options.add_argument("-j", "--jobs", type=int, default=1)
     options.add_argument("-k", action="append", default=[])
     options.add_argument("files", nargs="*")
     options = options.parse_args()
@@ -38,13 +108,7 @@ def main():
         tests = loader.loadTestsFromNames(names)
     else:
         tests = loader.discover(HERE, "test_*.py", HERE)
-    result = unittest.TextTestRunner(verbosity=2 if options.verbose else 1,
-                                     failfast=options.failfast).run(tests)
-    if not result.wasSuccessful():
-        return 1
-    if result.skipped and bridled.REQUIRED:
-        print("skipped although everything is required:", [str(test) for test, _ in result.skipped])
-        return 1
-    return SKIPPED if len(result.skipped) == result.testsRun else 0
+    return (run_shared if options.jobs > 1 else run_here)(tests, options)
+
 
 sys.exit(main())
