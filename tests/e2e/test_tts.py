@@ -220,7 +220,8 @@ class Ends(Streaming):
 
     def test_the_application_finishes_first(self):
         """Which ends the stream for both; what the caller still says is for nobody."""
-        server, daemon, client, number, peer, theirs = self.running()
+        server, daemon, client, number, peer, theirs = self.running(
+            config={"shutdown": {"drain": "300ms", "spread": "10ms"}})
         peer.trailer(theirs)
         self.assertEqual(client.over(number).kind, TRAILER)
         client.data(number, "too late")

@@ -287,7 +287,7 @@ class Kinds(Streams):
     def test_a_caller_without_order(self):
         for kinds in ("22", "243", "244", "242", "253", "255", "254", "2424", "2999"):
             with self.subTest(order=kinds):
-                client = self.begin()
+                client = self.begin(config={"shutdown": {"drain": "300ms", "spread": "10ms"}})
                 for kind in kinds:
                     client.frame(kind, 5, wire.arguments("x") if kind == tts.DATA else b"")
                 client.header(6)
