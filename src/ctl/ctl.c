@@ -19,6 +19,7 @@ static const struct command *const commands[] = {
     &command_listeners,
     &command_config,
     &command_reload,
+    &command_explain,
     &command_why,
 };
 

@@ -10,6 +10,7 @@
 #include <cJSON.h>
 
 #include "base/mem.h"
+#include "daemon/admin_explain.h"
 #include "daemon/admin_pages.h"
 #include "daemon/http_server.h"
 #include "daemon/metrics.h"
@@ -151,6 +152,19 @@ static void get_config(
 	*reply = (struct http_reply){200, TYPE_YAML, NULL, body, len};
 }
 
+static void get_explain(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	struct err err;
+	size_t len;
+	char *body = admin_explain(c, request->query, &len, &err);
+
+	if (body)
+		*reply = (struct http_reply){200, TYPE_JSON, NULL, body, len};
+	else
+		reply_error(reply, 400, err.text);
+}
+
 static void post_reload(
     struct control *c, const struct http_request *request, struct http_reply *reply)
 {
@@ -236,6 +250,7 @@ static const struct route {
     {"GET", "/status", true, false, get_status},
     {"GET", "/services", true, true, get_services},
     {"GET", "/config", false, false, get_config},
+    {"GET", "/explain", false, false, get_explain},
     {"POST", "/reload", false, false, post_reload},
     {"POST", "/reopen", false, false, post_reopen},
     {"POST", "/drain", false, false, post_drain},

@@ -35,7 +35,7 @@ static enum exit_code check(const struct options *options)
 	bool is_good;
 
 	problems_init(&problems);
-	config = reload_read(options, &problems);
+	config = reload_read_tested(options, &problems);
 	is_good = config && !(options->warnings_are_errors && problems.n);
 	problems_print(&problems, stderr, !options->quiet || options->warnings_are_errors);
 	if (is_good && !options->quiet)

@@ -5,6 +5,7 @@
 
 #include "daemon/admin.h"
 #include "daemon/notify.h"
+#include "model/config_tests.h"
 
 struct config *reload_read(const struct options *options, struct problems *problems)
 {
@@ -15,6 +16,15 @@ struct config *reload_read(const struct options *options, struct problems *probl
 	};
 
 	return config_load(&source, problems);
+}
+
+struct config *reload_read_tested(const struct options *options, struct problems *problems)
+{
+	struct config *config = reload_read(options, problems);
+
+	if (config && config_tests_run(config, problems))
+		config_free(&config);
+	return config;
 }
 
 /* Everything that a new configuration needs and that may be refused. */
@@ -123,7 +133,7 @@ static void commit(struct control *c, struct config *config, struct reload_plan 
 
 static int run(struct control *c, bool dry_run, struct reload_result *result)
 {
-	struct config *config = reload_read(c->options, &result->problems);
+	struct config *config = reload_read_tested(c->options, &result->problems);
 	struct reload_plan plan;
 
 	if (config == NULL)

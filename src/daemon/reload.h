@@ -17,6 +17,8 @@ struct reload_result {
 
 /* Loads the file of the options. */
 struct config *reload_read(const struct options *options, struct problems *problems);
+/* The same, and NULL, too, when one of the file's own tests fails; that is among the problems. */
+struct config *reload_read_tested(const struct options *options, struct problems *problems);
 
 /* @dry_run: loads and checks only. The caller owns @result and gives it to reload_result_fini. */
 void reload_run(struct control *c, bool dry_run, struct reload_result *result);
