@@ -48,6 +48,7 @@ UNIT_TESTS = \
 	tests/unit/test_http_server \
 	tests/unit/test_inbox \
 	tests/unit/test_key_path \
+	tests/unit/test_latency \
 	tests/unit/test_lb \
 	tests/unit/test_list \
 	tests/unit/test_listener \
@@ -84,6 +85,7 @@ UNIT_TESTS = \
 # uses, so it comes before the library that has the real ones.
 
 SIM_TESTS = \
+	tests/sim/test_sim_backup \
 	tests/sim/test_sim_bodies \
 	tests/sim/test_sim_breaks \
 	tests/sim/test_sim_calls \
@@ -153,6 +155,7 @@ tests_support_libsim_a_SOURCES = \
 	tests/support/stream_tts.c
 tests_support_libsim_a_CPPFLAGS = $(AM_CPPFLAGS) $(NGHTTP2_CFLAGS)
 SIM_LIBS = tests/support/libsim.a $(LDADD)
+tests_sim_test_sim_backup_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_bodies_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_breaks_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)

@@ -1,15 +1,11 @@
 #include "proxy/backend.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "model/snapshot.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
-
-/* How long a slow reply is remembered: after so long it counts 1/e. Source: Finagle's peak EWMA. */
-#define LATENCY_MEMORY (10 * USEC_S)
 
 static char *make_key(struct slice label, const char *address, size_t *len)
 {
@@ -102,45 +98,23 @@ void backend_close_all(struct backend *b)
 	close_all(&b->oneways);
 }
 
-static double faded(const struct backend *b, usec_t now)
-{
-	usec_t age = now > b->latency_at ? now - b->latency_at : 0;
-
-	return exp(-(double)age / (double)LATENCY_MEMORY);
-}
-
-/* A slower reply than expected counts at once, a faster one little by little. */
 void backend_note_reply(struct backend *b, usec_t took, usec_t now)
 {
-	double old = (double)b->latency, weight = faded(b, now);
-
-	if (took == 0)
-		took = 1; /* 0 would say that there was none */
-	if (took >= b->latency)
-		b->latency = took;
-	else
-		b->latency = (usec_t)(old * weight + (double)took * (1 - weight));
-	b->latency_at = now;
+	latency_note(&b->latency, took, now);
 }
 
 void backend_note_connect(struct backend *b, usec_t took)
 {
-	if (took == 0)
-		took = 1;
-	b->connect_time = b->connect_time ? (b->connect_time * 7 + took) / 8 : took;
+	b->connect_time = latency_mix(b->connect_time, took);
 }
 
-/* One that was slow and is not asked any more is forgiven with time. */
 struct lb_load backend_load(const struct backend *b, usec_t now)
 {
-	struct lb_load load = {
+	return (struct lb_load){
 	    .in_flight = (uint32_t)counter_get(&b->in_flight),
+	    .latency = latency_at(&b->latency, now),
 	    .connect = b->connect_time,
 	};
-
-	if (b->latency)
-		load.latency = (usec_t)((double)b->latency * faded(b, now)) + 1;
-	return load;
 }
 
 void backend_connection_gone(struct backend *b)

@@ -8,6 +8,7 @@
 #include "base/address.h"
 #include "base/list.h"
 #include "base/stat.h"
+#include "policy/latency.h"
 #include "policy/lb.h"
 #include "rpc/codec.h"
 
@@ -35,8 +36,8 @@ struct backend {
 	unsigned n_idle, n_discarding;
 
 	/* What balancing asks of it on this worker. */
-	usec_t latency, latency_at; /* peak-sensitive moving average of replies, as it was then */
-	usec_t connect_time;        /* moving average; 0: never connected */
+	struct latency latency;
+	usec_t connect_time; /* moving average; 0: never connected */
 
 	struct counter in_flight, connections, calls, errors; /* read by any thread */
 	struct histogram took;
