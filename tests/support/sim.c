@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "proxy/backend.h"
+#include "proxy/slot_queue.h"
 #include "proxy/world.h"
 #include "support/loaded.h"
 #include "support/suite.h"
@@ -21,8 +22,12 @@
 
 static struct {
 	struct loop *loop;
-	struct worker *worker;
-	struct tallies *tallies; /* owned */
+	struct worker *worker, *second; /* second: NULL unless a test wants it */
+	struct snapshot *snapshot;      /* the last one: a reference */
+	struct tallies *tallies;        /* owned */
+	struct list wakes;              /* of struct wake */
+	struct loop_work wakes_work;
+	bool wakes_wait;
 	struct process_shares shares;
 	char **lines; /* owned */
 	unsigned n_lines, next_line;
@@ -111,6 +116,58 @@ static struct snapshot *new_snapshot(const struct sim_setup *setup)
 	return snapshot;
 }
 
+/* What a worker says to the other. */
+struct wake {
+	struct list link;
+	struct worker *to;
+	struct limit_tally *tally; /* a reference */
+	uint64_t key;
+};
+
+static void deliver_wakes(struct loop_work *work)
+{
+	struct list *link;
+
+	(void)work;
+	while (!sim.wakes_wait && (link = list_pop_front(&sim.wakes))) {
+		struct wake *wake = list_item(link, struct wake, link);
+
+		slot_queue_freed(wake->to, wake->tally, wake->key);
+		free(wake);
+	}
+}
+
+static void wake_other(void *arg, unsigned worker, struct limit_tally *tally, uint64_t key)
+{
+	struct wake *wake = mem_alloc(sizeof *wake);
+
+	(void)arg;
+	*wake = (struct wake){.tally = tally, .key = key};
+	wake->to = worker == 0 ? sim.worker : sim.second;
+	list_push_back(&sim.wakes, &wake->link);
+	loop_defer(sim.loop, &sim.wakes_work);
+}
+
+static void forget_wakes(void)
+{
+	struct list *link;
+
+	while ((link = list_pop_front(&sim.wakes))) {
+		struct wake *wake = list_item(link, struct wake, link);
+
+		limit_tally_unref(&wake->tally);
+		free(wake);
+	}
+	loop_undefer(&sim.wakes_work);
+}
+
+void hold_wakes(bool hold)
+{
+	sim.wakes_wait = hold;
+	loop_defer(sim.loop, &sim.wakes_work);
+	fake_settle(sim.loop);
+}
+
 static void take_line(void *arg, const char *line, size_t len)
 {
 	(void)arg;
@@ -128,7 +185,46 @@ void sim_start(const struct sim_setup *setup)
 	snapshot = new_snapshot(setup);
 	sim.worker = worker_new(0, sim.loop, &sim.shares, snapshot, SEED);
 	sim.worker->access_sink = take_line;
-	snapshot_unref(&snapshot);
+	sim.snapshot = snapshot;
+	list_init(&sim.wakes);
+	sim.wakes_work.run = deliver_wakes;
+}
+
+void start_second_worker(void)
+{
+	sim.second = worker_new(1, sim.loop, &sim.shares, sim.snapshot, SEED + 1);
+	sim.second->access_sink = take_line;
+	sim.worker->wake = sim.second->wake = wake_other;
+}
+
+uint64_t running(const char *limit)
+{
+	const struct config *config = sim.snapshot->config;
+
+	for (size_t i = 0; i < config->n_policies * LEVELS; i++) {
+		const struct limit_config *c = config->policies[i / LEVELS]->limits[i % LEVELS];
+		struct limit_tally *tally = sim.snapshot->guards[i / LEVELS].limits[i % LEVELS];
+
+		if (tally && c && strcmp(c->at, limit) == 0)
+			return limit_running(tally);
+	}
+	ck_abort_msg("there is no %s", limit);
+	return 0;
+}
+
+/* Whatever became of calls, they hold nothing. */
+static void check_limits(void)
+{
+	const struct config *config = sim.snapshot->config;
+
+	for (size_t i = 0; i < config->n_policies * LEVELS; i++) {
+		struct limit_tally *tally = sim.snapshot->guards[i / LEVELS].limits[i % LEVELS];
+
+		if (tally == NULL)
+			continue;
+		ck_assert_uint_eq(limit_running(tally), 0);
+		ck_assert_int_eq(limit_longest_waiting(tally), -1);
+	}
 }
 
 void sim_reload(const struct sim_setup *setup)
@@ -136,14 +232,27 @@ void sim_reload(const struct sim_setup *setup)
 	struct snapshot *snapshot = new_snapshot(setup);
 
 	worker_adopt(sim.worker, snapshot);
-	snapshot_unref(&snapshot);
+	if (sim.second)
+		worker_adopt(sim.second, snapshot);
+	snapshot_unref(&sim.snapshot);
+	sim.snapshot = snapshot;
 	fake_settle(sim.loop);
 }
 
 void end_worker(void)
 {
 	sim.begun = sim.worker->next_call;
+	sim.worker->wake = NULL;
+	if (sim.second) {
+		sim.begun += sim.second->next_call;
+		sim.second->wake = NULL;
+	}
+	forget_wakes();
 	worker_free(&sim.worker);
+	if (sim.second)
+		worker_free(&sim.second);
+	check_limits();
+	snapshot_unref(&sim.snapshot);
 	fake_settle(sim.loop);
 }
 
@@ -176,14 +285,26 @@ void sim_stop_quietly(void)
 	stop(false);
 }
 
+static uint64_t sum_of(size_t counter)
+{
+	const struct worker *all[] = {sim.worker, sim.second};
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i])
+			sum +=
+			    counter_get((const struct counter *)((const char *)all[i] + counter));
+	return sum;
+}
+
 void sim_end(void)
 {
 	if (sim.loop == NULL)
 		return;
 	if (sim.worker) {
 		fake_sleep(sim.loop, LONG_ENOUGH_S * USEC_S);
-		ck_assert_uint_eq(counter_get(&sim.worker->calls_running), 0);
-		ck_assert_uint_eq(counter_get(&sim.worker->calls_total), sim.n_lines);
+		ck_assert_uint_eq(sum_of(offsetof(struct worker, calls_running)), 0);
+		ck_assert_uint_eq(sum_of(offsetof(struct worker, calls_total)), sim.n_lines);
 		ck_assert_uint_eq(in_flight(), 0);
 	}
 	sim_stop();
@@ -228,7 +349,8 @@ int sim_main(const char *name, const TTest *const *tests, size_t count)
 
 /* ---- far ends ---- */
 
-static struct fake_end *dial_as(const char *listener, int uid, bool over_limit)
+static struct fake_end *dial_as(
+    struct worker *worker, const char *listener, int uid, bool over_limit)
 {
 	struct address from = {.kind = ADDRESS_UNIX, .text = "unix:"};
 	struct fake_end *end;
@@ -237,33 +359,38 @@ static struct fake_end *dial_as(const char *listener, int uid, bool over_limit)
 	if (uid < 0)
 		ck_assert_int_eq(address_parse(&from, SLICE_LIT(CALLER_TEXT), NULL), 0);
 	end = fake_dial(sim.loop, uid, &fd);
-	atomic_fetch_add(&sim.worker->connections, 1);
+	atomic_fetch_add(&worker->connections, 1);
 	atomic_fetch_add(&sim.shares.connections, 1);
 	if (over_limit)
 		atomic_fetch_add(&sim.shares.connecting, 1);
-	worker_take(sim.worker, listener, fd, &from, over_limit);
+	worker_take(worker, listener, fd, &from, over_limit);
 	fake_settle(sim.loop);
 	return end;
 }
 
 struct fake_end *dial(void)
 {
-	return dial_as("in", -1, false);
+	return dial_as(sim.worker, "in", -1, false);
+}
+
+struct fake_end *dial_second(void)
+{
+	return dial_as(sim.second, "in", -1, false);
 }
 
 struct fake_end *dial_to(const char *listener)
 {
-	return dial_as(listener, -1, false);
+	return dial_as(sim.worker, listener, -1, false);
 }
 
 struct fake_end *dial_local(int uid)
 {
-	return dial_as("local", uid, false);
+	return dial_as(sim.worker, "local", uid, false);
 }
 
 struct fake_end *dial_over_limit(void)
 {
-	return dial_as("in", -1, true);
+	return dial_as(sim.worker, "in", -1, true);
 }
 
 struct fake_end *sim_accepted(int line)

@@ -41,6 +41,10 @@ void sim_stop_quietly(void);
 /* For the fixture: lets all calls come to their own end first, if the test has not stopped it. */
 void sim_end(void);
 struct worker *sim_worker(void);
+/* Another worker of the same process, on the same loop, for whom dial_second is. */
+void start_second_worker(void);
+/* What workers say to each other waits, until it is not held any more. */
+void hold_wakes(bool hold);
 /* No caller's connection is left, and no call without one. */
 bool sim_is_drained(void);
 struct loop *sim_loop(void);
@@ -52,6 +56,7 @@ int sim_main(const char *name, const TTest *const *tests, size_t count);
 /* ---- far ends ---- */
 
 struct fake_end *dial(void);
+struct fake_end *dial_second(void);
 struct fake_end *dial_to(const char *listener);
 struct fake_end *dial_local(int uid);
 /* The same above the listener's limit. */
@@ -118,5 +123,7 @@ uint64_t dropped(enum metadata_class class);
 /* In flight on, and connections to, all endpoints of app. */
 uint64_t in_flight(void);
 uint64_t upstreams(void);
+/* Calls that hold a place of the limit that is written there: "services.app.limit". */
+uint64_t running(const char *limit);
 
 #endif
