@@ -159,7 +159,7 @@ class Bridled:
             if not os.path.exists(self.access_path):
                 return []
             with open(self.access_path, encoding="utf-8") as file:
-                return [line for line in file.read().split("\n") if line]
+                return file.read().split("\n")[:-1]  # what has no end is still being written
         eventually(lambda: len(lines()) >= count, seconds, "%d log lines" % count)
         found = lines()
         if len(found) != count:
@@ -195,7 +195,8 @@ class Bridled:
         return self.process.wait(seconds)
 
     def reload(self, config):
-        """Waits until the new file is in force."""
+        """Waits until the new file is in force for new connections. The worker of one that is open
+        already hears of it a moment later: what is to change there has to be waited for."""
         before = self.get_json("/status")["config"]["hash"]
         self.write_config(config)
         self.signal(signal.SIGHUP)
