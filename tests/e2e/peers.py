@@ -85,7 +85,8 @@ class Server:
     def said(self, first=""):
         """The lines it printed that begin with that word."""
         with open(self.log, encoding="utf-8", errors="replace") as file:
-            return [line for line in file.read().splitlines() if line.startswith(first)]
+            whole = file.read().split("\n")[:-1]
+        return [line for line in whole if line.startswith(first)]
 
     def await_said(self, line, count=1):
         eventually(lambda: self.said().count(line) >= count,
