@@ -429,7 +429,7 @@ class Seen(Grpc):
     def test_a_debug_log_follows_a_stream(self):
         _, daemon = self.both(config={"log": {"level": "debug"}})
         self.assert_ok(self.call(daemon, BOTH, [b"x" * 100] * 3))
-        eventually(lambda: "RPCFinish" in daemon.errors())
+        eventually(lambda: re.search("RPCFinish .*\n", daemon.errors()))
         said = [line for line in daemon.errors().split("\n") if " debug stream: " in line]
         self.assertIn("RPCStart ", said[0])
         self.assertRegex(said[-1], "RPCFinish .*reason=ok in=3 out=3")
