@@ -7,14 +7,14 @@ import subprocess
 import threading
 
 import upstream
-from bridled import CTL, TestCase, eventually
+from bridled import CTL, STOP_SECONDS, TestCase, eventually
 
 DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 
 
 def run(*words, environment=None):
     done = subprocess.run([CTL, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          env={**os.environ, **(environment or {})}, timeout=30, check=False)
+                          env={**os.environ, **(environment or {})}, timeout=STOP_SECONDS, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
