@@ -115,6 +115,7 @@ src_libbridle_a_SOURCES = \
 	src/model/balance.c src/model/balance.h \
 	src/model/balance_groups.c \
 	src/model/caller.c src/model/caller.h \
+	src/model/breaker_tally.c \
 	src/model/check_listener.c \
 	src/model/check_listeners.c \
 	src/model/check_protocols.c \
@@ -148,21 +149,28 @@ src_libbridle_a_SOURCES = \
 	src/model/explain_policy.c src/model/explain_policy.h \
 	src/model/file_snapshot.c src/model/file_snapshot.h \
 	src/model/guards.c src/model/guards.h \
+	src/model/endpoint_tally.c \
 	src/model/host.c src/model/host.h \
 	src/model/key_path.c src/model/key_path.h \
 	src/model/keys_listener.c \
 	src/model/keys_policy.c \
 	src/model/keys_service.c \
 	src/model/keys_top.c \
+	src/model/limit_pots.c src/model/limit_pots.h \
+	src/model/limit_tally.c \
 	src/model/nearest.c src/model/nearest.h \
 	src/model/problems.c src/model/problems.h \
 	src/model/route.c src/model/route.h \
 	src/model/route_name.c src/model/route_name.h \
 	src/model/sample_call.c src/model/sample_call.h \
 	src/model/snapshot.c src/model/snapshot.h \
+	src/model/tally.c src/model/tally.h src/model/tally_head.h \
 	src/model/yaml.c src/model/yaml.h \
 	src/model/yaml_tree.c \
+	src/policy/breaker.c src/policy/breaker.h \
+	src/policy/budget.c src/policy/budget.h \
 	src/policy/deadline.c src/policy/deadline.h \
+	src/policy/eject.c src/policy/eject.h \
 	src/policy/fact.c src/policy/fact.h \
 	src/policy/lb.c src/policy/lb.h src/policy/lb_impl.h \
 	src/policy/lb_load.c \
@@ -173,6 +181,8 @@ src_libbridle_a_SOURCES = \
 	src/policy/lb_rr.c \
 	src/policy/lb_stride.c \
 	src/policy/match.c src/policy/match.h \
+	src/policy/limiter.c src/policy/limiter.h \
+	src/policy/retry.c src/policy/retry.h \
 	src/proxy/access.c src/proxy/access.h \
 	src/proxy/access_log.c src/proxy/access_log.h \
 	src/proxy/admit.c src/proxy/admit.h \

@@ -51,7 +51,13 @@ struct service_tally {
 	pthread_mutex_t lock;              /* endpoints coming, going, ejected, up, down */
 	struct endpoint_tally **endpoints; /* present ones; borrowed; under the lock */
 	size_t n_endpoints;
-	usec_t absent_since;
+	/* Private: until when, for policies with that at_most or less, no more may be ejected; the one
+	 * that ejected last. */
+	_Atomic uint64_t full_until;
+	_Atomic double full_share;
+	struct eject_policy ejected_by;
+	bool had_endpoints;  /* private to the control thread: a first set was there */
+	usec_t absent_since; /* private to the table */
 };
 
 /* Control thread; counted references for the caller. */
@@ -98,18 +104,18 @@ struct limit_who {
 	struct slice caller, method;
 };
 
-/* Within the rate? Exact for the process; with share: equal a caller within its share is let through
- * before one beyond. Takes. */
-bool limit_take(struct limit_tally *tally, const struct limit_config *config,
+#define LIMIT_REFUSED     UINT64_C(0)
+#define LIMIT_TAKEN       UINT64_C(1)
+#define LIMIT_TAKEN_SPARE UINT64_C(2) /* with share: equal, what others left */
+
+/* Within the rate? Takes; LIMIT_REFUSED (0) if not. Exact for the process; with share: equal a caller
+ * within its share is let through before one beyond. */
+uint64_t limit_take(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
-/* What limit_take took goes back: the call went no further. */
-void limit_give_back(
-    struct limit_tally *tally, const struct limit_config *config, const struct limit_who *who);
-/* What limit_take took goes back: another limit refused the call. */
-void limit_give_back(
-    struct limit_tally *tally, const struct limit_config *config, const struct limit_who *who);
+/* What limit_take took, as it said, goes back: another limit refused the call. */
+void limit_give_back(struct limit_tally *tally, const struct limit_config *config,
+    const struct limit_who *who, uint64_t taken, usec_t now);
 /* A slot of `concurrency`: a place that is given back with limit_leave, or LIMIT_REFUSED. */
-#define LIMIT_REFUSED UINT64_C(0)
 uint64_t limit_enter(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
 void limit_leave(struct limit_tally *tally, uint64_t place);
