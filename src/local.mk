@@ -144,12 +144,12 @@ src_libbridle_a_SOURCES = \
 	src/model/config_text.c \
 	src/model/config_word.c \
 	src/model/explain.c src/model/explain.h \
+	src/model/endpoint_tally.c \
 	src/model/explain_ask.c src/model/explain_ask.h \
 	src/model/explain_json.c \
 	src/model/explain_policy.c src/model/explain_policy.h \
 	src/model/file_snapshot.c src/model/file_snapshot.h \
 	src/model/guards.c src/model/guards.h \
-	src/model/endpoint_tally.c \
 	src/model/host.c src/model/host.h \
 	src/model/key_path.c src/model/key_path.h \
 	src/model/keys_listener.c \
@@ -180,8 +180,8 @@ src_libbridle_a_SOURCES = \
 	src/policy/lb_ring.c \
 	src/policy/lb_rr.c \
 	src/policy/lb_stride.c \
-	src/policy/match.c src/policy/match.h \
 	src/policy/limiter.c src/policy/limiter.h \
+	src/policy/match.c src/policy/match.h \
 	src/policy/retry.c src/policy/retry.h \
 	src/proxy/access.c src/proxy/access.h \
 	src/proxy/access_log.c src/proxy/access_log.h \
