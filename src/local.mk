@@ -172,6 +172,7 @@ src_libbridle_a_SOURCES = \
 	src/policy/deadline.c src/policy/deadline.h \
 	src/policy/eject.c src/policy/eject.h \
 	src/policy/fact.c src/policy/fact.h \
+	src/policy/latency.c src/policy/latency.h \
 	src/policy/lb.c src/policy/lb.h src/policy/lb_impl.h \
 	src/policy/lb_load.c \
 	src/policy/lb_maglev.c \
