@@ -2,12 +2,17 @@
 
 exampledir = $(docdir)/examples
 dist_example_DATA = \
+	conf/balance.yaml \
+	conf/breaker.yaml \
 	conf/bridge.yaml \
 	conf/grpc.yaml \
+	conf/lanes.yaml \
 	conf/legacy-framed.yaml \
+	conf/limits.yaml \
 	conf/multiplex.yaml \
 	conf/outbound.yaml \
 	conf/quickstart.yaml \
+	conf/retry.yaml \
 	conf/streaming.yaml
 EXTRA_DIST += conf/bridled.yaml
 

@@ -91,6 +91,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_calls \
 	tests/sim/test_sim_changes \
 	tests/sim/test_sim_connect \
+	tests/sim/test_sim_eject \
 	tests/sim/test_sim_limits \
 	tests/sim/test_sim_memory \
 	tests/sim/test_sim_mux \
@@ -161,6 +162,7 @@ tests_sim_test_sim_breaks_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_changes_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_eject_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_memory_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)

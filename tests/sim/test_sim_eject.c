@@ -1,0 +1,187 @@
+/* Endpoints that fail again and again are left out for a while, but never too many of them. */
+#include <check.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "support/sim.h"
+
+#define ONE_TRY "retry: none, "
+
+/* One call that its endpoint breaks off; gives the endpoint's address. */
+static void break_off(struct fake_end *caller, char *address, size_t size)
+{
+	struct fake_end *app;
+
+	say(caller, FRAMED, .seq = 7);
+	app = accepted();
+	snprintf(address, size, "%s", fake_address(app)->text);
+	hear(app, FRAMED, .seq = 7);
+	reset(app);
+	hear_failure(caller, REASON_RESET, FRAMED, .seq = 7);
+	fake_forget(app);
+}
+
+static void answer(struct fake_end *caller, char *address, size_t size)
+{
+	struct fake_end *app;
+
+	say(caller, FRAMED, .seq = 7);
+	app = accepted();
+	snprintf(address, size, "%s", fake_address(app)->text);
+	hear(app, FRAMED, .seq = 7);
+	say(app, FRAMED, .seq = 7);
+	hear(caller, FRAMED, .seq = 7);
+	hang_up(app);
+	fake_forget(app);
+}
+
+START_TEST(an_endpoint_that_failed_five_times_is_left_out_for_a_while)
+{
+	char bad[64], at[64];
+	struct fake_end *caller;
+	unsigned fails = 0;
+
+	start(.endpoints = 4, .service = ONE_TRY "eject: {for: 10s}");
+	caller = dial();
+	break_off(caller, bad, sizeof bad);
+	for (int i = 0; i < 16; i++) { /* round robin: it gets each fourth */
+		say(caller, FRAMED, .seq = 7);
+		struct fake_end *app = accepted();
+		bool is_bad = strcmp(fake_address(app)->text, bad) == 0;
+
+		hear(app, FRAMED, .seq = 7);
+		if (is_bad) {
+			reset(app);
+			hear_failure(caller, REASON_RESET, FRAMED, .seq = 7);
+			fails++;
+		} else {
+			say(app, FRAMED, .seq = 7);
+			hear(caller, FRAMED, .seq = 7);
+			hang_up(app);
+		}
+		fake_forget(app);
+	}
+	ck_assert_uint_eq(fails, 4);
+	for (int i = 0; i < 12; i++) {
+		answer(caller, at, sizeof at);
+		ck_assert_str_ne(at, bad);
+	}
+	pass(10000);
+	for (int i = 0, seen = 0; i < 4; i++) {
+		answer(caller, at, sizeof at);
+		seen += strcmp(at, bad) == 0;
+		ck_assert(i < 3 || seen == 1);
+	}
+	sim_stop_quietly();
+}
+END_TEST
+
+START_TEST(not_all_are_ever_left_out)
+{
+	for (unsigned n = 1; n <= 10; n++) {
+		unsigned times[11] = {0}, out = 0;
+		struct fake_end *caller;
+		char at[64];
+
+		start(.endpoints = n, .service = ONE_TRY "eject: {consecutive: 2, for: 1h}");
+		caller = dial();
+		for (unsigned i = 0; i < n * 4; i++)
+			break_off(caller, at, sizeof at);
+		for (unsigned i = 0; i < n * 4; i++) {
+			unsigned last;
+
+			answer(caller, at, sizeof at);
+			ck_assert_int_eq(sscanf(strrchr(at, '.'), ".%u", &last), 1);
+			times[last <= 10 ? last : 0]++;
+		}
+		for (unsigned i = 1; i <= n; i++)
+			out += times[i] == 0;
+		ck_assert_uint_le(out, n * 3 / 10 > 1 ? n * 3 / 10 : 1);
+		ck_assert_uint_lt(out, n);
+		ck_assert_uint_ge(out, n > 1);
+		sim_stop_quietly();
+	}
+}
+END_TEST
+
+START_TEST(exceptions_do_not_count)
+{
+	char at[64], first[64] = "";
+	struct fake_end *caller;
+	bool others = false;
+
+	start(.endpoints = 2, .service = ONE_TRY "eject: {consecutive: 1, for: 1h}");
+	caller = dial();
+	for (int i = 0; i < 8; i++) {
+		struct fake_end *app;
+
+		say(caller, FRAMED, .seq = 7);
+		app = accepted();
+		snprintf(at, sizeof at, "%s", fake_address(app)->text);
+		hear(app, FRAMED, .seq = 7);
+		say(app, FRAMED, .kind = EXCEPTION, .seq = 7, .id = 6, .text = "no");
+		hear(caller, FRAMED, .kind = EXCEPTION, .seq = 7, .id = 6, .text = "no");
+		hang_up(app);
+		fake_forget(app);
+		if (i == 0)
+			snprintf(first, sizeof first, "%s", at);
+		others |= i >= 2 && strcmp(first, at) != 0;
+		if (i >= 2)
+			ck_assert(i % 2 ? strcmp(first, at) != 0 : strcmp(first, at) == 0);
+	}
+	ck_assert(others);
+	sim_stop_quietly();
+}
+END_TEST
+
+START_TEST(what_is_ejected_stays_so_over_a_reload)
+{
+	char bad[64], at[64];
+	struct fake_end *caller;
+
+	start(.endpoints = 2, .service = ONE_TRY "eject: {consecutive: 1, for: 1h}");
+	caller = dial();
+	break_off(caller, bad, sizeof bad);
+	reload(.endpoints = 2, .service = ONE_TRY "eject: {consecutive: 1, for: 1h}");
+	for (int i = 0; i < 6; i++) {
+		answer(caller, at, sizeof at);
+		ck_assert_str_ne(at, bad);
+	}
+	sim_stop_quietly();
+}
+END_TEST
+
+START_TEST(a_full_accept_queue_ejects_nobody)
+{
+	char at[64], first[64];
+	struct fake_end *caller;
+
+	start(.endpoints = 2, .is_local = true,
+	    .service = ONE_TRY "eject: {consecutive: 1, for: 1h}, timeout: {connect: 10ms}");
+	caller = dial();
+	for (int i = 0; i < 2; i++) { /* one for each endpoint */
+		fake_script(sim_loop(), FAKE_BACKLOG, 4);
+		say(caller, FRAMED, .seq = 7);
+		pass(10);
+		hear_failure(caller, REASON_CONNECT_FAILED, FRAMED, .seq = 7);
+	}
+	ck_assert_uint_eq(fake_connects(sim_loop()), 8);
+	answer(caller, first, sizeof first);
+	answer(caller, at, sizeof at);
+	ck_assert_str_ne(at, first);
+	sim_stop_quietly();
+}
+END_TEST
+
+int main(void)
+{
+	static const TTest *const tests[] = {
+	    an_endpoint_that_failed_five_times_is_left_out_for_a_while,
+	    not_all_are_ever_left_out,
+	    exceptions_do_not_count,
+	    what_is_ejected_stays_so_over_a_reload,
+	    a_full_accept_queue_ejects_nobody,
+	};
+
+	return sim_main("sim_eject", tests, ARRAY_LEN(tests));
+}
