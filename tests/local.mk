@@ -9,7 +9,10 @@ UNIT_TESTS = \
 	tests/unit/test_access_log \
 	tests/unit/test_address \
 	tests/unit/test_arena \
+	tests/unit/test_balance \
 	tests/unit/test_call_stats \
+	tests/unit/test_changes \
+	tests/unit/test_changes_fields \
 	tests/unit/test_codec_convert \
 	tests/unit/test_codec_edit \
 	tests/unit/test_codec_golden \
@@ -50,6 +53,10 @@ UNIT_TESTS = \
 	tests/unit/test_key_path \
 	tests/unit/test_latency \
 	tests/unit/test_lb \
+	tests/unit/test_lb_choice \
+	tests/unit/test_lb_hash \
+	tests/unit/test_lb_rr \
+	tests/unit/test_lb_scale \
 	tests/unit/test_list \
 	tests/unit/test_listener \
 	tests/unit/test_log \
@@ -120,12 +127,14 @@ check_LIBRARIES += $(TEST_SUPPORT)
 tests_support_libsupport_a_SOURCES = \
 	tests/support/block.c tests/support/block.h \
 	tests/support/bytes.h \
+	tests/support/changes_text.c tests/support/changes_text.h \
 	tests/support/descriptors.c tests/support/descriptors.h \
 	tests/support/frames.c tests/support/frames.h \
 	tests/support/golden.c tests/support/golden.h \
 	tests/support/h2_end.c tests/support/h2_end.h \
 	tests/support/h2_frames.c tests/support/h2_frames.h \
 	tests/support/h2_pair.c tests/support/h2_pair.h \
+	tests/support/lb_bench.c tests/support/lb_bench.h \
 	tests/support/loaded.c tests/support/loaded.h \
 	tests/support/reading.c tests/support/reading.h \
 	tests/support/recorder.c tests/support/recorder.h \
@@ -140,6 +149,7 @@ tests_unit_test_ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_codec_ttstream_queue_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_conn_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv
 tests_unit_test_conn_connect_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=connect
+tests_unit_test_lb_scale_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4
 tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg

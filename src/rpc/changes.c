@@ -48,7 +48,9 @@ static bool is_possible(const struct rpc_change *change)
 		return is_free_int(change->number);
 	if (change->name.len == 0 || change->name.len > NAME_LIMIT)
 		return false;
-	return change->kind == RPC_CHANGE_META || is_free_header(change->name);
+	if (change->kind == RPC_CHANGE_META)
+		return true;
+	return change->name.data[0] != ':' && is_free_header(change->name);
 }
 
 /* ---- the list ---- */
@@ -78,8 +80,10 @@ static bool overrides(
 	later_kind = split_header(later->name, &later_name);
 	if (kind != later_kind)
 		return false;
-	return as_fields && is_metadata(kind) ? metadata_name_eq(name, later_name)
-					      : slice_eq(name, later_name);
+	if (!as_fields)
+		return slice_eq(name, later_name);
+	return is_metadata(kind) ? metadata_name_eq(name, later_name)
+				 : metadata_is_field(name, later_name);
 }
 
 static void add(struct changes *c, const struct rpc_change *change, bool as_fields)
@@ -237,7 +241,7 @@ static bool to_field(const struct rpc_change *change, struct arena *arena, struc
 {
 	uint8_t room[METADATA_NAME_MAX];
 	struct writer key = writer_of(room, sizeof room);
-	struct slice name = SLICE_NONE, value = change->value;
+	struct slice name = SLICE_NONE;
 
 	if (change->kind == RPC_CHANGE_INT)
 		return false;
@@ -247,11 +251,12 @@ static bool to_field(const struct rpc_change *change, struct arena *arena, struc
 	if (!metadata_to_field(kind_of(change), writer_slice(&key), arena, &name) &&
 	    !is_metadata(metadata_of_field(name))) /* a rule may spell it as the field it is */
 		return false;
-	if (grpc_is_binary(name))
-		value = grpc_in_base64(arena, value);
 	field->name = name;
-	field->value = value;
-	return metadata_is_field_value(value);
+	if (grpc_is_binary(name))
+		field->value = grpc_in_base64(arena, change->value);
+	else
+		field->value = arena_copy(arena, change->value); /* a mark lies in the changes */
+	return metadata_is_field_value(field->value);
 }
 
 static void add_due(struct changes *c, struct rpc_edit *edit, struct field_list *fields)

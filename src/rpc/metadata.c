@@ -215,7 +215,7 @@ bool metadata_is_field(struct slice field, struct slice name)
 	if (field.len != name.len)
 		return false;
 	for (size_t i = 0; i < name.len; i++)
-		if (field.data[i] != lower(name.data[i]))
+		if (lower(field.data[i]) != lower(name.data[i]))
 			return false;
 	return true;
 }

@@ -42,7 +42,7 @@ bool metadata_is_carried(enum metadata_kind kind, bool is_reply);
 /* Counts what has no place in the new form. */
 void metadata_drop(struct rpc_edit *edit, enum metadata_kind kind);
 
-/* Is this the field of that name? Fields are in lower case, the name may be in any. */
+/* Is this the field of that name? Case is folded. */
 bool metadata_is_field(struct slice field, struct slice name);
 
 /* The field of the ACL token, and the key that Kitex's readers see it as. */
