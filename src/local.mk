@@ -75,7 +75,16 @@ src_libbridle_a_SOURCES = \
 	src/ctl/ctl.c \
 	src/ctl/explain.c \
 	src/ctl/reload.c \
+	src/ctl/far_end.c src/ctl/far_end.h \
 	src/ctl/show.c \
+	src/ctl/simulate.c \
+	src/ctl/simulated_admit.c src/ctl/simulated_admit.h \
+	src/ctl/simulated_call.c src/ctl/simulated_call.h \
+	src/ctl/simulation.c src/ctl/simulation.h \
+	src/ctl/simulation_config.c src/ctl/simulation_config.h \
+	src/ctl/simulation_plan.c src/ctl/simulation_plan.h \
+	src/ctl/simulation_report.c \
+	src/ctl/timeline.c src/ctl/timeline.h \
 	src/ctl/why.c \
 	src/daemon/acceptor.c src/daemon/acceptor.h \
 	src/daemon/admin.c src/daemon/admin.h \
@@ -125,21 +134,29 @@ src_libbridle_a_SOURCES = \
 	src/model/config_check.c src/model/config_check.h \
 	src/model/config_dump.c src/model/config_dump.h \
 	src/model/config_env.c \
+	src/model/config_expect.c \
 	src/model/config_fact.c \
 	src/model/config_fill.c \
 	src/model/config_keys.h \
 	src/model/config_load.c \
+	src/model/config_location.c \
 	src/model/config_manual.c \
+	src/model/config_match.c \
 	src/model/config_merge.c \
 	src/model/config_net.c \
 	src/model/config_number.c \
 	src/model/config_override.c \
 	src/model/config_peer.c \
 	src/model/config_policy.c \
+	src/model/config_regex.c \
 	src/model/config_retry.c \
+	src/model/config_route.c \
 	src/model/config_schema.c \
+	src/model/config_services.c \
 	src/model/config_share.c \
+	src/model/config_slot.c \
 	src/model/config_source.c src/model/config_source.h \
+	src/model/config_subset.c \
 	src/model/config_tests.c src/model/config_tests.h \
 	src/model/config_text.c \
 	src/model/config_word.c \
@@ -152,9 +169,12 @@ src_libbridle_a_SOURCES = \
 	src/model/guards.c src/model/guards.h \
 	src/model/host.c src/model/host.h \
 	src/model/key_path.c src/model/key_path.h \
+	src/model/keys_guard.c \
 	src/model/keys_listener.c \
 	src/model/keys_policy.c \
+	src/model/keys_route.c \
 	src/model/keys_service.c \
+	src/model/keys_test.c \
 	src/model/keys_top.c \
 	src/model/limit_pots.c src/model/limit_pots.h \
 	src/model/limit_tally.c \

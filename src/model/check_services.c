@@ -89,6 +89,34 @@ static void check_endpoint(
 		    (size_t)(listener - c->config->listeners));
 }
 
+/* Whether the last route takes what the others leave, and each leads to another service. */
+static bool is_led_elsewhere(const struct service_config *service)
+{
+	const struct route_config *last;
+
+	if (service->n_routes == 0)
+		return false;
+	for (size_t i = 0; i < service->n_routes; i++)
+		if (service->routes[i].to == NULL)
+			return false;
+	last = &service->routes[service->n_routes - 1];
+	return last->match.n == 0 && last->match.percent >= 1;
+}
+
+static void check_missing_endpoints(struct check *c, const struct service_config *service)
+{
+	struct key_path path;
+
+	/* Not NULL: they were refused. */
+	if (service->n_endpoints > 0 || service->endpoints || is_led_elsewhere(service))
+		return;
+	path_of(service, "endpoints", &path);
+	problems_error(c->problems, origin_place(c->config, service, "endpoints"), path.text,
+	    "%s\nexpected a list of at least one address: where it is found; or routes that all lead "
+	    "to other services, the last of them without match",
+	    origin_named(c->config, service, "endpoints") ? "an empty list" : "is missing");
+}
+
 static void check_endpoints(struct check *c, const struct service_config *service)
 {
 	uint64_t weights = 0;
@@ -158,6 +186,7 @@ void check_services(struct check *c)
 		const struct service_config *service = c->config->services[i];
 		struct key_path path;
 
+		check_missing_endpoints(c, service);
 		check_endpoints(c, service);
 		check_multiplex(c, service);
 		path_of(service, NULL, &path);

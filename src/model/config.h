@@ -400,6 +400,9 @@ const struct service_config *config_service(const struct config *config, struct 
 /* The effective configuration in the long form, every value with "# file:line" or "# default";
  * itself a file that loads to the same configuration. */
 void config_dump(const struct config *config, FILE *to);
+/* One merged policy, a line for each value: "timeout.call: 1s  # file:line". Limits, breakers and ACLs,
+ * which are not merged, are not among them. */
+void config_dump_policy(const struct config *config, const struct policy *policy, FILE *to);
 /* JSON Schema (draft 2020-12) of the file. */
 void config_schema(FILE *to);
 /* The list of keys for bridled.yaml(5), in mdoc. */

@@ -1,5 +1,6 @@
 #include "model/config_bind.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -96,7 +97,8 @@ static struct slice id_of(const struct origin *origin)
 	return slice_of(&origin->id, sizeof origin->id);
 }
 
-void bind_origin(struct binder *b, const void *base, const struct key *key, struct place at)
+struct origin *bind_origin(
+    struct binder *b, const void *base, const struct key *key, struct place at)
 {
 	struct origin *origin = arena_calloc(b->arena, 1, sizeof *origin);
 
@@ -104,6 +106,7 @@ void bind_origin(struct binder *b, const void *base, const struct key *key, stru
 	origin->id.key = key;
 	origin->at = at;
 	table_put(&b->origins->table, id_of(origin), origin);
+	return origin;
 }
 
 const struct origin *origin_find(
@@ -305,7 +308,7 @@ static void bind_key(
 	key_path_cut(&b->path, before);
 }
 
-static void bind_included(struct binder *b, const struct scope *scope, const struct yaml_node *node,
+void bind_included(struct binder *b, const struct scope *scope, const struct yaml_node *node,
     void *base, const void *parent)
 {
 	memcpy(base, parent, scope->size);
@@ -315,7 +318,7 @@ static void bind_included(struct binder *b, const struct scope *scope, const str
 		if (scope->keys[i].type == NULL)
 			continue;
 		if (origin)
-			bind_origin(b, base, &scope->keys[i], origin->at);
+			bind_origin(b, base, &scope->keys[i], origin->at)->is_inherited = true;
 		bind_key(b, &scope->keys[i], node, base);
 	}
 }
@@ -351,11 +354,45 @@ void bind_defaults(struct binder *b, const struct scope *scope, void *base)
 	arena_fini(&nodes);
 }
 
+const void *bind_template(struct binder *b, const struct scope *scope)
+{
+	size_t i = 0;
+
+	while (b->templates[i].scope != scope && b->templates[i].made)
+		i++;
+	assert(i < TEMPLATES_MAX);
+	if (b->templates[i].made == NULL) {
+		b->templates[i].scope = scope;
+		b->templates[i].made = arena_calloc(b->arena, 1, scope->size);
+		bind_defaults(b, scope, b->templates[i].made);
+	}
+	return b->templates[i].made;
+}
+
+void bind_late(struct binder *b, void (*bind)(struct binder *b, const struct late *late),
+    void *base, const struct yaml_node *node)
+{
+	struct late *late = arena_alloc(b->scratch, sizeof *late);
+
+	*late = (struct late){NULL, bind, base, node, b->path};
+	*b->late_end = late;
+	b->late_end = &late->next;
+}
+
+const char *bind_meant(struct binder *b, const struct nearest *nearest)
+{
+	if (!nearest_found(nearest))
+		return "";
+	return arena_printf(b->scratch, "; did you mean \"%.*s\"?", (int)nearest->best.len,
+	    (const char *)nearest->best.data);
+}
+
 /* A name stands in one scope for one struct, so whichever key has an origin here is meant. */
 const struct origin *origin_named(const struct config *config, const void *base, const char *name)
 {
-	static const struct scope *const scopes[] = {
-	    &top_scope, &listener_scope, &service_scope, &endpoint_scope, &method_scope};
+	static const struct scope *const scopes[] = {&top_scope, &listener_scope, &service_scope,
+	    &endpoint_scope, &method_scope, &policy_scope, &limit_scope, &breaker_scope,
+	    &acl_scope, &route_scope, &fault_scope, &test_scope};
 
 	for (size_t s = 0; s < ARRAY_LEN(scopes); s++) {
 		for (size_t i = 0; i < scopes[s]->n; i++) {

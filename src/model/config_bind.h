@@ -5,6 +5,7 @@
 #include "base/table.h"
 #include "model/config_keys.h"
 #include "model/key_path.h"
+#include "model/nearest.h"
 #include "model/yaml.h"
 
 /* Where a value of the configuration came from: the key @key of the struct @base, or with key NULL
@@ -15,11 +16,20 @@ struct origin {
 		const struct key *key;
 	} id;
 	struct place at;
+	bool is_inherited; /* written for a struct that this one started as a copy of */
+};
+
+struct config_regex {
+	struct config_regex *next;
+	regex_t regex;
 };
 
 struct config_origins {
 	struct table table; /* id -> struct origin in the configuration's arena */
+	struct config_regex *regexes; /* all of the file */
 };
+
+void config_free_regexes(struct config_origins *origins);
 
 /* NULL when the value is a default. */
 const struct origin *origin_find(
@@ -29,14 +39,23 @@ const struct origin *origin_named(const struct config *config, const void *base,
 /* Where to point: at the value, or where it is a default at the struct it belongs to. */
 struct place origin_place(const struct config *config, const void *base, const char *name);
 
-/* A `service:` of a listener, looked up when all services are known. */
-struct pin {
-	struct pin *next;
-	struct listener_config *listener;
-	const char *label;
+/* What is bound only when everything else is, because it needs all services. */
+struct late {
+	struct late *next;
+	void (*bind)(struct binder *b, const struct late *late);
+	void *base;
 	const struct yaml_node *node;
-	const char *path;
+	struct key_path path;
 };
+
+/* A service that is known before it is bound. */
+struct declared {
+	struct service_config *service;
+	const struct yaml_node *node;
+	const struct yaml_node **methods; /* once it is bound: as service->methods */
+};
+
+#define TEMPLATES_MAX 12u
 
 struct binder {
 	struct config *config;
@@ -47,10 +66,29 @@ struct binder {
 	const struct config_source *from;
 	struct key_path path;
 	size_t index; /* of the item of a list that is being bound */
-	struct pin *pins;
+	enum level level; /* of the policy that is being bound */
+	struct declared *declared; /* as config->services */
+	struct service_config *service; /* that is being bound, or whose routes are */
+	struct late *late, **late_end;
 	/* Structs with every default in them, made once for each scope that repeats. */
-	void *listener, *service, *endpoint, *method; /* in the configuration's arena */
+	struct {
+		const struct scope *scope;
+		void *made; /* in the configuration's arena */
+	} templates[TEMPLATES_MAX];
 };
+
+/* A struct of the scope with its defaults, which every item starts as a copy of. */
+const void *bind_template(struct binder *b, const struct scope *scope);
+/* Calls @bind with @base and @node when all services are bound, at this path. */
+void bind_late(struct binder *b, void (*bind)(struct binder *b, const struct late *late),
+    void *base, const struct yaml_node *node);
+/* Makes the services that the file has, so that they can be referred to. */
+void bind_declare(struct binder *b, const struct yaml_node *services);
+/* A service by its label. On -1 it is said that there is none. */
+int bind_service_named(struct binder *b, const struct yaml_node *node, struct slice label,
+    const struct service_config **service);
+/* What was said to be near enough: "; did you mean ...?", or "". */
+const char *bind_meant(struct binder *b, const struct nearest *nearest);
 
 /* Complains about a value; the part of the text behind a newline is the remedy. Returns -1. */
 int bind_error(struct binder *b, const struct yaml_node *node, const char *format, ...)
@@ -65,17 +103,30 @@ int bind_expected(
 int bind_text(struct binder *b, const struct yaml_node *node, struct slice *text);
 bool bind_is_none(const struct key *key, const struct yaml_node *node);
 /* A share of 0..1 in per cent. */
-int bind_share(struct binder *b, const struct key *key, const struct yaml_node *node, double *share);
+int bind_share(
+    struct binder *b, const struct key *key, const struct yaml_node *node, double *share);
 /* The name of a fact of calls; @node is where to complain. */
 int bind_fact(
     struct binder *b, const struct yaml_node *node, struct slice text, struct fact_key *key);
+/* A predicate over the facts of a call. */
+int bind_match(struct binder *b, const struct yaml_node *node, struct match *match);
+/* A regular expression, compiled; the configuration owns it. */
+int bind_regex(
+    struct binder *b, const struct yaml_node *node, struct slice text, const regex_t **regex);
+/* The value of a fact: text, whatever it looks like. */
+int bind_fact_value(struct binder *b, const struct yaml_node *value, struct slice *text);
 /* Letters, digits, dot, underscore and hyphen, 1 to 200 of them. */
 int bind_name(struct binder *b, const struct yaml_node *node, struct slice text);
 
-void bind_origin(struct binder *b, const void *base, const struct key *key, struct place at);
+/* Remembers where a value was written. */
+struct origin *bind_origin(
+    struct binder *b, const void *base, const struct key *key, struct place at);
 /* Fills the struct of a scope, whose defaults are in it already, and complains about every key that
  * it does not know. What an included scope inherits comes from @parent, a struct of that scope. */
 void bind_scope(struct binder *b, const struct scope *scope, const struct yaml_node *node,
+    void *base, const void *parent);
+/* The keys of a scope that another includes, over a copy of @parent; names are not checked. */
+void bind_included(struct binder *b, const struct scope *scope, const struct yaml_node *node,
     void *base, const void *parent);
 /* Puts the defaults of a scope into a struct. */
 void bind_defaults(struct binder *b, const struct scope *scope, void *base);

@@ -55,28 +55,21 @@ static unsigned open_maps(struct dump *d, const char *name, const char *before)
 
 static void dump_scope(struct dump *d, const struct scope *scope, const void *base);
 
-/* A list or map of structs, or one struct. */
-static void dump_values(struct dump *d, const struct key *key, const void *base)
+static const char *last_part(const struct key *key)
+{
+	const char *dot = strrchr(key->name, '.');
+
+	return dot ? dot + 1 : key->name;
+}
+
+static void dump_list(struct dump *d, const struct key *key, const void *base)
 {
 	const struct scope *scope = key->scope;
 	const char *label = NULL;
-	const void *item;
+	const void *item = scope->item(base, 0, &label);
 	size_t i = 0;
 
-	start_line(d);
-	fprintf(d->to, "%s:", key->name);
-	if (key->type == &key_policy) {
-		fputc('\n', d->to);
-		d->indent++;
-		dump_scope(d, scope, (const char *)base + key->offset);
-		d->indent--;
-		return;
-	}
-	item = scope->item(base, 0, &label);
-	fputs(item                                                         ? "\n"
-	      : key->type == &key_listeners || key->type == &key_endpoints ? " []\n"
-									   : " {}\n",
-	    d->to);
+	fputs(item ? "\n" : key->type->shape == KEY_MAP ? " {}\n" : " []\n", d->to);
 	for (; item; item = scope->item(base, ++i, &label)) {
 		d->indent++;
 		if (label) {
@@ -94,12 +87,63 @@ static void dump_values(struct dump *d, const struct key *key, const void *base)
 
 static void dump_key(struct dump *d, const struct key *key, const void *base)
 {
-	const char *name = strrchr(key->name, '.');
+	const void *found = key->type->find ? key->type->find(key, base) : base;
 
 	start_line(d);
-	fprintf(d->to, "%s: ", name ? name + 1 : key->name);
-	key->type->print(key, base, d->to);
-	end_line(d, origin_find(d->config, base, key));
+	fprintf(d->to, "%s:", last_part(key));
+	if (found == NULL || key->type->shape == KEY_VALUE) {
+		fputc(' ', d->to);
+		key->type->print(key, base, d->to);
+		end_line(d, origin_find(d->config, base, key));
+	} else if (key->type->shape == KEY_STRUCT) {
+		fputc('\n', d->to);
+		d->indent++;
+		dump_scope(d, key->scope, found);
+		d->indent--;
+	} else {
+		dump_list(d, key, base);
+	}
+}
+
+/* ---- policies of methods and routes: what they add to what they start from ---- */
+
+static bool is_of_policy(const struct key *key)
+{
+	return key >= policy_scope.keys && key < policy_scope.keys + policy_scope.n;
+}
+
+static bool is_added(const struct policy *policy)
+{
+	return policy->method || policy->route;
+}
+
+static bool is_own(const struct dump *d, const struct key *key, const void *base)
+{
+	const struct origin *origin = origin_find(d->config, base, key);
+
+	return origin && !origin->is_inherited;
+}
+
+/* Loaded again, what is inherited has to be inherited again: a policy of a route comes between. */
+static bool is_left_out(const struct dump *d, const struct key *key, const void *base)
+{
+	if (is_of_policy(key) && is_added(base))
+		return !is_own(d, key, base);
+	return key->is_absent && key->is_absent(key, base);
+}
+
+static void dump_inherited(struct dump *d, const struct policy *policy)
+{
+	for (size_t i = 0; i < policy_scope.n; i++) {
+		const struct key *key = &policy_scope.keys[i];
+
+		if (key->type == NULL || key->type->shape != KEY_VALUE || is_own(d, key, policy))
+			continue;
+		start_line(d);
+		fprintf(d->to, "# %s: ", key->name);
+		key->type->print(key, policy, d->to);
+		end_line(d, origin_find(d->config, policy, key));
+	}
 }
 
 static void dump_scope(struct dump *d, const struct scope *scope, const void *base)
@@ -111,17 +155,22 @@ static void dump_scope(struct dump *d, const struct scope *scope, const void *ba
 	for (size_t i = 0; (key = scope_key(scope, i, (void *)(uintptr_t)base, &at)) != NULL; i++) {
 		unsigned depth;
 
-		if (key->type == NULL)
+		if (key->type == NULL || is_left_out(d, key, at))
 			continue;
 		depth = open_maps(d, key->name, before);
 		before = key->name;
 		d->indent += depth;
-		if (key->scope)
-			dump_values(d, key, at);
-		else
-			dump_key(d, key, at);
+		dump_key(d, key, at);
 		d->indent -= depth;
 	}
+	/* A map in which nothing is left is none. */
+	if (scope == &route_policy_scope && *before == '\0') {
+		start_line(d);
+		fputs("{}\n", d->to);
+	}
+	if (d->comments && scope->include == &policy_scope &&
+	    is_added((const void *)((const char *)base + scope->include_at)))
+		dump_inherited(d, (const void *)((const char *)base + scope->include_at));
 }
 
 static void dump(const struct config *config, FILE *to, bool comments)
@@ -134,6 +183,21 @@ static void dump(const struct config *config, FILE *to, bool comments)
 void config_dump(const struct config *config, FILE *to)
 {
 	dump(config, to, true);
+}
+
+void config_dump_policy(const struct config *config, const struct policy *policy, FILE *to)
+{
+	struct dump d = {.config = config, .to = to, .comments = true};
+
+	for (size_t i = 0; i < policy_scope.n; i++) {
+		const struct key *key = &policy_scope.keys[i];
+
+		if (key->type == NULL || key->type->shape != KEY_VALUE)
+			continue;
+		fprintf(to, "%s: ", key->name);
+		key->type->print(key, policy, to);
+		end_line(&d, origin_find(config, policy, key));
+	}
 }
 
 /* Source of the constants: RFC 9923 section 5 (64 bits). */

@@ -17,6 +17,7 @@ enum {
 	KEY_NONE = 1 << 1,  /* `none` switches it off */
 	KEY_SHORT = 1 << 2, /* what the map above means when it is written as this value alone */
 	KEY_AUTO = 1 << 3,  /* `auto` is worked out by fill */
+	KEY_ONE_OF = 1 << 4, /* one of such keys of the scope is there */
 };
 
 /* A word with a meaning: the value of an enum, a bit, or the offset of a bool. */
@@ -24,6 +25,15 @@ struct word {
 	const char *word;
 	unsigned value;
 	bool is_later; /* known, but not in this version; also stands for word:<anything> */
+};
+
+/* What a key holds, for the dump. */
+enum key_shape {
+	KEY_VALUE, /* written on one line by print */
+	KEY_STRUCT, /* of the key's scope, where find gives one; else print says what there is */
+	KEY_LIST, /* structs of the key's scope, found by its item */
+	KEY_MAP,
+	KEY_LIST_OR_NONE, /* a list where find gives something, else print says what there is */
 };
 
 struct key_type {
@@ -34,6 +44,8 @@ struct key_type {
 	/* The value as it is written in a file; NULL where the dump walks the scope. */
 	void (*print)(const struct key *key, const void *base, FILE *to);
 	void (*schema)(const struct key *key, FILE *to);
+	enum key_shape shape;
+	const void *(*find)(const struct key *key, const void *base);
 };
 
 struct key {
@@ -47,6 +59,8 @@ struct key {
 	const struct word *words;
 	const struct scope *scope; /* of the values of a list or map, or of this one */
 	unsigned flags;
+	/* Of @base: the value stands elsewhere, or there is none; the dump leaves it out. */
+	bool (*is_absent)(const struct key *key, const void *base);
 	const char *missing; /* the remedy where a required key is not there, or a list is empty */
 	const char *text;    /* for the manual, in sentences */
 };
@@ -65,7 +79,8 @@ struct scope {
 };
 
 extern const struct scope top_scope, listener_scope, service_scope, endpoint_scope, method_scope,
-    policy_scope, backoff_scope;
+    policy_scope, backoff_scope, limit_scope, breaker_scope, acl_scope, route_scope, fault_scope,
+    route_policy_scope, test_scope;
 
 /* Key @i of the scope and of what it includes, with the struct it fills in @base (which may be NULL);
  * NULL past the end. */
@@ -76,9 +91,15 @@ extern const struct key_type key_bool, key_count, key_count64, key_size, key_buf
     key_count_or_zero;
 extern const struct key_type key_text, key_name, key_path, key_log_target, key_format, key_word,
     key_word_bool, key_word_bits, key_names, key_pairs;
-extern const struct key_type key_address, key_addresses, key_http, key_access, key_caller, key_pin,
+extern const struct key_type key_address, key_addresses, key_http, key_access, key_caller,
     key_resolvers;
-extern const struct key_type key_attempts, key_retry_on, key_backoff, key_fact;
+extern const struct key_type key_attempts, key_retry_on, key_backoff, key_time_or_zero;
+extern const struct key_type key_limit, key_limit_rate, key_breaker, key_acl, key_allow, key_deny;
+extern const struct key_type key_fact, key_set, key_remove, key_match;
+extern const struct key_type key_service, key_subset, key_subsets, key_split, key_route_fallback,
+    key_routes, key_route_policy, key_fault, key_abort_reason, key_exception, key_reset;
+extern const struct key_type key_location, key_tests, key_test_listener, key_test_call,
+    key_test_facts, key_reason, key_slice;
 extern const struct key_type key_policy, key_listeners, key_services, key_endpoints, key_methods;
 
 /* Works out what depends on the machine. */
@@ -88,11 +109,21 @@ void fill_admin_socket(struct binder *b, void *base);
 void fill_memory(struct binder *b, void *base);
 void fill_listener_name(struct binder *b, void *base);
 void fill_service_name(struct binder *b, void *base);
+void fill_burst(struct binder *b, void *base);
+
+/* At which level the policy's own limits, breakers and ACLs stand. */
+enum level policy_level(const struct policy *policy);
+bool slot_is_inherited(const struct key *key, const void *base);
+bool rule_is_deny(const struct key *key, const void *base);
+bool rule_is_allow(const struct key *key, const void *base);
 
 /* A text as it is written in YAML, quoted where it must be. */
 void print_text(struct slice text, FILE *to);
 /* The same for the key of a map, in which nothing is filled in. */
 void print_label(struct slice text, FILE *to);
+void match_print(const struct match *match, FILE *to);
+/* One network, or a list of them. */
+void print_networks(const struct cidr *cidrs, size_t n, FILE *to);
 /* The inside of JSON's quotes. */
 void print_json(struct slice text, FILE *to);
 

@@ -49,7 +49,7 @@ static void schema_address(const struct key *key, FILE *to)
 	fputs("{\"$ref\": \"#/$defs/address\"}", to);
 }
 
-const struct key_type key_address = {"address", parse_address, print_address, schema_address};
+const struct key_type key_address = {"address", parse_address, print_address, schema_address, KEY_VALUE, NULL};
 
 /* An address to bind: names are not looked up for that. */
 static int parse_own(struct binder *b, const struct yaml_node *node, struct address *address)
@@ -124,7 +124,7 @@ static void schema_addresses(const struct key *key, FILE *to)
 }
 
 const struct key_type key_addresses = {
-    "address or list of them", parse_addresses, print_addresses, schema_addresses};
+    "address or list of them", parse_addresses, print_addresses, schema_addresses, KEY_VALUE, NULL};
 
 static int parse_http(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -156,7 +156,7 @@ static void print_http(const struct key *key, const void *base, FILE *to)
 		fputs("none", to);
 }
 
-const struct key_type key_http = {"address", parse_http, print_http, schema_address};
+const struct key_type key_http = {"address", parse_http, print_http, schema_address, KEY_VALUE, NULL};
 
 /* "uid:1000" */
 static bool parse_id(struct slice text, struct slice prefix, uint32_t *id)
@@ -215,15 +215,8 @@ static int parse_access(
 	return rc;
 }
 
-static void print_rule(const struct access_rule *rule, FILE *to)
+static void print_network(const struct cidr *c, FILE *to)
 {
-	const struct cidr *c = &rule->cidr;
-
-	if (rule->kind != ACCESS_CIDR) {
-		fprintf(
-		    to, "\"%s:%" PRIu32 "\"", rule->kind == ACCESS_UID ? "uid" : "gid", rule->id);
-		return;
-	}
 	fputc('"', to);
 	if (c->family == AF_INET) {
 		fprintf(to, "%u.%u.%u.%u", c->bytes[0], c->bytes[1], c->bytes[2], c->bytes[3]);
@@ -232,6 +225,25 @@ static void print_rule(const struct access_rule *rule, FILE *to)
 			fprintf(to, "%s%x", i ? ":" : "", c->bytes[i] << 8 | c->bytes[i + 1]);
 	}
 	fprintf(to, "/%u\"", c->bits);
+}
+
+void print_networks(const struct cidr *cidrs, size_t n, FILE *to)
+{
+	fputs(n > 1 ? "[" : "", to);
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? ", " : "", to);
+		print_network(&cidrs[i], to);
+	}
+	fputs(n > 1 ? "]" : "", to);
+}
+
+static void print_rule(const struct access_rule *rule, FILE *to)
+{
+	if (rule->kind == ACCESS_CIDR)
+		print_network(&rule->cidr, to);
+	else
+		fprintf(
+		    to, "\"%s:%" PRIu32 "\"", rule->kind == ACCESS_UID ? "uid" : "gid", rule->id);
 }
 
 static void print_access(const struct key *key, const void *base, FILE *to)
@@ -254,4 +266,4 @@ static void schema_strings(const struct key *key, FILE *to)
 }
 
 const struct key_type key_access = {
-    "list of networks and ids", parse_access, print_access, schema_strings};
+    "list of networks and ids", parse_access, print_access, schema_strings, KEY_VALUE, NULL};

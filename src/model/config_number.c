@@ -194,8 +194,29 @@ static void schema_size(const struct key *key, FILE *to)
 	schema_quantity(key, "B|KiB|MiB|GiB", to);
 }
 
-const struct key_type key_time = {"time", parse_time, print_time, schema_time};
-const struct key_type key_size = {"size", parse_size, print_size, schema_size};
+const struct key_type key_time = {"time", parse_time, print_time, schema_time, KEY_VALUE, NULL};
+const struct key_type key_size = {"size", parse_size, print_size, schema_size, KEY_VALUE, NULL};
+
+/* Something that is switched off by taking no time. */
+static int parse_time_or_zero(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	if (!bind_is_none(key, node))
+		return parse_time(b, key, node, base);
+	*(usec_t *)(void *)((char *)base + key->offset) = 0;
+	return 0;
+}
+
+static void print_time_or_zero(const struct key *key, const void *base, FILE *to)
+{
+	if (*(const usec_t *)(const void *)((const char *)base + key->offset) == 0)
+		fputs("none", to);
+	else
+		print_time(key, base, to);
+}
+
+const struct key_type key_time_or_zero = {
+    "time", parse_time_or_zero, print_time_or_zero, schema_time, KEY_VALUE, NULL};
 
 static int parse_memory(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -207,7 +228,7 @@ static int parse_memory(
 	return parse_size(b, key, node, base);
 }
 
-const struct key_type key_memory = {"size", parse_memory, print_size, schema_size};
+const struct key_type key_memory = {"size", parse_memory, print_size, schema_size, KEY_VALUE, NULL};
 
 /* Room for something that can be done without: none is no room, not room without end. */
 static int parse_buffer(
@@ -228,7 +249,7 @@ static void print_buffer(const struct key *key, const void *base, FILE *to)
 		print_size(key, base, to);
 }
 
-const struct key_type key_buffer = {"size", parse_buffer, print_buffer, schema_size};
+const struct key_type key_buffer = {"size", parse_buffer, print_buffer, schema_size, KEY_VALUE, NULL};
 
 static int parse_rate(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -269,7 +290,39 @@ static void schema_rate(const struct key *key, FILE *to)
 	schema_quantity(key, "/s|/m|/h", to);
 }
 
-const struct key_type key_rate = {"rate", parse_rate, print_rate, schema_rate};
+const struct key_type key_rate = {"rate", parse_rate, print_rate, schema_rate, KEY_VALUE, NULL};
+
+/* That of a limit may be missing: then the limit is one of concurrency alone. */
+static int parse_limit_rate(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	struct limit_config *limit = base;
+	struct key of_limit = *key;
+
+	limit->has_rate = false;
+	if (bind_is_none(key, node))
+		return 0;
+	of_limit.offset = offsetof(struct limit_config, rate);
+	if (parse_rate(b, &of_limit, node, base) < 0)
+		return -1;
+	limit->has_rate = true;
+	return 0;
+}
+
+static void print_limit_rate(const struct key *key, const void *base, FILE *to)
+{
+	const struct limit_config *limit = base;
+	struct key of_limit = *key;
+
+	of_limit.offset = offsetof(struct limit_config, rate);
+	if (limit->has_rate)
+		print_rate(&of_limit, base, to);
+	else
+		fputs("none", to);
+}
+
+const struct key_type key_limit_rate = {
+    "rate", parse_limit_rate, print_limit_rate, schema_rate, KEY_VALUE, NULL};
 
 static int parse_bool(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -308,7 +361,7 @@ static void schema_bool(const struct key *key, FILE *to)
 	fputs("{\"anyOf\": [{\"type\": \"boolean\"}, {\"$ref\": \"#/$defs/variable\"}]}", to);
 }
 
-const struct key_type key_bool = {"bool", parse_bool, print_bool, schema_bool};
+const struct key_type key_bool = {"bool", parse_bool, print_bool, schema_bool, KEY_VALUE, NULL};
 
 static int parse_number(struct binder *b, const struct key *key, const struct yaml_node *node,
     uint64_t most, uint64_t *value)
@@ -402,10 +455,10 @@ static void schema_count(const struct key *key, FILE *to)
 	    key->flags & KEY_NONE ? "{\"const\": \"none\"}, " : "");
 }
 
-const struct key_type key_count = {"count", parse_count, print_count, schema_count};
+const struct key_type key_count = {"count", parse_count, print_count, schema_count, KEY_VALUE, NULL};
 const struct key_type key_count_or_zero = {
-    "count", parse_count_or_zero, print_count_or_zero, schema_count};
-const struct key_type key_count64 = {"count", parse_count64, print_count64, schema_count};
+    "count", parse_count_or_zero, print_count_or_zero, schema_count, KEY_VALUE, NULL};
+const struct key_type key_count64 = {"count", parse_count64, print_count64, schema_count, KEY_VALUE, NULL};
 
 static int parse_version(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -416,7 +469,7 @@ static int parse_version(
 	return 0;
 }
 
-const struct key_type key_version = {"count", parse_version, print_count, schema_count};
+const struct key_type key_version = {"count", parse_version, print_count, schema_count, KEY_VALUE, NULL};
 
 /* Octal, as chmod(1) takes it; the YAML reader's view of it as a number does not matter. */
 static int parse_mode(
@@ -453,4 +506,4 @@ static void schema_mode(const struct key *key, FILE *to)
 	fputs("{\"type\": [\"string\", \"integer\"]}", to);
 }
 
-const struct key_type key_mode = {"mode", parse_mode, print_mode, schema_mode};
+const struct key_type key_mode = {"mode", parse_mode, print_mode, schema_mode, KEY_VALUE, NULL};

@@ -1,4 +1,4 @@
-/* The types of keys that point at somebody: the caller, the pinned service, resolvers. */
+/* The types of keys that point at somebody: the caller, resolvers. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -113,49 +113,7 @@ static void schema_caller(const struct key *key, FILE *to)
 	    to);
 }
 
-const struct key_type key_caller = {"word or map", parse_caller, print_caller, schema_caller};
-
-/* Only remembered: the services are bound later than some listener may be. */
-static int parse_pin(
-    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
-{
-	struct pin *pin;
-	struct slice text;
-
-	if (bind_is_none(key, node))
-		return 0;
-	if (bind_text(b, node, &text) < 0 || bind_name(b, node, text) < 0)
-		return -1;
-	pin = arena_alloc(b->scratch, sizeof *pin);
-	*pin = (struct pin){
-	    .next = b->pins,
-	    .listener = base,
-	    .label = arena_str(b->scratch, text),
-	    .node = node,
-	    .path = arena_str(b->scratch, slice_str(b->path.text)),
-	};
-	b->pins = pin;
-	return 0;
-}
-
-static void print_pin(const struct key *key, const void *base, FILE *to)
-{
-	const struct listener_config *listener = base;
-
-	(void)key;
-	if (listener->service)
-		print_text(slice_str(listener->service->label), to);
-	else
-		fputs("none", to);
-}
-
-static void schema_pin(const struct key *key, FILE *to)
-{
-	(void)key;
-	fputs("{\"type\": \"string\"}", to);
-}
-
-const struct key_type key_pin = {"service", parse_pin, print_pin, schema_pin};
+const struct key_type key_caller = {"word or map", parse_caller, print_caller, schema_caller, KEY_VALUE, NULL};
 
 /* 10.0.0.2, 10.0.0.2:53, fd00::2 or [fd00::2]:53. */
 static bool is_resolver(struct slice text)
@@ -220,4 +178,4 @@ static void schema_resolvers(const struct key *key, FILE *to)
 }
 
 const struct key_type key_resolvers = {
-    "list of addresses", parse_resolvers, print_resolvers, schema_resolvers};
+    "list of addresses", parse_resolvers, print_resolvers, schema_resolvers, KEY_VALUE, NULL};

@@ -35,7 +35,7 @@ static void schema_attempts(const struct key *key, FILE *to)
 }
 
 const struct key_type key_attempts = {
-    "count or auto", parse_attempts, print_attempts, schema_attempts};
+    "count or auto", parse_attempts, print_attempts, schema_attempts, KEY_VALUE, NULL};
 
 /* The words of retry.on that have numbers behind a colon. */
 static const struct {
@@ -87,12 +87,16 @@ static bool parse_numbers(struct binder *b, struct slice text, struct retry_numb
 static int refuse_on(struct binder *b, const struct key *key, const struct yaml_node *node)
 {
 	const char *words = "";
+	struct nearest nearest;
 
-	for (const struct word *w = key->words; w->word; w++)
+	nearest_init(&nearest, node->text);
+	for (const struct word *w = key->words; w->word; w++) {
 		words = arena_printf(b->scratch, "%s%s, ", words, w->word);
+		nearest_try(&nearest, slice_str(w->word));
+	}
 	return bind_error(b, node,
-	    "unknown value %s\nexpected one of: %sexception:NUMBERS, biz:NUMBERS, grpc:NUMBERS",
-	    bind_shows(b, node), words);
+	    "unknown value %s\nexpected one of: %sexception:NUMBERS, biz:NUMBERS, grpc:NUMBERS%s",
+	    bind_shows(b, node), words, bind_meant(b, &nearest));
 }
 
 static int parse_one(struct binder *b, const struct key *key, const struct yaml_node *node,
@@ -184,7 +188,7 @@ static void schema_on(const struct key *key, FILE *to)
 	fputs("(exception|biz|grpc):-?[0-9]+(,-?[0-9]+)*)$|\\\\$\\\\{\"}}", to);
 }
 
-const struct key_type key_retry_on = {"list of words", parse_on, print_on, schema_on};
+const struct key_type key_retry_on = {"list of words", parse_on, print_on, schema_on, KEY_VALUE, NULL};
 
 /* A number of 1 or more, with a fraction or without. */
 static int parse_factor(
@@ -219,7 +223,7 @@ static void schema_factor(const struct key *key, FILE *to)
 }
 
 static const struct key_type key_factor = {
-    "number", parse_factor, print_factor, schema_factor};
+    "number", parse_factor, print_factor, schema_factor, KEY_VALUE, NULL};
 
 /* As it is written: which form it is follows from what is there. */
 struct backoff_form {
@@ -360,4 +364,4 @@ static void schema_backoff(const struct key *key, FILE *to)
 }
 
 const struct key_type key_backoff = {
-    "time or map", parse_backoff, print_backoff, schema_backoff};
+    "time or map", parse_backoff, print_backoff, schema_backoff, KEY_VALUE, NULL};

@@ -18,17 +18,29 @@ static void print_ref(const struct scope *scope, FILE *to)
 
 void config_schema_values(const struct key *key, FILE *to)
 {
-	if (key->type == &key_policy) {
+	bool may_be_none = key->flags & KEY_NONE;
+
+	if (may_be_none)
+		fputs("{\"anyOf\": [{\"const\": \"none\"}, ", to);
+	switch (key->type->shape) {
+	case KEY_VALUE:
+	case KEY_STRUCT:
 		print_ref(key->scope, to);
-	} else if (key->type == &key_listeners || key->type == &key_endpoints) {
-		fputs("{\"type\": \"array\", \"minItems\": 1, \"items\": ", to);
+		break;
+	case KEY_LIST:
+	case KEY_LIST_OR_NONE:
+		fprintf(to, "{\"type\": \"array\", \"minItems\": %d, \"items\": ",
+		    key->flags & KEY_REQUIRED ? 1 : 0);
 		print_ref(key->scope, to);
 		fputc('}', to);
-	} else {
+		break;
+	case KEY_MAP:
 		fputs("{\"type\": \"object\", \"additionalProperties\": ", to);
 		print_ref(key->scope, to);
 		fputc('}', to);
+		break;
 	}
+	fputs(may_be_none ? "]}" : "", to);
 }
 
 /* The last part of the name, its schema, what it is for. */
@@ -176,7 +188,9 @@ static void print_scope(const struct scope *scope, FILE *to)
 void config_schema(FILE *to)
 {
 	static const struct scope *const scopes[] = {
-	    &listener_scope, &service_scope, &endpoint_scope, &method_scope, &policy_scope};
+	    &listener_scope, &service_scope, &endpoint_scope, &method_scope, &policy_scope,
+	    &backoff_scope, &limit_scope, &breaker_scope, &acl_scope, &route_scope, &fault_scope,
+	    &route_policy_scope, &test_scope};
 
 	fputs("{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n"
 	      "\"title\": \"bridled.yaml\",\n"
@@ -185,6 +199,11 @@ void config_schema(FILE *to)
 	      "\"variable\": {\"type\": \"string\", \"pattern\": \"\\\\$\\\\{\"},\n"
 	      "\"address\": {\"type\": \"string\", \"pattern\": "
 	      "\"^unix:[/@].+$|^.+:[0-9]+$|^none$|\\\\$\\\\{\"},\n"
+	      "\"match\": {\"type\": \"object\", \"additionalProperties\": {\"anyOf\": [{\"type\": "
+	      "[\"string\", \"number\", \"boolean\"]}, {\"type\": \"array\", \"items\": "
+	      "{\"type\": \"string\"}}, {\"type\": \"object\", \"minProperties\": 1, "
+	      "\"propertyNames\": {\"enum\": [\"exact\", \"prefix\", \"suffix\", \"regex\", "
+	      "\"in\", \"present\", \"not\", \"path\"]}}]}},\n"
 	      "\"file\": ",
 	    to);
 	print_map(&top_scope, SLICE_NONE, to);

@@ -43,6 +43,8 @@ int bind_share(
 	value = strtod((const char *)s.data, NULL) / 100;
 	if (value > 1)
 		return refuse_share(b, key, node, "is more than all");
+	if (value <= 0 && key->min)
+		return refuse_share(b, key, node, "is nothing at all");
 	*share = value;
 	return 0;
 }
@@ -64,7 +66,7 @@ static void schema_share(const struct key *key, FILE *to)
 	    key->flags & KEY_NONE ? "none$|^" : "");
 }
 
-const struct key_type key_share = {"share", parse_share, print_share, schema_share};
+const struct key_type key_share = {"share", parse_share, print_share, schema_share, KEY_VALUE, NULL};
 
 /* Something that is switched off by having none of it. */
 static int parse_share_or_zero(
@@ -85,7 +87,7 @@ static void print_share_or_zero(const struct key *key, const void *base, FILE *t
 }
 
 const struct key_type key_share_or_zero = {
-    "share", parse_share_or_zero, print_share_or_zero, schema_share};
+    "share", parse_share_or_zero, print_share_or_zero, schema_share, KEY_VALUE, NULL};
 
 /* A bound that is not there is told by a negative share. */
 static int parse_budget(
@@ -105,4 +107,4 @@ static void print_budget(const struct key *key, const void *base, FILE *to)
 		print_share(key, base, to);
 }
 
-const struct key_type key_budget = {"share", parse_budget, print_budget, schema_share};
+const struct key_type key_budget = {"share", parse_budget, print_budget, schema_share, KEY_VALUE, NULL};

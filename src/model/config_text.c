@@ -154,13 +154,17 @@ static void schema_text(const struct key *key, FILE *to)
 	fputs("{\"type\": \"string\"}", to);
 }
 
-const struct key_type key_text = {"text", parse_text, print_text_key, schema_text};
+const struct key_type key_text = {"text", parse_text, print_text_key, schema_text, KEY_VALUE, NULL};
 
 static int parse_name(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
 {
 	struct slice text;
 
+	if (bind_is_none(key, node)) {
+		*text_at(key, base) = NULL;
+		return 0;
+	}
 	if (bind_text(b, node, &text) < 0)
 		return -1;
 	/* An empty name means none where that is the default. */
@@ -177,7 +181,7 @@ static void schema_name(const struct key *key, FILE *to)
 	    key->fallback ? 0 : 1);
 }
 
-const struct key_type key_name = {"name", parse_name, print_text_key, schema_name};
+const struct key_type key_name = {"name", parse_name, print_text_key, schema_name, KEY_VALUE, NULL};
 
 static bool is_path(struct slice text)
 {
@@ -206,7 +210,7 @@ static int parse_path(
 	return 0;
 }
 
-const struct key_type key_path = {"path", parse_path, print_text_key, schema_text};
+const struct key_type key_path = {"path", parse_path, print_text_key, schema_text, KEY_VALUE, NULL};
 
 static int parse_log_target(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -229,7 +233,7 @@ static int parse_log_target(
 }
 
 const struct key_type key_log_target = {
-    "stderr, stdout or path", parse_log_target, print_text_key, schema_text};
+    "stderr, stdout or path", parse_log_target, print_text_key, schema_text, KEY_VALUE, NULL};
 
 static int bind_field(struct binder *b, const struct yaml_node *node, struct slice name)
 {
@@ -290,7 +294,7 @@ static void print_format(const struct key *key, const void *base, FILE *to)
 	print_text(slice_str(text ? text : "json"), to);
 }
 
-const struct key_type key_format = {"json or format", parse_format, print_format, schema_text};
+const struct key_type key_format = {"json or format", parse_format, print_format, schema_text, KEY_VALUE, NULL};
 
 static int parse_names(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -338,7 +342,7 @@ static void schema_names(const struct key *key, FILE *to)
 	fputs("{\"type\": \"array\", \"items\": {\"type\": \"string\"}}", to);
 }
 
-const struct key_type key_names = {"list of names", parse_names, print_names, schema_names};
+const struct key_type key_names = {"list of names", parse_names, print_names, schema_names, KEY_VALUE, NULL};
 
 static int parse_pair(struct binder *b, const struct yaml_node *value, struct config_pair *pair)
 {
@@ -411,4 +415,4 @@ static void schema_pairs(const struct key *key, FILE *to)
 	fputs("{\"type\": \"object\", \"additionalProperties\": {\"type\": \"string\"}}", to);
 }
 
-const struct key_type key_pairs = {"map of texts", parse_pairs, print_pairs, schema_pairs};
+const struct key_type key_pairs = {"map of texts", parse_pairs, print_pairs, schema_pairs, KEY_VALUE, NULL};

@@ -103,7 +103,7 @@ static void print_word(const struct key *key, const void *base, FILE *to)
 	    word_of(key, *(const unsigned *)(const void *)((const char *)base + key->offset)), to);
 }
 
-const struct key_type key_word = {"word", parse_word, print_word, schema_word};
+const struct key_type key_word = {"word", parse_word, print_word, schema_word, KEY_VALUE, NULL};
 
 /* Two words for a bool. */
 static int parse_word_bool(
@@ -122,7 +122,7 @@ static void print_word_bool(const struct key *key, const void *base, FILE *to)
 	fputs(word_of(key, *(const bool *)((const char *)base + key->offset)), to);
 }
 
-const struct key_type key_word_bool = {"word", parse_word_bool, print_word_bool, schema_word};
+const struct key_type key_word_bool = {"word", parse_word_bool, print_word_bool, schema_word, KEY_VALUE, NULL};
 
 /* Calls @take for every word of a list that is not empty. */
 static int parse_list(struct binder *b, const struct key *key, const struct yaml_node *node,
@@ -216,4 +216,4 @@ static void schema_bits(const struct key *key, FILE *to)
 		fputs("]}", to);
 }
 
-const struct key_type key_word_bits = {"list of words", parse_bits, print_bits, schema_bits};
+const struct key_type key_word_bits = {"list of words", parse_bits, print_bits, schema_bits, KEY_VALUE, NULL};

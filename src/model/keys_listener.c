@@ -29,7 +29,8 @@ static const struct key keys[] = {
 		   "\"unix:/run/bridled/in.sock\"",
 	.text = "Where to listen. With port 0 the system picks the port."},
     {.name = "service",
-	.type = &key_pin,
+	.type = &key_service,
+	.offset = offsetof(struct listener_config, service),
 	.fallback = "none",
 	.flags = KEY_NONE,
 	.text = "The label of the one service that every call goes to. Without it each call names "

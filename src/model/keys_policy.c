@@ -195,7 +195,17 @@ static const struct key policy_keys[] = {
 	.offset = offsetof(struct policy, retry.is_unsafe),
 	.fallback = "false",
 	.text = "Whoever writes true says that all methods here may run twice."},
-    {.name = "breaker"},
+    {.name = "breaker",
+	.type = &key_breaker,
+	.offset = offsetof(struct policy, breakers),
+	.fallback = "none",
+	.flags = KEY_NONE,
+	.scope = &breaker_scope,
+	.is_absent = slot_is_inherited,
+	.text = "Stops calls to what fails anyway; see Breaker. {} is one with every default. It is "
+		"not merged with that of another level: one at a service counts all its calls, one "
+		"at a method those of the method in addition, one below defaults stands for one at "
+		"each service."},
     {.name = "eject.on",
 	.type = &key_word_bits,
 	.offset = offsetof(struct policy, eject.on),
@@ -271,7 +281,16 @@ static const struct key policy_keys[] = {
 	.max = 1000,
 	.text = "Bad checks in a row that take an endpoint out. One that was never checked takes "
 		"calls."},
-    {.name = "limit"},
+    {.name = "limit",
+	.type = &key_limit,
+	.offset = offsetof(struct policy, limits),
+	.fallback = "none",
+	.flags = KEY_NONE,
+	.scope = &limit_scope,
+	.is_absent = slot_is_inherited,
+	.text = "How many calls there may be; see Limit. It stands where it is written, as a breaker "
+		"does: a call has to be within all of them. none at a level lifts those of the "
+		"levels above as well."},
     {.name = "pool.keep",
 	.type = &key_count,
 	.offset = offsetof(struct policy, pool_keep),
@@ -303,7 +322,23 @@ static const struct key policy_keys[] = {
 	.flags = KEY_NONE,
 	.text = "Connections that are made before a call needs them, for each endpoint and worker, "
 		"and kept ready."},
-    {.name = "fallback"},
+    {.name = "fallback.on",
+	.type = &key_word_bits,
+	.offset = offsetof(struct policy, fallback_on),
+	.fallback = "none",
+	.words = fallback_on,
+	.flags = KEY_NONE | KEY_SHORT,
+	.text = "When another service is asked in place of this one. timeout: the call's time was "
+		"over, or that of its attempts. breaker: the breaker is open. no_endpoint: there "
+		"is no endpoint, or none could be reached. any: whatever else the proxy would "
+		"answer, or an exception."},
+    {.name = "fallback.to.service",
+	.type = &key_service,
+	.offset = offsetof(struct policy, fallback),
+	.fallback = "none",
+	.flags = KEY_NONE,
+	.text = "The label of that service. A fallback is followed once, its own routes and "
+		"fallback are not."},
     {.name = "degrade",
 	.type = &key_share_or_zero,
 	.offset = offsetof(struct policy, degrade),
@@ -311,7 +346,18 @@ static const struct key policy_keys[] = {
 	.flags = KEY_NONE,
 	.text = "The share of calls that is refused by chance, to take load off a service in need. "
 		"They end with the reason degraded, are not retried, and count nowhere else."},
-    {.name = "acl"},
+    {.name = "acl",
+	.type = &key_acl,
+	.offset = offsetof(struct policy, acls),
+	.fallback = "none",
+	.flags = KEY_NONE,
+	.scope = &acl_scope,
+	.is_absent = slot_is_inherited,
+	.text =
+	    "Who may call: a list of rules, each {allow: MATCH} or {deny: MATCH}. The lists of the "
+	    "method, the route, the service and of defaults are read in this order, and the first "
+	    "rule that matches decides. A call that none matches passes, unless there is an allow "
+	    "among them."},
 };
 
 const struct scope policy_scope = {

@@ -92,6 +92,13 @@ static const struct word zones[] = {
     {NULL, 0, false},
 };
 
+static const struct word subset_fallbacks[] = {
+    {"base", SUBSET_BASE, false},
+    {"any", SUBSET_ANY, false},
+    {"none", SUBSET_NONE, false},
+    {NULL, 0, false},
+};
+
 static const struct key service_keys[] = {
     {.name = "name",
 	.type = &key_name,
@@ -102,9 +109,9 @@ static const struct key service_keys[] = {
     {.name = "endpoints",
 	.type = &key_endpoints,
 	.scope = &endpoint_scope,
-	.flags = KEY_REQUIRED,
-	.missing = "a list of at least one address: where it is found",
-	.text = "Where it is found; each an address, or a map with the keys of an endpoint."},
+	.fallback = "[]",
+	.text = "Where it is found; each an address, or a map with the keys of an endpoint. There "
+		"may be none only where routes send every call to other services."},
     {.name = "discover"},
     {.name = "aliases",
 	.type = &key_names,
@@ -196,9 +203,41 @@ static const struct key service_keys[] = {
 	.fallback = "50%",
 	.text = "When less than this share of the endpoints is usable, calls go to all: too many "
 		"failures at once are rather those of the network than of each endpoint."},
-    {.name = "subsets"},
-    {.name = "subset_by"},
-    {.name = "routes"},
+    {.name = "subsets",
+	.type = &key_subsets,
+	.fallback = "{}",
+	.text = "Names of parts of the endpoints, each with the tags that an endpoint of it has, "
+		"like {canary: {lane: canary}}. The value \"\" means that the tag is missing or "
+		"empty. Routes lead to them; an endpoint may be in several."},
+    {.name = "subset_by.tag",
+	.type = &key_text,
+	.offset = offsetof(struct service_config, subset_by.tag),
+	.fallback = "none",
+	.max = 200,
+	.flags = KEY_NONE | KEY_SHORT,
+	.text = "A tag of the endpoints: a call goes to those whose tag has the value that key has "
+		"in the call. Routes that name a subset go before it."},
+    {.name = "subset_by.key",
+	.type = &key_fact,
+	.offset = offsetof(struct service_config, subset_by.key),
+	.fallback = "none",
+	.flags = KEY_NONE,
+	.text = "The fact of a call that is compared with the tag, like meta.env."},
+    {.name = "subset_by.fallback",
+	.type = &key_word,
+	.offset = offsetof(struct service_config, subset_by.fallback),
+	.fallback = "base",
+	.words = subset_fallbacks,
+	.text = "Where calls without that fact go, and those whose value no endpoint has. base: to "
+		"the endpoints without the tag. any: to all. none: they end with the reason "
+		"no_endpoint."},
+    {.name = "routes",
+	.type = &key_routes,
+	.fallback = "[]",
+	.scope = &route_scope,
+	.text = "What calls are sent elsewhere than to any of the endpoints, or changed on the "
+		"way. They are looked at in order, the first that matches holds; a call that none "
+		"matches goes to the service's own endpoints."},
     {.name = "methods",
 	.type = &key_methods,
 	.fallback = "{}",

@@ -42,7 +42,12 @@ static const struct key keys[] = {
 	.offset = offsetof(struct config, node.tags),
 	.fallback = "{}",
 	.text = "Names and values that describe this node."},
-    {.name = "node.location"},
+    {.name = "node.location",
+	.type = &key_location,
+	.fallback = "none",
+	.flags = KEY_NONE,
+	.text = "Where this runs, like {latitude: 48.14, longitude: 11.58} in degrees; closest needs "
+		"it. That of an endpoint is in its tag location, like \"48.14,11.58\"."},
     {.name = "node.id",
 	.type = &key_text,
 	.offset = offsetof(struct config, node.id),
@@ -180,7 +185,12 @@ static const struct key keys[] = {
 	.offset = offsetof(struct config, resolvers),
 	.fallback = "[]",
 	.text = "DNS servers for the names of endpoints; with none, the system's."},
-    {.name = "tests"},
+    {.name = "tests",
+	.type = &key_tests,
+	.fallback = "[]",
+	.scope = &test_scope,
+	.text = "Calls, and what has to become of them. They are tried whenever the file is "
+		"loaded; a file whose tests fail is refused."},
 };
 
 const struct scope top_scope = {
