@@ -206,9 +206,9 @@ static struct share share_at(struct limit_tally *t, uint64_t place)
 	return share;
 }
 
-static void count_refused(struct limit_tally *t)
+void limit_count_refused(struct limit_tally *tally)
 {
-	atomic_fetch_add_explicit(&t->refused, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&tally->refused, 1, memory_order_relaxed);
 }
 
 /* What one part may take of the rate by right: the n-th of it, and at once as much as comes in a second. */
@@ -262,7 +262,7 @@ uint64_t limit_take(struct limit_tally *tally, const struct limit_config *config
 			    : LIMIT_REFUSED;
 	let_go(&share);
 	if (taken == LIMIT_REFUSED)
-		count_refused(tally);
+		limit_count_refused(tally);
 	return taken;
 }
 
@@ -323,7 +323,6 @@ uint64_t limit_enter(struct limit_tally *tally, const struct limit_config *confi
 	if (!count_share(&share.whole->running, share.part ? &share.part->running : NULL, most,
 		share.active, most / 10)) {
 		let_go(&share);
-		count_refused(tally);
 		return LIMIT_REFUSED;
 	}
 	atomic_fetch_add_explicit(&tally->running, 1, memory_order_relaxed);
@@ -374,6 +373,13 @@ void limit_note_waiting(struct limit_tally *tally, unsigned worker, usec_t since
 	while (n <= worker && !atomic_compare_exchange_weak_explicit(&tally->workers, &n,
 				  worker + 1, memory_order_relaxed, memory_order_relaxed))
 		;
+}
+
+usec_t limit_waiting_since(const struct limit_tally *tally, unsigned worker)
+{
+	if (worker >= LIMIT_WORKERS_MAX)
+		return 0;
+	return atomic_load_explicit(&tally->waiting[worker], memory_order_relaxed);
 }
 
 int limit_longest_waiting(const struct limit_tally *tally)

@@ -115,7 +115,8 @@ uint64_t limit_take(struct limit_tally *tally, const struct limit_config *config
 /* What limit_take took, as it said, goes back: another limit refused the call. */
 void limit_give_back(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, uint64_t taken, usec_t now);
-/* A slot of `concurrency`: a place that is given back with limit_leave, or LIMIT_REFUSED. */
+/* A slot of `concurrency`: a place that is given back with limit_leave, or LIMIT_REFUSED. That does not
+ * count as a refusal of the call, which may wait for a slot. */
 uint64_t limit_enter(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
 void limit_leave(struct limit_tally *tally, uint64_t place);
@@ -134,7 +135,9 @@ void limit_note_waiting(struct limit_tally *tally, unsigned worker, usec_t since
 int limit_longest_waiting(const struct limit_tally *tally);
 /* Since when the first one of that worker waits; 0: none waits. */
 usec_t limit_waiting_since(const struct limit_tally *tally, unsigned worker);
-/* For reports. */
+/* A call was refused for lack of a slot. */
+void limit_count_refused(struct limit_tally *tally);
+/* For reports: calls that have a slot; calls refused, by the rate or for lack of a slot. */
 uint64_t limit_running(const struct limit_tally *tally);
 uint64_t limit_refused(const struct limit_tally *tally);
 

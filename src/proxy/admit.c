@@ -62,10 +62,13 @@ static void give_rates_back(struct call *call)
 	struct admission *a = &call->admission;
 	struct limit_who who = who_of(call);
 
-	for (int level = 0; level < LEVELS; level++)
-		if (a->rates & 1u << level)
-			limit_give_back(a->guard->limits[level], a->policy->limits[level], &who);
-	a->rates = 0;
+	for (int level = 0; level < LEVELS; level++) {
+		if (a->rates[level] == LIMIT_REFUSED)
+			continue;
+		limit_give_back(a->guard->limits[level], a->policy->limits[level], &who,
+		    a->rates[level], now_of(call));
+		a->rates[level] = LIMIT_REFUSED;
+	}
 }
 
 static void log_change(const struct breaker_config *config, enum breaker_state state)
@@ -147,9 +150,9 @@ static const struct limit_config *take_rates(struct call *call)
 
 		if (!has_limit(a, (enum level)level) || !config->has_rate)
 			continue;
-		if (!limit_take(a->guard->limits[level], config, &who, now_of(call)))
+		a->rates[level] = limit_take(a->guard->limits[level], config, &who, now_of(call));
+		if (a->rates[level] == LIMIT_REFUSED)
 			return config;
-		a->rates |= 1u << level;
 	}
 	return NULL;
 }
@@ -263,6 +266,7 @@ static void waited_in_vain(struct timer *timer, usec_t now)
 
 static enum admit_verdict refuse_slot(struct call *call, const struct limit_config *config)
 {
+	limit_count_refused(call->admission.waiter.slot.tally);
 	if (config->queue_length) {
 		give_all_back(call);
 		call_fail(call, REASON_CONCURRENCY_LIMITED,
@@ -283,6 +287,7 @@ static enum admit_verdict refuse_late(struct call *call)
 {
 	const struct limit_config *config = call->admission.waiter.slot.config;
 
+	limit_count_refused(call->admission.waiter.slot.tally);
 	give_all_back(call);
 	call_fail(call, REASON_QUEUE_TIMEOUT,
 	    "%s: none of concurrency %llu%s became free within queue.wait (%llu ms); raise them, "

@@ -41,7 +41,7 @@ struct admission {
 	enum admission_state state;
 	const struct guard *guard; /* borrowed from the call's world, like the policy */
 	const struct policy *policy;
-	unsigned rates;         /* a bit for each level whose rate it has counted in */
+	uint64_t rates[LEVELS]; /* what it has taken of them, else LIMIT_REFUSED */
 	uint64_t slots[LEVELS]; /* the places that it holds, else LIMIT_REFUSED */
 	struct {
 		struct breaker *breaker; /* that let it through; borrowed from the guard */

@@ -1,6 +1,7 @@
 #include "proxy/slot_queue.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -60,6 +61,12 @@ static struct slot_waiter *first_of(const struct slot_queue *q)
 	return list_item(q->waiters.next, struct slot_waiter, link);
 }
 
+/* Callers have shares: what one may not have is perhaps good for another. */
+static bool is_shared(const struct slot *slot)
+{
+	return slot->config->share_equal && slot->config->by != LIMIT_BY_CALLER;
+}
+
 /* Where a limit counts each caller or method by itself, a slot is of use to the same one only. */
 static uint64_t key_of(const struct slot *slot)
 {
@@ -69,6 +76,15 @@ static uint64_t key_of(const struct slot *slot)
 	if (slot->config->by == LIMIT_BY_NONE)
 		return slot->config->share_equal ? KEY_SHARED : KEY_ANY;
 	return lb_hash(name) | 2; /* neither of the two */
+}
+
+/* The worker whose first waiter has waited longest, -1: nobody waits. A thread that has given a slot back
+ * looks who waits, one that has begun to wait looks for a slot: with the fences one of the two sees the
+ * other. */
+static int longest_waiting(const struct limit_tally *tally)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return limit_longest_waiting(tally);
 }
 
 static bool enter(struct worker *w, struct slot *slot)
@@ -117,12 +133,13 @@ void slot_queue_leave(struct worker *w, struct slot_waiter *waiter)
 
 /* The first in this worker's queue that waits for what @waiter, or a newcomer, would wait for. */
 static const struct slot_waiter *first_like(
-    const struct slot_queue *q, uint64_t key, struct slice caller)
+    const struct slot_queue *q, uint64_t key, const struct slot *slot)
 {
 	list_each (link, &q->waiters) {
 		const struct slot_waiter *w = list_item(link, struct slot_waiter, link);
 
-		if (w->key == key && (key != KEY_SHARED || slice_eq(w->slot.who.caller, caller)))
+		if (w->key == key &&
+		    (!is_shared(slot) || slice_eq(w->slot.who.caller, slot->who.caller)))
 			return w;
 	}
 	return NULL;
@@ -136,7 +153,7 @@ static bool others_wait(struct worker *w, const struct slot *slot)
 	if (key == KEY_ANY)
 		return limit_longest_waiting(slot->tally) >= 0;
 	q = find_queue(w, slot->tally);
-	return q && first_like(q, key, slot->who.caller);
+	return q && first_like(q, key, slot);
 }
 
 bool slot_queue_take(struct worker *w, struct slot *slot)
@@ -150,7 +167,7 @@ bool slot_queue_take(struct worker *w, struct slot *slot)
 static bool is_next(struct worker *w, const struct slot_waiter *waiter)
 {
 	if (waiter->key != KEY_ANY)
-		return first_like(waiter->queue, waiter->key, waiter->slot.who.caller) == waiter;
+		return first_like(waiter->queue, waiter->key, &waiter->slot) == waiter;
 	return first_of(waiter->queue) == waiter &&
 	       limit_longest_waiting(waiter->slot.tally) == (int)w->index;
 }
@@ -164,6 +181,7 @@ enum slot_wait slot_queue_wait(struct worker *w, struct slot_waiter *waiter)
 		return SLOT_QUEUE_FULL;
 	waiter->key = key_of(slot);
 	join(w, waiter);
+	atomic_thread_fence(memory_order_seq_cst);
 	if (!is_next(w, waiter) || !enter(w, slot))
 		return SLOT_WAITING;
 	slot_queue_leave(w, waiter);
@@ -197,7 +215,7 @@ static void hand_to_first(struct worker *w, struct limit_tally *tally)
 {
 	for (;;) {
 		struct slot_queue *q = find_queue(w, tally);
-		int oldest = limit_longest_waiting(tally);
+		int oldest = longest_waiting(tally);
 
 		if (q == NULL || goes_elsewhere(w, q, oldest)) {
 			if (oldest >= 0 && oldest != (int)w->index)
@@ -226,7 +244,7 @@ static void hand_to_matching(struct worker *w, struct limit_tally *tally, uint64
 		    (refused && slice_eq(refused->slot.who.caller, waiter->slot.who.caller)))
 			continue;
 		if (!enter(w, &waiter->slot)) {
-			if (key != KEY_SHARED)
+			if (!is_shared(&waiter->slot))
 				return;
 			refused = waiter;
 			continue;
@@ -252,7 +270,7 @@ void slot_queue_release(struct worker *w, struct slot *slot)
 
 	limit_leave(slot->tally, slot->place);
 	slot->place = LIMIT_REFUSED;
-	if (limit_longest_waiting(slot->tally) < 0)
+	if (longest_waiting(slot->tally) < 0)
 		return;
 	if (key == KEY_ANY) {
 		hand_to_first(w, slot->tally);
