@@ -14,7 +14,7 @@ static void break_off(struct fake_end *caller, char *address, size_t size)
 
 	say(caller, FRAMED, .seq = 7);
 	app = accepted();
-	snprintf(address, size, "%s", fake_address(app)->text);
+	snprintf(address, size, "%.63s", fake_address(app)->text);
 	hear(app, FRAMED, .seq = 7);
 	reset(app);
 	hear_failure(caller, REASON_RESET, FRAMED, .seq = 7);
@@ -27,7 +27,7 @@ static void answer(struct fake_end *caller, char *address, size_t size)
 
 	say(caller, FRAMED, .seq = 7);
 	app = accepted();
-	snprintf(address, size, "%s", fake_address(app)->text);
+	snprintf(address, size, "%.63s", fake_address(app)->text);
 	hear(app, FRAMED, .seq = 7);
 	say(app, FRAMED, .seq = 7);
 	hear(caller, FRAMED, .seq = 7);
@@ -117,7 +117,7 @@ START_TEST(exceptions_do_not_count)
 
 		say(caller, FRAMED, .seq = 7);
 		app = accepted();
-		snprintf(at, sizeof at, "%s", fake_address(app)->text);
+		snprintf(at, sizeof at, "%.63s", fake_address(app)->text);
 		hear(app, FRAMED, .seq = 7);
 		say(app, FRAMED, .kind = EXCEPTION, .seq = 7, .id = 6, .text = "no");
 		hear(caller, FRAMED, .kind = EXCEPTION, .seq = 7, .id = 6, .text = "no");
@@ -175,7 +175,7 @@ END_TEST
 
 int main(void)
 {
-	static const TTest *const tests[] = {
+	const TTest *const tests[] = {
 	    an_endpoint_that_failed_five_times_is_left_out_for_a_while,
 	    not_all_are_ever_left_out,
 	    exceptions_do_not_count,

@@ -340,6 +340,7 @@ START_TEST(a_long_call_is_repeated_whole_up_to_the_buffer)
 	hear(caller, FRAMED, .seq = 7);
 	logged("reason=ok attempts=2");
 	say(caller, FRAMED, .seq = 8, .text = "b", .fill = 400000);
+	app = accepted();
 	hear(app, FRAMED, .seq = 8, .text = "b", .fill = 400000);
 	reset(app);
 	hear_failure(caller, REASON_RESET, FRAMED, .seq = 8);
