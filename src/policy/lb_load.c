@@ -49,45 +49,50 @@ static void consider(
 		*best = c;
 }
 
-/* The best of all, when drawing finds nobody; begins anywhere so that not the first has every tie. */
+/* Begins anywhere, so that not the first has every tie. */
 static void consider_all(const struct lb_pick *p, struct choice *best, lighter_fn is_lighter)
 {
 	size_t n = p->table->n, from = (size_t)rng_below(p->rng, n);
+	bool is_last_resort = best->member == LB_NONE;
 
 	for (size_t i = 0; i < n; i++) {
 		size_t member = from + i < n ? from + i : from + i - n;
 
-		if (lb_is_usable(p, member))
+		if (member != best->member && lb_is_usable(p, member) &&
+		    (is_last_resort || lb_is_accepted(p, member)))
 			consider(p, member, best, is_lighter);
 	}
 }
 
-static unsigned choices_of(const struct lb_table *t)
-{
-	unsigned choices = t->options.choices ? t->options.choices : 1;
-
-	return t->n < choices ? (unsigned)t->n : choices;
-}
-
-static size_t pick_lightest(const struct lb_pick *p, lighter_fn is_lighter)
+static void consider_drawn(
+    const struct lb_pick *p, unsigned wanted, struct choice *best, lighter_fn is_lighter)
 {
 	const struct lb_table *t = p->table;
-	unsigned wanted = choices_of(t), found = 0, passed_over = 0;
-	struct choice best = {.member = LB_NONE};
+	unsigned passed_over = 0, found = 0;
 
 	for (unsigned probe = 0; found < wanted && probe < LB_PROBES + wanted; probe++) {
 		size_t member = lb_alias_draw(t->data, t->n, t->total, p->rng);
 
-		if (member == best.member || !lb_is_usable(p, member))
+		if (member == best->member || !lb_is_usable(p, member))
 			continue;
 		if (passed_over < LB_REDRAWS && !lb_is_accepted(p, member)) {
 			passed_over++;
 			continue;
 		}
-		consider(p, member, &best, is_lighter);
+		consider(p, member, best, is_lighter);
 		found++;
 	}
-	if (found == 0)
+}
+
+/* Where all may be considered, the first one drawn still decides who has the ties. */
+static size_t pick_lightest(const struct lb_pick *p, lighter_fn is_lighter)
+{
+	unsigned choices = p->table->options.choices;
+	bool is_of_all = choices > 1 && p->table->n <= choices;
+	struct choice best = {.member = LB_NONE};
+
+	consider_drawn(p, is_of_all || choices == 0 ? 1 : choices, &best, is_lighter);
+	if (is_of_all || best.member == LB_NONE)
 		consider_all(p, &best, is_lighter);
 	return best.member;
 }

@@ -11,10 +11,11 @@
 
 #include "base/mem.h"
 
-#define SLOTS_MOST   655373u /* a prime; source: the paper's larger table */
-#define SLOTS_SKEWED 65537u  /* at most for the sake of uneven weights; the paper's smaller table */
-#define SLOTS_EACH   100u
-#define SLOTS_LEAST  10u /* wanted for the least weight */
+/* Primes; source: the paper's two tables. There are no sizes between them, since another size is another
+ * place for every key. */
+#define SLOTS_FEW  65537u
+#define SLOTS_MANY 655373u
+#define SLOTS_EACH 100u
 
 #define NOBODY UINT32_MAX
 
@@ -22,29 +23,9 @@ struct maglev {
 	struct lb_circle circle;
 };
 
-static bool is_prime(uint64_t x)
-{
-	for (uint64_t by = 2; by * by <= x; by++)
-		if (x % by == 0)
-			return false;
-	return true;
-}
-
 static size_t slots_of(const struct lb_table *t)
 {
-	uint64_t slots = t->n * (uint64_t)SLOTS_EACH, skewed;
-	uint32_t least = UINT32_MAX;
-
-	for (size_t i = 0; i < t->n; i++)
-		least = t->weights[i] < least ? t->weights[i] : least;
-	skewed = SLOTS_LEAST * t->total / least;
-	skewed = skewed < SLOTS_SKEWED ? skewed : SLOTS_SKEWED;
-	slots = slots > skewed ? slots : skewed;
-	if (slots >= SLOTS_MOST)
-		return SLOTS_MOST;
-	while (!is_prime(slots))
-		slots++;
-	return (size_t)slots;
+	return t->n <= SLOTS_FEW / SLOTS_EACH ? SLOTS_FEW : SLOTS_MANY;
 }
 
 /* The order in which a member wants slots: from `next` on, `skip` apart. */
@@ -68,8 +49,11 @@ static struct wish *wishes_of(const struct lb_endpoint *list, size_t n, size_t s
 
 static void claim(uint32_t *owners, size_t slots, struct wish *w, uint32_t member)
 {
-	while (owners[w->next] != NOBODY)
-		w->next = (uint32_t)(((uint64_t)w->next + w->skip) % slots);
+	while (owners[w->next] != NOBODY) {
+		w->next += w->skip; /* less than two rounds: a division would be slow */
+		if (w->next >= slots)
+			w->next -= (uint32_t)slots;
+	}
 	owners[w->next] = member;
 }
 

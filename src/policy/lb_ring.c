@@ -5,7 +5,6 @@
  */
 #include "policy/lb_impl.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -13,6 +12,7 @@
 #define RING_POINTS (1u << 20) /* at most */
 #define WALK        256u       /* points looked at before all members are */
 #define KEY_MAX     512u
+#define SERIAL_MAX  20u
 
 struct ring {
 	struct lb_circle circle;
@@ -90,18 +90,32 @@ static size_t points_of(const struct lb_table *t, size_t member)
 	return 1 + (size_t)(t->weights[member] * spare / t->total);
 }
 
+/* "#SERIAL" at @to; returns its length. A million of them have to be written at times. */
+static size_t write_serial(char *to, size_t serial)
+{
+	char digits[SERIAL_MAX];
+	size_t n = 0;
+
+	do {
+		digits[n++] = (char)('0' + serial % 10);
+		serial /= 10;
+	} while (serial);
+	to[0] = '#';
+	for (size_t i = 0; i < n; i++)
+		to[1 + i] = digits[n - 1 - i];
+	return 1 + n;
+}
+
 static size_t add_points(struct point *list, struct slice key, uint32_t owner, size_t n)
 {
-	char text[KEY_MAX + 24];
+	char text[KEY_MAX + 1 + SERIAL_MAX];
 	size_t len = key.len < KEY_MAX ? key.len : KEY_MAX;
 
 	if (len)
 		memcpy(text, key.data, len);
-	for (size_t i = 0; i < n; i++) {
-		int digits = snprintf(text + len, sizeof text - len, "#%zu", i);
-
-		list[i] = (struct point){lb_hash(slice_of(text, len + (size_t)digits)), owner};
-	}
+	for (size_t i = 0; i < n; i++)
+		list[i] = (struct point){
+		    lb_hash(slice_of(text, len + write_serial(text + len, i))), owner};
 	return n;
 }
 

@@ -1,233 +1,283 @@
-/* Balancing: who gets how many calls, in which order, and who never gets one. */
-#include <math.h>
+/* Balancing, what holds for every type: who gets how much, who is left out, who begins slowly. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
-#include "policy/lb.h"
+#include "support/lb_bench.h"
 #include "support/suite.h"
 
-#define MOST 8
+static const uint32_t even[] = {10, 10, 10, 10};
+static const uint32_t with_none[] = {5, 1, 0, 3, 10};
+static const uint32_t with_huge[] = {1000000, 1, 1, 2};
+static const uint32_t primes[] = {7, 11, 13, 17, 19, 23, 29, 31};
+static const uint32_t large_primes[] = {104729, 7919, 99991, 3};
 
-static const enum lb_type types[] = {LB_ROUND_ROBIN, LB_SMOOTH_WEIGHTED, LB_RANDOM};
-
-struct bench {
-	struct rng rng;
-	struct lb_state state;
-	struct lb_view views[MOST];
-	size_t n, picked[MOST];
+static const struct {
+	const uint32_t *list;
+	size_t n;
+} sets[] = {
+    {even, ARRAY_LEN(even)},
+    {with_none, ARRAY_LEN(with_none)},
+    {with_huge, ARRAY_LEN(with_huge)},
+    {primes, ARRAY_LEN(primes)},
+    {large_primes, ARRAY_LEN(large_primes)},
 };
 
-static void begin_with(struct bench *b, const uint32_t *weights, size_t n, uint64_t seed)
+#define SETS ((int)ARRAY_LEN(sets))
+
+static struct lb_bench bench;
+
+static void start(enum lb_type type, int set, uint64_t seed)
 {
-	*b = (struct bench){.n = n};
-	rng_init(&b->rng, seed);
-	lb_state_init(&b->state, n, &b->rng);
-	for (size_t i = 0; i < n; i++)
-		b->views[i] = (struct lb_view){weights[i], true};
+	lb_bench_start(&bench, type, sets[set].list, sets[set].n, seed);
 }
 
-static void pick_many(struct bench *b, enum lb_type type, size_t times)
+static void end(void)
 {
-	for (size_t i = 0; i < times; i++) {
-		size_t at = lb_pick(type, &b->state, b->views, b->n, &b->rng);
-
-		ck_assert_uint_lt(at, b->n);
-		b->picked[at]++;
-	}
+	lb_bench_free(&bench);
+	bench = (struct lb_bench){0};
 }
 
-START_TEST(smooth_weighted_shares_are_exact_over_every_round)
+static void begin(void)
 {
-	static const uint32_t weights[] = {5, 1, 0, 3, 10};
-	struct bench b;
-
-	begin_with(&b, weights, 5, 1);
-	for (size_t round = 1; round <= 20000; round++) {
-		pick_many(&b, LB_SMOOTH_WEIGHTED, 19);
-		for (size_t i = 0; i < 5; i++)
-			ck_assert_uint_eq(b.picked[i], round * weights[i]);
-	}
-	lb_state_fini(&b.state);
+	bench = (struct lb_bench){0};
 }
-END_TEST
 
-START_TEST(smooth_weighted_picks_do_not_come_in_bursts)
+/* Types that heed weights, draw or go round, and need nothing to be known. */
+static const enum lb_type by_weight[] = {LB_WEIGHTED_ROUND_ROBIN,
+    LB_INTERLEAVED_WEIGHTED_ROUND_ROBIN, LB_WEIGHTED_RANDOM, LB_LEAST_REQUEST, LB_PEAK_EWMA,
+    LB_CLOSEST};
+static const enum lb_type evenly[] = {LB_ROUND_ROBIN, LB_RANDOM, LB_NETWORK_QUALITY};
+
+/* Whole rounds: the end of an interleaved one is all the largest's. */
+static size_t rounds_of(size_t at_least)
 {
-	static const uint32_t weights[] = {5, 1, 1};
-	static const size_t order[] = {0, 0, 1, 0, 2, 0, 0};
-	struct bench b;
+	size_t total = 0;
 
-	begin_with(&b, weights, 3, 1);
-	for (size_t i = 0; i < 3 * ARRAY_LEN(order); i++)
-		ck_assert_uint_eq(lb_pick(LB_SMOOTH_WEIGHTED, &b.state, b.views, 3, &b.rng),
-		    order[i % ARRAY_LEN(order)]);
-	lb_state_fini(&b.state);
+	for (size_t i = 0; i < bench.n; i++)
+		total += bench.endpoints[i].weight;
+	return (at_least / total + 1) * total;
+}
+
+START_TEST(shares_are_by_weight)
+{
+	start(by_weight[_i / SETS], _i % SETS, 11);
+	lb_bench_picks(&bench, rounds_of(1000000));
+	ck_assert_msg(
+	    lb_bench_is_fair(&bench, NULL), "type %d, set %d", by_weight[_i / SETS], _i % SETS);
 }
 END_TEST
 
-START_TEST(smooth_weighted_stands_the_largest_weights)
+START_TEST(shares_are_even_where_weights_do_not_count)
 {
-	static const uint32_t weights[] = {UINT32_MAX, UINT32_MAX, 1};
-	struct bench b;
+	double parts[8] = {0};
+	int set = _i % SETS;
 
-	begin_with(&b, weights, 3, 1);
-	pick_many(&b, LB_SMOOTH_WEIGHTED, 100000);
-	ck_assert_uint_eq(b.picked[0], 50000);
-	ck_assert_uint_eq(b.picked[1], 50000);
-	lb_state_fini(&b.state);
+	start(evenly[_i / SETS], set, 12);
+	for (size_t i = 0; i < bench.n; i++)
+		parts[i] = sets[set].list[i] ? 1 : 0;
+	lb_bench_picks(&bench, 1000000);
+	ck_assert_msg(lb_bench_is_fair(&bench, parts), "type %d, set %d", evenly[_i / SETS], set);
 }
 END_TEST
 
-START_TEST(round_robin_goes_round_and_ignores_weights)
+/* Among those that are left shares stay what they were, however few are. */
+START_TEST(who_is_out_leaves_its_share_to_the_others_by_weight)
 {
-	static const uint32_t weights[] = {5, 1, 7};
-	struct bench b;
-	size_t first;
+	static const uint32_t weights[] = {3, 900, 2, 5, 1, 400};
+	double parts[] = {3, 0, 2, 5, 1, 0};
 
-	begin_with(&b, weights, 3, 9);
-	first = lb_pick(LB_ROUND_ROBIN, &b.state, b.views, 3, &b.rng);
-	for (size_t i = 1; i < 100000; i++)
-		ck_assert_uint_eq(
-		    lb_pick(LB_ROUND_ROBIN, &b.state, b.views, 3, &b.rng), (first + i) % 3);
-	lb_state_fini(&b.state);
+	lb_bench_start(&bench, by_weight[_i], weights, 6, 13);
+	bench.is_out[1] = bench.is_out[5] = true; /* hard to draw past */
+	lb_bench_picks(&bench, 500000);
+	if (by_weight[_i] == LB_LEAST_REQUEST || by_weight[_i] == LB_PEAK_EWMA)
+		return; /* the scan of these goes by load, and there is none */
+	ck_assert_msg(lb_bench_is_fair(&bench, parts), "type %d", by_weight[_i]);
 }
 END_TEST
 
-START_TEST(round_robin_starts_anywhere)
+START_TEST(who_is_out_or_weighs_nothing_is_never_picked)
 {
-	static const uint32_t weights[] = {1, 1, 1, 1};
-	size_t starts[4] = {0};
-
-	for (uint64_t seed = 0; seed < 4000; seed++) {
-		struct bench b;
-
-		begin_with(&b, weights, 4, seed);
-		starts[lb_pick(LB_ROUND_ROBIN, &b.state, b.views, 4, &b.rng)]++;
-		lb_state_fini(&b.state);
-	}
-	for (size_t i = 0; i < 4; i++)
-		ck_assert_uint_gt(starts[i], 800);
+	lb_bench_start(&bench, (enum lb_type)_i, with_none, 5, 14);
+	bench.is_out[3] = true;
+	lb_bench_picks(&bench, 100000); /* which looks */
+	for (size_t i = 0; i < 5; i++)
+		ck_assert_msg((bench.picked[i] > 0) == (i != 2 && i != 3), "endpoint %zu", i);
 }
 END_TEST
 
-/* Within five standard deviations of the even share. */
-static void must_be_even(size_t picked, size_t times, size_t among)
+START_TEST(the_last_one_left_gets_all)
 {
-	double p = 1.0 / (double)among, sigma = sqrt((double)times * p * (1 - p));
+	uint32_t weights[300];
 
-	ck_assert(fabs((double)picked - (double)times * p) < 5 * sigma);
-}
-
-START_TEST(random_is_even_over_those_that_take_calls)
-{
-	static const uint32_t weights[] = {1, 100, 0, 7, 1};
-	const size_t times = 1000000;
-	struct bench b;
-
-	begin_with(&b, weights, 5, 42);
-	b.views[4].is_usable = false;
-	pick_many(&b, LB_RANDOM, times);
-	ck_assert_uint_eq(b.picked[2] + b.picked[4], 0);
-	must_be_even(b.picked[0], times, 3);
-	must_be_even(b.picked[1], times, 3);
-	must_be_even(b.picked[3], times, 3);
-	lb_state_fini(&b.state);
-}
-END_TEST
-
-START_TEST(who_is_down_or_has_weight_0_is_never_picked)
-{
-	static const uint32_t weights[] = {3, 0, 2, 5, 1};
-	struct bench b;
-
-	begin_with(&b, weights, 5, 3);
-	b.views[3].is_usable = false;
-	pick_many(&b, types[_i], 100000);
-	ck_assert_uint_eq(b.picked[1] + b.picked[3], 0);
-	ck_assert_uint_gt(b.picked[0], 1000);
-	ck_assert_uint_gt(b.picked[2], 1000);
-	ck_assert_uint_gt(b.picked[4], 1000);
-	lb_state_fini(&b.state);
-}
-END_TEST
-
-START_TEST(nobody_is_picked_when_all_are_out)
-{
-	static const uint32_t weights[] = {1, 0, 4};
-	struct bench b;
-
-	begin_with(&b, weights, 3, 3);
-	b.views[0].is_usable = b.views[2].is_usable = false;
-	for (int i = 0; i < 10; i++)
-		ck_assert(lb_pick(types[_i], &b.state, b.views, 3, &b.rng) == LB_NONE);
-	b.views[2].is_usable = true; /* and is again as soon as one is back */
-	ck_assert_uint_eq(lb_pick(types[_i], &b.state, b.views, 3, &b.rng), 2);
-	lb_state_fini(&b.state);
+	for (size_t i = 0; i < 300; i++)
+		weights[i] = 1 + (uint32_t)(i * 7 % 13);
+	lb_bench_start(&bench, (enum lb_type)_i, weights, 300, 15);
+	for (size_t i = 0; i < 300; i++)
+		bench.is_out[i] = i != 77;
+	for (int i = 0; i < 2000; i++)
+		ck_assert_uint_eq(lb_bench_pick(&bench), 77);
+	bench.is_out[77] = true;
+	for (int i = 0; i < 100; i++)
+		ck_assert(lb_bench_pick(&bench) == LB_NONE);
+	bench.is_out[5] = false; /* and is again as soon as one is back */
+	ck_assert_uint_eq(lb_bench_pick(&bench), 5);
 }
 END_TEST
 
 START_TEST(no_endpoints_are_no_pick)
 {
-	struct bench b;
+	static const uint32_t nothing[] = {0, 0};
 
-	begin_with(&b, NULL, 0, 3);
-	ck_assert(lb_pick(types[_i], &b.state, b.views, 0, &b.rng) == LB_NONE);
-	lb_state_fini(&b.state);
-	ck_assert_ptr_null(b.state.current);
+	lb_bench_start(&bench, (enum lb_type)_i, NULL, 0, 16);
+	ck_assert(lb_bench_pick(&bench) == LB_NONE);
+	lb_bench_free(&bench);
+	lb_bench_start(&bench, (enum lb_type)_i, nothing, 2, 16);
+	ck_assert(lb_bench_pick(&bench) == LB_NONE);
+	lb_bench_free(&bench);
+	lb_bench_start(&bench, (enum lb_type)_i, NULL, 1, 16);
+	ck_assert_uint_eq(lb_bench_pick(&bench), 0);
 }
 END_TEST
 
-START_TEST(the_share_of_one_that_is_out_goes_to_the_others_by_weight)
+START_TEST(largest_weights_do_not_overflow)
 {
-	static const uint32_t weights[] = {6, 3, 1};
-	struct bench b;
+	static const uint32_t weights[] = {UINT32_MAX, UINT32_MAX, UINT32_MAX - 1, 1};
 
-	begin_with(&b, weights, 3, 3);
-	b.views[0].is_usable = false;
-	pick_many(&b, LB_SMOOTH_WEIGHTED, 40000);
-	ck_assert_uint_eq(b.picked[1], 30000);
-	ck_assert_uint_eq(b.picked[2], 10000);
-	b.views[0].is_usable = true; /* nobody owes it what it missed */
-	b = (struct bench){b.rng, b.state, {b.views[0], b.views[1], b.views[2]}, 3, {0}};
-	pick_many(&b, LB_SMOOTH_WEIGHTED, 100);
-	ck_assert_uint_ge(b.picked[0], 59);
-	ck_assert_uint_le(b.picked[0], 61);
-	lb_state_fini(&b.state);
+	lb_bench_start(&bench, (enum lb_type)_i, weights, 4, 17);
+	lb_bench_picks(&bench, 30000);
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_uint_gt(bench.picked[i], 7000);
+		ck_assert_uint_lt(bench.picked[i], 11000);
+	}
+}
+END_TEST
+
+START_TEST(results_are_called_as_the_caller_calls_them)
+{
+	static const uint32_t ids[] = {7, 3, 5};
+	struct lb_table *table;
+	struct lb_state *state;
+
+	lb_bench_start(&bench, (enum lb_type)_i, NULL, 8, 18);
+	for (size_t i = 0; i < 8; i++)
+		bench.is_out[i] = true;
+	bench.is_out[3] = bench.is_out[5] = false;
+	table = lb_table_new(&bench.options, bench.endpoints, ids, 3);
+	state = lb_state_new(table, &bench.rng);
+	for (int i = 0; i < 1000; i++) {
+		size_t at = lb_pick(table, state, &bench.view, rng_next(&bench.rng), &bench.rng);
+
+		ck_assert(at == 3 || at == 5);
+		bench.picked[at]++;
+	}
+	ck_assert_uint_gt(bench.picked[3], 200);
+	ck_assert_uint_gt(bench.picked[5], 200);
+	lb_state_free(&state);
+	ck_assert_ptr_null(state);
+	lb_table_unref(&table);
+	ck_assert_ptr_null(table);
 }
 END_TEST
 
 START_TEST(two_sidecars_with_one_seed_pick_alike)
 {
-	static const uint32_t weights[] = {6, 3, 1, 2};
-	struct bench a, b;
+	struct lb_bench other;
 
-	begin_with(&a, weights, 4, 77);
-	begin_with(&b, weights, 4, 77);
-	for (int i = 0; i < 1000; i++)
-		ck_assert_uint_eq(lb_pick(types[_i], &a.state, a.views, 4, &a.rng),
-		    lb_pick(types[_i], &b.state, b.views, 4, &b.rng));
-	lb_state_fini(&a.state);
-	lb_state_fini(&b.state);
+	lb_bench_start(&bench, (enum lb_type)_i, primes, 8, 77);
+	lb_bench_start(&other, (enum lb_type)_i, primes, 8, 77);
+	for (int i = 0; i < 10000; i++)
+		ck_assert_uint_eq(lb_bench_pick(&bench), lb_bench_pick(&other));
+	lb_bench_free(&other);
+}
+END_TEST
+
+/* A crowd of sidecars that start at once must not all call the same endpoint. */
+START_TEST(states_begin_anywhere)
+{
+	lb_bench_start(&bench, (enum lb_type)_i, primes, 8, 19);
+	for (size_t i = 0; i < 40000; i++) {
+		struct lb_state *state = lb_state_new(bench.table, &bench.rng);
+
+		bench.picked[lb_pick(
+		    bench.table, state, &bench.view, rng_next(&bench.rng), &bench.rng)]++;
+		lb_state_free(&state);
+	}
+	for (size_t i = 0; i < 8; i++)
+		ck_assert_uint_gt(bench.picked[i], 500);
+	if (_i == LB_WEIGHTED_ROUND_ROBIN || _i == LB_INTERLEAVED_WEIGHTED_ROUND_ROBIN)
+		ck_assert(lb_bench_is_fair(&bench, NULL));
+}
+END_TEST
+
+START_TEST(tables_are_shared_by_reference)
+{
+	struct lb_table *mine;
+
+	lb_bench_start(&bench, (enum lb_type)_i, primes, 8, 20);
+	ck_assert_uint_gt(lb_table_size(bench.table), 8 * 2 * sizeof(uint32_t));
+	mine = lb_table_ref(bench.table);
+	ck_assert_ptr_eq(mine, bench.table);
+	lb_table_unref(&mine);
+	ck_assert_uint_lt(lb_bench_pick(&bench), 8); /* ASan: it is still there */
+	lb_table_unref(&mine);                       /* nothing is legal */
+}
+END_TEST
+
+/* A part of its weight, and all are taken as soon as there is nobody else. */
+START_TEST(a_new_endpoint_has_its_part_of_calls)
+{
+	const enum lb_type type = (enum lb_type)_i;
+	double got, full = 1.0 / 6;
+
+	lb_bench_start(&bench, type, NULL, 6, 21);
+	bench.options.virtual_nodes = 1000;
+	lb_bench_build(&bench, 21);
+	bench.view.share = lb_bench_share;
+	for (unsigned share = 26; share <= 256; share += 46) {
+		bench.shares[2] = share;
+		lb_bench_forget(&bench);
+		lb_bench_picks(&bench, 200000);
+		got = (double)bench.picked[2] / 200000;
+		/* of what it would have; what the others get instead is drawn again, from it too */
+		ck_assert_msg(
+		    got > full * share / 256 * 0.8, "type %d: %f of %u", type, got, share);
+		ck_assert_msg(
+		    got < full * share / 256 * 1.3 + 0.003, "type %d: %f of %u", type, got, share);
+	}
+}
+END_TEST
+
+START_TEST(new_ones_alone_share_all_calls)
+{
+	lb_bench_start(&bench, (enum lb_type)_i, NULL, 3, 22);
+	bench.view.share = lb_bench_share;
+	bench.shares[0] = bench.shares[1] = bench.shares[2] = 26;
+	lb_bench_picks(&bench, 30000);
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_uint_gt(bench.picked[i], 5000);
+	bench.is_out[0] = bench.is_out[1] = true;
+	lb_bench_picks(&bench, 1000);
 }
 END_TEST
 
 int main(void)
 {
-	const int all = ARRAY_LEN(types);
 	const struct suite_test tests[] = {
-	    {smooth_weighted_shares_are_exact_over_every_round, 1},
-	    {smooth_weighted_picks_do_not_come_in_bursts, 1},
-	    {smooth_weighted_stands_the_largest_weights, 1},
-	    {round_robin_goes_round_and_ignores_weights, 1},
-	    {round_robin_starts_anywhere, 1},
-	    {random_is_even_over_those_that_take_calls, 1},
-	    {who_is_down_or_has_weight_0_is_never_picked, all},
-	    {nobody_is_picked_when_all_are_out, all},
-	    {no_endpoints_are_no_pick, all},
-	    {the_share_of_one_that_is_out_goes_to_the_others_by_weight, 1},
-	    {two_sidecars_with_one_seed_pick_alike, all},
+	    {shares_are_by_weight, (int)ARRAY_LEN(by_weight) * SETS},
+	    {shares_are_even_where_weights_do_not_count, (int)ARRAY_LEN(evenly) * SETS},
+	    {who_is_out_leaves_its_share_to_the_others_by_weight, (int)ARRAY_LEN(by_weight)},
+	    {who_is_out_or_weighs_nothing_is_never_picked, LB_TYPES},
+	    {the_last_one_left_gets_all, LB_TYPES},
+	    {no_endpoints_are_no_pick, LB_TYPES},
+	    {largest_weights_do_not_overflow, LB_TYPES},
+	    {results_are_called_as_the_caller_calls_them, LB_TYPES},
+	    {two_sidecars_with_one_seed_pick_alike, LB_TYPES},
+	    {states_begin_anywhere, LB_TYPES},
+	    {tables_are_shared_by_reference, LB_TYPES},
+	    {a_new_endpoint_has_its_part_of_calls, LB_TYPES},
+	    {new_ones_alone_share_all_calls, LB_TYPES},
 	};
 
-	return suite_run_between("lb", tests, ARRAY_LEN(tests), NULL, NULL);
+	return suite_run_between("lb", tests, ARRAY_LEN(tests), begin, end);
 }
