@@ -201,11 +201,13 @@ endif
 
 FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_changes \
 	tests/fuzz/fuzz_codec_h2 \
 	tests/fuzz/fuzz_codec_ttstream \
 	tests/fuzz/fuzz_codec_unary \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_convert \
+	tests/fuzz/fuzz_facts \
 	tests/fuzz/fuzz_grpc \
 	tests/fuzz/fuzz_head_edit \
 	tests/fuzz/fuzz_http \
@@ -233,6 +235,8 @@ tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay_main.c
 FUZZ_LIBS = $(FUZZ_MAIN) $(BRIDLE_LIBS)
 READING = tests/support/frames.c tests/support/frames.h tests/support/reading.c tests/support/reading.h
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_changes_SOURCES = tests/fuzz/fuzz_changes.c $(READING)
+tests_fuzz_fuzz_changes_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_codec_h2_SOURCES = tests/fuzz/fuzz_codec_h2.c $(READING)
 tests_fuzz_fuzz_codec_h2_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_codec_ttstream_SOURCES = \
@@ -244,6 +248,10 @@ tests_fuzz_fuzz_codec_unary_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_convert_SOURCES = tests/fuzz/fuzz_convert.c $(READING)
 tests_fuzz_fuzz_convert_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_facts_SOURCES = \
+	tests/fuzz/fuzz_facts.c $(READING) \
+	tests/support/tts_end.c tests/support/tts_end.h
+tests_fuzz_fuzz_facts_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_grpc_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_head_edit_SOURCES = tests/fuzz/fuzz_head_edit.c $(READING)
 tests_fuzz_fuzz_head_edit_LDADD = $(FUZZ_LIBS)
