@@ -71,6 +71,7 @@ UNIT_TESTS = \
 	tests/unit/test_reason \
 	tests/unit/test_rng \
 	tests/unit/test_route \
+	tests/unit/test_route_random \
 	tests/unit/test_slice \
 	tests/unit/test_slots \
 	tests/unit/test_snapshot \
