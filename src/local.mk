@@ -74,8 +74,8 @@ src_libbridle_a_SOURCES = \
 	src/ctl/command.h \
 	src/ctl/ctl.c \
 	src/ctl/explain.c \
-	src/ctl/reload.c \
 	src/ctl/far_end.c src/ctl/far_end.h \
+	src/ctl/reload.c \
 	src/ctl/show.c \
 	src/ctl/simulate.c \
 	src/ctl/simulated_admit.c src/ctl/simulated_admit.h \
@@ -127,7 +127,10 @@ src_libbridle_a_SOURCES = \
 	src/model/breaker_tally.c \
 	src/model/check_listener.c \
 	src/model/check_listeners.c \
+	src/model/check_policies.c \
 	src/model/check_protocols.c \
+	src/model/check_retries.c \
+	src/model/check_routes.c \
 	src/model/check_services.c \
 	src/model/config.h \
 	src/model/config_bind.c src/model/config_bind.h \

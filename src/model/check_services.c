@@ -5,13 +5,15 @@
 #include "model/config_bind.h"
 #include "model/config_check.h"
 
-static void path_of(const struct service_config *service, const char *key, struct key_path *path)
+const char *check_service_path(
+    const struct service_config *service, const char *key, struct key_path *path)
 {
 	path->len = 0;
 	key_path_key(path, SLICE_LIT("services"));
 	key_path_key(path, slice_str(service->label));
 	if (key)
-		key_path_key(path, slice_str(key));
+		check_path_dotted(path, key);
+	return path->text;
 }
 
 static void check_alias(
@@ -21,7 +23,7 @@ static void check_alias(
 	const struct service_config *other = table_get(names, slice_str(*alias));
 	struct key_path path;
 
-	path_of(service, "aliases", &path);
+	check_service_path(service, "aliases", &path);
 	key_path_index(&path, i);
 	if (other == NULL)
 		table_put(names, slice_str(*alias), (void *)(uintptr_t)service);
@@ -76,7 +78,7 @@ static void check_endpoint(
 
 	if (endpoint->address.text[0] == '\0')
 		return;
-	path_of(service, "endpoints", &path);
+	check_service_path(service, "endpoints", &path);
 	key_path_index(&path, i);
 	if (table_put(seen, slice_str(endpoint->address.text), (void *)(uintptr_t)endpoint))
 		problems_warn(c->problems, at, path.text,
@@ -110,7 +112,7 @@ static void check_missing_endpoints(struct check *c, const struct service_config
 	/* Not NULL: they were refused. */
 	if (service->n_endpoints > 0 || service->endpoints || is_led_elsewhere(service))
 		return;
-	path_of(service, "endpoints", &path);
+	check_service_path(service, "endpoints", &path);
 	problems_error(c->problems, origin_place(c->config, service, "endpoints"), path.text,
 	    "%s\nexpected a list of at least one address: where it is found; or routes that all lead "
 	    "to other services, the last of them without match",
@@ -131,7 +133,7 @@ static void check_endpoints(struct check *c, const struct service_config *servic
 	table_fini(&seen);
 	if (service->n_endpoints == 0 || weights > 0)
 		return;
-	path_of(service, "endpoints", &path);
+	check_service_path(service, "endpoints", &path);
 	problems_error(c->problems, origin_place(c->config, service, "endpoints"), path.text,
 	    "every endpoint has weight 0, so none takes calls\nexpected a weight above 0 for at least one");
 }
@@ -143,7 +145,7 @@ static void check_multiplex(struct check *c, const struct service_config *servic
 
 	if (!service->multiplex)
 		return;
-	path_of(service, "multiplex", &path);
+	check_service_path(service, "multiplex", &path);
 	switch (service->protocol) {
 	case SERVICE_SAME:
 	case SERVICE_TTHEADER:
@@ -189,7 +191,7 @@ void check_services(struct check *c)
 		check_missing_endpoints(c, service);
 		check_endpoints(c, service);
 		check_multiplex(c, service);
-		path_of(service, NULL, &path);
+		check_service_path(service, NULL, &path);
 		/* After an error the listener that does may be among what is wrong. */
 		if (!any_open && c->problems->n_errors == 0 && !is_reachable(c, service))
 			problems_warn(c->problems, origin_place(c->config, service, NULL),

@@ -102,6 +102,10 @@ void config_check(const struct config *config, struct problems *problems)
 	check_listeners(&c);
 	check_services(&c);
 	check_protocols(&c);
+	check_policies(&c);
+	check_retries(&c);
+	check_routes(&c);
+	check_tests(&c);
 	check_log(&c);
 	check_admin_socket(&c);
 	table_fini(&c.addresses);

@@ -28,6 +28,23 @@ void check_listeners(struct check *c);
 void check_listener_alone(struct check *c, const struct listener_config *listener);
 void check_services(struct check *c);
 void check_protocols(struct check *c);
+void check_policies(struct check *c);
+void check_retries(struct check *c);
+void check_routes(struct check *c);
+void check_tests(struct check *c);
+
+/* defaults.key, services.a.key, services.a.methods.Get.key, services.a.routes[0].policy.key */
+const char *check_policy_path(const struct policy *policy, const char *key, struct key_path *path);
+/* Whether the value was written for this policy, not for one that it starts from. */
+bool check_is_own(const struct check *c, const void *base, const char *key);
+/* Appends the parts of balance.zone. */
+void check_path_dotted(struct key_path *path, const char *key);
+/* services.a.key */
+const char *check_service_path(
+    const struct service_config *service, const char *key, struct key_path *path);
+/* Complains at a key of a policy; the text may hold a newline. */
+void check_refuse(struct check *c, const struct policy *policy, const char *key, const char *format,
+    ...) __attribute__((format(printf, 4, 5)));
 
 /* listeners[i] or listeners[i].key */
 const char *check_listener_path(const struct check *c, const struct listener_config *listener,

@@ -156,6 +156,33 @@ const struct key_type key_route_policy = {
 
 /* ---- faults ---- */
 
+static bool has_value(const struct yaml_node *node, struct slice map, struct slice key)
+{
+	const struct yaml_node *found = yaml_find(node, map);
+
+	return found && found->kind == NODE_MAP && yaml_find(found, key);
+}
+
+static int check_fault(
+    struct binder *b, const struct yaml_node *node, const struct fault_config *fault)
+{
+	int ways = (fault->abort_reason != REASON_OK) + (fault->abort_exception >= 0) +
+		   fault->is_reset;
+
+	if (ways > 1)
+		return bind_error(b, node,
+		    "a call ends in one way\nexpected one of abort.reason, abort.exception and "
+		    "abort.reset");
+	if (ways == 0 && has_value(node, SLICE_LIT("abort"), SLICE_LIT("percent")))
+		return bind_error(b, node,
+		    "it is not said how calls end\nexpected abort.reason, abort.exception or "
+		    "abort.reset");
+	if (fault->delay == 0 && has_value(node, SLICE_LIT("delay"), SLICE_LIT("percent")))
+		return bind_error(b, node,
+		    "it is not said how long calls are held back\nexpected delay.for");
+	return 0;
+}
+
 static int parse_fault(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
 {
@@ -168,6 +195,10 @@ static int parse_fault(
 		return bind_expected(b, node, "a fault",
 		    "a map like {delay: {for: 100ms, percent: 10%}}, or none");
 	bind_scope(b, &fault_scope, node, fault, NULL);
+	if (check_fault(b, node, fault) < 0)
+		return -1;
+	if (fault->abort_reason == REASON_OK)
+		fault->abort_reason = REASON_FAULT_INJECTED;
 	return 0;
 }
 
@@ -189,6 +220,7 @@ static int parse_abort_reason(
 
 	if (bind_is_none(key, node))
 		return 0;
+	fault->abort_reason = REASON_FAULT_INJECTED;
 	if (key_word.parse(b, key, node, base) < 0)
 		return -1;
 	fault->has_abort = true;

@@ -148,10 +148,14 @@ static void bind_service(struct binder *b, struct declared *declared)
 		    "list each service under its own label");
 	else
 		check_label(b, value);
-	if (value->kind == NODE_MAP)
+	if (value->kind == NODE_MAP) {
 		bind_scope(b, &service_scope, value, service, &b->config->defaults);
-	else if (!value->is_bad)
-		bind_expected(b, value, "a map", "a map, like {endpoints: [\"127.0.0.1:8888\"]}");
+	} else {
+		service->endpoints = &refused;
+		if (!value->is_bad)
+			bind_expected(
+			    b, value, "a map", "a map, like {endpoints: [\"127.0.0.1:8888\"]}");
+	}
 	remember_methods(b, declared, value);
 }
 
