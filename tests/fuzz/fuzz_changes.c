@@ -150,7 +150,8 @@ static void check_last(const struct rpc_message *after, const struct rpc_edit *e
 	if (edit->n_changes == 0 || edit->retry || is_refused(last) || last->is_removal)
 		return;
 	if (last->kind == RPC_CHANGE_META)
-		must(rpc_find_meta(after, last->name, &value) == (last->value.len > 0));
+		must(last->value.len == 0 ||
+		     (rpc_find_meta(after, last->name, &value) && slice_eq(value, last->value)));
 	else if (last->kind == RPC_CHANGE_HEADER)
 		must(rpc_find_header(after, last->name, &value) && slice_eq(value, last->value));
 	else if (after->form.transport == RPC_TTHEADER)
