@@ -78,7 +78,7 @@ static void check_limit(struct check *c, const struct limit_config *limit)
 		refuse_limit(c, limit, "queue.length",
 		    "calls queue up for a place among those under way, of which there is no limit\n"
 		    "expected concurrency beside it");
-	if (!limit->has_rate && origin_named(c->config, limit, "burst"))
+	if (!limit->has_rate && limit->burst > 1)
 		refuse_limit(c, limit, "burst",
 		    "a burst of no rate\nexpected rate beside it, like rate: 100/s");
 	if (limit->share_equal && limit->by != LIMIT_BY_NONE)

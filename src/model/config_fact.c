@@ -13,8 +13,8 @@ int bind_fact(
 	if (wrong == NULL)
 		return 0;
 	*key = (struct fact_key){.kind = FACT_NONE};
-	return bind_error(
-	    b, node, "%s names nothing of a call\nexpected one of its facts: %s", bind_shows(b, &shown), wrong);
+	return bind_error(b, node, "%s names nothing of a call\n%s%s", bind_shows(b, &shown),
+	    strncmp(wrong, "method", 6) == 0 ? "expected one of: " : "", wrong);
 }
 
 static int parse_fact(

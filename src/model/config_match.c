@@ -57,7 +57,8 @@ static int set_texts(struct binder *b, const struct yaml_node *node, struct matc
 	int rc = 0;
 
 	if (node->kind != NODE_LIST || node->n == 0 || node->n > TEXTS_MAX)
-		return bind_expected(b, node, "a list", "a list of 1 to 1000 values, like [a, b]");
+		return bind_expected(
+		    b, node, "values", "a list of 1 to 1000 values, like [a, b]");
 	texts = arena_calloc(b->arena, node->n, sizeof *texts);
 	for (const struct yaml_node *item = node->first; item; item = item->next) {
 		size_t before = key_path_index(&b->path, rule->n_texts);

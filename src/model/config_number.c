@@ -299,14 +299,13 @@ static int parse_limit_rate(
 	struct limit_config *limit = base;
 	struct key of_limit = *key;
 
+	limit->rate = (struct rate){1, USEC_S};
 	limit->has_rate = false;
 	if (bind_is_none(key, node))
 		return 0;
 	of_limit.offset = offsetof(struct limit_config, rate);
-	if (parse_rate(b, &of_limit, node, base) < 0)
-		return -1;
-	limit->has_rate = true;
-	return 0;
+	limit->has_rate = true; /* meant to be there, be it wrong */
+	return parse_rate(b, &of_limit, node, base);
 }
 
 static void print_limit_rate(const struct key *key, const void *base, FILE *to)

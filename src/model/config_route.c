@@ -156,13 +156,6 @@ const struct key_type key_route_policy = {
 
 /* ---- faults ---- */
 
-static bool has_value(const struct yaml_node *node, struct slice map, struct slice key)
-{
-	const struct yaml_node *found = yaml_find(node, map);
-
-	return found && found->kind == NODE_MAP && yaml_find(found, key);
-}
-
 static int check_fault(
     struct binder *b, const struct yaml_node *node, const struct fault_config *fault)
 {
@@ -173,11 +166,11 @@ static int check_fault(
 		return bind_error(b, node,
 		    "a call ends in one way\nexpected one of abort.reason, abort.exception and "
 		    "abort.reset");
-	if (ways == 0 && has_value(node, SLICE_LIT("abort"), SLICE_LIT("percent")))
+	if (ways == 0 && fault->abort_percent < 1)
 		return bind_error(b, node,
 		    "it is not said how calls end\nexpected abort.reason, abort.exception or "
 		    "abort.reset");
-	if (fault->delay == 0 && has_value(node, SLICE_LIT("delay"), SLICE_LIT("percent")))
+	if (fault->delay == 0 && fault->delay_percent < 1)
 		return bind_error(b, node,
 		    "it is not said how long calls are held back\nexpected delay.for");
 	return 0;

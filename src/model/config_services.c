@@ -113,6 +113,7 @@ static int parse_methods(
 			bind_scope(b, &method_scope, values[i], &methods[i], &service->policy);
 		else if (!values[i]->is_bad)
 			bind_expected(b, values[i], "a map", "a map, like {timeout: 1s}");
+		bind_origin(b, &methods[i].policy, NULL, values[i]->key_at);
 		key_path_cut(&b->path, before);
 	}
 	b->level = LEVEL_SERVICE;
@@ -142,6 +143,7 @@ static void bind_service(struct binder *b, struct declared *declared)
 	b->service = service;
 	b->level = LEVEL_SERVICE;
 	bind_origin(b, service, NULL, value->key_at);
+	bind_origin(b, &service->policy, NULL, value->key_at);
 	if (slice_eq_str(value->key, "*"))
 		problems_error(b->problems, value->key_at, b->path.text,
 		    "services that are not listed are not supported by this version\n"
