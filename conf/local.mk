@@ -12,6 +12,7 @@ dist_example_DATA = \
 	conf/multiplex.yaml \
 	conf/outbound.yaml \
 	conf/quickstart.yaml \
+	conf/simulate.yaml \
 	conf/retry.yaml \
 	conf/streaming.yaml
 EXTRA_DIST += conf/bridled.yaml

@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
     &command_reload,
     &command_explain,
     &command_why,
+    &command_simulate,
 };
 
 enum action { LINE_RUN, LINE_HELP, LINE_VERSION };

@@ -195,7 +195,7 @@ static void print_head(const cJSON *root, FILE *out)
 	const char *name = answer_text(root, "route_name");
 	double delay = answer_number(root, "delay_ms");
 
-	fprintf(out, "%-10s %s, by listener %s\n", "call", answer_text(root, "method"),
+	fprintf(out, "%-10s %s, by listener %s\n", "call", answer_text(root, "call"),
 	    answer_text(root, "listener"));
 	print_line(out, "service", answer_text(root, "service"));
 	if (*answer_text(root, "route"))

@@ -22,11 +22,10 @@ static struct endpoint_set set_of(const struct service_config *service, struct a
 	    list, service->n_endpoints, list ? ENDPOINTS_FRESH : ENDPOINTS_EMPTY};
 }
 
-struct snapshot *file_snapshot_new(const struct config *config)
+struct snapshot *file_snapshot_with(const struct config *config, struct tallies *tallies)
 {
 	/* A snapshot never changes its configuration; only the last owner would free it. */
 	struct shared_config *shared = shared_config_new((struct config *)(uintptr_t)config);
-	struct tallies *tallies = tallies_new();
 	struct endpoint_set *sets;
 	struct snapshot *s;
 	struct arena arena;
@@ -37,8 +36,16 @@ struct snapshot *file_snapshot_new(const struct config *config)
 		sets[i] = set_of(config->services[i], &arena);
 	s = snapshot_new(shared, sets, tallies, NULL, 0);
 	shared_config_unref(&shared);
-	tallies_free(&tallies);
 	arena_fini(&arena);
+	return s;
+}
+
+struct snapshot *file_snapshot_new(const struct config *config)
+{
+	struct tallies *tallies = tallies_new();
+	struct snapshot *s = file_snapshot_with(config, tallies);
+
+	tallies_free(&tallies);
 	return s;
 }
 

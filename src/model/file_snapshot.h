@@ -9,6 +9,8 @@
 
 /* Owned by the caller, who gives it back with file_snapshot_free; @config is borrowed until then. */
 struct snapshot *file_snapshot_new(const struct config *config);
+/* The same with what moves out of @tallies: while they are there endpoints can be ejected. */
+struct snapshot *file_snapshot_with(const struct config *config, struct tallies *tallies);
 void file_snapshot_free(struct snapshot **snapshot);
 
 #endif
