@@ -106,6 +106,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
 	tests/sim/test_sim_retry \
+	tests/sim/test_sim_routes \
 	tests/sim/test_sim_soak \
 	tests/sim/test_sim_stream_bounds \
 	tests/sim/test_sim_stream_ends \
@@ -180,6 +181,7 @@ tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_retry_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_routes_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_soak_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_bounds_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_stream_ends_LDADD = $(SIM_LIBS)

@@ -13,6 +13,7 @@
 #include "proxy/downstream.h"
 #include "proxy/relay.h"
 #include "proxy/world.h"
+#include "rpc/exception.h"
 
 #define FREE_CALLS_MAX 256u /* kept for reuse; what a burst needs beyond goes back to malloc */
 #define COLLECT_FIRST  (16u * 1024)
@@ -105,7 +106,6 @@ struct call *call_take(
 	call->listener = listener;
 	call->listener_stats = stats;
 	call->reply_by = USEC_NONE;
-	call->number = ++worker->next_call;
 	call->failure.reason = REASON_OK;
 	arena_init(&call->arena, call->room, sizeof call->room);
 	call->attempt = &call->first;
@@ -120,6 +120,7 @@ static struct call *call_new(
 	struct call *call = call_take(d->worker, d->listener, d->stats);
 	bool replaced;
 
+	call->number = ++d->worker->next_call;
 	call->downstream = d;
 	call->id = id;
 	call->started = started;
@@ -190,8 +191,13 @@ enum protocol call_protocol(const struct call *call)
 /* The number by which a caller of this protocol knows how its call went. */
 unsigned call_failure_status(const struct call *call, enum reason reason)
 {
+	const struct rpc_status *f = &call->failure;
+
 	if (call->request.form.transport == RPC_HTTP2)
-		return (unsigned)reason_grpc_status(reason);
+		return f->has_exception_id ? exception_grpc_status(f->exception_id)
+					   : (unsigned)reason_grpc_status(reason);
+	if (f->has_exception_id)
+		return (unsigned)f->exception_id;
 	if (call->request.form.transport == RPC_TTSTREAM)
 		return (unsigned)reason_ttstream_id(reason);
 	return (unsigned)reason_exception_id(reason);

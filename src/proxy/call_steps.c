@@ -226,11 +226,19 @@ static enum step abort_by_fault(struct call *call)
 		call_reset_caller(call, REASON_FAULT_INJECTED, "reset by the rule of a route");
 		return STEP_NEXT;
 	}
-	call_fail(call, fault->abort_reason, "service %s: injected by %s.fault",
-	    call->service->service->config->label, call->route.route->at);
+	call_fail(call,
+	    fault->abort_reason == REASON_OK ? REASON_FAULT_INJECTED : fault->abort_reason,
+	    "service %s: injected by %s.fault", call->service->service->config->label,
+	    call->route.route->at);
 	call->failure.has_exception_id = fault->abort_exception >= 0;
 	call->failure.exception_id = fault->abort_exception;
 	return STEP_NEXT;
+}
+
+static bool is_collected(const struct call *call)
+{
+	return is_from_grpc(call) || needs_whole(&call->request, call->target) ||
+	       is_wanted_whole(call);
 }
 
 /* It may begin: all that is left is that it may have to be whole first. */
@@ -238,8 +246,7 @@ static enum step admitted(struct call *call)
 {
 	if (call->route.abort && !call->has_fallen_back)
 		return abort_by_fault(call);
-	if (!is_from_grpc(call) && !needs_whole(&call->request, call->target) &&
-	    !is_wanted_whole(call))
+	if (!is_collected(call))
 		return go(call, CALL_TRY);
 	if (call->kept_len == 0 && !call->body_is_kept && !call_collect(call, call->request.body)) {
 		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
@@ -248,10 +255,12 @@ static enum step admitted(struct call *call)
 	return go(call, CALL_COLLECT);
 }
 
-/* It has to wait: what it has of its body is a view that does not. */
+/* It has to wait: what it has of its body is a view that does not. Where the whole is collected more of
+ * it may come meanwhile. */
 static enum step wait_outside(struct call *call)
 {
-	if (call_keep_body(call))
+	if (is_collected(call) ? call->kept_len || call_collect(call, call->request.body)
+			       : call_keep_body(call))
 		return STEP_WAIT;
 	call_fail(call, REASON_OVERLOAD, "no memory to keep the call (limits.memory)");
 	return STEP_NEXT;
@@ -638,8 +647,10 @@ static void edit_for_ttheader(struct call *call, struct rpc_edit *edit)
 	usec_t now = now_of(call);
 	bool is_new = call->request.form.transport != RPC_TTHEADER;
 
-	edit->timeout_ms = is_new ? deadline_rest_ms(&call->deadline, now)
-				  : deadline_to_write(&call->deadline, now);
+	if (is_new || (call->has_fallen_back && call->deadline.stated != USEC_NONE))
+		edit->timeout_ms = deadline_rest_ms(&call->deadline, now);
+	else
+		edit->timeout_ms = deadline_to_write(&call->deadline, now);
 	edit->set_timeout = edit->timeout_ms > 0;
 	if (is_new || call->caller_is_replaced)
 		edit->caller = call->caller;

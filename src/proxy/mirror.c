@@ -42,6 +42,7 @@ static struct call *copy_of(const struct call *call)
 	struct call *copy = call_take(call->worker, call->listener, call->listener_stats);
 
 	copy->is_mirror = true;
+	copy->number = call->number;
 	copy->started = copy->active_at = call->started;
 	copy->has_begun = true;
 	copy->request = call->request;

@@ -114,6 +114,8 @@ bool relay_wants_body(const struct call *call)
 		return false;
 	if (call->upload_is_discarded || call->step == CALL_COLLECT)
 		return true;
+	if (call->step == CALL_ADMIT)
+		return false;
 	if (call->attempt->state == ATTEMPT_BACKLOG || call->attempt->state == ATTEMPT_CONNECTING)
 		return false;
 	return !call->attempt->is_sending || !attempt_is_full(call->attempt);
@@ -170,7 +172,7 @@ static void collect_body(struct call *call, struct slice data)
 
 static bool unary_body(struct call *call, struct slice data, bool last)
 {
-	if (call->step == CALL_COLLECT) {
+	if (call->step == CALL_COLLECT || call->step == CALL_ADMIT) {
 		collect_body(call, data);
 		return true;
 	}
