@@ -19,7 +19,7 @@ FRAME_TYPE = 27
 PATH = "ttscp"
 TRANSPORT_CLOSING, USER_CANCEL, CLOSED, STREAM_TIMEOUT = 12006, 12007, 12013, 12015
 INTERNAL, UNKNOWN_METHOD, UNKNOWN_SERVICE = 6, 1, 20
-numbers = itertools.count(1)
+numbers = itertools.count(100001)  # below are those that a test has chosen itself
 
 
 def pack(kind, stream, payload=b"", method="Bidi", strs=None, ints=None, flags=STREAMING,
