@@ -180,15 +180,16 @@ class Times(Grpc):
         server.await_said("ended %s 1" % HANG)
 
     def test_it_does_not_run_while_messages_are_sent(self):
-        _, daemon = self.both(timeout={"call": "2s"})
+        _, daemon = self.both(timeout={"call": "4s"})
         messages = [msg("m", n) for n in range(8)]
-        self.assert_ok(self.call(daemon, BOTH, messages, ping_pong=True, pause_ms=300), messages)
-        self.assert_ok(self.call(daemon, UP, messages, pause_ms=300), [msg("m" * 8, 8)])
+        both = self.begin(daemon, BOTH, messages, ping_pong=True, pause_ms=600)
+        self.assert_ok(self.call(daemon, UP, messages, pause_ms=600), [msg("m" * 8, 8)])
+        self.assert_ok(*both.outcomes(), messages)
 
     def test_a_stream_on_which_nothing_moves(self):
-        server, daemon = self.both(timeout={"idle": "2s"})
+        server, daemon = self.both(timeout={"idle": "4s"})
         messages = [msg("m", n) for n in range(8)]
-        out = self.call(daemon, BOTH, messages, ping_pong=True, pause_ms=300, keep_open=True)
+        out = self.call(daemon, BOTH, messages, ping_pong=True, pause_ms=600, keep_open=True)
         self.assertEqual(out.messages, messages)
         self.assert_refused_call(out, DEADLINE_EXCEEDED, "timeout")
         server.await_said("ended %s 1" % BOTH)
