@@ -131,7 +131,7 @@ void slot_queue_leave(struct worker *w, struct slot_waiter *waiter)
 	free(q);
 }
 
-/* The first in this worker's queue that waits for what @waiter, or a newcomer, would wait for. */
+/* The first in this worker's queue that waits for the same as who wants @slot. */
 static const struct slot_waiter *first_like(
     const struct slot_queue *q, uint64_t key, const struct slot *slot)
 {
