@@ -133,6 +133,8 @@ static const char *print_time(const struct run *r, usec_t time)
 {
 	if (time == USEC_NONE)
 		return "none";
+	if (time % USEC_S == 0)
+		return arena_printf(r->arena, "%" PRIu64 "s", (uint64_t)(time / USEC_S));
 	if (time % USEC_MS)
 		return arena_printf(r->arena, "%" PRIu64 "us", (uint64_t)time);
 	return arena_printf(r->arena, "%" PRIu64 "ms", (uint64_t)(time / USEC_MS));

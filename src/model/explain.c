@@ -71,12 +71,13 @@ void explanation_init(struct explanation *e, const struct snapshot *s,
     const struct call_facts *facts, struct rng *rng, usec_t now)
 {
 	struct route_trace trace = {note_rule, e};
-	char method[LOG_ESCAPED_MAX];
+	char service[LOG_ESCAPED_MAX], method[LOG_ESCAPED_MAX];
 
 	*e = (struct explanation){.snapshot = s, .listener = facts->listener};
 	arena_init(&e->arena, NULL, 0);
+	log_escape(service, sizeof service, facts->service_asked);
 	log_escape(method, sizeof method, facts->method);
-	e->method = arena_str(&e->arena, slice_str(method));
+	e->call = arena_printf(&e->arena, "%s/%s", service, method);
 	e->decision = route_decide(s, facts, rng, &trace);
 	if (e->decision.policy)
 		explain_policy(e);

@@ -29,7 +29,7 @@ struct explained_candidate {
 struct explanation {
 	struct arena arena;              /* owns the lists */
 	const struct snapshot *snapshot; /* borrowed */
-	const char *method;              /* as a log has it */
+	const char *call;                /* SERVICE/METHOD as asked for, as a log has them */
 	const struct listener_config *listener;
 	struct route_decision decision;
 	struct explained_rule *rules;

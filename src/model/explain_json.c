@@ -106,9 +106,9 @@ void explanation_print_json(const struct explanation *e, FILE *to)
 {
 	const struct route_decision *d = &e->decision;
 
-	fputs("{\"listener\": ", to);
-	print_string(to, slice_str(e->listener->name));
-	print_member(to, "method", e->method);
+	fputs("{\"call\": ", to);
+	print_string(to, slice_str(e->call));
+	print_member(to, "listener", e->listener->name);
 	print_member(to, "service", d->service ? d->service->config->label : NULL);
 	print_name(to, "subset");
 	print_string(to, d->group ? d->group->name : SLICE_NONE);

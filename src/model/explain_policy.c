@@ -51,7 +51,7 @@ static void add_scope(
 	void *at;
 
 	for (size_t i = 0; (key = scope_key(scope, i, (void *)(uintptr_t)base, &at)) != NULL; i++) {
-		if (key->type == NULL || key->type->print == NULL)
+		if (key->type == NULL || key->type->shape != KEY_VALUE)
 			continue;
 		add(e,
 		    (struct explained_value){
@@ -62,7 +62,27 @@ static void add_scope(
 	}
 }
 
+/* Limits and breakers are not merged: each that holds is told by where it stands. */
+static void add_guards(struct explanation *e)
+{
+	const struct policy *p = e->decision.policy;
+
+	for (size_t level = 0; level < LEVELS; level++) {
+		const struct limit_config *limit = p->limits[level];
+		const struct breaker_config *breaker = p->breakers[level];
+		bool is_defaults = level == LEVEL_DEFAULTS;
+
+		if (limit && !(is_defaults && p->limits[LEVEL_SERVICE]))
+			add_scope(
+			    e, &limit_scope, limit, arena_printf(&e->arena, "%s.", limit->at));
+		if (breaker && !(is_defaults && p->breakers[LEVEL_SERVICE]))
+			add_scope(e, &breaker_scope, breaker,
+			    arena_printf(&e->arena, "%s.", breaker->at));
+	}
+}
+
 void explain_policy(struct explanation *e)
 {
 	add_scope(e, &policy_scope, e->decision.policy, "");
+	add_guards(e);
 }

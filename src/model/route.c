@@ -298,22 +298,25 @@ static const struct endpoint_group *group_of(
 static const struct endpoint_group *draw_split(struct deciding *w)
 {
 	const struct route_config *r = w->d.route;
+	const struct split_part *part = r->split;
 	char room[FACT_ROOM];
 	struct slice value;
-	bool is_stuck =
-	    r->sticky.kind != FACT_NONE && find_after_route(w, &r->sticky, room, &value);
-	uint64_t point =
-	    is_stuck ? lb_hash(value) % r->split_total : rng_below(w->rng, r->split_total);
-	const struct split_part *part = r->split;
+	bool is_stuck;
+	uint64_t point;
 
+	if (r->n_split == 1)
+		return group_of(w->d.service, part->subset);
+	is_stuck = r->sticky.kind != FACT_NONE && find_after_route(w, &r->sticky, room, &value);
+	point = is_stuck ? lb_hash(value) % r->split_total : rng_below(w->rng, r->split_total);
 	while (point >= part->weight)
 		point -= (part++)->weight;
 	if (w->trace) {
 		char at[256];
 
 		snprintf(at, sizeof at, "%s.split", r->at);
-		tell(w, true, at, "%s: %u of %u, %s", part->subset ? part->subset->name : "base",
-		    part->weight, r->split_total, is_stuck ? "by its key" : "by chance");
+		tell(w, true, at, "%s has %u of %u, drawn by %s",
+		    part->subset ? part->subset->name : "base", part->weight, r->split_total,
+		    is_stuck ? "the sticky key" : "chance");
 	}
 	return group_of(w->d.service, part->subset);
 }

@@ -538,10 +538,11 @@ static const char *tag_of_part(const struct expected *e, const struct request *r
 	const struct route_config *route = e->route;
 	char room[32];
 	const char *value = route->sticky.kind ? changed(e, r, &route->sticky, room) : NULL;
-	uint64_t point = value ? lb_hash(slice_str(value)) % route->split_total
-			       : rng_below(rng, route->split_total);
-	uint64_t before = 0;
+	uint64_t point = 0, before = 0;
 
+	if (route->n_split > 1)
+		point = value ? lb_hash(slice_str(value)) % route->split_total
+			      : rng_below(rng, route->split_total);
 	for (size_t i = 0; i < route->n_split; i++) {
 		const struct subset_config *subset = route->split[i].subset;
 
