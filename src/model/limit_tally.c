@@ -113,7 +113,7 @@ static uint64_t hold_whole(struct limit_tally *t, const struct limit_config *con
  * Active parts: those that called in this span of time or the one before. A span is a second, or longer
  * where the rate is so low that callers within their share call less often than that.
  */
-#define SPAN_CALLS 32u
+#define SPAN_CALLS 128u
 
 static uint32_t span_at(const struct limit_config *config, usec_t now)
 {
@@ -211,37 +211,65 @@ void limit_count_refused(struct limit_tally *tally)
 	atomic_fetch_add_explicit(&tally->refused, 1, memory_order_relaxed);
 }
 
-/* What one part may take of the rate by right: the n-th of it, and at once as much as comes in a second. */
-#define PART_BURST 10u
+/*
+ * With share: equal a call is in its caller's share, which is let through while the whole is not empty to the
+ * bottom, or beyond it, which leaves a reserve for the others. The share is a little less than the n-th part,
+ * so that the reserve fills again when all callers are at theirs; and a part may come with its calls of a
+ * second at once, so that callers need not be regular to get what is theirs.
+ */
+#define PART_BURST 20u
 
 static struct rate part_rate(const struct limit_config *config, uint64_t active)
 {
-	return (struct rate){.count = config->rate.count, .per = config->rate.per * active};
+	usec_t per = config->rate.per * active;
+
+	return (struct rate){.count = config->rate.count, .per = per + per / 40};
+}
+
+static uint64_t calls_in(struct rate rate, usec_t time)
+{
+	return rate.count * time / rate.per;
 }
 
 static unsigned part_burst(struct rate rate)
 {
-	uint64_t burst = rate.count * USEC_S / rate.per;
+	uint64_t burst = calls_in(rate, USEC_S);
 
 	if (burst < PART_BURST)
 		return PART_BURST;
 	return burst > UINT32_MAX ? UINT32_MAX : (unsigned)burst;
 }
 
-/* By right, or what is spare. Says which in the answer. */
+/* Beside the burst, so that bursts of one call have it, too: enough for all callers to come at once, but not
+ * more than comes in RESERVE_TIME. */
+#define RESERVE_LEAST 16u
+#define RESERVE_TIME  (4 * USEC_S)
+
+static unsigned reserve_of(const struct limit_config *config, uint64_t active)
+{
+	uint64_t most = calls_in(config->rate, RESERVE_TIME);
+	uint64_t reserve = active > RESERVE_LEAST ? active : RESERVE_LEAST;
+
+	if (most < reserve)
+		reserve = most ? most : 1;
+	return (unsigned)reserve;
+}
+
+/* By right, or what is spare. */
 static uint64_t take_part(struct share *share, const struct limit_config *config, usec_t now)
 {
 	struct rate rate = part_rate(config, share->active);
-	unsigned burst = config->burst < 2 ? 2 : config->burst;
+	struct limiter *whole = &share->whole->limiter, *part = &share->part->limiter;
+	unsigned reserve = reserve_of(config, share->active);
+	unsigned burst = config->burst > UINT32_MAX - reserve ? UINT32_MAX : config->burst + reserve;
 
-	if (!limiter_take(&share->part->limiter, rate, part_burst(rate), now))
-		return limiter_take_over(
-			   &share->whole->limiter, config->rate, burst, burst / 2, now)
+	if (!limiter_take(part, rate, part_burst(rate), now))
+		return limiter_take_over(whole, config->rate, burst, reserve, now)
 			   ? LIMIT_TAKEN_SPARE
 			   : LIMIT_REFUSED;
-	if (limiter_take(&share->whole->limiter, config->rate, burst, now))
+	if (limiter_take(whole, config->rate, burst, now))
 		return LIMIT_TAKEN;
-	limiter_give_back(&share->part->limiter, rate);
+	limiter_give_back(part, rate);
 	return LIMIT_REFUSED;
 }
 
