@@ -14,6 +14,7 @@ dist_example_DATA = \
 	conf/quickstart.yaml \
 	conf/simulate.yaml \
 	conf/retry.yaml \
+	conf/routes.yaml \
 	conf/streaming.yaml
 EXTRA_DIST += conf/bridled.yaml
 
