@@ -54,6 +54,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/head_write.c src/rpc/head_write.h \
 	src/rpc/message.c src/rpc/message.h \
 	src/rpc/metadata.c src/rpc/metadata.h \
+	src/rpc/probe.c src/rpc/probe.h \
 	src/rpc/status.c src/rpc/status.h \
 	src/rpc/tts.h \
 	src/rpc/tts_streams.c \
@@ -133,6 +134,7 @@ src_libbridle_a_SOURCES = \
 	src/model/check_routes.c \
 	src/model/check_services.c \
 	src/model/config.h \
+	src/model/config_allow.c src/model/config_allow.h \
 	src/model/config_bind.c src/model/config_bind.h \
 	src/model/config_check.c src/model/config_check.h \
 	src/model/config_dump.c src/model/config_dump.h \
@@ -188,6 +190,11 @@ src_libbridle_a_SOURCES = \
 	src/model/sample_call.c src/model/sample_call.h \
 	src/model/snapshot.c src/model/snapshot.h \
 	src/model/tally.c src/model/tally.h src/model/tally_head.h \
+	src/model/warn.c src/model/warn.h src/model/config_warn.h \
+	src/model/warn_balance.c \
+	src/model/warn_guard.c \
+	src/model/warn_route.c \
+	src/model/warn_time.c \
 	src/model/yaml.c src/model/yaml.h \
 	src/model/yaml_tree.c \
 	src/policy/breaker.c src/policy/breaker.h \
@@ -195,6 +202,7 @@ src_libbridle_a_SOURCES = \
 	src/policy/deadline.c src/policy/deadline.h \
 	src/policy/eject.c src/policy/eject.h \
 	src/policy/fact.c src/policy/fact.h \
+	src/policy/health.c src/policy/health.h \
 	src/policy/latency.c src/policy/latency.h \
 	src/policy/lb.c src/policy/lb.h src/policy/lb_impl.h \
 	src/policy/lb_load.c \
@@ -217,6 +225,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/call_steps.c \
 	src/proxy/call_try.c \
 	src/proxy/facts.c src/proxy/facts.h \
+	src/proxy/health_check.c src/proxy/health_check.h \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_events.c \
 	src/proxy/mirror.c src/proxy/mirror.h \

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "model/config_bind.h"
 #include "model/config_check.h"
+#include "model/config_warn.h"
 
 #define MODE_DEFAULT 0660 /* as the key has it */
 
@@ -45,12 +46,12 @@ static void refuse(
 	    check_listener_path(c, listener, key, &path), "%s", text);
 }
 
-static void warn(
-    struct check *c, const struct listener_config *listener, const char *key, const char *text)
+static void warn(struct check *c, enum warning_id id, const struct listener_config *listener,
+    const char *key, const char *text)
 {
 	struct key_path path;
 
-	problems_warn(c->problems, origin_place(c->config, listener, key),
+	warn_at(c, id, origin_place(c->config, listener, key),
 	    check_listener_path(c, listener, key, &path), "%s", text);
 }
 
@@ -113,10 +114,10 @@ static void check_file(
 	check_owner(c, listener);
 	for (size_t i = 0; !kinds->path && i < ARRAY_LEN(rights); i++)
 		if (rights[i].is_set)
-			warn(c, listener, rights[i].key,
+			warn(c, WARN_SOCKET_KEY, listener, rights[i].key,
 			    "means nothing without a unix socket that has a path\nleave it out");
 	if (kinds->path && (listener->mode & 0022) == 0)
-		warn(c, listener, "mode",
+		warn(c, WARN_SOCKET_MODE, listener, "mode",
 		    "nobody but the owner may connect\nexpected write permission for the group or for "
 		    "others, like 0660");
 	check_listener_path(c, listener, "address", &path);
@@ -131,10 +132,10 @@ static void check_reach(struct check *c, const struct listener_config *listener)
 	if (listener->service)
 		return;
 	if (c->config->n_services == 0)
-		warn(c, listener, NULL,
+		warn(c, WARN_LISTENER, listener, NULL,
 		    "leads nowhere: there are no services\nexpected entries under services");
 	else if (listener->protocols && (listener->protocols & CHECK_NAMING_PROTOCOLS) == 0)
-		warn(c, listener, "protocols",
+		warn(c, WARN_LISTENER, listener, "protocols",
 		    "leads nowhere: calls in these protocols do not name a service\nexpected service: to "
 		    "pin one, or ttheader, ttheader_streaming or grpc among the protocols");
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "model/config_bind.h"
 #include "model/config_check.h"
+#include "model/config_warn.h"
 
 const char *check_service_path(
     const struct service_config *service, const char *key, struct key_path *path)
@@ -81,7 +82,7 @@ static void check_endpoint(
 	check_service_path(service, "endpoints", &path);
 	key_path_index(&path, i);
 	if (table_put(seen, slice_str(endpoint->address.text), (void *)(uintptr_t)endpoint))
-		problems_warn(c->problems, at, path.text,
+		warn_at(c, WARN_ENDPOINT_TWICE, at, path.text,
 		    "the same endpoint a second time\ngive one of them more weight instead");
 	listener = find_listener(c, &endpoint->address);
 	if (listener && (listener->service == NULL || listener->service == service))
@@ -154,7 +155,7 @@ static void check_multiplex(struct check *c, const struct service_config *servic
 		break;
 	case SERVICE_BUFFERED:
 	case SERVICE_FRAMED:
-		problems_warn(c->problems, at, path.text,
+		warn_at(c, WARN_MULTIPLEX, at, path.text,
 		    "only TTHeader can carry several calls at a time, the protocol here "
 		    "cannot\nexpected protocol: ttheader, or multiplex: false");
 		break;
@@ -194,7 +195,7 @@ void check_services(struct check *c)
 		check_service_path(service, NULL, &path);
 		/* After an error the listener that does may be among what is wrong. */
 		if (!any_open && c->problems->n_errors == 0 && !is_reachable(c, service))
-			problems_warn(c->problems, origin_place(c->config, service, NULL),
+			warn_at(c, WARN_UNREACHED, origin_place(c->config, service, NULL),
 			    path.text,
 			    "no listener leads here\nexpected a listener with service: %s, or one without "
 			    "service",

@@ -27,6 +27,7 @@ struct config_regex {
 struct config_origins {
 	struct table table; /* id -> struct origin in the configuration's arena */
 	struct config_regex *regexes; /* all of the file */
+	const struct policy *builtin; /* that defaults start from */
 };
 
 void config_free_regexes(struct config_origins *origins);
@@ -70,6 +71,7 @@ struct binder {
 	struct declared *declared; /* as config->services */
 	struct service_config *service; /* that is being bound, or whose routes are */
 	struct late *late, **late_end;
+	struct allows *allows;
 	/* Structs with every default in them, made once for each scope that repeats. */
 	struct {
 		const struct scope *scope;

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "model/config_bind.h"
+#include "model/config_warn.h"
 
 void check_directory(
     struct check *c, const void *base, const char *key, const char *path, const char *file)
@@ -58,7 +59,7 @@ static void check_log(struct check *c)
 		/* After an error it may be that access_log.to was there. */
 		if (!idle[i].is_set || c->problems->n_errors > 0)
 			continue;
-		problems_warn(c->problems, origin_place(config, config, idle[i].key), idle[i].key,
+		warn_at(c, WARN_ACCESS_LOG, origin_place(config, config, idle[i].key), idle[i].key,
 		    "means nothing without access_log.to\nexpected a place for the access log, like "
 		    "access_log: {to: stderr}");
 		return;
@@ -94,9 +95,10 @@ static void check_admin_socket(struct check *c)
 		    config->admin.socket, ADDRESS_PATH_MAX);
 }
 
-void config_check(const struct config *config, struct problems *problems)
+void config_check(
+    const struct config *config, struct problems *problems, struct allows *allows)
 {
-	struct check c = {.config = config, .problems = problems};
+	struct check c = {.config = config, .problems = problems, .allows = allows};
 
 	table_init(&c.addresses, 0);
 	check_listeners(&c);
@@ -108,5 +110,7 @@ void config_check(const struct config *config, struct problems *problems)
 	check_tests(&c);
 	check_log(&c);
 	check_admin_socket(&c);
+	if (problems->n_errors == 0)
+		config_warn(&c);
 	table_fini(&c.addresses);
 }

@@ -15,13 +15,17 @@
 	(PROTOCOL_BIT(PROTOCOL_TTHEADER) | PROTOCOL_BIT(PROTOCOL_TTHEADER_STREAMING) |             \
 	    PROTOCOL_BIT(PROTOCOL_GRPC))
 
+struct allows;
+
 struct check {
 	const struct config *config;
 	struct problems *problems;
 	struct table addresses; /* what listeners bind -> struct listener_config */
+	struct allows *allows;	/* comments of the file; NULL: none */
 };
 
-void config_check(const struct config *config, struct problems *problems);
+void config_check(
+    const struct config *config, struct problems *problems, struct allows *allows);
 
 /* Its parts. */
 void check_listeners(struct check *c);

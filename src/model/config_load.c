@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "model/config_allow.h"
 #include "model/config_bind.h"
 #include "model/config_check.h"
 #include "model/config_dump.h"
@@ -91,7 +92,7 @@ static void bind_tree(struct binder *b, const struct yaml_node *root)
 		late->bind(b, late);
 	}
 	config_number_policies(config);
-	config_check(config, b->problems);
+	config_check(config, b->problems, b->allows);
 	config_hash(config);
 }
 
@@ -100,7 +101,8 @@ static struct config *load(const struct config_source *source, const char *name,
 {
 	struct config *config = new_config();
 	struct arena scratch;
-	struct source reader = {source, &scratch, &config->arena, problems};
+	struct allows allows = {&scratch, NULL};
+	struct source reader = {source, &scratch, &config->arena, problems, &allows};
 	struct binder b = {
 	    .config = config,
 	    .arena = &config->arena,
@@ -109,6 +111,7 @@ static struct config *load(const struct config_source *source, const char *name,
 	    .problems = problems,
 	    .from = source,
 	    .late_end = &b.late,
+	    .allows = &allows,
 	};
 	const struct yaml_node *root;
 

@@ -11,12 +11,15 @@
 static int parse_policy(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
 {
-	struct policy *policy = (struct policy *)(void *)((char *)base + key->offset);
+	struct policy *policy = (struct policy *)(void *)((char *)base + key->offset), *builtin;
 
 	if (node->kind != NODE_MAP)
 		return bind_expected(b, node, "a map", "a map, like {timeout: {call: 1s}}");
 	b->level = LEVEL_DEFAULTS;
 	bind_defaults(b, &policy_scope, policy);
+	builtin = arena_alloc(b->arena, sizeof *builtin);
+	*builtin = *policy;
+	b->origins->builtin = builtin;
 	bind_scope(b, &policy_scope, node, policy, NULL);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "model/config_allow.h"
 
 static void complain(const struct source *s, const char *name, const char *what)
 {
@@ -45,6 +46,8 @@ static struct yaml_node *parse_text(const struct source *s, const char *name, st
 
 	if (root == NULL)
 		return NULL;
+	if (s->allows)
+		allows_read(s->allows, name, text);
 	if (yaml_scalar_kind(root) == SCALAR_NULL && !root->is_bad)
 		root->kind = NODE_MAP; /* only comments */
 	if (root->kind == NODE_MAP)

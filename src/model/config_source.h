@@ -10,11 +10,14 @@
 #define SOURCE_MAX_FILES 1000u
 #define COMMAND_LINE     "command line" /* the file of values given with --set */
 
+struct allows;
+
 struct source {
 	const struct config_source *from;
 	struct arena *nodes; /* the tree */
 	struct arena *names; /* of files: they outlive the tree */
 	struct problems *problems;
+	struct allows *allows; /* what comments allow is put here; NULL: nowhere */
 };
 
 /* The tree, a map, or NULL when nothing could be read. */

@@ -126,7 +126,7 @@ static void expect_reason(struct run *r)
 	if (!r->test->has_reason || r->test->reason == found)
 		return;
 	fail(r, "expected the reason %s, came to %s: %s", reason_name(r->test->reason),
-	    reason_name(found), r->e->decision.why);
+	    reason_name(found), explanation_why(r->e));
 }
 
 static const char *print_time(const struct run *r, usec_t time)
