@@ -11,6 +11,7 @@
 #include "daemon/notify.h"
 #include "daemon/reload.h"
 #include "net/loop.h"
+#include "proxy/health_check.h"
 
 #define FIRST_ANSWERS_WITHIN (2 * USEC_S)
 #define DRAIN_LOOK_EVERY     (20 * USEC_MS)
@@ -38,6 +39,7 @@ void control_publish(struct control *c, struct shared_config *shared)
 	if (c->snapshot)
 		snapshot_unref(&c->snapshot);
 	c->snapshot = fresh;
+	health_checks_follow(c->health_checks, fresh);
 }
 
 void control_missing(const struct control *c, char *room, size_t size)
@@ -215,6 +217,8 @@ static int start_running(
 	doors = bindings_commit(&c->bindings, plan);
 	acceptor_apply(c->workers.acceptor, &doors);
 	c->liveness = liveness_new(c->loop, &c->workers);
+	c->health_checks = health_checks_new(c->loop, clock_calendar());
+	health_checks_follow(c->health_checks, c->snapshot);
 	c->overload_watch = overload_watch_new(c->loop, &c->workers, &c->snapshot);
 	return 0;
 }
@@ -260,6 +264,7 @@ static void end(struct control *c)
 	wheel_clear(&c->sweep);
 	admin_free(&c->admin);
 	overload_watch_free(&c->overload_watch);
+	health_checks_free(&c->health_checks);
 	liveness_free(&c->liveness);
 	workers_stop(&c->workers);
 	discovery_free(&c->discovery);

@@ -51,6 +51,7 @@ struct control {
 	struct discovery *discovery;
 	struct workers workers;
 	struct liveness *liveness;
+	struct health_checks *health_checks;
 	struct overload_watch *overload_watch;
 	struct admin *admin;
 	struct tallies *tallies;   /* owned */
