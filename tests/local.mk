@@ -10,6 +10,7 @@ UNIT_TESTS = \
 	tests/unit/test_address \
 	tests/unit/test_arena \
 	tests/unit/test_balance \
+	tests/unit/test_balance_groups \
 	tests/unit/test_call_stats \
 	tests/unit/test_changes \
 	tests/unit/test_changes_fields \
@@ -43,6 +44,7 @@ UNIT_TESTS = \
 	tests/unit/test_facts \
 	tests/unit/test_fact \
 	tests/unit/test_grpc_head \
+	tests/unit/test_guards \
 	tests/unit/test_h2_flood \
 	tests/unit/test_h2_memory \
 	tests/unit/test_host \
@@ -127,6 +129,7 @@ AM_CPPFLAGS += $(CHECK_CFLAGS)
 TEST_SUPPORT = tests/support/libsupport.a
 check_LIBRARIES += $(TEST_SUPPORT)
 tests_support_libsupport_a_SOURCES = \
+	tests/support/balanced.c tests/support/balanced.h \
 	tests/support/block.c tests/support/block.h \
 	tests/support/bytes.h \
 	tests/support/changes_text.c tests/support/changes_text.h \
@@ -277,7 +280,8 @@ EXTRA_DIST += \
 	tests/e2e/upstream.py tests/e2e/wire.py \
 	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
 	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_examples.py \
-	tests/e2e/test_failures.py tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
+	tests/e2e/test_failures.py tests/e2e/test_governance.py \
+	tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
 	tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py tests/e2e/test_h2_hostile.py \
 	tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py tests/e2e/test_h2_upstream.py \
 	tests/e2e/test_h2spec.py \

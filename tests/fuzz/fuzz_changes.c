@@ -144,10 +144,13 @@ static void check_named(const struct rpc_message *after, const struct rpc_edit *
 /* The last change of all has nobody to override it. */
 static void check_last(const struct rpc_message *after, const struct rpc_edit *edit)
 {
-	const struct rpc_change *last = &edit->changes[edit->n_changes - 1];
+	const struct rpc_change *last;
 	struct slice value;
 
-	if (edit->n_changes == 0 || edit->retry || is_refused(last) || last->is_removal)
+	if (edit->n_changes == 0 || edit->retry)
+		return;
+	last = &edit->changes[edit->n_changes - 1];
+	if (is_refused(last) || last->is_removal)
 		return;
 	if (last->kind == RPC_CHANGE_META)
 		must(last->value.len == 0 ||
