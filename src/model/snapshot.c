@@ -59,11 +59,9 @@ static struct config_map copy_map(struct arena *a, const struct config_map *map)
 	return (struct config_map){pairs, map->n};
 }
 
-static void copy_endpoints(
-    struct snapshot *s, struct service *service, const struct endpoint_set *set)
+static void copy_endpoints(struct snapshot *s, struct service *service,
+    const struct endpoint_set *set, struct endpoint *list)
 {
-	struct endpoint *list = arena_calloc(&s->arena, set->n, sizeof *list);
-
 	for (size_t i = 0; i < set->n; i++) {
 		list[i] = set->list[i];
 		list[i].tags = copy_map(&s->arena, &set->list[i].tags);
@@ -85,30 +83,48 @@ static void find_limits(struct snapshot *s)
 	}
 }
 
-static void use_tallies(
-    struct snapshot *s, struct service *service, struct tallies *tallies, usec_t now)
+static void use_tallies(struct service *service, struct tallies *tallies, usec_t now)
 {
 	size_t n = service->n_endpoints;
 
 	service->tally = tallies_service(tallies, service->label);
-	service->endpoint_tallies = arena_calloc(&s->arena, n, sizeof(struct endpoint_tally *));
 	for (size_t i = 0; i < n; i++)
 		service->endpoint_tallies[i] = tallies_endpoint(
 		    tallies, service->tally, slice_str(service->endpoints[i].address.text), now);
 	service_tally_present(service->tally, service->endpoint_tallies, n);
 }
 
-static void fill_service(struct snapshot *s, size_t index, const struct endpoint_set *set)
+/* Rooms for the endpoints of all services, from which each takes its own. */
+struct rooms {
+	struct endpoint *endpoints;
+	struct endpoint_tally **tallies;
+};
+
+static struct rooms rooms_for(struct snapshot *s, const struct endpoint_set *sets)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_services; i++)
+		n += sets[i].n;
+	return (struct rooms){arena_calloc(&s->arena, n, sizeof(struct endpoint)),
+	    arena_calloc(&s->arena, n, sizeof(struct endpoint_tally *))};
+}
+
+static void fill_service(
+    struct snapshot *s, size_t index, const struct endpoint_set *set, struct rooms *rooms)
 {
 	struct service *service = &s->services[index];
+	const char *zone = s->config->node.zone;
 
 	service->config = s->config->services[index];
 	service->label = slice_str(service->config->label);
 	service->name = slice_str(service->config->name);
 	service->index = index;
-	service->zone =
-	    s->config->node.zone && s->config->node.zone[0] ? s->config->node.zone : NULL;
-	copy_endpoints(s, service, set);
+	service->zone = zone && zone[0] ? zone : NULL;
+	copy_endpoints(s, service, set, rooms->endpoints);
+	service->endpoint_tallies = rooms->tallies;
+	rooms->endpoints += set->n;
+	rooms->tallies += set->n;
 }
 
 /* The service of that label; labels are sorted on both sides, so @from only goes up. */
@@ -132,6 +148,7 @@ struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoin
     struct tallies *tallies, const struct snapshot *before, usec_t now)
 {
 	struct snapshot *s = mem_calloc(1, sizeof *s);
+	struct rooms rooms;
 	size_t from = 0;
 
 	ref_init(&s->ref);
@@ -140,11 +157,12 @@ struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoin
 	s->config = shared->config;
 	s->n_services = s->config->n_services;
 	s->services = arena_calloc(&s->arena, s->n_services, sizeof *s->services);
+	rooms = rooms_for(s, sets);
 	for (size_t i = 0; i < s->n_services; i++) {
 		struct service *service = &s->services[i];
 
-		fill_service(s, i, &sets[i]);
-		use_tallies(s, service, tallies, now);
+		fill_service(s, i, &sets[i], &rooms);
+		use_tallies(service, tallies, now);
 		balance_build_groups(
 		    service, s->config, service_before(before, &from, service), &s->arena);
 	}

@@ -41,21 +41,22 @@ static size_t draw_plain(const struct lb_pick *p)
 	return member;
 }
 
-/* The turn goes on until it comes to one that is usable. */
-static size_t scan_plain(const struct lb_pick *p)
-{
-	for (size_t i = 0; i < p->table->n; i++) {
-		size_t member = draw_plain(p);
-
-		if (lb_is_usable(p, member))
-			return member;
-	}
-	return LB_NONE;
-}
-
+/* The turn goes on until it comes to one that is usable; all the way round, it has not moved. */
 static size_t pick_plain(const struct lb_pick *p)
 {
-	return lb_pick_drawn(p, draw_plain, scan_plain);
+	unsigned passed_over = 0;
+
+	for (size_t left = p->table->n; left > 0; left--) {
+		size_t member = draw_plain(p);
+
+		if (!lb_is_usable(p, member))
+			continue;
+		if (passed_over == LB_REDRAWS || lb_is_accepted(p, member))
+			return member;
+		passed_over++;
+		left = p->table->n + 1;
+	}
+	return LB_NONE;
 }
 
 const struct lb_ops lb_plain_ops = {
@@ -131,7 +132,12 @@ static size_t draw_sequence(const struct lb_pick *p)
 
 static size_t pick_sequence(const struct lb_pick *p)
 {
-	return lb_pick_drawn(p, draw_sequence, lb_pick_scanned);
+	struct plain *plain = plain_of(p->state);
+	size_t slot = plain->next, member = lb_pick_drawn(p, draw_sequence, lb_pick_scanned);
+
+	if (member == LB_NONE) /* turns are not lost in vain */
+		plain->next = slot;
+	return member;
 }
 
 const struct lb_ops lb_sequence_ops = {
@@ -281,7 +287,12 @@ static size_t draw_interleaved(const struct lb_pick *p)
 
 static size_t pick_interleaved(const struct lb_pick *p)
 {
-	return lb_pick_drawn(p, draw_interleaved, lb_pick_scanned);
+	struct interleaved *s = interleaved_of(p->state), was = *s;
+	size_t member = lb_pick_drawn(p, draw_interleaved, lb_pick_scanned);
+
+	if (member == LB_NONE)
+		*s = was;
+	return member;
 }
 
 const struct lb_ops lb_interleaved_ops = {
