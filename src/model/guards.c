@@ -63,6 +63,7 @@ static void fill(
 		if (p->breakers[level] && !is_replaced(p->breakers[LEVEL_SERVICE], level))
 			g->breakers[level] =
 			    tallies_breaker(tallies, name_of(p, level, "breaker", arena));
+		g->is_open &= g->limits[level] == NULL && g->breakers[level] == NULL;
 	}
 }
 
@@ -70,9 +71,11 @@ struct guard *guards_new(const struct config *config, struct tallies *tallies, s
 {
 	struct guard *guards = arena_calloc(arena, config->n_policies, sizeof *guards);
 
-	for (size_t i = 0; i < config->n_policies; i++)
+	for (size_t i = 0; i < config->n_policies; i++) {
+		guards[i].is_open = true;
 		if (config->policies[i]->service) /* no call is under defaults alone */
 			fill(&guards[i], config->policies[i], tallies, arena);
+	}
 	return guards;
 }
 

@@ -67,6 +67,7 @@ struct guard {
 	/* Owned references, by level; NULL: none. A service's own limit replaces that of defaults. */
 	struct limit_tally *limits[LEVELS];
 	struct breaker_tally *breakers[LEVELS];
+	bool is_open; /* there are none */
 };
 
 /* A configuration that several snapshots share; the last of them frees it. */

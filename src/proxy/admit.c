@@ -353,6 +353,8 @@ enum admit_verdict admit_begin(
 	const struct limit_config *over;
 
 	assert(a->state == ADMISSION_NONE);
+	if (guard->is_open && delay == 0 && !overload_refuses(&call->worker->shares->overload))
+		return ADMIT_GO; /* as nearly all calls do */
 	*a = (struct admission){.state = ADMISSION_PASSING, .waited = a->waited};
 	a->guard = guard;
 	a->policy = policy;

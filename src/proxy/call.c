@@ -65,7 +65,7 @@ static struct call *take_call(struct worker *worker)
 	} else {
 		call = mem_alloc(sizeof *call);
 	}
-	memset(call, 0, offsetof(struct call, room));
+	memset(call, 0, offsetof(struct call, request));
 	return call;
 }
 
@@ -107,6 +107,11 @@ struct call *call_take(
 	call->listener_stats = stats;
 	call->reply_by = USEC_NONE;
 	call->failure.reason = REASON_OK;
+	call->failure.detail[0] = '\0';
+	call->failure.has_exception_id = false;
+	call->admission.state = ADMISSION_NONE;
+	call->admission.waited = 0;
+	call->route.abort = call->route.is_mirrored = false;
 	arena_init(&call->arena, call->room, sizeof call->room);
 	call->attempt = &call->first;
 	attempt_init(&call->first, call);

@@ -65,24 +65,21 @@ struct call {
 	struct listener_stats *listener_stats;
 	struct world_service *service; /* NULL until routed */
 	const struct policy *policy;
-	struct route_decision route; /* which the service and the policy are of */
-	struct admission admission;
 	const struct rpc_change *changes; /* by the rules of its route; in the arena */
 	size_t n_changes;
 	enum call_step step;
 	bool is_running; /* inside a step, for an assertion: nothing may enter again */
 
-	struct rpc_message request; /* its head is in the arena */
-	struct slice caller;        /* who calls, after the listener's rule */
-	struct rpc_form target;     /* what the endpoint is spoken to in */
-	bool caller_is_replaced;    /* on the wire too */
-	bool body_is_kept;          /* request.body is ours, not a view into an input buffer */
-	bool listener_is_gone;      /* a reload took it away: do not outlive the connection */
-	bool has_begun;             /* has left the queue of its connection */
-	bool is_spent;              /* a part of the body has been passed on and not kept */
-	bool is_stream;             /* both sides carry it as a stream of one family */
-	bool upload_is_over;        /* the caller has sent all of the body */
-	bool upload_is_discarded;   /* what still comes is thrown away */
+	struct slice caller;      /* who calls, after the listener's rule */
+	struct rpc_form target;   /* what the endpoint is spoken to in */
+	bool caller_is_replaced;  /* on the wire too */
+	bool body_is_kept;        /* request.body is ours, not a view into an input buffer */
+	bool listener_is_gone;    /* a reload took it away: do not outlive the connection */
+	bool has_begun;           /* has left the queue of its connection */
+	bool is_spent;            /* a part of the body has been passed on and not kept */
+	bool is_stream;           /* both sides carry it as a stream of one family */
+	bool upload_is_over;      /* the caller has sent all of the body */
+	bool upload_is_discarded; /* what still comes is thrown away */
 
 	uint32_t id; /* on its caller's connection, where that carries many */
 	struct rpc_message *request_trailers; /* in the arena, with all of it; NULL: none */
@@ -98,7 +95,6 @@ struct call {
 	/* The one that was begun last, or whose reply it is: there is always one. Several may run at a
 	 * time (backups); they hang together by `next`, the others in the arena. */
 	struct attempt *attempt;
-	struct attempt first;
 	struct attempt *failed; /* the one that ended last without a reply that counts */
 	unsigned n_running;
 	unsigned n_attempts; /* begun */
@@ -116,14 +112,12 @@ struct call {
 	const struct endpoint *endpoint; /* of `attempt`; borrowed from its world */
 	size_t tried[CALL_TRIED_MAX];
 
-	struct rpc_message reply; /* its head is in the arena once it had to wait */
 	bool has_reply;
-	bool reply_is_kept;        /* its views are ours */
-	bool reply_is_discarded;   /* the caller got something else instead */
-	bool waits_for_turn;       /* another's long reply is being written */
-	bool reply_is_begun;       /* a byte of it went to the caller */
-	bool reply_is_complete;    /* its last byte has come in */
-	struct rpc_status failure; /* reason OK: none */
+	bool reply_is_kept;      /* its views are ours */
+	bool reply_is_discarded; /* the caller got something else instead */
+	bool waits_for_turn;     /* another's long reply is being written */
+	bool reply_is_begun;     /* a byte of it went to the caller */
+	bool reply_is_complete;  /* its last byte has come in */
 
 	uint8_t *kept; /* owned: a collected body of call or reply */
 	size_t kept_len, kept_size;
@@ -137,6 +131,13 @@ struct call {
 	char source[48];               /* who called */
 	char log_id[40]; /* made here when the caller stated none; empty until wanted */
 
+	/* Nothing from here on is cleared when a call begins: each is set before it is read. */
+	struct rpc_message request;  /* its head is in the arena */
+	struct rpc_message reply;    /* its head is in the arena once it had to wait */
+	struct route_decision route; /* which the service and the policy are of */
+	struct admission admission;
+	struct attempt first;
+	struct rpc_status failure; /* reason OK: none */
 	struct arena arena;
 	_Alignas(max_align_t) uint8_t room[CALL_ROOM];
 };
