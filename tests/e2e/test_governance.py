@@ -1,7 +1,7 @@
 """Rules of routes, access lists, faults and retries between real clients and real servers.
 
-What a rule matches on, changes or injects is judged by what the application at the other end saw, and
-by what the caller's own library makes of the answer, in every protocol.
+What a rule matches on, changes or injects is judged by what the application at the other end saw,
+and by what the caller's own library makes of the answer, in every protocol.
 """
 
 import json
