@@ -115,10 +115,10 @@ static unsigned share_of(const void *arg, size_t endpoint)
 	const struct balance_request *r = ((const struct view *)arg)->request;
 	const struct endpoint_tally *t = r->service->endpoint_tallies[endpoint];
 	usec_t slow = r->service->config->balance.slow_start;
-	usec_t age = r->now > t->since ? r->now - t->since : 0;
+	usec_t since = t->since, age = r->now > since ? r->now - since : 0;
 	unsigned share;
 
-	if (t->since == 0 || age >= slow)
+	if (since == 0 || age >= slow)
 		return 256;
 	share = (unsigned)((double)age / (double)slow * 256);
 	return share > SHARE_LEAST ? share : SHARE_LEAST;

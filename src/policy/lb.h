@@ -28,7 +28,7 @@ enum lb_type {
 	LB_PEAK_EWMA,     /* the same by expected wait: latency x (in flight + 1) / weight */
 	LB_CONSISTENT_HASH,
 	LB_MAGLEV,
-	LB_CLOSEST,         /* of those nearest to `here`, at random */
+	LB_CLOSEST,         /* of those nearest to `here`, drawn by weight */
 	LB_NETWORK_QUALITY, /* drawn by measured connect time */
 	LB_TYPES,
 };

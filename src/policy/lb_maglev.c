@@ -19,10 +19,6 @@
 
 #define NOBODY UINT32_MAX
 
-struct maglev {
-	struct lb_circle circle;
-};
-
 static size_t slots_of(const struct lb_table *t)
 {
 	return t->n <= SLOTS_FEW / SLOTS_EACH ? SLOTS_FEW : SLOTS_MANY;
@@ -85,27 +81,27 @@ static void build_maglev(struct lb_table *t, const struct lb_endpoint *list)
 {
 	size_t slots = slots_of(t);
 	struct wish *wishes = wishes_of(list, t->n, slots);
-	struct maglev *m;
+	struct lb_circle *circle;
 	uint64_t *names;
 	uint32_t *owners;
 
-	t->data_size = sizeof *m + t->n * sizeof *names + slots * sizeof *owners;
-	t->data = m = mem_alloc(t->data_size);
-	names = (uint64_t *)(m + 1);
+	t->data_size = sizeof *circle + t->n * sizeof *names + slots * sizeof *owners;
+	t->data = circle = mem_alloc(t->data_size);
+	names = (uint64_t *)(circle + 1);
 	owners = (uint32_t *)(names + t->n);
 	lb_hash_names(names, list, t->n);
 	for (size_t i = 0; i < slots; i++)
 		owners[i] = NOBODY;
 	claim_all(t, owners, slots, wishes);
-	m->circle = (struct lb_circle){owners, slots, names};
+	*circle = (struct lb_circle){owners, slots, names};
 	free(wishes);
 }
 
 static size_t pick_maglev(const struct lb_pick *p)
 {
-	const struct maglev *m = p->table->data;
+	const struct lb_circle *circle = p->table->data;
 
-	return lb_pick_walking(p, &m->circle, (size_t)(p->hash % m->circle.n));
+	return lb_pick_walking(p, circle, (size_t)(p->hash % circle->n));
 }
 
 const struct lb_ops lb_maglev_ops = {

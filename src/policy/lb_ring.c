@@ -151,7 +151,8 @@ static void sort_points(struct point *list, size_t n)
 	free(sorted);
 }
 
-static void fill_ring(struct lb_table *t, const struct point *list, size_t n)
+static void fill_ring(
+    struct lb_table *t, const struct lb_endpoint *endpoints, const struct point *list, size_t n)
 {
 	struct ring *ring;
 	uint64_t *names, *points;
@@ -166,6 +167,7 @@ static void fill_ring(struct lb_table *t, const struct point *list, size_t n)
 		points[i] = list[i].hash;
 		owners[i] = list[i].owner;
 	}
+	lb_hash_names(names, endpoints, t->n);
 	*ring = (struct ring){{owners, n, names}, points};
 }
 
@@ -180,8 +182,7 @@ static void build_ring(struct lb_table *t, const struct lb_endpoint *list)
 	for (size_t i = 0; i < t->n; i++)
 		at += add_points(points + at, list[i].key, (uint32_t)i, points_of(t, i));
 	sort_points(points, n);
-	fill_ring(t, points, n);
-	lb_hash_names((uint64_t *)((struct ring *)t->data + 1), list, t->n);
+	fill_ring(t, list, points, n);
 	free(points);
 }
 
