@@ -47,11 +47,11 @@ static bool find(const void *arg, const struct fact_key *key, struct slice *valu
 	case FACT_LOG_ID:
 		return give(m->log_id, value);
 	case FACT_META:
-		return rpc_find_meta(m, key->name, value);
+		return rpc_facts_meta(&finder->facts, key->name, value);
 	case FACT_HEADER:
-		return rpc_find_header(m, key->name, value);
+		return rpc_facts_header(&finder->facts, key->name, value);
 	case FACT_INT:
-		return rpc_find_int(m, key->number, value);
+		return rpc_facts_int(&finder->facts, key->number, value);
 	case FACT_SOURCE:
 		return give(source_of(call), value);
 	case FACT_FIELD:
@@ -71,6 +71,7 @@ struct fact_source call_fact_source(const struct call *call, struct call_finder 
 	struct fact_source source = {.find = find, .call = finder, .uid = -1, .gid = -1};
 
 	finder->call = call;
+	rpc_facts_init(&finder->facts, &call->request);
 	finder->turn = 0;
 	if (d == NULL)
 		return source;

@@ -3,12 +3,14 @@
 #define BRIDLE_PROXY_FACTS_H
 
 #include "policy/fact.h"
+#include "rpc/facts.h"
 
 struct call;
 
 struct call_finder {
 	const struct call *call; /* borrowed */
-	char rooms[2][24];       /* numbers as text; two values stay at a time */
+	struct rpc_facts facts;
+	char rooms[2][24]; /* numbers as text; two values stay at a time */
 	unsigned turn;
 };
 

@@ -20,6 +20,74 @@ static bool has_entries(const struct rpc_message *m)
 	       m->form.transport == RPC_TTSTREAM;
 }
 
+void rpc_facts_init(struct rpc_facts *facts, const struct rpc_message *m)
+{
+	facts->m = m;
+	facts->is_read = facts->is_whole = false;
+	facts->n = 0;
+}
+
+/* One entry after another: those that were read once, or out of the header. */
+struct walk {
+	const struct rpc_facts *facts; /* NULL: out of the header */
+	unsigned at;
+	struct ttheader_iter it;
+	struct rpc_fact fact; /* the last one out of the header */
+};
+
+static struct rpc_fact fact_of(const struct ttheader_entry *e)
+{
+	return (struct rpc_fact){
+	    .section = e->kind,
+	    .number = e->kind == TTHEADER_INT ? e->int_key : 0,
+	    .key = e->kind == TTHEADER_ACL   ? SLICE_LIT(METADATA_TOKEN_KEY)
+		   : e->kind == TTHEADER_STR ? e->key
+					     : SLICE_NONE,
+	    .value = e->value,
+	};
+}
+
+static void read_all(struct rpc_facts *facts)
+{
+	struct ttheader_iter it = entries_of(facts->m);
+	struct ttheader_entry e;
+
+	facts->is_read = true;
+	while (ttheader_next(&it, &e)) {
+		if (facts->n == RPC_FACTS_MAX)
+			return;
+		facts->list[facts->n++] = fact_of(&e);
+	}
+	facts->is_whole = true;
+}
+
+static void walk_begin(struct walk *w, struct rpc_facts *facts)
+{
+	w->facts = facts;
+	w->at = 0;
+	if (!has_entries(facts->m))
+		return; /* nor has it any in the list */
+	if (!facts->is_read)
+		read_all(facts);
+	if (facts->is_whole)
+		return;
+	w->facts = NULL;
+	w->it = entries_of(facts->m);
+}
+
+/* NULL at the end; stays until the next one is asked for. */
+static const struct rpc_fact *walk_next(struct walk *w)
+{
+	struct ttheader_entry e;
+
+	if (w->facts)
+		return w->at < w->facts->n ? &w->facts->list[w->at++] : NULL;
+	if (!ttheader_next(&w->it, &e))
+		return NULL;
+	w->fact = fact_of(&e);
+	return &w->fact;
+}
+
 /* What is found of a name: its two lives. */
 struct meta {
 	struct slice persistent, transient;
@@ -33,18 +101,22 @@ static struct slice *place_of(struct meta *found, enum metadata_kind kind)
 	return kind == METADATA_TRANSIENT || kind == METADATA_ACL ? &found->transient : NULL;
 }
 
-static void find_meta_entry(const struct ttheader_entry *e, struct slice name, struct meta *found)
+static enum metadata_kind kind_of(const struct rpc_fact *fact)
 {
-	struct slice key = e->kind == TTHEADER_ACL ? SLICE_LIT(METADATA_TOKEN_KEY) : e->key;
+	return fact->section == TTHEADER_ACL ? METADATA_ACL : metadata_of_key(fact->key, false);
+}
+
+static void find_meta_entry(const struct rpc_fact *fact, struct slice name, struct meta *found)
+{
 	struct slice *place;
 
-	if (key.len != METADATA_PREFIX + name.len || e->kind == TTHEADER_INT)
+	if (fact->key.len != METADATA_PREFIX + name.len)
 		return;
-	if (!metadata_name_eq(slice_from(key, METADATA_PREFIX), name))
+	if (!metadata_name_eq(slice_from(fact->key, METADATA_PREFIX), name))
 		return;
-	place = place_of(found, metadata_of_entry(e, false));
+	place = place_of(found, kind_of(fact));
 	if (place)
-		*place = e->value;
+		*place = fact->value;
 }
 
 static void find_meta_field(const struct rpc_field *field, struct slice name, struct meta *found)
@@ -60,24 +132,25 @@ static void find_meta_field(const struct rpc_field *field, struct slice name, st
 		*place = field->value;
 }
 
-static struct meta find_meta(const struct rpc_message *m, struct slice name)
+static struct meta find_meta(struct rpc_facts *facts, struct slice name)
 {
 	struct meta found = {SLICE_NONE, SLICE_NONE};
-	struct ttheader_iter it = entries_of(m);
-	struct ttheader_entry e;
+	const struct rpc_message *m = facts->m;
+	const struct rpc_fact *fact;
+	struct walk walk;
 
 	if (m->form.transport == RPC_HTTP2)
 		for (unsigned i = 0; i < m->n_fields; i++)
 			find_meta_field(&m->fields[i], name, &found);
-	if (has_entries(m))
-		while (ttheader_next(&it, &e))
-			find_meta_entry(&e, name, &found);
+	walk_begin(&walk, facts);
+	while ((fact = walk_next(&walk)) != NULL)
+		find_meta_entry(fact, name, &found);
 	return found;
 }
 
-bool rpc_find_meta(const struct rpc_message *m, struct slice name, struct slice *value)
+bool rpc_facts_meta(struct rpc_facts *facts, struct slice name, struct slice *value)
 {
-	struct meta found = find_meta(m, name);
+	struct meta found = find_meta(facts, name);
 
 	*value = found.persistent.len ? found.persistent : found.transient;
 	return value->len > 0;
@@ -85,7 +158,10 @@ bool rpc_find_meta(const struct rpc_message *m, struct slice name, struct slice 
 
 bool rpc_is_marked_retry(const struct rpc_message *m)
 {
-	return find_meta(m, SLICE_LIT("RetryReq")).persistent.len > 0;
+	struct rpc_facts facts;
+
+	rpc_facts_init(&facts, m);
+	return find_meta(&facts, SLICE_LIT("RetryReq")).persistent.len > 0;
 }
 
 static bool find_plain_field(const struct rpc_message *m, struct slice name, struct slice *value)
@@ -99,41 +175,62 @@ static bool find_plain_field(const struct rpc_message *m, struct slice name, str
 	return false;
 }
 
-bool rpc_find_header(const struct rpc_message *m, struct slice name, struct slice *value)
+bool rpc_facts_header(struct rpc_facts *facts, struct slice name, struct slice *value)
 {
-	bool is_token = slice_eq(name, SLICE_LIT(METADATA_TOKEN_KEY)), is_found = false;
-	struct ttheader_iter it = entries_of(m);
-	struct ttheader_entry e;
+	const struct rpc_fact *fact;
+	struct walk walk;
+	bool is_found = false;
 
-	if (m->form.transport == RPC_HTTP2)
-		return find_plain_field(m, name, value);
-	if (!has_entries(m))
-		return false;
-	while (ttheader_next(&it, &e)) {
-		if (e.kind == TTHEADER_ACL ? is_token
-					   : e.kind == TTHEADER_STR && slice_eq(e.key, name)) {
-			*value = e.value;
+	if (facts->m->form.transport == RPC_HTTP2)
+		return find_plain_field(facts->m, name, value);
+	walk_begin(&walk, facts);
+	while ((fact = walk_next(&walk)) != NULL) {
+		if (fact->section != TTHEADER_INT && slice_eq(fact->key, name)) {
+			*value = fact->value;
 			is_found = true;
 		}
 	}
 	return is_found;
 }
 
-bool rpc_find_int(const struct rpc_message *m, uint16_t number, struct slice *value)
+bool rpc_facts_int(struct rpc_facts *facts, uint16_t number, struct slice *value)
 {
-	struct ttheader_iter it = entries_of(m);
-	struct ttheader_entry e;
+	const struct rpc_fact *fact;
+	struct walk walk;
 	bool is_found = false;
 
-	if (!has_entries(m))
-		return false;
-	while (ttheader_next(&it, &e)) {
-		if (e.kind == TTHEADER_INT && e.int_key == number) {
-			*value = e.value;
+	walk_begin(&walk, facts);
+	while ((fact = walk_next(&walk)) != NULL) {
+		if (fact->section == TTHEADER_INT && fact->number == number) {
+			*value = fact->value;
 			is_found = true;
 		}
 	}
 	return is_found;
+}
+
+bool rpc_find_meta(const struct rpc_message *m, struct slice name, struct slice *value)
+{
+	struct rpc_facts facts;
+
+	rpc_facts_init(&facts, m);
+	return rpc_facts_meta(&facts, name, value);
+}
+
+bool rpc_find_header(const struct rpc_message *m, struct slice name, struct slice *value)
+{
+	struct rpc_facts facts;
+
+	rpc_facts_init(&facts, m);
+	return rpc_facts_header(&facts, name, value);
+}
+
+bool rpc_find_int(const struct rpc_message *m, uint16_t number, struct slice *value)
+{
+	struct rpc_facts facts;
+
+	rpc_facts_init(&facts, m);
+	return rpc_facts_int(&facts, number, value);
 }
 
 /* ---- fields of the argument ---- */

@@ -14,13 +14,37 @@
 #include "rpc/message.h"
 
 /*
+ * A message that is asked for several facts: what its transport header holds is taken apart once, at
+ * the first question, as far as there is room; what is past that is looked for in the header each time.
+ */
+#define RPC_FACTS_MAX 32u
+
+struct rpc_facts {
+	const struct rpc_message *m; /* borrowed */
+	bool is_read, is_whole;      /* private: list is filled; nothing was left out */
+	unsigned n;
+	struct rpc_fact {
+		unsigned section; /* as in the header: int keys, str keys, the ACL token */
+		uint16_t number;
+		struct slice key, value;
+	} list[RPC_FACTS_MAX];
+};
+
+/* Leaves the list as it is: cheap. */
+void rpc_facts_init(struct rpc_facts *facts, const struct rpc_message *m);
+
+/*
  * Each: true when the message has it, @value is a view of it, into the message (rpc_find_field: or
  * into its room).
  */
 /* RPC_PERSIST_K, else RPC_TRANSIT_K; rpc-persist-k, rpc-transit-k. Case is folded, `-` is `_`. What is
  * empty is not there, as for Kitex's readers. The ACL token is found as "gdpr-token". */
-bool rpc_find_meta(const struct rpc_message *m, struct slice name, struct slice *value);
+bool rpc_facts_meta(struct rpc_facts *facts, struct slice name, struct slice *value);
 /* A str key exactly; an HTTP/2 field in lower case. */
+bool rpc_facts_header(struct rpc_facts *facts, struct slice name, struct slice *value);
+bool rpc_facts_int(struct rpc_facts *facts, uint16_t number, struct slice *value);
+/* The same of a message that is asked once. */
+bool rpc_find_meta(const struct rpc_message *m, struct slice name, struct slice *value);
 bool rpc_find_header(const struct rpc_message *m, struct slice name, struct slice *value);
 bool rpc_find_int(const struct rpc_message *m, uint16_t number, struct slice *value);
 /*
