@@ -261,7 +261,8 @@ static uint64_t take_part(struct share *share, const struct limit_config *config
 	struct rate rate = part_rate(config, share->active);
 	struct limiter *whole = &share->whole->limiter, *part = &share->part->limiter;
 	unsigned reserve = reserve_of(config, share->active);
-	unsigned burst = config->burst > UINT32_MAX - reserve ? UINT32_MAX : config->burst + reserve;
+	unsigned burst =
+	    config->burst > UINT32_MAX - reserve ? UINT32_MAX : config->burst + reserve;
 
 	if (!limiter_take(part, rate, part_burst(rate), now))
 		return limiter_take_over(whole, config->rate, burst, reserve, now)
@@ -326,35 +327,66 @@ static void count_down(_Atomic uint32_t *count)
 	atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
 }
 
-/* One more in the whole, which has @most; a part beyond its share leaves @kept of them. */
-static bool count_share(
-    _Atomic uint32_t *whole, _Atomic uint32_t *part, uint64_t most, uint64_t active, uint64_t kept)
+/* What a part beyond its share leaves to the others, who have @n: two and about as many as their number moves
+ * by chance, but not more than is theirs. */
+static uint64_t kept_for(uint64_t n, uint64_t theirs)
 {
-	uint64_t share = most / active;
-	uint32_t n;
+	uint64_t root = 0;
+
+	while ((root + 1) * (root + 1) <= n)
+		root++;
+	if (n >= theirs)
+		return 0;
+	return root + 2 < theirs - n ? root + 2 : theirs - n;
+}
+
+/* One more in the whole, which has @most. */
+static bool count_share(
+    _Atomic uint32_t *whole, _Atomic uint32_t *part, uint64_t most, uint64_t active)
+{
+	uint64_t share = most / active, mine, all;
 
 	if (part == NULL)
 		return count_up(whole, most);
-	n = atomic_fetch_add_explicit(part, 1, memory_order_relaxed);
-	if (count_up(whole, active == 1 || n < (share ? share : 1) ? most : most - kept))
+	share = share ? share : 1;
+	mine = atomic_fetch_add_explicit(part, 1, memory_order_relaxed);
+	all = atomic_load_explicit(whole, memory_order_relaxed);
+	if (count_up(whole, mine < share || active == 1 || all < mine
+				? most
+				: most - kept_for(all - mine, most - share)))
 		return true;
 	count_down(part);
 	return false;
 }
 
+/* A slot, or if it @waits a place in the queue. */
+static uint64_t take_place(struct limit_tally *t, const struct limit_config *config,
+    const struct limit_who *who, usec_t now, bool waits)
+{
+	struct share share = hold_share(t, config, who, now);
+	struct limit_pot *whole = share.whole, *part = share.part;
+	bool has_one;
+
+	if (waits)
+		has_one = count_share(&whole->queued, part ? &part->queued : NULL,
+		    config->queue_length, share.active);
+	else
+		has_one = count_share(&whole->running, part ? &part->running : NULL,
+		    config->concurrency, share.active);
+	if (has_one)
+		return place_of(t, &share);
+	let_go(&share);
+	return LIMIT_REFUSED;
+}
+
 uint64_t limit_enter(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now)
 {
-	struct share share = hold_share(tally, config, who, now);
-	uint64_t most = config->concurrency;
+	uint64_t place = take_place(tally, config, who, now, false);
 
-	if (!count_share(&share.whole->running, share.part ? &share.part->running : NULL, most,
-		share.active, most / 10)) {
-		let_go(&share);
-		return LIMIT_REFUSED;
-	}
-	atomic_fetch_add_explicit(&tally->running, 1, memory_order_relaxed);
-	return place_of(tally, &share);
+	if (place != LIMIT_REFUSED)
+		atomic_fetch_add_explicit(&tally->running, 1, memory_order_relaxed);
+	return place;
 }
 
 void limit_leave(struct limit_tally *tally, uint64_t place)
@@ -371,14 +403,7 @@ void limit_leave(struct limit_tally *tally, uint64_t place)
 uint64_t limit_queue_enter(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now)
 {
-	struct share share = hold_share(tally, config, who, now);
-	uint64_t most = config->queue_length;
-
-	if (count_share(&share.whole->queued, share.part ? &share.part->queued : NULL, most,
-		share.active, most / 2))
-		return place_of(tally, &share);
-	let_go(&share);
-	return LIMIT_REFUSED;
+	return take_place(tally, config, who, now, true);
 }
 
 void limit_queue_leave(struct limit_tally *tally, uint64_t place)
