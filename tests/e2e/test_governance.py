@@ -222,6 +222,11 @@ class Retries(Rules):
     RETRY = {"methods": {"*": {"idempotent": True}}, "eject": {"consecutive": 1000},
              "retry": {"on": ["connect", "unsent", "reset"], "attempts": 2, "budget": "100%"}}
 
+    def one_by_one(self, *endpoints, **policy):
+        """A daemon of one worker, whose log has the calls in the order in which they were made."""
+        return self.ruled({"svc": {"endpoints": list(endpoints), "balance": "round_robin",
+                                   **policy, **self.RETRY}}, workers=1)
+
     def check_marks(self, daemon, marks):
         """Whose first attempt was lost has the mark, and nobody else."""
         tried = [line["attempts"] for line in daemon.access_log(len(marks))]
@@ -231,9 +236,7 @@ class Retries(Rules):
     @needs(GOECHO)
     def test_a_retry_is_marked_in_a_ttheader(self):
         broken = self.upstream(upstream.reset_at_once)
-        daemon = self.ruled({"svc": {"endpoints": [broken.address,
-                                                   self.serve(GOECHO, "server", "{}")],
-                                     "balance": "round_robin", **self.RETRY}})
+        daemon = self.one_by_one(broken.address, self.serve(GOECHO, "server", "{}"))
         marks = [self.echo_meta(daemon, strs=strs).get("RPC_PERSIST_RetryReq")
                  for strs in ({}, {"RPC_PERSIST_A": "b"}, {}, {}, {}, {})]
         self.check_marks(daemon, marks)
@@ -256,8 +259,7 @@ class Retries(Rules):
         broken = h2_upstream.Upstream(refuse)
         self.addCleanup(broken.close)
         server = self.server(GOGRPC, "server", "{}")
-        daemon = self.ruled({"svc": {"endpoints": [broken.address, server.address],
-                                     "balance": "round_robin", "protocol": "grpc", **self.RETRY}})
+        daemon = self.one_by_one(broken.address, server.address, protocol="grpc")
         marks = [self.seen(self.grpc(daemon, metadata=[["x-report", "1"]])).get(
             "rpc-persist-retryreq") for _ in range(6)]
         self.check_marks(daemon, marks)
