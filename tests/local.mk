@@ -30,12 +30,16 @@ UNIT_TESTS = \
 	tests/unit/test_config_check \
 	tests/unit/test_config_dump \
 	tests/unit/test_config_load \
+	tests/unit/test_config_policy \
+	tests/unit/test_config_route \
 	tests/unit/test_config_source \
+	tests/unit/test_config_warn \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
 	tests/unit/test_convert \
 	tests/unit/test_convert_back \
 	tests/unit/test_ctl \
+	tests/unit/test_ctl_explain \
 	tests/unit/test_cursor \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
@@ -122,7 +126,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_streams \
 	tests/sim/test_sim_times
 
-EXTRA_DIST += tests/config tests/wire/golden
+EXTRA_DIST += tests/config tests/explain tests/wire/golden
 
 if HAVE_CHECK
 AM_CPPFLAGS += $(CHECK_CFLAGS)

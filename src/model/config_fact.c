@@ -6,8 +6,8 @@
 int bind_fact(
     struct binder *b, const struct yaml_node *node, struct slice text, struct fact_key *key)
 {
-	const char *wrong = text.len > 200 ? "it is longer than 200 bytes"
-					   : fact_key_parse(key, text, b->arena);
+	const char *wrong =
+	    text.len > 200 ? "it is longer than 200 bytes" : fact_key_parse(key, text, b->arena);
 	struct yaml_node shown = {.text = text};
 
 	if (wrong == NULL)
@@ -62,10 +62,15 @@ static int bind_changed(
 
 	if (bind_fact(b, node, text, key) < 0)
 		return -1;
-	if (key->kind == FACT_META || key->kind == FACT_HEADER || key->kind == FACT_INT)
+	if (fact_is_changeable(key))
 		return 0;
-	return bind_error(b, node,
-	    "%s cannot be changed\nexpected meta.NAME, header.NAME or int.N", bind_shows(b, &shown));
+	if (key->kind == FACT_HEADER || key->kind == FACT_INT)
+		return bind_error(b, node,
+		    "%s cannot be changed: it has a place of its own in a message\nexpected another "
+		    "header or int key",
+		    bind_shows(b, &shown));
+	return bind_error(b, node, "%s cannot be changed\nexpected meta.NAME, header.NAME or int.N",
+	    bind_shows(b, &shown));
 }
 
 int bind_fact_value(struct binder *b, const struct yaml_node *value, struct slice *text)
@@ -184,4 +189,5 @@ static void schema_remove(const struct key *key, FILE *to)
 	    to);
 }
 
-const struct key_type key_remove = {"list of facts", parse_remove, print_remove, schema_remove, KEY_VALUE, NULL};
+const struct key_type key_remove = {
+    "list of facts", parse_remove, print_remove, schema_remove, KEY_VALUE, NULL};

@@ -68,7 +68,8 @@ static const struct warning warnings[] = {
     {WARN_WEIGHTS, "weights that do not count",
 	"round_robin, random and closest take every endpoint with a weight above 0 for the same."},
     {WARN_SUBSET, "a subset without endpoints",
-	"No endpoint has these tags; or none has the tag of subset_by."},
+	"No endpoint has these tags, and not every route that leads there has a fallback; or none "
+	"has the tag of subset_by."},
     {WARN_SHADOWED, "a route that no call gets to",
 	"Every call that it matches is matched by an earlier one, which takes it."},
     {WARN_SPLIT, "a part of a split with weight 0", "It gets no calls."},
@@ -142,7 +143,7 @@ static void tell(struct check *c, enum warning_id id, struct place at, const cha
 {
 	char text[1024], *remedy;
 
-	if (c->allows && allows_has(c->allows, at, id))
+	if (id != WARN_ALLOW && c->allows && allows_has(c->allows, at, id))
 		return;
 	vsnprintf(text, sizeof text, format, args);
 	remedy = strchr(text, '\n');

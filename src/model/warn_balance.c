@@ -96,6 +96,35 @@ static bool is_in(const struct endpoint_config *endpoint, const struct config_ma
 	return true;
 }
 
+static bool leads_to(const struct route_config *route, const struct subset_config *subset)
+{
+	for (size_t i = 0; i < route->n_split; i++)
+		if (route->split[i].subset == subset)
+			return true;
+	return route->subset == subset;
+}
+
+/* Whoever gives each route to it a fallback counts on its being empty. */
+static bool is_provided_for(const struct config *config, const struct subset_config *subset)
+{
+	bool is_used = false;
+
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct service_config *s = config->services[i];
+
+		for (size_t k = 0; k < s->n_routes; k++) {
+			const struct route_config *route = &s->routes[k];
+
+			if (!leads_to(route, subset))
+				continue;
+			if (!route->fallback && !route->fallback_any)
+				return false;
+			is_used = true;
+		}
+	}
+	return is_used;
+}
+
 static void of_subset(
     struct check *c, const struct service_config *s, const struct subset_config *subset)
 {
@@ -104,6 +133,8 @@ static void of_subset(
 	for (size_t i = 0; i < s->n_endpoints; i++)
 		if (is_in(&s->endpoints[i], &subset->tags))
 			return;
+	if (is_provided_for(c->config, subset))
+		return;
 	check_service_path(s, "subsets", &path);
 	key_path_key(&path, slice_str(subset->name));
 	warn_part(c, WARN_SUBSET, subset, path.text, NULL,
