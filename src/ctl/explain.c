@@ -190,6 +190,20 @@ static void print_reason(const cJSON *root, FILE *out)
 		    *at ? " (" : "", at, *at ? ")" : "");
 }
 
+static void print_balance(const cJSON *balance, FILE *out)
+{
+	const char *key = answer_text(balance, "key");
+
+	if (balance == NULL)
+		return;
+	fprintf(out, "%-10s %s", "balance", answer_text(balance, "type"));
+	if (*key && cJSON_IsTrue(member(balance, "has_key")))
+		fprintf(out, ", by %s", key);
+	else if (*key)
+		fprintf(out, ", by chance: the call has no %s", key);
+	fputc('\n', out);
+}
+
 static void print_head(const cJSON *root, FILE *out)
 {
 	const char *name = answer_text(root, "route_name");
@@ -202,10 +216,11 @@ static void print_head(const cJSON *root, FILE *out)
 		fprintf(out, "%-10s %s%s%s\n", "route", answer_text(root, "route"),
 		    *name ? ", " : "", name);
 	print_line(out, "subset", answer_text(root, "subset"));
+	print_balance(member(root, "balance"), out);
 	if (delay > 0)
 		fprintf(out, "%-10s %.0fms\n", "delay", delay);
 	if (cJSON_IsTrue(member(root, "abort")))
-		print_line(out, "fault", "it is aborted");
+		print_line(out, "fault", "aborted");
 	print_line(out, "mirror", answer_text(root, "mirror"));
 	print_reason(root, out);
 }
@@ -235,6 +250,8 @@ static void print_policy(const cJSON *object, bool all, FILE *out)
 	const cJSON *one;
 	unsigned n_defaults = 0;
 
+	if (cJSON_GetArraySize(object) == 0)
+		return;
 	answer_table_init(&table, heads, ARRAY_LEN(heads));
 	cJSON_ArrayForEach(one, object)
 	{
@@ -352,7 +369,8 @@ static enum ctl_exit run_explain(int argc, char **argv, struct ctl *ctl)
 }
 
 const struct command command_explain = {"explain",
-    "SERVICE/METHOD [-c FILE] [--all] [--listener NAME] [--caller NAME] [--caller-method NAME]\n"
-    "           [--idl-service NAME] [--source ADDRESS] [--uid N] [--gid N] [--meta NAME=VALUE]\n"
-    "           [--header NAME=VALUE] [--int N=VALUE] [--field 1.3.2=VALUE] [--seed N]",
+    "SERVICE/METHOD [-c FILE] [--all]\n"
+    "           [--listener NAME] [--caller NAME] [--caller-method NAME] [--idl-service NAME]\n"
+    "           [--source ADDRESS] [--uid N] [--gid N] [--meta NAME=VALUE] [--header NAME=VALUE]\n"
+    "           [--int N=VALUE] [--field 1.3.2=VALUE] [--seed N]",
     "why such a call goes where it goes", run_explain};

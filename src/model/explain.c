@@ -99,3 +99,10 @@ enum reason explanation_reason(const struct explanation *e)
 		return d->route->fault.abort_reason;
 	return d->reason;
 }
+
+const char *explanation_why(const struct explanation *e)
+{
+	const struct route_decision *d = &e->decision;
+
+	return d->reason == REASON_OK && d->abort ? "a fault of the route aborts it" : d->why;
+}

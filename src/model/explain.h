@@ -50,6 +50,7 @@ void explanation_fini(struct explanation *e);
 
 /* How the call ends as far as is known before an endpoint is asked. */
 enum reason explanation_reason(const struct explanation *e);
+const char *explanation_why(const struct explanation *e); /* constant text */
 /* One JSON object and a newline. */
 void explanation_print_json(const struct explanation *e, FILE *to);
 

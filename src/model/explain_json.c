@@ -1,5 +1,6 @@
 /* An explanation as JSON, for the admin socket and for programs. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "model/config_keys.h"
 #include "model/explain.h"
@@ -71,6 +72,44 @@ static void print_tags(const struct config_map *tags, FILE *to)
 	fputc('}', to);
 }
 
+/* The value of a key of the service, as it is written. */
+static void print_key(const struct service_config *service, const char *name, FILE *to)
+{
+	const struct key *key = service_scope.keys;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *room = open_memstream(&text, &len);
+
+	while (strcmp(key->name, name) != 0)
+		key++;
+	if (room) {
+		key->type->print(key, service, room);
+		fclose(room);
+	}
+	print_string(to, slice_of(text, len));
+	free(text);
+}
+
+static void print_balance(const struct explanation *e, FILE *to)
+{
+	const struct service_config *service = e->decision.service->config;
+	enum lb_type type = service->balance.type;
+	bool is_keyed = type == LB_CONSISTENT_HASH || type == LB_MAGLEV;
+
+	print_name(to, "balance");
+	fputs("{\"type\": ", to);
+	print_key(service, "balance.type", to);
+	if (is_keyed) {
+		print_name(to, "key");
+		if (service->balance.key.kind == FACT_NONE)
+			print_string(to, SLICE_LIT("int.ring_hash_key, int.raw_ring_hash_key"));
+		else
+			print_string(to, service->balance.key.text);
+		fprintf(to, ", \"has_key\": %s", e->decision.has_hash ? "true" : "false");
+	}
+	fputc('}', to);
+}
+
 static void print_candidates(const struct explanation *e, FILE *to)
 {
 	print_name(to, "candidates");
@@ -114,10 +153,12 @@ void explanation_print_json(const struct explanation *e, FILE *to)
 	print_string(to, d->group ? d->group->name : SLICE_NONE);
 	print_route(e, to);
 	print_member(to, "reason", reason_name(explanation_reason(e)));
-	print_member(to, "why", d->why);
+	print_member(to, "why", explanation_why(e));
 	print_member(to, "at", d->at);
 	print_policy(e, to);
 	print_rules(e, to);
+	if (d->service)
+		print_balance(e, to);
 	print_candidates(e, to);
 	fprintf(to, ", \"panic\": %s", e->is_panic ? "true" : "false");
 	print_member(to, "pick", e->pick ? e->pick->address.text : NULL);

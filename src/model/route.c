@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/rng.h"
 #include "model/balance.h"
+#include "model/key_path.h"
 #include "model/route_name.h"
 
 #define NO_METHOD SIZE_MAX
@@ -53,37 +55,46 @@ static void tell_service(const struct deciding *w, const char *why)
 }
 
 /* All rules hold: each of them is worth a word. */
-static void tell_match(const struct deciding *w, const char *at, const struct match *m)
+static void describe_all(const struct deciding *w, const struct match *m, char *why, size_t size)
 {
-	char why[512] = "every call";
 	size_t len = 0;
 
-	for (size_t i = 0; i < m->n && len < sizeof why - 3; i++) {
+	snprintf(why, size, "every call");
+	for (size_t i = 0; i < m->n && len + 3 < size; i++) {
 		if (i > 0)
-			len += (size_t)snprintf(why + len, sizeof why - len, "; ");
-		match_describe(&m->rules[i], &w->source, why + len, sizeof why - len);
+			len += (size_t)snprintf(why + len, size - len, "; ");
+		match_describe(&m->rules[i], &w->source, why + len, size - len);
 		len += strlen(why + len);
 	}
-	w->trace->rule(w->trace->arg, at, true, why);
 }
 
-static bool matches(const struct deciding *w, const char *at, const struct match *m)
+static void print_share(char *room, size_t size, bool is_drawn, double share)
+{
+	if (share >= 1)
+		snprintf(room, size, "every call");
+	else
+		snprintf(room, size, "%s, at %g%%", is_drawn ? "drawn" : "not drawn", share * 100);
+}
+
+/* @does: what the rule is for, "allow: ", or "". */
+static bool matches(
+    const struct deciding *w, const char *at, const char *does, const struct match *m)
 {
 	const struct match_rule *failing = match_find_failing(m, &w->source);
 	bool is_drawn = failing == NULL && rng_chance(w->rng, m->percent);
-	char why[512];
+	char why[400], share[64];
 
 	if (w->trace == NULL)
 		return is_drawn;
-	if (is_drawn) {
-		tell_match(w, at, m);
-	} else if (failing) {
+	print_share(share, sizeof share, is_drawn, m->percent);
+	if (failing)
 		match_describe(failing, &w->source, why, sizeof why);
-		w->trace->rule(w->trace->arg, at, false, why);
-	} else {
-		tell(w, false, at, "it matches, but is not among the %g%% of such calls",
-		    m->percent * 100);
-	}
+	else
+		describe_all(w, m, why, sizeof why);
+	if (failing || m->percent >= 1)
+		tell(w, is_drawn, at, "%s%s", does, why);
+	else
+		tell(w, is_drawn, at, "%s%s; %s", does, why, share);
 	return is_drawn;
 }
 
@@ -162,7 +173,7 @@ static void choose_route(struct deciding *w)
 	for (size_t i = 0; i < service->n_routes; i++) {
 		const struct route_config *route = &service->routes[i];
 
-		if (!matches(w, route->at, &route->match))
+		if (!matches(w, route->at, "", &route->match))
 			continue;
 		w->d.route = route;
 		if (route->to)
@@ -224,7 +235,8 @@ static int check_acls(struct deciding *w)
 			const struct acl_rule *rule = &acl->rules[k];
 
 			has_allow |= rule->is_allow;
-			if (!matches(w, rule->at, &rule->match))
+			if (!matches(
+				w, rule->at, rule->is_allow ? "allow: " : "deny: ", &rule->match))
 				continue;
 			if (rule->is_allow)
 				return 0;
@@ -237,30 +249,35 @@ static int check_acls(struct deciding *w)
 	return refuse(w, REASON_ACL_DENIED, NULL, "no rule of the acl allows it");
 }
 
+static bool draw(const struct deciding *w, const char *at, double share)
+{
+	bool is_drawn = rng_chance(w->rng, share);
+	char why[64];
+
+	if (w->trace) {
+		print_share(why, sizeof why, is_drawn, share);
+		tell(w, is_drawn, at, "%s", why);
+	}
+	return is_drawn;
+}
+
 static int draw_degrade(struct deciding *w)
 {
 	double share = w->d.policy->degrade;
-	bool is_drawn;
 
-	if (!(share > 0))
-		return 0;
-	is_drawn = rng_chance(w->rng, share);
-	tell(w, is_drawn, "degrade", "%g%% of the calls are refused", share * 100);
-	if (!is_drawn)
+	if (!(share > 0) || !draw(w, "degrade", share))
 		return 0;
 	return refuse(w, REASON_DEGRADED, NULL, "degrade refuses a share of the calls");
 }
 
-static bool draw(const struct deciding *w, const char *what, double percent)
+/* Of the route: its fault, its mirror. */
+static bool draw_at(const struct deciding *w, const char *what, double share)
 {
-	bool is_drawn = rng_chance(w->rng, percent);
-	char at[256];
+	char at[256] = "";
 
-	if (w->trace) {
+	if (w->trace)
 		snprintf(at, sizeof at, "%s.%s", w->d.route->at, what);
-		tell(w, is_drawn, at, "for %g%% of the calls", percent * 100);
-	}
-	return is_drawn;
+	return draw(w, at, share);
 }
 
 static void draw_faults(struct deciding *w)
@@ -269,10 +286,10 @@ static void draw_faults(struct deciding *w)
 
 	if (r == NULL)
 		return;
-	if (r->fault.delay && draw(w, "fault.delay", r->fault.delay_percent))
+	if (r->fault.delay && draw_at(w, "fault.delay", r->fault.delay_percent))
 		w->d.delay = r->fault.delay;
-	w->d.abort = r->fault.has_abort && draw(w, "fault.abort", r->fault.abort_percent);
-	w->d.is_mirrored = r->mirror && draw(w, "mirror", r->mirror_percent);
+	w->d.abort = r->fault.has_abort && draw_at(w, "fault.abort", r->fault.abort_percent);
+	w->d.is_mirrored = r->mirror && draw_at(w, "mirror", r->mirror_percent);
 }
 
 /* ---- group ---- */
@@ -347,15 +364,44 @@ static int choose_named_group(struct deciding *w)
 	return refuse(w, REASON_NO_ENDPOINT, r->at, "the subset that the route leads to is empty");
 }
 
+static void tell_subset_by(const struct deciding *w, struct slice value, bool is_found)
+{
+	const struct subset_by_config *by = &w->d.service->config->subset_by;
+	static const char *const falls_back[] = {
+	    [SUBSET_BASE] = "base", [SUBSET_ANY] = "any", [SUBSET_NONE] = "none"};
+	struct key_path at = {.len = 0};
+	char text[LOG_ESCAPED_MAX];
+
+	if (w->trace == NULL)
+		return;
+	key_path_key(&at, SLICE_LIT("services"));
+	key_path_key(&at, w->d.service->label);
+	key_path_key(&at, SLICE_LIT("subset_by"));
+	log_escape(text, sizeof text, slice_first(value, 64));
+	if (is_found)
+		tell(w, true, at.text, "endpoints with %s \"%s\"", by->tag, text);
+	else if (value.len)
+		tell(w, false, at.text, "no endpoint has %s \"%s\": fallback %s", by->tag, text,
+		    falls_back[by->fallback]);
+	else
+		tell(w, false, at.text, "there is no %.*s: fallback %s", (int)by->key.text.len,
+		    (const char *)by->key.text.data, falls_back[by->fallback]);
+}
+
 static int choose_group_by(struct deciding *w)
 {
 	const struct subset_by_config *by = &w->d.service->config->subset_by;
 	char room[FACT_ROOM];
 	struct slice value = SLICE_NONE;
+	bool is_found;
 
-	if (find_after_route(w, &by->key, room, &value) && value.len)
+	if (!find_after_route(w, &by->key, room, &value))
+		value = SLICE_NONE;
+	if (value.len)
 		w->d.group = balance_group_by(w->d.service, value);
-	if (w->d.group && w->d.group->n)
+	is_found = w->d.group && w->d.group->n;
+	tell_subset_by(w, value, is_found);
+	if (is_found)
 		return 0;
 	switch (by->fallback) {
 	case SUBSET_BASE:
