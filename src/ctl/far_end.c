@@ -15,7 +15,7 @@ struct far_work {
 	struct moment moment;
 	struct list link; /* in end->waiting */
 	usec_t takes;
-	bool is_served;
+	bool is_served, is_over;
 	enum far_result result;
 	far_done_fn done; /* NULL: nobody waits */
 	void *arg;
@@ -93,15 +93,6 @@ static usec_t down_before(const struct far_end *end, usec_t at)
 
 /* --- work --- */
 
-static void tell(struct far_work *w)
-{
-	far_done_fn done = w->done;
-
-	w->done = NULL;
-	if (done && w->result != FAR_SILENT)
-		done(w->arg, w->result);
-}
-
 static void begin_next(struct far_end *end);
 
 static void is_done(struct moment *moment)
@@ -110,8 +101,11 @@ static void is_done(struct moment *moment)
 	struct far_end *end = w->end;
 
 	end->running -= w->is_served;
-	tell(w);
-	work_free(w);
+	w->is_over = true;
+	if (w->done && w->result != FAR_SILENT)
+		w->done(w->arg, w->result);
+	if (w->done == NULL || w->result != FAR_SILENT)
+		work_free(w); /* else it is kept until it is given up */
 	begin_next(end);
 }
 
@@ -187,4 +181,6 @@ struct far_work *far_end_begin(struct far_end *end, far_done_fn done, void *arg)
 void far_work_forget(struct far_work *w)
 {
 	w->done = NULL;
+	if (w->is_over)
+		work_free(w);
 }

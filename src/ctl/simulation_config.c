@@ -6,11 +6,18 @@
 #include "base/mem.h"
 #include "model/yaml.h"
 
-/* A configuration that is written line by line, each for a place in the plan. */
+/* A line of the configuration, and where in the plan it is from. */
+struct line {
+	struct place key, value;
+	unsigned value_column; /* in the line: a problem there is the value's; 0: none is on it */
+};
+
+/* A configuration that is written line by line. */
 struct writer {
 	FILE *to;
-	struct place *places; /* owned: of line 1, 2, ... */
+	struct line *lines; /* owned */
 	size_t n, room;
+	long line_at; /* where the present line begins */
 	unsigned depth;
 };
 
@@ -18,9 +25,10 @@ static void begin_line(struct writer *w, struct place at)
 {
 	if (w->n == w->room) {
 		w->room = w->room ? 2 * w->room : 64;
-		w->places = mem_realloc(w->places, w->room * sizeof *w->places);
+		w->lines = mem_realloc(w->lines, w->room * sizeof *w->lines);
 	}
-	w->places[w->n++] = at;
+	w->lines[w->n++] = (struct line){.key = at};
+	w->line_at = ftell(w->to);
 	fprintf(w->to, "%*s", (int)(2 * w->depth), "");
 }
 
@@ -74,6 +82,10 @@ static void write_items(struct writer *w, const struct yaml_node *node)
 /* After its key or dash. */
 static void write_value(struct writer *w, const struct yaml_node *node)
 {
+	struct line *line = &w->lines[w->n - 1];
+
+	line->value = node->at;
+	line->value_column = (unsigned)(ftell(w->to) - w->line_at) + 2; /* behind a space */
 	if (node->kind == NODE_SCALAR) {
 		fputc(' ', w->to);
 		write_scalar(node, w->to);
@@ -152,12 +164,17 @@ static void move_problems(struct problems *problems, const struct writer *w)
 {
 	for (size_t i = 0; i < problems->n; i++) {
 		struct problem *p = &problems->list[i];
+		const struct line *line =
+		    p->line && p->line <= w->n ? &w->lines[p->line - 1] : NULL;
+		struct place at;
 
-		if (p->line == 0 || p->line > w->n)
+		if (line == NULL)
 			continue;
-		p->file = w->places[p->line - 1].file;
-		p->column = w->places[p->line - 1].column;
-		p->line = w->places[p->line - 1].line;
+		at =
+		    line->value_column && p->column >= line->value_column ? line->value : line->key;
+		p->file = at.file;
+		p->line = at.line;
+		p->column = at.column;
 	}
 }
 
@@ -181,7 +198,7 @@ static struct config *load_inline(const struct simulation_plan *plan, struct pro
 	fclose(w.to);
 	config = config_load_text(slice_of(text, len), "simulation", &source, problems);
 	move_problems(problems, &w);
-	free(w.places);
+	free(w.lines);
 	free(text);
 	return config;
 }

@@ -347,6 +347,11 @@ static void bind_plan(struct simulation_plan *plan, const struct yaml_node *root
 	unused.origins = &origins;
 	plan->callers = &nobody;
 	plan->n_callers = 1;
+	if (root->kind != NODE_MAP) {
+		bind_expected(&b, root, "a plan", "a map with keys like call, rate and endpoints");
+		table_fini(&origins.table);
+		return;
+	}
 	bind_defaults(&b, &plan_scope, plan);
 	bind_scope(&b, &plan_scope, root, plan, NULL);
 	if (problems->n_errors == 0)

@@ -127,7 +127,7 @@ static void patience_ends(struct timer *timer, usec_t now)
 	struct check *c = container_of(timer, struct check, timer);
 
 	(void)now;
-	finish(c, c->state == CHECK_ASKING ? "no answer in time" : "no connection in time");
+	finish(c, c->codec ? "no answer in time" : "no connection in time");
 }
 
 /* --- asking --- */
