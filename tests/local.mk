@@ -51,6 +51,7 @@ UNIT_TESTS = \
 	tests/unit/test_guards \
 	tests/unit/test_h2_flood \
 	tests/unit/test_h2_memory \
+	tests/unit/test_health \
 	tests/unit/test_host \
 	tests/unit/test_http \
 	tests/unit/test_http_ask \
@@ -74,16 +75,19 @@ UNIT_TESTS = \
 	tests/unit/test_nearest \
 	tests/unit/test_options \
 	tests/unit/test_output \
+	tests/unit/test_probe \
 	tests/unit/test_reason \
 	tests/unit/test_rng \
 	tests/unit/test_route \
 	tests/unit/test_route_random \
+	tests/unit/test_simulation \
 	tests/unit/test_slice \
 	tests/unit/test_slots \
 	tests/unit/test_snapshot \
 	tests/unit/test_socket_file \
 	tests/unit/test_stat \
 	tests/unit/test_table \
+	tests/unit/test_timeline \
 	tests/unit/test_wheel \
 	tests/unit/test_wire_crc32c \
 	tests/unit/test_wire_golden \
@@ -106,6 +110,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_changes \
 	tests/sim/test_sim_connect \
 	tests/sim/test_sim_eject \
+	tests/sim/test_sim_health \
 	tests/sim/test_sim_limits \
 	tests/sim/test_sim_memory \
 	tests/sim/test_sim_mux \
@@ -153,6 +158,7 @@ tests_support_libsupport_a_SOURCES = \
 
 tests_unit_test_access_log_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_simulation_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 
 # Some put themselves between the code and the system.
 tests_unit_test_codec_ttstream_queue_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
@@ -182,6 +188,7 @@ tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_changes_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_eject_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_health_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_memory_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
