@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/mem.h"
 
@@ -115,6 +116,60 @@ const char *fact_key_parse(struct fact_key *key, struct slice text, struct arena
 {
 	*key = (struct fact_key){.text = slice_str(arena_str(arena, text))};
 	return parse_key(key, key->text);
+}
+
+/* ---- what rules may change ---- */
+
+/* Of a TTHeader: exactly so. A '*' at the end stands for anything. */
+static const char *const fixed_keys[] = {"isn", "rip", "crrst", "crc32c", "PV_*", "biz-*",
+    "RPC_TRANSIT_gdpr-token", "RPC_TRANSIT_UPSTREAM_*", "RPC_BACKWARD_*"};
+
+/* Of HTTP/2: in any case. Source: RFC 9113, 8.2.2; grpc/doc/PROTOCOL-HTTP2.md; kitex
+ * pkg/remote/transmeta/http_metakey.go. */
+static const char *const fixed_fields[] = {":*", "grpc-*", "biz-*", "te", "host", "upgrade",
+    "user-agent", "connection", "keep-alive", "content-type", "content-length", "proxy-connection",
+    "transfer-encoding", "source-service", "source-method", "destination-service",
+    "destination-method", "destination-addr", "stream-log-id", "rpc-transit-gdpr-token",
+    "rpc-transit-upstream-*", "rpc-backward-*"};
+
+/* Transport type, log id, who calls whom, timeout, kinds of messages and frames. */
+static const uint16_t fixed_ints[] = {1, 2, 3, 6, 9, 12, 20, 22, 27};
+
+static bool fits(struct slice name, const char *pattern, bool folds)
+{
+	size_t len = strlen(pattern);
+	bool is_open = pattern[len - 1] == '*';
+
+	len -= is_open;
+	if (is_open ? name.len < len : name.len != len)
+		return false;
+	return folds ? strncasecmp((const char *)name.data, pattern, len) == 0
+		     : memcmp(name.data, pattern, len) == 0;
+}
+
+static bool is_fixed_header(struct slice name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fixed_keys); i++)
+		if (fits(name, fixed_keys[i], false))
+			return true;
+	for (size_t i = 0; i < ARRAY_LEN(fixed_fields); i++)
+		if (fits(name, fixed_fields[i], true))
+			return true;
+	return false;
+}
+
+bool fact_is_changeable(const struct fact_key *key)
+{
+	if (key->kind == FACT_META)
+		return true;
+	if (key->kind == FACT_HEADER)
+		return !is_fixed_header(key->name);
+	if (key->kind != FACT_INT)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(fixed_ints); i++)
+		if (key->number == fixed_ints[i])
+			return false;
+	return true;
 }
 
 static uint8_t fold(uint8_t c)

@@ -43,6 +43,10 @@ struct fact_key {
 /* Reads a key, which is copied into @arena. NULL, or what is wrong with it: constant text. */
 const char *fact_key_parse(struct fact_key *key, struct slice text, struct arena *arena);
 
+/* May a rule set it, or take it away? Metadata, headers and int keys, but for what has a place of its own
+ * in a message, or belongs to one hop. */
+bool fact_is_changeable(const struct fact_key *key);
+
 /* The number of a named int key ("stress_tag"), or -1. Source: kitex
  * pkg/remote/transmeta/metakey.go. */
 int fact_int_named(struct slice name);

@@ -42,7 +42,7 @@ static bool is_free_int(uint16_t number)
 	return number != TTKEY_FRAME_TYPE && metadata_of_entry(&e, false) == METADATA_INT;
 }
 
-static bool is_possible(const struct rpc_change *change)
+bool rpc_change_is_possible(const struct rpc_change *change)
 {
 	if (change->kind == RPC_CHANGE_INT)
 		return is_free_int(change->number);
@@ -89,9 +89,10 @@ static bool overrides(
 static void add(struct changes *c, const struct rpc_change *change, bool as_fields)
 {
 	for (unsigned i = 0; i < c->n; i++)
-		if (overrides(change, c->list[i], as_fields))
-			c->due &= ~((uint64_t)1 << i);
-	c->due |= (uint64_t)!change->is_removal << c->n;
+		if (c->is_due[i] && overrides(change, c->list[i], as_fields))
+			changes_take(c, (int)i);
+	c->is_due[c->n] = !change->is_removal;
+	c->n_due += !change->is_removal;
 	c->list[c->n++] = change;
 }
 
@@ -99,10 +100,9 @@ void changes_init(struct changes *c, const struct rpc_edit *edit, bool as_fields
 {
 	int len;
 
-	c->n = 0;
-	c->due = 0;
+	c->n = c->n_due = 0;
 	for (size_t i = 0; i < edit->n_changes && c->n < RPC_CHANGES_MAX; i++)
-		if (is_possible(&edit->changes[i]))
+		if (rpc_change_is_possible(&edit->changes[i]))
 			add(c, &edit->changes[i], as_fields);
 	if (edit->retry == 0)
 		return;
@@ -140,7 +140,7 @@ static enum metadata_kind kind_of(const struct rpc_change *change)
 void changes_drop(const struct changes *c, struct rpc_edit *edit)
 {
 	for (unsigned i = 0; i < c->n; i++)
-		if (c->due >> i & 1 && c->list[i] != &c->retry)
+		if (c->is_due[i] && c->list[i] != &c->retry)
 			metadata_drop(edit, kind_of(c->list[i]));
 }
 
@@ -199,11 +199,10 @@ int changes_find_field(const struct changes *c, struct slice name)
 
 const struct rpc_change *changes_take(struct changes *c, int index)
 {
-	uint64_t bit = (uint64_t)1 << index;
-
-	if (!(c->due & bit))
+	if (!c->is_due[index])
 		return NULL;
-	c->due &= ~bit;
+	c->is_due[index] = false;
+	c->n_due--;
 	return c->list[index];
 }
 
@@ -229,7 +228,7 @@ void changes_put_due(struct ttheader_writer *t, struct changes *c, enum ttheader
 	for (unsigned i = 0; i < c->n; i++) {
 		bool is_int = c->list[i]->kind == RPC_CHANGE_INT;
 
-		if (c->due >> i & 1 && is_int == (kind == TTHEADER_INT))
+		if (c->is_due[i] && is_int == (kind == TTHEADER_INT))
 			changes_put(t, changes_take(c, (int)i));
 	}
 }
@@ -264,7 +263,7 @@ static void add_due(struct changes *c, struct rpc_edit *edit, struct field_list 
 	for (unsigned i = 0; i < c->n; i++) {
 		struct rpc_field field = {.is_secret = false};
 
-		if (!(c->due >> i & 1))
+		if (!c->is_due[i])
 			continue;
 		if (!to_field(c->list[i], fields->arena, &field))
 			continue; /* stays due: it has no place */
@@ -287,7 +286,7 @@ void changes_apply(struct rpc_edit *edit, struct field_list *fields, unsigned fi
 		int index = changes_find_field(&c, field.name);
 		const struct rpc_change *change = index < 0 ? NULL : c.list[index];
 
-		if (change && c.due >> index & 1 && to_field(change, fields->arena, &field))
+		if (change && c.is_due[index] && to_field(change, fields->arena, &field))
 			changes_take(&c, index);
 		else if (change)
 			continue;

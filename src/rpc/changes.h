@@ -13,8 +13,8 @@
 
 struct changes {
 	const struct rpc_change *list[CHANGES_MAX]; /* borrowed */
-	unsigned n;
-	uint64_t due; /* by index: what is to be set and has not been written yet */
+	bool is_due[CHANGES_MAX]; /* it sets something, and that has not been written yet */
+	unsigned n, n_due;
 	struct rpc_change retry;
 	char attempt[12];
 };

@@ -152,8 +152,7 @@ void codec_ping(struct codec *codec);
  * Metadata to set or take away, in whatever form the message goes out. Of changes with one name the
  * last decides.
  *
- * What has a place of its own is no business of a rule: such changes are ignored, and a configuration
- * with one should be refused. Headers: isn, rip, crrst, crc32c, PV_*, biz-*, RPC_TRANSIT_gdpr-token,
+ * What has a place of its own is no business of a rule: such changes are ignored. Headers: isn, rip, crrst, crc32c, PV_*, biz-*, RPC_TRANSIT_gdpr-token,
  * RPC_TRANSIT_UPSTREAM_*, RPC_BACKWARD_* (and what of it HTTP/2 spells its own way), pseudo fields,
  * content-type, content-length, te, host, user-agent, connection, keep-alive, proxy-connection, upgrade,
  * transfer-encoding, grpc-*, source-service, source-method, destination-*, stream-log-id, in any case.
@@ -166,7 +165,7 @@ enum rpc_change_kind {
 	RPC_CHANGE_INT,    /* an int key of TTHeader; has no place elsewhere */
 };
 
-#define RPC_CHANGES_MAX 63u /* of one message: those behind them are ignored */
+#define RPC_CHANGES_MAX 128u /* of one message: those behind them are ignored */
 
 struct rpc_change {
 	enum rpc_change_kind kind;
@@ -175,6 +174,9 @@ struct rpc_change {
 	bool is_removal;
 	struct slice value;
 };
+
+/* False: such a change is ignored, whatever the message. policy/fact.h says the same of its keys. */
+bool rpc_change_is_possible(const struct rpc_change *change);
 
 /* What is to be different in a message that is passed on. All zero but `form`: nothing. */
 struct rpc_edit {

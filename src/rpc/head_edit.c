@@ -289,7 +289,7 @@ static bool is_touched(const struct rpc_message *m, const struct head_changes *c
 	struct ttheader_iter it = ttheader_entries(m->sections);
 	struct ttheader_entry e;
 
-	if (c->n || c->asked.due)
+	if (c->n || c->asked.n_due)
 		return true;
 	if (c->asked.n == 0)
 		return false;

@@ -7,7 +7,7 @@
 
 #include "rpc/codec.h"
 
-#define CHANGES_TEXT_MAX 128u
+#define CHANGES_TEXT_MAX 160u
 
 struct changes_text {
 	char *text; /* owned */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "policy/fact.h"
 #include "rpc/facts.h"
 #include "support/changes_text.h"
 #include "support/frames.h"
@@ -187,6 +188,36 @@ START_TEST(int_keys_that_the_proxy_writes_are_not_changed)
 }
 END_TEST
 
+static const char *const free_names[] = {"x", "X-Tag", "ISN", "isn2", "is", "Rip", "rips", "CRC32C",
+    "PV", "pv_x", "Biz", "biz", "RPC_PERSIST_K", "RPC_TRANSIT_K", "RPC_TRANSIT_UPSTREAM",
+    "rpc-persist-k", "rpc-transit-k", "rpc-transit-upstream", "RPC_BACKWARD", "rpc-backward",
+    "RPC_TRANSIT_GDPR_TOKEN", "tea", "hosts", "connection2", "content-typ", "grpc", "source",
+    "source-services", "destination", "stream-log-ids", "traceparent", "authorization", "cookie",
+    "K_ProcessAtTime", "tc", "ti", "rpc-", "RPC_"};
+
+/* The configuration refuses what would be ignored here, and nothing else. */
+START_TEST(rules_and_their_writers_agree_on_what_can_be_changed)
+{
+	struct rpc_change change = {.kind = RPC_CHANGE_HEADER};
+	struct fact_key key = {.kind = FACT_HEADER};
+
+	for (size_t i = 0; i < ARRAY_LEN(free_names) + ARRAY_LEN(not_free); i++) {
+		bool is_free = i < ARRAY_LEN(free_names);
+		const char *name = is_free ? free_names[i] : not_free[i - ARRAY_LEN(free_names)];
+
+		change.name = key.name = slice_str(name);
+		ck_assert_msg(rpc_change_is_possible(&change) == is_free, "%s", name);
+		ck_assert_msg(fact_is_changeable(&key) == is_free, "%s", name);
+	}
+	change.kind = RPC_CHANGE_INT;
+	key.kind = FACT_INT;
+	for (unsigned i = 0; i <= UINT16_MAX; i++) {
+		change.number = key.number = (uint16_t)i;
+		ck_assert_int_eq(rpc_change_is_possible(&change), fact_is_changeable(&key));
+	}
+}
+END_TEST
+
 START_TEST(names_that_are_none_are_ignored)
 {
 	char changes[1024] = "+meta.=1 +header.=1 -header. +meta.";
@@ -225,7 +256,7 @@ END_TEST
 
 START_TEST(as_many_changes_as_there_may_be_are_made_and_those_behind_them_are_not)
 {
-	char changes[4096] = "", after[4096] = "s z=0";
+	char changes[8192] = "", after[8192] = "s z=0";
 
 	for (unsigned i = 0; i < RPC_CHANGES_MAX + 5; i++) {
 		sprintf(changes + strlen(changes), "+header.k%u=%u ", i, i);
@@ -531,6 +562,7 @@ int main(void)
 	    {a_header_is_changed_and_keeps_the_rest, ARRAY_LEN(headers)},
 	    {facts_with_places_of_their_own_are_not_changed, ARRAY_LEN(not_free)},
 	    {int_keys_that_the_proxy_writes_are_not_changed, 1},
+	    {rules_and_their_writers_agree_on_what_can_be_changed, 1},
 	    {names_that_are_none_are_ignored, 1},
 	    {a_name_of_500_bytes_is_written, 1},
 	    {changes_and_facts_are_edited_together, 1},
