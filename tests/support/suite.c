@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* Generous: the machine may be busy and the build instrumented; only a hang gets there. */
 #define TIMEOUT_SECONDS 600
@@ -48,4 +49,12 @@ const char *suite_path(const char *path)
 
 	snprintf(whole, sizeof whole, "%s/%s", top ? top : ".", path);
 	return whole;
+}
+
+usec_t suite_cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (usec_t)t.tv_sec * USEC_S + (usec_t)t.tv_nsec / 1000;
 }
