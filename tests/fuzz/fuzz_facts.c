@@ -79,6 +79,23 @@ static void check_entries(const struct rpc_message *m, struct slice name)
 	must(!is_header || value.data == header.data);
 }
 
+/* Asked more than once it says what it says when it is asked once. */
+static void check_again(const struct rpc_message *m, struct slice name, uint16_t number)
+{
+	struct slice once = SLICE_NONE, again = SLICE_NONE;
+	struct rpc_facts facts;
+
+	rpc_facts_init(&facts, m);
+	for (int i = 0; i < 2; i++) {
+		must(rpc_facts_meta(&facts, name, &again) == rpc_find_meta(m, name, &once));
+		must(slice_eq(again, once));
+		must(rpc_facts_header(&facts, name, &again) == rpc_find_header(m, name, &once));
+		must(slice_eq(again, once));
+		must(rpc_facts_int(&facts, number, &again) == rpc_find_int(m, number, &once));
+		must(slice_eq(again, once));
+	}
+}
+
 static void check_names(const struct rpc_message *m, struct slice name, uint16_t number)
 {
 	struct slice value;
@@ -91,6 +108,7 @@ static void check_names(const struct rpc_message *m, struct slice name, uint16_t
 		must(lies_in(m->head, value));
 	if (rpc_is_marked_retry(m))
 		must(rpc_find_meta(m, SLICE_LIT("retryreq"), &value));
+	check_again(m, name, number);
 	if (m->form.transport == RPC_PLAIN)
 		must(!rpc_find_meta(m, name, &value) && !rpc_find_header(m, name, &value));
 	else if (m->form.transport != RPC_HTTP2)

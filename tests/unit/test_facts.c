@@ -322,6 +322,57 @@ START_TEST(golden_calls_say_what_they_say)
 }
 END_TEST
 
+/* ---- several questions ---- */
+
+static const unsigned sizes[] = {
+    1, RPC_FACTS_MAX - 5, RPC_FACTS_MAX - 4, RPC_FACTS_MAX - 3, RPC_FACTS_MAX - 2, 200};
+
+/* What a header holds past the room for it is found as well, and what comes last still counts. */
+START_TEST(who_is_asked_often_answers_the_same)
+{
+	char header[8192] = "s first=1 RPC_PERSIST_K=a";
+	struct rpc_facts facts;
+	struct slice value;
+
+	for (unsigned i = 0; i < sizes[_i]; i++)
+		sprintf(header + strlen(header), " k%u=%u", i, i);
+	strcat(header, " RPC_PERSIST_k=last;i 14=ring");
+	ask(tth, header);
+	rpc_facts_init(&facts, who.m);
+	for (int times = 0; times < 3; times++) {
+		ck_assert(rpc_facts_int(&facts, 14, &value));
+		ck_assert(slice_eq_str(value, "ring"));
+		ck_assert(rpc_facts_meta(&facts, SLICE_LIT("K"), &value));
+		ck_assert(slice_eq_str(value, "last"));
+		ck_assert(rpc_facts_header(&facts, SLICE_LIT("first"), &value));
+		ck_assert(slice_eq_str(value, "1"));
+		ck_assert(rpc_facts_header(&facts, SLICE_LIT("k0"), &value));
+		ck_assert(!rpc_facts_header(&facts, SLICE_LIT("14"), &value));
+		ck_assert(!rpc_facts_int(&facts, 0, &value));
+		ck_assert(!rpc_facts_meta(&facts, SLICE_LIT(""), &value));
+	}
+}
+END_TEST
+
+START_TEST(another_message_is_another_matter)
+{
+	struct rpc_facts facts;
+	struct slice value;
+
+	ask(tth, "s a=1;i 14=ring");
+	rpc_facts_init(&facts, who.m);
+	ck_assert(rpc_facts_header(&facts, SLICE_LIT("a"), &value));
+	ask(plain, "");
+	rpc_facts_init(&facts, who.m);
+	ck_assert(!rpc_facts_header(&facts, SLICE_LIT("a"), &value));
+	ck_assert(!rpc_facts_int(&facts, 14, &value));
+	ask_block(":path: /S/M\na: 2\n");
+	rpc_facts_init(&facts, who.m);
+	ck_assert(rpc_facts_header(&facts, SLICE_LIT("A"), &value) && slice_eq_str(value, "2"));
+	ck_assert(!rpc_facts_int(&facts, 14, &value));
+}
+END_TEST
+
 /* ---- fields of the argument ---- */
 
 /*
@@ -623,6 +674,8 @@ int main(void)
 	    {a_retry_is_marked_in_any_case, 1},
 	    {what_is_not_persistent_is_no_mark, 1},
 	    {golden_calls_say_what_they_say, 1},
+	    {who_is_asked_often_answers_the_same, ARRAY_LEN(sizes)},
+	    {another_message_is_another_matter, 1},
 	    {a_field_is_found_by_its_ids, 1},
 	    {a_path_to_anything_else_finds_nothing, ARRAY_LEN(nowhere)},
 	    {ids_are_signed, 1},
