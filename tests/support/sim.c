@@ -315,6 +315,11 @@ struct worker *sim_worker(void)
 	return sim.worker;
 }
 
+struct worker *sim_second(void)
+{
+	return sim.second;
+}
+
 bool sim_is_drained(void)
 {
 	return list_is_empty(&sim.worker->downstreams) && list_is_empty(&sim.worker->orphans);

@@ -43,6 +43,7 @@ void sim_end(void);
 struct worker *sim_worker(void);
 /* Another worker of the same process, on the same loop, for whom dial_second is. */
 void start_second_worker(void);
+struct worker *sim_second(void);
 /* What workers say to each other waits, until it is not held any more. */
 void hold_wakes(bool hold);
 /* No caller's connection is left, and no call without one. */
