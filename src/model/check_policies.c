@@ -16,8 +16,8 @@ const char *check_policy_path(const struct policy *policy, const char *key, stru
 {
 	path->len = 0;
 	if (policy->route) {
-		path->len = (size_t)snprintf(
-		    path->text, sizeof path->text, "%s.policy", policy->route->at);
+		path->len =
+		    (size_t)snprintf(path->text, sizeof path->text, "%s.policy", policy->route->at);
 		if (path->len >= sizeof path->text)
 			path->len = sizeof path->text - 1;
 	} else if (policy->service) {
@@ -41,8 +41,8 @@ bool check_is_own(const struct check *c, const void *base, const char *key)
 	return origin && !origin->is_inherited;
 }
 
-void check_refuse(struct check *c, const struct policy *policy, const char *key, const char *format,
-    ...)
+void check_refuse(
+    struct check *c, const struct policy *policy, const char *key, const char *format, ...)
 {
 	struct key_path path;
 	char text[1024];
@@ -96,8 +96,8 @@ static bool speaks_thrift(enum service_protocol protocol)
 
 static void check_health_method(struct check *c, const struct policy *policy)
 {
-	static const char *const keys[] = {
-	    "health.type", "health.method", "health.interval", "health.timeout", "health.rise", "health.fall"};
+	static const char *const keys[] = {"health.type", "health.method", "health.interval",
+	    "health.timeout", "health.rise", "health.fall"};
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
 		if (!check_is_own(c, policy, keys[i]))
@@ -141,8 +141,7 @@ static void check_fallback(struct check *c, const struct policy *policy)
 	if (policy->fallback_on && policy->fallback == NULL)
 		check_refuse(c, policy, "fallback.on",
 		    "it says when, but not whom to ask\nexpected to: {service: LABEL} beside it");
-	if (policy->fallback && policy->fallback_on == 0 &&
-	    !check_is_own(c, policy, "fallback.on"))
+	if (policy->fallback && policy->fallback_on == 0 && !check_is_own(c, policy, "fallback.on"))
 		check_refuse(c, policy, "fallback.to.service",
 		    "it says whom to ask, but not when\nexpected on: with some of timeout, breaker, "
 		    "no_endpoint, any");

@@ -100,7 +100,7 @@ static void check_service(struct check *c, const struct service_config *service)
 		origin = origin_named(c->config, &service->policy, "retry.on");
 	check_refuse(c, &service->policy,
 	    origin == origin_named(c->config, &service->policy, "retry.on") ? "retry.on"
-									     : "retry.type",
+									    : "retry.type",
 	    "these retries may run a call twice, and methods that are not listed are not said to be "
 	    "idempotent\nexpected methods: {\"*\": {idempotent: true}}, or retry.unsafe: true, or only "
 	    "connect and unsent");
@@ -118,8 +118,7 @@ static void check_route(struct check *c, const struct route_config *route)
 	for (size_t i = 0; i < service->n_methods; i++) {
 		const struct policy *merged = &route->methods[i];
 
-		if (!needs_word(merged) ||
-		    own_key(c, &service->methods[i].policy))
+		if (!needs_word(merged) || own_key(c, &service->methods[i].policy))
 			continue;
 		check_refuse(c, policy, key,
 		    "these retries may run a call twice, and the method %s of \"%s\" is not said to be "

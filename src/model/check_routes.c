@@ -105,8 +105,9 @@ static bool has_no_endpoints(const struct service_config *service)
 
 static void check_targets(struct check *c, const struct route_config *route)
 {
-	static const char text[] = "that service has no endpoints of its own, and its routes are not "
-				   "looked at\nexpected a service with endpoints";
+	static const char text[] =
+	    "that service has no endpoints of its own, and its routes are not "
+	    "looked at\nexpected a service with endpoints";
 
 	if (has_no_endpoints(route->to))
 		refuse_route(c, route, "to.service", text);
@@ -180,8 +181,8 @@ static void refuse_unknown(struct check *c, const struct test_config *test, cons
 	if (nearest_found(nearest))
 		snprintf(meant, sizeof meant, "; did you mean \"%.*s\"?", (int)nearest->best.len,
 		    (const char *)nearest->best.data);
-	snprintf(text, sizeof text, "there is no %s \"%s\"\nexpected one that there is%s", what, word,
-	    meant);
+	snprintf(text, sizeof text, "there is no %s \"%s\"\nexpected one that there is%s", what,
+	    word, meant);
 	refuse_expected(c, test, key, text);
 }
 

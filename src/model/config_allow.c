@@ -52,7 +52,8 @@ static size_t find_comment(struct slice line)
 			quote = c == quote ? 0 : quote;
 		} else if ((c == '"' || c == '\'') && begins) {
 			quote = c;
-		} else if (c == '#' && (i == 0 || line.data[i - 1] == ' ' || line.data[i - 1] == '\t')) {
+		} else if (c == '#' &&
+			   (i == 0 || line.data[i - 1] == ' ' || line.data[i - 1] == '\t')) {
 			return i;
 		}
 	}
@@ -72,7 +73,8 @@ static void read_comment(
 	while (take_id(&rest, &id)) {
 		struct allow *allow = arena_calloc(allows->arena, 1, sizeof *allow);
 
-		*allow = (struct allow){.next = allows->first, .at = at, .line = for_line, .id = id};
+		*allow =
+		    (struct allow){.next = allows->first, .at = at, .line = for_line, .id = id};
 		allows->first = allow;
 		if (!take(&rest, SLICE_LIT(",")))
 			break;
@@ -114,7 +116,8 @@ void allows_read(struct allows *allows, const char *file, struct slice text)
 		if (at == line.len)
 			continue;
 		before = trim(slice_first(line, at));
-		read_comment(allows, slice_from(line, at), (struct place){file, number, (unsigned)at + 1},
+		read_comment(allows, slice_from(line, at),
+		    (struct place){file, number, (unsigned)at + 1},
 		    before.len ? number : find_line(text, number));
 	}
 }

@@ -12,7 +12,7 @@
 struct allow {
 	struct allow *next;
 	struct place at; /* of the comment */
-	unsigned line;	 /* that it is for */
+	unsigned line;   /* that it is for */
 	unsigned id;
 	bool has_reason, is_used;
 };

@@ -391,8 +391,8 @@ const char *bind_meant(struct binder *b, const struct nearest *nearest)
 const struct origin *origin_named(const struct config *config, const void *base, const char *name)
 {
 	static const struct scope *const scopes[] = {&top_scope, &listener_scope, &service_scope,
-	    &endpoint_scope, &method_scope, &policy_scope, &limit_scope, &breaker_scope,
-	    &acl_scope, &route_scope, &fault_scope, &test_scope};
+	    &endpoint_scope, &method_scope, &policy_scope, &limit_scope, &breaker_scope, &acl_scope,
+	    &route_scope, &fault_scope, &test_scope};
 
 	for (size_t s = 0; s < ARRAY_LEN(scopes); s++) {
 		for (size_t i = 0; i < scopes[s]->n; i++) {

@@ -25,7 +25,7 @@ struct config_regex {
 };
 
 struct config_origins {
-	struct table table; /* id -> struct origin in the configuration's arena */
+	struct table table;           /* id -> struct origin in the configuration's arena */
 	struct config_regex *regexes; /* all of the file */
 	const struct policy *builtin; /* that defaults start from */
 };
@@ -66,9 +66,9 @@ struct binder {
 	struct problems *problems;
 	const struct config_source *from;
 	struct key_path path;
-	size_t index; /* of the item of a list that is being bound */
-	enum level level; /* of the policy that is being bound */
-	struct declared *declared; /* as config->services */
+	size_t index;                   /* of the item of a list that is being bound */
+	enum level level;               /* of the policy that is being bound */
+	struct declared *declared;      /* as config->services */
 	struct service_config *service; /* that is being bound, or whose routes are */
 	struct late *late, **late_end;
 	struct allows *allows;

@@ -95,8 +95,7 @@ static void check_admin_socket(struct check *c)
 		    config->admin.socket, ADDRESS_PATH_MAX);
 }
 
-void config_check(
-    const struct config *config, struct problems *problems, struct allows *allows)
+void config_check(const struct config *config, struct problems *problems, struct allows *allows)
 {
 	struct check c = {.config = config, .problems = problems, .allows = allows};
 

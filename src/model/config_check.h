@@ -21,11 +21,10 @@ struct check {
 	const struct config *config;
 	struct problems *problems;
 	struct table addresses; /* what listeners bind -> struct listener_config */
-	struct allows *allows;	/* comments of the file; NULL: none */
+	struct allows *allows;  /* comments of the file; NULL: none */
 };
 
-void config_check(
-    const struct config *config, struct problems *problems, struct allows *allows);
+void config_check(const struct config *config, struct problems *problems, struct allows *allows);
 
 /* Its parts. */
 void check_listeners(struct check *c);

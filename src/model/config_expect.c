@@ -45,8 +45,7 @@ static void schema_of(const struct key *key, FILE *to)
 	config_schema_values(key, to);
 }
 
-const struct key_type key_tests = {
-    "list of tests", parse_tests, NULL, schema_of, KEY_LIST, NULL};
+const struct key_type key_tests = {"list of tests", parse_tests, NULL, schema_of, KEY_LIST, NULL};
 
 static void schema_string(const struct key *key, FILE *to)
 {
@@ -114,7 +113,8 @@ static int parse_call(
 	if (test->method.len > 0 && text.len <= TEXT_MAX)
 		return 0;
 	return bind_error(b, node,
-	    "%s names no method\nexpected SERVICE/METHOD, like shop.price/Quote", bind_shows(b, node));
+	    "%s names no method\nexpected SERVICE/METHOD, like shop.price/Quote",
+	    bind_shows(b, node));
 }
 
 static void print_call(const struct key *key, const void *base, FILE *to)
@@ -131,7 +131,8 @@ static void print_call(const struct key *key, const void *base, FILE *to)
 	free(text);
 }
 
-const struct key_type key_test_call = {"text", parse_call, print_call, schema_string, KEY_VALUE, NULL};
+const struct key_type key_test_call = {
+    "text", parse_call, print_call, schema_string, KEY_VALUE, NULL};
 
 /* A text that is looked at as a slice; empty: not given. */
 static int parse_slice(
@@ -153,14 +154,14 @@ static void print_slice(const struct key *key, const void *base, FILE *to)
 	print_text(*(const struct slice *)(const void *)((const char *)base + key->offset), to);
 }
 
-const struct key_type key_slice = {"text", parse_slice, print_slice, schema_string, KEY_VALUE, NULL};
+const struct key_type key_slice = {
+    "text", parse_slice, print_slice, schema_string, KEY_VALUE, NULL};
 
 /* ---- meta, header, int, field, uid, gid: all are facts, in one list ---- */
 
 static struct fact_value *make_room(struct binder *b, struct test_config *test, size_t more)
 {
-	struct fact_value *facts =
-	    arena_calloc(b->arena, test->n_facts + more + 1, sizeof *facts);
+	struct fact_value *facts = arena_calloc(b->arena, test->n_facts + more + 1, sizeof *facts);
 
 	if (test->n_facts)
 		memcpy(facts, test->facts, test->n_facts * sizeof *facts);
@@ -181,8 +182,8 @@ static int add_fact(struct binder *b, const struct yaml_node *node, const char *
 	return 0;
 }
 
-static int add_id(struct binder *b, const struct key *key, const struct yaml_node *node,
-    struct test_config *test)
+static int add_id(
+    struct binder *b, const struct key *key, const struct yaml_node *node, struct test_config *test)
 {
 	static const struct key number = {.offset = 0};
 	unsigned id;
@@ -254,7 +255,10 @@ static void schema_facts(const struct key *key, FILE *to)
 		    to);
 }
 
-const struct key_type key_test_facts = {"map of texts", parse_facts, print_facts, schema_facts, KEY_VALUE, NULL};
+const struct key_type key_test_facts = {
+    "map of texts", parse_facts, print_facts, schema_facts, KEY_VALUE, NULL};
+const struct key_type key_test_id = {
+    "number", parse_facts, print_facts, schema_facts, KEY_VALUE, NULL};
 
 /* ---- the expected reason: any there is ---- */
 
@@ -309,4 +313,5 @@ static void schema_reason(const struct key *key, FILE *to)
 	fputs("]}", to);
 }
 
-const struct key_type key_reason = {"reason", parse_reason, print_reason, schema_reason, KEY_VALUE, NULL};
+const struct key_type key_reason = {
+    "reason", parse_reason, print_reason, schema_reason, KEY_VALUE, NULL};

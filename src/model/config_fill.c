@@ -65,7 +65,8 @@ void fill_service_name(struct binder *b, void *base)
 void fill_burst(struct binder *b, void *base)
 {
 	struct limit_config *limit = base;
-	uint64_t calls = limit->has_rate ? limit->rate.count * (100 * USEC_MS) / limit->rate.per : 0;
+	uint64_t calls =
+	    limit->has_rate ? limit->rate.count * (100 * USEC_MS) / limit->rate.per : 0;
 
 	(void)b;
 	limit->burst = calls > 1 ? (unsigned)calls : 1;

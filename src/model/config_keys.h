@@ -14,9 +14,9 @@ struct yaml_node;
 
 enum {
 	KEY_REQUIRED = 1 << 0,
-	KEY_NONE = 1 << 1,  /* `none` switches it off */
-	KEY_SHORT = 1 << 2, /* what the map above means when it is written as this value alone */
-	KEY_AUTO = 1 << 3,  /* `auto` is worked out by fill */
+	KEY_NONE = 1 << 1,   /* `none` switches it off */
+	KEY_SHORT = 1 << 2,  /* what the map above means when it is written as this value alone */
+	KEY_AUTO = 1 << 3,   /* `auto` is worked out by fill */
 	KEY_ONE_OF = 1 << 4, /* one of such keys of the scope is there */
 };
 
@@ -29,9 +29,9 @@ struct word {
 
 /* What a key holds, for the dump. */
 enum key_shape {
-	KEY_VALUE, /* written on one line by print */
+	KEY_VALUE,  /* written on one line by print */
 	KEY_STRUCT, /* of the key's scope, where find gives one; else print says what there is */
-	KEY_LIST, /* structs of the key's scope, found by its item */
+	KEY_LIST,   /* structs of the key's scope, found by its item */
 	KEY_MAP,
 	KEY_LIST_OR_NONE, /* a list where find gives something, else print says what there is */
 };
@@ -99,7 +99,7 @@ extern const struct key_type key_fact, key_set, key_remove, key_match;
 extern const struct key_type key_service, key_subset, key_subsets, key_split, key_route_fallback,
     key_routes, key_route_policy, key_fault, key_abort_reason, key_exception, key_reset;
 extern const struct key_type key_location, key_tests, key_test_listener, key_test_call,
-    key_test_facts, key_reason, key_slice;
+    key_test_facts, key_test_id, key_reason, key_slice;
 extern const struct key_type key_policy, key_listeners, key_services, key_endpoints, key_methods;
 
 /* Works out what depends on the machine. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/warn.h"
 
 /* The keys as lists of mdoc(7), one for each scope. */
 
@@ -23,8 +24,18 @@ static const struct {
 	"A single method, or with the name \"*\" all that are not named. The keys of a policy may "
 	"stand here as well."},
     {&policy_scope, "",
-	"What holds for calls. These keys may stand below defaults, in a service and in a method; "
-	"each starts from what the one before it says."},
+	"What holds for calls. These keys may stand below defaults, in a service, in the policy of a "
+	"route and in a method; each starts from what the one before it says."},
+    {&backoff_scope, "retry.backoff.", "How long to wait before a retry, when it is a map."},
+    {&breaker_scope, "breaker.", "One breaker. It is not merged with others."},
+    {&limit_scope, "limit.", "One limit. It is not merged with others."},
+    {&acl_scope, "acl[].", "One of the two in each rule."},
+    {&route_scope, "services.LABEL.routes[].",
+	"Which calls of a service are led elsewhere, or changed. A list."},
+    {&fault_scope, "services.LABEL.routes[].fault.", "Failures that a route makes happen."},
+    {&test_scope, "tests[].",
+	"A call, and what has to become of it. A list. What is not given the call does not have, "
+	"and what is not expected may be anything."},
 };
 
 #define LINE_MAX_BYTES 78u
@@ -128,6 +139,28 @@ static void print_key(const struct key *key, const char *path, FILE *to)
 		    (int)(dot - key->name), key->name);
 }
 
+static void print_warnings(FILE *to)
+{
+	struct roff r = {to, 0};
+	const struct warning *list;
+	size_t n;
+
+	fputs(".Ss Warnings\n", to);
+	put_text(&r,
+	    "What can be meant so, but seldom is. The daemon starts all the same; -W makes "
+	    "them errors of -t.");
+	end_line(&r);
+	fputs(".Bl -tag -width Ds\n", to);
+	list = warning_list(&n);
+	for (size_t i = 0; i < n; i++) {
+		fprintf(to, ".It Li W%02u\n", list[i].id);
+		fprintf(to, ".Em %s .\n", list[i].title);
+		put_text(&r, list[i].text);
+		end_line(&r);
+	}
+	fputs(".El\n", to);
+}
+
 void config_manual(FILE *to)
 {
 	for (size_t s = 0; s < ARRAY_LEN(sections); s++) {
@@ -143,4 +176,5 @@ void config_manual(FILE *to)
 				print_key(&scope->keys[i], sections[s].path, to);
 		fputs(".El\n", to);
 	}
+	print_warnings(to);
 }

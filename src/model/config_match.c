@@ -28,12 +28,11 @@ static const char like_value[] =
 /* Whatever a scalar looks like: what comes in calls is text. */
 static int take_text(struct binder *b, const struct yaml_node *node, struct slice *text)
 {
-	if (node->kind != NODE_SCALAR ||
-	    (yaml_scalar_kind(node) == SCALAR_NULL && !node->variable))
+	if (node->kind != NODE_SCALAR || (yaml_scalar_kind(node) == SCALAR_NULL && !node->variable))
 		return bind_expected(b, node, "a value", "a text");
 	if (node->text.len > TEXT_MAX)
-		return bind_error(
-		    b, node, "%zu bytes are too many\nexpected at most %u", node->text.len, TEXT_MAX);
+		return bind_error(b, node, "%zu bytes are too many\nexpected at most %u",
+		    node->text.len, TEXT_MAX);
 	*text = slice_str(arena_str(b->arena, node->text));
 	return 0;
 }
@@ -57,8 +56,7 @@ static int set_texts(struct binder *b, const struct yaml_node *node, struct matc
 	int rc = 0;
 
 	if (node->kind != NODE_LIST || node->n == 0 || node->n > TEXTS_MAX)
-		return bind_expected(
-		    b, node, "values", "a list of 1 to 1000 values, like [a, b]");
+		return bind_expected(b, node, "values", "a list of 1 to 1000 values, like [a, b]");
 	texts = arena_calloc(b->arena, node->n, sizeof *texts);
 	for (const struct yaml_node *item = node->first; item; item = item->next) {
 		size_t before = key_path_index(&b->path, rule->n_texts);
@@ -191,7 +189,8 @@ static int set_by_map(struct binder *b, const struct yaml_node *node, struct mat
 	else if (slice_eq_str(value->key, "not"))
 		rc = set_negated(b, value, rule);
 	else if (rule->key.kind == FACT_SOURCE)
-		rc = bind_expected(b, value, "a network", "a network like 10.0.0.0/8, a list of them, or {not: ...}");
+		rc = bind_expected(b, value, "a network",
+		    "a network like 10.0.0.0/8, a list of them, or {not: ...}");
 	else {
 		size_t i = 0;
 
@@ -353,7 +352,7 @@ static void print_value(const struct match_rule *rule, FILE *to)
 	case MATCH_SUFFIX:
 	case MATCH_REGEX:
 		fprintf(to, "{%s: ",
-		    rule->how == MATCH_PREFIX	? "prefix"
+		    rule->how == MATCH_PREFIX   ? "prefix"
 		    : rule->how == MATCH_SUFFIX ? "suffix"
 						: "regex");
 		print_text(rule->texts[0], to);
@@ -406,4 +405,5 @@ static void schema_match(const struct key *key, FILE *to)
 	fputs("{\"$ref\": \"#/$defs/match\"}", to);
 }
 
-const struct key_type key_match = {"match", parse_match, print_match, schema_match, KEY_VALUE, NULL};
+const struct key_type key_match = {
+    "match", parse_match, print_match, schema_match, KEY_VALUE, NULL};

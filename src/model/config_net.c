@@ -49,7 +49,8 @@ static void schema_address(const struct key *key, FILE *to)
 	fputs("{\"$ref\": \"#/$defs/address\"}", to);
 }
 
-const struct key_type key_address = {"address", parse_address, print_address, schema_address, KEY_VALUE, NULL};
+const struct key_type key_address = {
+    "address", parse_address, print_address, schema_address, KEY_VALUE, NULL};
 
 /* An address to bind: names are not looked up for that. */
 static int parse_own(struct binder *b, const struct yaml_node *node, struct address *address)
@@ -156,7 +157,8 @@ static void print_http(const struct key *key, const void *base, FILE *to)
 		fputs("none", to);
 }
 
-const struct key_type key_http = {"address", parse_http, print_http, schema_address, KEY_VALUE, NULL};
+const struct key_type key_http = {
+    "address", parse_http, print_http, schema_address, KEY_VALUE, NULL};
 
 /* "uid:1000" */
 static bool parse_id(struct slice text, struct slice prefix, uint32_t *id)

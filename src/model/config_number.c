@@ -249,7 +249,8 @@ static void print_buffer(const struct key *key, const void *base, FILE *to)
 		print_size(key, base, to);
 }
 
-const struct key_type key_buffer = {"size", parse_buffer, print_buffer, schema_size, KEY_VALUE, NULL};
+const struct key_type key_buffer = {
+    "size", parse_buffer, print_buffer, schema_size, KEY_VALUE, NULL};
 
 static int parse_rate(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -454,10 +455,12 @@ static void schema_count(const struct key *key, FILE *to)
 	    key->flags & KEY_NONE ? "{\"const\": \"none\"}, " : "");
 }
 
-const struct key_type key_count = {"count", parse_count, print_count, schema_count, KEY_VALUE, NULL};
+const struct key_type key_count = {
+    "count", parse_count, print_count, schema_count, KEY_VALUE, NULL};
 const struct key_type key_count_or_zero = {
     "count", parse_count_or_zero, print_count_or_zero, schema_count, KEY_VALUE, NULL};
-const struct key_type key_count64 = {"count", parse_count64, print_count64, schema_count, KEY_VALUE, NULL};
+const struct key_type key_count64 = {
+    "count", parse_count64, print_count64, schema_count, KEY_VALUE, NULL};
 
 static int parse_version(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -468,7 +471,8 @@ static int parse_version(
 	return 0;
 }
 
-const struct key_type key_version = {"count", parse_version, print_count, schema_count, KEY_VALUE, NULL};
+const struct key_type key_version = {
+    "count", parse_version, print_count, schema_count, KEY_VALUE, NULL};
 
 /* Octal, as chmod(1) takes it; the YAML reader's view of it as a number does not matter. */
 static int parse_mode(

@@ -113,7 +113,8 @@ static void schema_caller(const struct key *key, FILE *to)
 	    to);
 }
 
-const struct key_type key_caller = {"word or map", parse_caller, print_caller, schema_caller, KEY_VALUE, NULL};
+const struct key_type key_caller = {
+    "word or map", parse_caller, print_caller, schema_caller, KEY_VALUE, NULL};
 
 /* 10.0.0.2, 10.0.0.2:53, fd00::2 or [fd00::2]:53. */
 static bool is_resolver(struct slice text)

@@ -10,7 +10,7 @@
 #include "model/config_bind.h"
 
 #define REGEX_MAX_BYTES 256u
-#define REGEX_MAX_SIZE	2000u
+#define REGEX_MAX_SIZE  2000u
 #define REGEX_MAX_DEPTH 16u
 
 /* How large an expression is with its repetitions written out. */
@@ -18,7 +18,7 @@ struct measure {
 	struct slice text;
 	size_t at;
 	uint64_t sum[REGEX_MAX_DEPTH + 1]; /* of each open group */
-	uint64_t last;			   /* what a repetition behind it repeats; counted in sum */
+	uint64_t last;                     /* what a repetition behind it repeats; counted in sum */
 	size_t depth;
 };
 

@@ -117,8 +117,9 @@ static int parse_one(struct binder *b, const struct key *key, const struct yaml_
 			continue;
 		if (parse_numbers(b, slice_from(node->text, prefix.len), numbers_at(policy, i)))
 			return 0;
-		return bind_error(b, node, "%s has no numbers that can be used\nexpected up to 64 %s",
-		    bind_shows(b, node), numbered[i].like);
+		return bind_error(b, node,
+		    "%s has no numbers that can be used\nexpected up to 64 %s", bind_shows(b, node),
+		    numbered[i].like);
 	}
 	return refuse_on(b, key, node);
 }
@@ -133,7 +134,8 @@ static int parse_on(
 	if (node->kind == NODE_LIST && node->n == 0)
 		return bind_error(b, node, "an empty list\nexpected %s", key->missing);
 	if (node->kind != NODE_LIST)
-		return bind_error(b, node, "%s where a list of words belongs\nexpected a list like [connect, unsent, timeout]",
+		return bind_error(b, node,
+		    "%s where a list of words belongs\nexpected a list like [connect, unsent, timeout]",
 		    bind_shows(b, node));
 	policy->on = 0;
 	policy->exceptions = policy->biz = policy->grpc = (struct retry_numbers){NULL, 0};
@@ -188,7 +190,8 @@ static void schema_on(const struct key *key, FILE *to)
 	fputs("(exception|biz|grpc):-?[0-9]+(,-?[0-9]+)*)$|\\\\$\\\\{\"}}", to);
 }
 
-const struct key_type key_retry_on = {"list of words", parse_on, print_on, schema_on, KEY_VALUE, NULL};
+const struct key_type key_retry_on = {
+    "list of words", parse_on, print_on, schema_on, KEY_VALUE, NULL};
 
 /* A number of 1 or more, with a fraction or without. */
 static int parse_factor(
@@ -281,8 +284,8 @@ static int take_form(struct binder *b, const struct yaml_node *node,
 		return bind_error(b, node,
 		    "this says not how long\nexpected a time like 20ms, {min: 10ms, max: 50ms}, or "
 		    "{base: 10ms, max: 1s, factor: 2, jitter: 20%%}");
-	if (is_random && (yaml_find(node, SLICE_LIT("factor")) ||
-			     yaml_find(node, SLICE_LIT("jitter"))))
+	if (is_random &&
+	    (yaml_find(node, SLICE_LIT("factor")) || yaml_find(node, SLICE_LIT("jitter"))))
 		return bind_error(b, node,
 		    "factor and jitter mean nothing to a time drawn between min and max\nexpected "
 		    "base instead of min, or neither of them");
@@ -293,8 +296,8 @@ static int take_form(struct binder *b, const struct yaml_node *node,
 	backoff->jitter = is_random ? 0 : form->jitter;
 	if (backoff->min <= backoff->max)
 		return 0;
-	return bind_error(b, node, "max is less than %s\nexpected at least as much",
-	    is_random ? "min" : "base");
+	return bind_error(
+	    b, node, "max is less than %s\nexpected at least as much", is_random ? "min" : "base");
 }
 
 static int parse_backoff(
@@ -350,8 +353,8 @@ static void print_backoff(const struct key *key, const void *base, FILE *to)
 	case BACKOFF_EXPONENTIAL:
 		print_time_named("{base: ", backoff->min, to);
 		print_time_named(", max: ", backoff->max, to);
-		fprintf(to, ", factor: %.9g, jitter: %.9g%%}", backoff->factor,
-		    backoff->jitter * 100);
+		fprintf(
+		    to, ", factor: %.9g, jitter: %.9g%%}", backoff->factor, backoff->jitter * 100);
 		break;
 	}
 }

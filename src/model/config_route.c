@@ -19,7 +19,8 @@ static void bind_route(struct binder *b, const struct yaml_node *item, struct ro
 	if (item->kind == NODE_MAP)
 		bind_scope(b, &route_scope, item, route, NULL);
 	else if (!item->is_bad)
-		bind_expected(b, item, "a map", "a map, like {match: {caller: shop.cart}, to: canary}");
+		bind_expected(
+		    b, item, "a map", "a map, like {match: {caller: shop.cart}, to: canary}");
 }
 
 static void bind_routes(struct binder *b, const struct late *late)
@@ -112,8 +113,8 @@ static const struct policy *merge_methods(
 	b->problems = &heard;
 	b->level = LEVEL_METHOD;
 	for (size_t i = 0; i < service->n_methods; i++)
-		merge_method(b, service, declared->methods[i], &service->methods[i], route,
-		    &merged[i]);
+		merge_method(
+		    b, service, declared->methods[i], &service->methods[i], route, &merged[i]);
 	b->problems = told;
 	b->path = path;
 	problems_fini(&heard);
@@ -159,8 +160,8 @@ const struct key_type key_route_policy = {
 static int check_fault(
     struct binder *b, const struct yaml_node *node, const struct fault_config *fault)
 {
-	int ways = (fault->abort_reason != REASON_OK) + (fault->abort_exception >= 0) +
-		   fault->is_reset;
+	int ways =
+	    (fault->abort_reason != REASON_OK) + (fault->abort_exception >= 0) + fault->is_reset;
 
 	if (ways > 1)
 		return bind_error(b, node,
@@ -171,8 +172,8 @@ static int check_fault(
 		    "it is not said how calls end\nexpected abort.reason, abort.exception or "
 		    "abort.reset");
 	if (fault->delay == 0 && fault->delay_percent < 1)
-		return bind_error(b, node,
-		    "it is not said how long calls are held back\nexpected delay.for");
+		return bind_error(
+		    b, node, "it is not said how long calls are held back\nexpected delay.for");
 	return 0;
 }
 
@@ -185,8 +186,8 @@ static int parse_fault(
 	if (bind_is_none(key, node))
 		return 0;
 	if (node->kind != NODE_MAP)
-		return bind_expected(b, node, "a fault",
-		    "a map like {delay: {for: 100ms, percent: 10%}}, or none");
+		return bind_expected(
+		    b, node, "a fault", "a map like {delay: {for: 100ms, percent: 10%}}, or none");
 	bind_scope(b, &fault_scope, node, fault, NULL);
 	if (check_fault(b, node, fault) < 0)
 		return -1;

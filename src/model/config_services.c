@@ -258,7 +258,8 @@ int bind_service_named(struct binder *b, const struct yaml_node *node, struct sl
 	nearest_init(&nearest, label);
 	for (size_t i = 0; i < config->n_services; i++)
 		nearest_try(&nearest, slice_str(config->services[i]->label));
-	return bind_error(b, node, "there is no service \"%.*s\"\nexpected a label under services%s",
+	return bind_error(b, node,
+	    "there is no service \"%.*s\"\nexpected a label under services%s",
 	    (int)slice_first(label, 200).len, (const char *)label.data, bind_meant(b, &nearest));
 }
 
@@ -296,4 +297,5 @@ static void schema_service(const struct key *key, FILE *to)
 	fputs("{\"type\": \"string\"}", to);
 }
 
-const struct key_type key_service = {"service", parse_service, print_service, schema_service, KEY_VALUE, NULL};
+const struct key_type key_service = {
+    "service", parse_service, print_service, schema_service, KEY_VALUE, NULL};

@@ -11,8 +11,8 @@ static double *share_at(const struct key *key, void *base)
 	return (double *)(void *)((char *)base + key->offset);
 }
 
-static int refuse_share(struct binder *b, const struct key *key, const struct yaml_node *node,
-    const char *what)
+static int refuse_share(
+    struct binder *b, const struct key *key, const struct yaml_node *node, const char *what)
 {
 	return bind_error(b, node, "%s %s\nexpected %s%s", bind_shows(b, node), what, like_share,
 	    key->flags & KEY_NONE ? ", or none" : "");
@@ -27,8 +27,7 @@ static size_t count_digits(struct slice s)
 	return n;
 }
 
-int bind_share(
-    struct binder *b, const struct key *key, const struct yaml_node *node, double *share)
+int bind_share(struct binder *b, const struct key *key, const struct yaml_node *node, double *share)
 {
 	struct slice s = node->kind == NODE_SCALAR ? node->text : SLICE_NONE;
 	size_t whole = count_digits(s), at = whole;
@@ -66,7 +65,8 @@ static void schema_share(const struct key *key, FILE *to)
 	    key->flags & KEY_NONE ? "none$|^" : "");
 }
 
-const struct key_type key_share = {"share", parse_share, print_share, schema_share, KEY_VALUE, NULL};
+const struct key_type key_share = {
+    "share", parse_share, print_share, schema_share, KEY_VALUE, NULL};
 
 /* Something that is switched off by having none of it. */
 static int parse_share_or_zero(
@@ -107,4 +107,5 @@ static void print_budget(const struct key *key, const void *base, FILE *to)
 		print_share(key, base, to);
 }
 
-const struct key_type key_budget = {"share", parse_budget, print_budget, schema_share, KEY_VALUE, NULL};
+const struct key_type key_budget = {
+    "share", parse_budget, print_budget, schema_share, KEY_VALUE, NULL};

@@ -98,8 +98,8 @@ static int parse_breaker(
 		return 0;
 	}
 	if (node->kind != NODE_MAP)
-		return bind_expected(
-		    b, node, "a breaker", "a map like {error_rate: 50%}, {} for one as is usual, or none");
+		return bind_expected(b, node, "a breaker",
+		    "a map like {error_rate: 50%}, {} for one as is usual, or none");
 	breaker = bind_map(b, key, node);
 	breaker->at = arena_str(b->arena, slice_str(b->path.text));
 	put(slots, b->level, breaker);
@@ -120,7 +120,8 @@ static int parse_rule(struct binder *b, const struct yaml_node *node, struct acl
 		return bind_error(b, node,
 		    "%s where a rule of an ACL belongs\nexpected one of {allow: MATCH} and {deny: MATCH}, "
 		    "like {allow: {caller: shop.cart}}",
-		    node->kind == NODE_MAP ? "a map of several keys, or none" : bind_shows(b, node));
+		    node->kind == NODE_MAP ? "a map of several keys, or none"
+					   : bind_shows(b, node));
 	bind_scope(b, &acl_scope, node, rule, NULL);
 	return 0;
 }
@@ -191,8 +192,10 @@ static void schema_match(const struct key *key, FILE *to)
 	fputs("{\"$ref\": \"#/$defs/match\"}", to);
 }
 
-const struct key_type key_allow = {"match", parse_allow, print_rule_match, schema_match, KEY_VALUE, NULL};
-const struct key_type key_deny = {"match", parse_deny, print_rule_match, schema_match, KEY_VALUE, NULL};
+const struct key_type key_allow = {
+    "match", parse_allow, print_rule_match, schema_match, KEY_VALUE, NULL};
+const struct key_type key_deny = {
+    "match", parse_deny, print_rule_match, schema_match, KEY_VALUE, NULL};
 
 /* ---- what the dump leaves out, because it stands elsewhere ---- */
 

@@ -31,7 +31,8 @@ static int parse_subset_tags(
 		    "\"%.*s\" means something of its own in routes\nexpected another name",
 		    (int)value->key.len, (const char *)value->key.data);
 	if (value->kind == NODE_MAP && value->n == 0)
-		return bind_error(b, value, "a subset without tags\nexpected tags like {lane: canary}");
+		return bind_error(
+		    b, value, "a subset without tags\nexpected tags like {lane: canary}");
 	subset->name = arena_str(b->arena, value->key);
 	return key_pairs.parse(b, &tags, value, subset);
 }
@@ -60,7 +61,8 @@ static int parse_subsets(
 	}
 	qsort(subsets, n, sizeof *subsets, compare_subsets);
 	for (size_t i = 0; i < n; i++)
-		bind_origin(b, &subsets[i], NULL, yaml_find(node, slice_str(subsets[i].name))->key_at);
+		bind_origin(
+		    b, &subsets[i], NULL, yaml_find(node, slice_str(subsets[i].name))->key_at);
 	service->subsets = subsets;
 	service->n_subsets = n;
 	return rc;
@@ -124,9 +126,8 @@ static int refuse_subset(struct binder *b, const struct yaml_node *node,
 	}
 	if (has_base)
 		known = arena_printf(b->scratch, "%s%s%s", known, *known ? ", " : "", base_name);
-	return bind_error(b, node,
-	    "the service \"%s\" has no subset \"%.*s\"\nexpected %s%.600s%s", service->label,
-	    (int)slice_first(name, 200).len, (const char *)name.data,
+	return bind_error(b, node, "the service \"%s\" has no subset \"%.*s\"\nexpected %s%.600s%s",
+	    service->label, (int)slice_first(name, 200).len, (const char *)name.data,
 	    *known ? "one of: " : "subsets: with such a name at that service", known,
 	    bind_meant(b, &nearest));
 }
@@ -183,7 +184,8 @@ static void schema_name(const struct key *key, FILE *to)
 	fputs("{\"type\": \"string\"}", to);
 }
 
-const struct key_type key_subset = {"subset", parse_subset, print_subset, schema_name, KEY_VALUE, NULL};
+const struct key_type key_subset = {
+    "subset", parse_subset, print_subset, schema_name, KEY_VALUE, NULL};
 
 static int parse_part(struct binder *b, const struct yaml_node *value,
     const struct service_config *service, struct split_part *part)
@@ -210,8 +212,8 @@ static int parse_split(
 		return bind_expected(b, node, "a map",
 		    "a map of 1 to 64 subsets with their weights, like {stable: 95, canary: 5}");
 	if (route->subset || route->n_split)
-		return bind_error(b, node,
-		    "the route leads to one subset already\nexpected one of to and split");
+		return bind_error(
+		    b, node, "the route leads to one subset already\nexpected one of to and split");
 	parts = arena_calloc(b->arena, node->n, sizeof *parts);
 	for (const struct yaml_node *value = node->first; value; value = value->next) {
 		size_t before = key_path_key(&b->path, value->key);
@@ -226,8 +228,8 @@ static int parse_split(
 	route->split = parts;
 	route->n_split = n;
 	if (rc == 0 && route->split_total == 0)
-		return bind_error(b, node,
-		    "every part has weight 0\nexpected a weight above 0 for at least one");
+		return bind_error(
+		    b, node, "every part has weight 0\nexpected a weight above 0 for at least one");
 	return rc;
 }
 
@@ -259,7 +261,8 @@ static void schema_split(const struct key *key, FILE *to)
 	    to);
 }
 
-const struct key_type key_split = {"map of weights", parse_split, print_split, schema_split, KEY_VALUE, NULL};
+const struct key_type key_split = {
+    "map of weights", parse_split, print_split, schema_split, KEY_VALUE, NULL};
 
 static int parse_fallback(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)

@@ -294,7 +294,8 @@ static void print_format(const struct key *key, const void *base, FILE *to)
 	print_text(slice_str(text ? text : "json"), to);
 }
 
-const struct key_type key_format = {"json or format", parse_format, print_format, schema_text, KEY_VALUE, NULL};
+const struct key_type key_format = {
+    "json or format", parse_format, print_format, schema_text, KEY_VALUE, NULL};
 
 static int parse_names(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -342,7 +343,8 @@ static void schema_names(const struct key *key, FILE *to)
 	fputs("{\"type\": \"array\", \"items\": {\"type\": \"string\"}}", to);
 }
 
-const struct key_type key_names = {"list of names", parse_names, print_names, schema_names, KEY_VALUE, NULL};
+const struct key_type key_names = {
+    "list of names", parse_names, print_names, schema_names, KEY_VALUE, NULL};
 
 static int parse_pair(struct binder *b, const struct yaml_node *value, struct config_pair *pair)
 {
@@ -415,4 +417,5 @@ static void schema_pairs(const struct key *key, FILE *to)
 	fputs("{\"type\": \"object\", \"additionalProperties\": {\"type\": \"string\"}}", to);
 }
 
-const struct key_type key_pairs = {"map of texts", parse_pairs, print_pairs, schema_pairs, KEY_VALUE, NULL};
+const struct key_type key_pairs = {
+    "map of texts", parse_pairs, print_pairs, schema_pairs, KEY_VALUE, NULL};

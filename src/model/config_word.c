@@ -122,7 +122,8 @@ static void print_word_bool(const struct key *key, const void *base, FILE *to)
 	fputs(word_of(key, *(const bool *)((const char *)base + key->offset)), to);
 }
 
-const struct key_type key_word_bool = {"word", parse_word_bool, print_word_bool, schema_word, KEY_VALUE, NULL};
+const struct key_type key_word_bool = {
+    "word", parse_word_bool, print_word_bool, schema_word, KEY_VALUE, NULL};
 
 /* Calls @take for every word of a list that is not empty. */
 static int parse_list(struct binder *b, const struct key *key, const struct yaml_node *node,
@@ -216,4 +217,5 @@ static void schema_bits(const struct key *key, FILE *to)
 		fputs("]}", to);
 }
 
-const struct key_type key_word_bits = {"list of words", parse_bits, print_bits, schema_bits, KEY_VALUE, NULL};
+const struct key_type key_word_bits = {
+    "list of words", parse_bits, print_bits, schema_bits, KEY_VALUE, NULL};

@@ -36,9 +36,10 @@ static const struct key limit_keys[] = {
 	.min = 1,
 	.max = 1000000,
 	.flags = KEY_NONE,
-	.text = "Calls that may be under way at a time, in the whole process; a stream is one until "
-		"it ends. More wait in the queue, or are refused with the reason "
-		"concurrency_limited."},
+	.text =
+	    "Calls that may be under way at a time, in the whole process; a stream is one until "
+	    "it ends. More wait in the queue, or are refused with the reason "
+	    "concurrency_limited."},
     {.name = "queue.length",
 	.type = &key_count_or_zero,
 	.offset = offsetof(struct limit_config, queue_length),
@@ -58,8 +59,9 @@ static const struct key limit_keys[] = {
 	.offset = offsetof(struct limit_config, by),
 	.fallback = "none",
 	.words = limit_by,
-	.text = "caller or method: each caller, or method, has this limit for itself. At most 10000 "
-		"are told apart; the one unused for the longest gives way."},
+	.text =
+	    "caller or method: each caller, or method, has this limit for itself. At most 10000 "
+	    "are told apart; the one unused for the longest gives way."},
     {.name = "share",
 	.type = &key_word_bool,
 	.offset = offsetof(struct limit_config, share_equal),

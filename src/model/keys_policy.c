@@ -119,8 +119,9 @@ static const struct key policy_keys[] = {
 	.fallback = "auto",
 	.max = RETRY_ATTEMPTS_MAX,
 	.flags = KEY_AUTO,
-	.text = "Attempts after the first: at most 5 of failure, 2 of backup, 3 of mixed. auto is 2 "
-		"of failure and 1 of the others."},
+	.text =
+	    "Attempts after the first: at most 5 of failure, 2 of backup, 3 of mixed. auto is 2 "
+	    "of failure and 1 of the others."},
     {.name = "retry.on",
 	.type = &key_retry_on,
 	.offset = offsetof(struct policy, retry),
@@ -149,7 +150,8 @@ static const struct key policy_keys[] = {
 	.fallback = "none",
 	.flags = KEY_NONE,
 	.text =
-	    "How long to wait before an attempt that follows a failure. A time is always waited. "
+	    "How long to wait before an attempt that follows a failure; of mixed, before a backup "
+	    "too. A time is always waited. "
 	    "{min, max}: a time between the two, by chance. {base, max, factor: 2, jitter: 20%}: "
 	    "before the n-th of them min(max, base x factor^(n-1)), more or less by up to jitter."},
     {.name = "retry.budget",
@@ -202,20 +204,20 @@ static const struct key policy_keys[] = {
 	.flags = KEY_NONE,
 	.scope = &breaker_scope,
 	.is_absent = slot_is_inherited,
-	.text = "Stops calls to what fails anyway; see Breaker. {} is one with every default. It is "
-		"not merged with that of another level: one at a service counts all its calls, one "
-		"at a method those of the method in addition, one below defaults stands for one at "
-		"each service."},
+	.text =
+	    "Stops calls to what fails anyway; see Breakers. {} is one with every default. It is "
+	    "not merged with that of another level: one at a service counts all its calls, one "
+	    "at a method those of the method in addition, one below defaults stands for one at "
+	    "each service."},
     {.name = "eject.on",
 	.type = &key_word_bits,
 	.offset = offsetof(struct policy, eject.on),
 	.fallback = "[connect, reset, timeout, bad_reply]",
 	.words = eject_on,
 	.flags = KEY_NONE | KEY_SHORT,
-	.text =
-	    "What counts against an endpoint: no connection, one that ended before the answer, "
-	    "timeout.attempt or the call's time being over, and an answer that cannot be read. "
-	    "Exceptions and business errors never do. none: no endpoint is ejected."},
+	.text = "What counts against an endpoint: no connection, one that ended before the answer, "
+		"timeout.attempt or the call's time being over, and an answer that cannot be read. "
+		"Exceptions and business errors never do. none: no endpoint is ejected."},
     {.name = "eject.consecutive",
 	.type = &key_count,
 	.offset = offsetof(struct policy, eject.consecutive),
@@ -234,9 +236,8 @@ static const struct key policy_keys[] = {
 	.type = &key_share,
 	.offset = offsetof(struct policy, eject.at_most),
 	.fallback = "30%",
-	.text =
-	    "The share of a service's endpoints that may be out at once: max(1, floor(n x "
-	    "at_most)) of n. The only endpoint is never ejected, and never all of them."},
+	.text = "The share of a service's endpoints that may be out at once: max(1, floor(n x "
+		"at_most)) of n. The only endpoint is never ejected, and never all of them."},
     {.name = "health.type",
 	.type = &key_word,
 	.offset = offsetof(struct policy, health.type),
@@ -252,8 +253,9 @@ static const struct key policy_keys[] = {
 	.fallback = "none",
 	.max = 200,
 	.flags = KEY_NONE,
-	.text = "Of thrift: the method that is called, without arguments; with none, ping. Of grpc: "
-		"the service that is asked about; with none, the whole server."},
+	.text =
+	    "Of thrift: the method that is called, without arguments; with none, ping. Of grpc: "
+	    "the service that is asked about; with none, the whole server."},
     {.name = "health.interval",
 	.type = &key_time,
 	.offset = offsetof(struct policy, health.interval),
@@ -288,9 +290,10 @@ static const struct key policy_keys[] = {
 	.flags = KEY_NONE,
 	.scope = &limit_scope,
 	.is_absent = slot_is_inherited,
-	.text = "How many calls there may be; see Limit. It stands where it is written, as a breaker "
-		"does: a call has to be within all of them. none at a level lifts those of the "
-		"levels above as well."},
+	.text =
+	    "How many calls there may be; see Limits. It stands where it is written, as a breaker "
+	    "does: a call has to be within all of them. none at a level lifts those of the "
+	    "levels above as well."},
     {.name = "pool.keep",
 	.type = &key_count,
 	.offset = offsetof(struct policy, pool_keep),
@@ -311,8 +314,9 @@ static const struct key policy_keys[] = {
 	.min = 1,
 	.max = 100000,
 	.flags = KEY_NONE,
-	.text = "Connections at most, for each endpoint and worker; calls beyond them wait for one. "
-		"With none there is no limit."},
+	.text =
+	    "Connections at most, for each endpoint and worker; calls beyond them wait for one. "
+	    "With none there is no limit."},
     {.name = "pool.warm",
 	.type = &key_count_or_zero,
 	.offset = offsetof(struct policy, pool_warm),

@@ -28,8 +28,9 @@ static const struct key fault_keys[] = {
 	.min = USEC_MS,
 	.max = 3600 * USEC_S,
 	.flags = KEY_NONE | KEY_SHORT,
-	.text = "How long a call is held back before an endpoint is picked. It counts in the call's "
-		"time."},
+	.text =
+	    "How long a call is held back before an endpoint is picked. It counts in the call's "
+	    "time."},
     {.name = "delay.percent",
 	.type = &key_share,
 	.offset = offsetof(struct fault_config, delay_percent),
@@ -85,7 +86,8 @@ static const struct key route_keys[] = {
 	.offset = offsetof(struct route_config, to),
 	.fallback = "none",
 	.flags = KEY_NONE,
-	.text = "The label of another service that answers them. Its own routes are not looked at."},
+	.text =
+	    "The label of another service that answers them. Its own routes are not looked at."},
     {.name = "to.subset",
 	.type = &key_subset,
 	.fallback = "none",
@@ -96,8 +98,9 @@ static const struct key route_keys[] = {
 	.type = &key_split,
 	.fallback = "none",
 	.flags = KEY_NONE,
-	.text = "Subsets with their weights, like {base: 95, canary: 5}: each gets weight / (sum of "
-		"the weights) of the calls."},
+	.text =
+	    "Subsets with their weights, like {base: 95, canary: 5}: each gets weight / (sum of "
+	    "the weights) of the calls."},
     {.name = "sticky",
 	.type = &key_fact,
 	.offset = offsetof(struct route_config, sticky),
@@ -125,8 +128,9 @@ static const struct key route_keys[] = {
 	.offset = offsetof(struct route_config, mirror),
 	.fallback = "none",
 	.flags = KEY_NONE | KEY_SHORT,
-	.text = "The label of a service that gets a copy of each call. Its answers are dropped, and "
-		"nobody waits for them."},
+	.text =
+	    "The label of a service that gets a copy of each call. Its answers are dropped, and "
+	    "nobody waits for them."},
     {.name = "mirror.percent",
 	.type = &key_share,
 	.offset = offsetof(struct route_config, mirror_percent),

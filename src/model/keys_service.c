@@ -171,8 +171,7 @@ static const struct key service_keys[] = {
 	.fallback = "100",
 	.min = 1,
 	.max = 10000,
-	.text =
-	    "Of consistent_hash: an endpoint stands weight x virtual_nodes times on the ring."},
+	.text = "Of consistent_hash: an endpoint stands weight x virtual_nodes times on the ring."},
     {.name = "balance.choices",
 	.type = &key_count,
 	.offset = offsetof(struct service_config, balance.choices),

@@ -46,8 +46,9 @@ static const struct key keys[] = {
 	.type = &key_location,
 	.fallback = "none",
 	.flags = KEY_NONE,
-	.text = "Where this runs, like {latitude: 48.14, longitude: 11.58} in degrees; closest needs "
-		"it. That of an endpoint is in its tag location, like \"48.14,11.58\"."},
+	.text =
+	    "Where this runs, like {latitude: 48.14, longitude: 11.58} in degrees; closest needs "
+	    "it. That of an endpoint is in its tag location, like \"48.14,11.58\"."},
     {.name = "node.id",
 	.type = &key_text,
 	.offset = offsetof(struct config, node.id),

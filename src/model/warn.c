@@ -36,8 +36,8 @@ static const struct warning warnings[] = {
     {WARN_BUDGET, "a budget of nothing",
 	"retry.budget is 0%: of what needs budget only 3 in a second are left for all calls."},
     {WARN_RETRY_KEY, "a key of retries that means nothing to their type",
-	"delay is for backup and mixed; backoff for failure and mixed; on for failure and mixed; "
-	"attempts for failure, backup and mixed."},
+	"delay is for backup and mixed; attempts and backoff for failure, backup and mixed; what on "
+	"has beyond connect and unsent for failure and mixed."},
     {WARN_RETRY_TIMEOUT, "retries after a timeout, of which there is none",
 	"retry.on has timeout, but timeout.attempt is none: the only timeout is the call's own, and "
 	"after that there is no time."},
@@ -45,8 +45,7 @@ static const struct warning warnings[] = {
 	"With one endpoint they are a plain call; beyond 64 endpoints the rest is left out."},
     {WARN_BREAKER_SAMPLES, "the breaker never has enough calls to open",
 	"limit.rate lets fewer than breaker.min_samples calls through in breaker.window."},
-    {WARN_BREAKER_ONE, "one failure opens the breaker",
-	"min_samples x error_rate is not above 1."},
+    {WARN_BREAKER_ONE, "one failure opens the breaker", "min_samples x error_rate is not above 1."},
     {WARN_EJECT, "ejection does not go with the number of endpoints",
 	"The only endpoint is never ejected, and of several one may be, even if eject.at_most of "
 	"them is less than one."},
@@ -66,7 +65,7 @@ static const struct warning warnings[] = {
 	"Without balance.key only calls with one of Kitex's ring hash keys (int.14, int.24) stay "
 	"with their endpoint; all others are sent by chance."},
     {WARN_WEIGHTS, "weights that do not count",
-	"round_robin, random and closest take every endpoint with a weight above 0 for the same."},
+	"round_robin and random take every endpoint with a weight above 0 for the same."},
     {WARN_SUBSET, "a subset without endpoints",
 	"No endpoint has these tags, and not every route that leads there has a fallback; or none "
 	"has the tag of subset_by."},
@@ -92,13 +91,11 @@ static const struct warning warnings[] = {
     {WARN_FAULT, "every call is made to fail",
 	"A fault with abort at 100% in a route that matches all calls."},
     {WARN_DEGRADE, "all calls are refused", "degrade is 100%."},
-    {WARN_ACL, "a rule of an ACL that is never read",
-	"One before it matches every call."},
+    {WARN_ACL, "a rule of an ACL that is never read", "One before it matches every call."},
     {WARN_ACL_ID, "users are asked for, and no listener knows them",
 	"uid and gid are known of callers on unix sockets only, and no listener that leads to the "
 	"service has one."},
-    {WARN_SET, "a route sets what it removes",
-	"What is removed and set is set."},
+    {WARN_SET, "a route sets what it removes", "What is removed and set is set."},
     {WARN_POOL, "more connections are made than are kept",
 	"pool.warm is above pool.keep: some are made again and again."},
     {WARN_FACT, "calls cannot have what is asked for",
@@ -106,8 +103,7 @@ static const struct warning warnings[] = {
 	"listener that leads to the service takes those."},
     {WARN_PERCENT, "a match of no calls", "percent is 0%."},
     {WARN_TEST, "a test that expects nothing", "It cannot fail."},
-    {WARN_UNSAFE, "retry.unsafe without retries that are",
-	"connect and unsent are always safe."},
+    {WARN_UNSAFE, "retry.unsafe without retries that are", "connect and unsent are always safe."},
     {WARN_LISTENER, "a listener that leads nowhere",
 	"There are no services, or its protocols do not name one."},
     {WARN_SOCKET_KEY, "a key of unix sockets without one",
@@ -118,8 +114,7 @@ static const struct warning warnings[] = {
     {WARN_MULTIPLEX, "multiplex where it cannot work", "Only TTHeader has a mux mode."},
     {WARN_UNREACHED, "a service that no listener leads to",
 	"No listener is pinned to it, and none lets calls name their service."},
-    {WARN_ACCESS_LOG, "keys of an access log that is not written",
-	"access_log.to is none."},
+    {WARN_ACCESS_LOG, "keys of an access log that is not written", "access_log.to is none."},
 };
 
 const struct warning *warning_list(size_t *n)
@@ -153,8 +148,8 @@ static void tell(struct check *c, enum warning_id id, struct place at, const cha
 	    c->problems, at, path, "%s [W%02u]\n%s", text, (unsigned)id, remedy ? remedy : "");
 }
 
-void warn_at(struct check *c, enum warning_id id, struct place at, const char *path,
-    const char *format, ...)
+void warn_at(
+    struct check *c, enum warning_id id, struct place at, const char *path, const char *format, ...)
 {
 	va_list args;
 
@@ -182,8 +177,8 @@ void warn_service(struct check *c, enum warning_id id, const struct service_conf
 	va_list args;
 
 	va_start(args, format);
-	tell(c, id, origin_place(c->config, service, key),
-	    check_service_path(service, key, &path), format, args);
+	tell(c, id, origin_place(c->config, service, key), check_service_path(service, key, &path),
+	    format, args);
 	va_end(args);
 }
 
@@ -250,14 +245,17 @@ static void check_allows(struct check *c)
 		const char *text = NULL;
 
 		if (warning_find(a->id) == NULL || a->id == WARN_ALLOW)
-			text = "there is no such warning to allow\nexpected the number of one, like "
-			       "# allow W07: reason";
+			text =
+			    "there is no such warning to allow\nexpected the number of one, like "
+			    "# allow W07: reason";
 		else if (!a->has_reason)
-			text = "a warning is allowed without a reason\nexpected why it is meant so, like "
-			       "# allow W07: reason";
+			text =
+			    "a warning is allowed without a reason\nexpected why it is meant so, like "
+			    "# allow W07: reason";
 		else if (!a->is_used)
-			text = "there is nothing to allow here\nleave the comment out, or put it on the "
-			       "line of the value or alone on the line above";
+			text =
+			    "there is nothing to allow here\nleave the comment out, or put it on the "
+			    "line of the value or alone on the line above";
 		if (text)
 			warn_at(c, WARN_ALLOW, a->at, NULL, "%s", text);
 	}

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 struct warning {
-	unsigned id;	   /* 7 of W07 */
+	unsigned id;       /* 7 of W07 */
 	const char *title; /* "the whole call has less time than one attempt" */
 	const char *text;  /* what comes of it and what helps, in sentences */
 };

@@ -4,7 +4,7 @@
 
 /* Source of the numbers: the keys' own defaults, which -T writes out. */
 #define VIRTUAL_NODES_DEFAULT 100u
-#define CHOICES_DEFAULT	      2u
+#define CHOICES_DEFAULT       2u
 
 static bool is_hash(enum lb_type type)
 {
@@ -51,7 +51,7 @@ static void of_weights(struct check *c, const struct service_config *s)
 {
 	enum lb_type type = s->balance.type;
 
-	if ((type == LB_ROUND_ROBIN || type == LB_RANDOM || type == LB_CLOSEST) && has_weights(s))
+	if ((type == LB_ROUND_ROBIN || type == LB_RANDOM) && has_weights(s))
 		warn_service(c, WARN_WEIGHTS, s, "balance.type",
 		    "the weights of the endpoints do not count\nexpected a balancer that looks at them, "
 		    "like weighted_round_robin or weighted_random");

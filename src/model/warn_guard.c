@@ -68,8 +68,8 @@ static void of_health(struct check *c, const struct policy *p)
 {
 	static const char *const times[] = {"health.timeout", "health.interval", NULL};
 	static const char *const method[] = {"health.method", NULL};
-	static const char *const others[] = {
-	    "health.interval", "health.timeout", "health.rise", "health.fall", "health.method", NULL};
+	static const char *const others[] = {"health.interval", "health.timeout", "health.rise",
+	    "health.fall", "health.method", NULL};
 	const char *own = warn_own(c, p, times);
 
 	if (p->method || p->route)
@@ -133,7 +133,8 @@ static void of_method_limit(struct check *c, const struct policy *p)
 	else if (own->concurrency != COUNT_NONE && all->concurrency != COUNT_NONE &&
 		 own->concurrency >= all->concurrency)
 		warn_part(c, WARN_METHOD_LIMIT, own, own->at, "concurrency",
-		    "the limit of the whole service, %s, is reached first\nexpected fewer", all->at);
+		    "the limit of the whole service, %s, is reached first\nexpected fewer",
+		    all->at);
 }
 
 static void of_the_rest(struct check *c, const struct policy *p)

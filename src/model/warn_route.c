@@ -13,7 +13,8 @@ static bool is_same_rule(const struct match_rule *a, const struct match_rule *b)
 		if (!slice_eq(a->texts[i], b->texts[i]))
 			return false;
 	for (size_t i = 0; i < a->n_cidrs; i++)
-		if (a->cidrs[i].family != b->cidrs[i].family || a->cidrs[i].bits != b->cidrs[i].bits ||
+		if (a->cidrs[i].family != b->cidrs[i].family ||
+		    a->cidrs[i].bits != b->cidrs[i].bits ||
 		    memcmp(a->cidrs[i].bytes, b->cidrs[i].bytes, sizeof a->cidrs[i].bytes) != 0)
 			return false;
 	return true;
@@ -146,8 +147,8 @@ static bool is_metadata(const struct fact_key *key)
 	}
 }
 
-static void of_fact(struct check *c, const void *base, const char *at, const char *key,
-    const struct fact_key *fact)
+static void of_fact(
+    struct check *c, const void *base, const char *at, const char *key, const struct fact_key *fact)
 {
 	if (is_metadata(fact))
 		warn_part(c, WARN_FACT, base, at, key,
@@ -206,8 +207,8 @@ void warn_of_tests(struct check *c)
 		const struct test_config *test = &c->config->tests[i];
 
 		if (!test->service_label && !test->subset && !test->route &&
-		    test->endpoint_tags.n == 0 && test->timeout == USEC_NONE && test->attempts == 0 &&
-		    !test->has_reason)
+		    test->endpoint_tags.n == 0 && test->timeout == USEC_NONE &&
+		    test->attempts == 0 && !test->has_reason)
 			warn_part(c, WARN_TEST, test, test->at, NULL,
 			    "it expects nothing, so it cannot fail\nexpected expect: with something in it");
 	}

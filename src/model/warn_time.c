@@ -83,7 +83,8 @@ static void of_all_attempts(struct check *c, const struct policy *p)
 		return;
 	if (begun * p->timeout_attempt > p->timeout_call)
 		warn_policy(c, WARN_ATTEMPTS_TIME, p, own,
-		    "%" PRIu64 " attempts of %" PRIu64 "ms need more time than the call has, %" PRIu64
+		    "%" PRIu64 " attempts of %" PRIu64
+		    "ms need more time than the call has, %" PRIu64
 		    "ms\nexpected fewer attempts, shorter ones, or more time",
 		    begun, p->timeout_attempt / USEC_MS, p->timeout_call / USEC_MS);
 }
@@ -174,13 +175,15 @@ static void of_keys(struct check *c, const struct policy *p)
 
 	if (!has_shots(p) && p->retry.delay != USEC_NONE)
 		own = warn_own(c, p, delay);
-	if (own == NULL && !has_turns(p) && p->retry.backoff.kind != BACKOFF_NONE)
-		own = warn_own(c, p, backoff);
-	if (own == NULL && !has_turns(p) && p->retry.type != RETRY_BACKUP &&
-	    p->retry.attempts != RETRY_ATTEMPTS_AUTO)
-		own = warn_own(c, p, attempts);
-	if (own == NULL && !has_turns(p) && retry_needs_idempotent(&(struct retry_policy){
-						.type = RETRY_FAILURE, .on = p->retry.on}))
+	if (own == NULL && !has_turns(p) && !has_shots(p)) {
+		if (p->retry.backoff.kind != BACKOFF_NONE)
+			own = warn_own(c, p, backoff);
+		if (own == NULL && p->retry.attempts != RETRY_ATTEMPTS_AUTO)
+			own = warn_own(c, p, attempts);
+	}
+	if (own == NULL && !has_turns(p) &&
+	    retry_needs_idempotent(
+		&(struct retry_policy){.type = RETRY_FAILURE, .on = p->retry.on}))
 		own = warn_own(c, p, on);
 	if (own == NULL && p->retry.type == RETRY_FAILURE && p->retry.attempts == 0)
 		own = warn_own(c, p, attempts);

@@ -98,11 +98,10 @@ START_TEST(dump_says_where_each_value_came_from)
 	assert_has(text,
 	    "    timeout:\n      connect: 7ms  # test.yaml:4\n      call: 3s  # command line\n");
 	/* a method has what it adds, and as comments what it does not */
-	assert_has(text,
-	    "      Get:\n        idempotent: false  # default\n        timeout:\n"
-	    "          attempt: 9ms  # test.yaml:8\n"
-	    "        # timeout.connect: 7ms  # test.yaml:4\n"
-	    "        # timeout.call: 3s  # command line\n");
+	assert_has(text, "      Get:\n        idempotent: false  # default\n        timeout:\n"
+			 "          attempt: 9ms  # test.yaml:8\n"
+			 "        # timeout.connect: 7ms  # test.yaml:4\n"
+			 "        # timeout.call: 3s  # command line\n");
 	assert_has(text,
 	    "      - address: \"127.0.0.1:1\"  # test.yaml:7\n        weight: 10  # default\n");
 	free(text);

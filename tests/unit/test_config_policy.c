@@ -47,8 +47,8 @@ START_TEST(policy_has_the_documented_defaults)
 	ck_assert_int_eq((int)p->retry.backoff.kind, BACKOFF_NONE);
 	ck_assert_double_eq_tol(p->retry.budget, 0.2, 1e-9);
 	ck_assert(!p->retry.same_endpoint && !p->retry.goes_on_in_chain && !p->retry.is_unsafe);
-	ck_assert_uint_eq(p->eject.on,
-	    EJECT_ON_CONNECT | EJECT_ON_RESET | EJECT_ON_TIMEOUT | EJECT_ON_BAD_REPLY);
+	ck_assert_uint_eq(
+	    p->eject.on, EJECT_ON_CONNECT | EJECT_ON_RESET | EJECT_ON_TIMEOUT | EJECT_ON_BAD_REPLY);
 	ck_assert_uint_eq(p->eject.consecutive, 5);
 	ck_assert_uint_eq(p->eject.time, 10 * USEC_S);
 	ck_assert_double_eq_tol(p->eject.at_most, 0.3, 1e-9);
@@ -90,7 +90,8 @@ START_TEST(every_balancer_has_its_word)
 {
 	static const char *const words[LB_TYPES] = {"weighted_round_robin",
 	    "interleaved_weighted_round_robin", "weighted_random", "round_robin", "random",
-	    "least_request", "peak_ewma", "consistent_hash", "maglev", "closest", "network_quality"};
+	    "least_request", "peak_ewma", "consistent_hash", "maglev", "closest",
+	    "network_quality"};
 
 	for (int type = 0; type < LB_TYPES; type++) {
 		char text[500];
@@ -146,9 +147,9 @@ END_TEST
 
 START_TEST(list_of_failures_replaces_the_one_above)
 {
-	struct loaded l = loaded_from(LISTENER
-	    "defaults: {retry: {unsafe: true, on: [reset, \"biz:1\"]}}\n"
-	    "services: {a: {endpoints: [\"127.0.0.1:1\"], retry: {on: [connect]}}}\n");
+	struct loaded l = loaded_from(
+	    LISTENER "defaults: {retry: {unsafe: true, on: [reset, \"biz:1\"]}}\n"
+		     "services: {a: {endpoints: [\"127.0.0.1:1\"], retry: {on: [connect]}}}\n");
 	const struct retry_policy *r = &service_of(&l, "a")->policy.retry;
 
 	ck_assert_uint_eq(r->on, RETRY_ON_CONNECT);
@@ -246,8 +247,7 @@ START_TEST(limits_stand_at_their_level)
 
 	ck_assert_str_eq(config->defaults.limits[LEVEL_DEFAULTS]->at, "defaults.limit");
 	/* without one of its own a service has that of defaults */
-	ck_assert_ptr_eq(
-	    plain->limits[LEVEL_DEFAULTS], config->defaults.limits[LEVEL_DEFAULTS]);
+	ck_assert_ptr_eq(plain->limits[LEVEL_DEFAULTS], config->defaults.limits[LEVEL_DEFAULTS]);
 	ck_assert_ptr_null(plain->limits[LEVEL_SERVICE]);
 	ck_assert_ptr_eq(plain->acls[LEVEL_DEFAULTS], config->defaults.acls[LEVEL_DEFAULTS]);
 	/* with one it has not; an ACL is read in addition */
@@ -326,7 +326,8 @@ START_TEST(what_may_run_twice_needs_a_word)
 	    {"retry: {on: [reset]}, methods: {Get: {idempotent: true}}", false},
 	    {"retry: {on: [reset]}, methods: {\"*\": {idempotent: true}}", true},
 	    {"retry: {on: [reset]}, methods: {\"*\": {idempotent: true}, Put: {}}", false},
-	    {"retry: {on: [reset]}, methods: {\"*\": {idempotent: true}, Put: {retry: none}}", true},
+	    {"retry: {on: [reset]}, methods: {\"*\": {idempotent: true}, Put: {retry: none}}",
+		true},
 	    {"retry: {on: [\"grpc:14\"]}", false},
 	    {"retry: {type: backup, delay: 1ms}", false},
 	    {"retry: {type: mixed, delay: 1ms}", false},
@@ -373,9 +374,10 @@ END_TEST
 
 START_TEST(fallback_may_lead_forth_in_the_file)
 {
-	struct loaded l = loaded_from("defaults: {fallback: {on: [breaker], to: {service: z}}}\n" LISTENER
-				      "services: {a: {endpoints: [\"127.0.0.1:1\"]}, z: {endpoints: "
-				      "[\"127.0.0.1:2\"], fallback: none}}\n");
+	struct loaded l =
+	    loaded_from("defaults: {fallback: {on: [breaker], to: {service: z}}}\n" LISTENER
+			"services: {a: {endpoints: [\"127.0.0.1:1\"]}, z: {endpoints: "
+			"[\"127.0.0.1:2\"], fallback: none}}\n");
 	const struct service_config *z = service_of(&l, "z");
 
 	ck_assert_ptr_eq(service_of(&l, "a")->policy.fallback, z);

@@ -23,20 +23,21 @@ static struct loaded with_routes(const char *routes)
 	char text[3000];
 
 	snprintf(text, sizeof text,
-	    LISTENER "services:\n"
-		     "  a:\n"
-		     "    endpoints: [{address: \"127.0.0.1:1\", tags: {lane: canary, env: e}}, "
-		     "\"127.0.0.1:2\"]\n"
-		     "    subsets: {stable: {lane: \"\"}, canary: {lane: canary}}\n"
-		     "    subset_by: {tag: env, key: meta.env}\n"
-		     "    timeout: {call: 1s}\n"
-		     "    routes: [%s]\n"
-		     "    methods: {Get: {idempotent: true, timeout: {attempt: 10ms}, limit: {rate: 5/s}}}\n"
-		     "  b:\n"
-		     "    endpoints: [{address: \"127.0.0.1:3\", tags: {t: u}}]\n"
-		     "    subsets: {z: {t: u}}\n"
-		     "    timeout: {call: 2s, connect: 20ms}\n"
-		     "    methods: {Get: {idempotent: true, timeout: {connect: 7ms}}, Put: {limit: none}}\n",
+	    LISTENER
+	    "services:\n"
+	    "  a:\n"
+	    "    endpoints: [{address: \"127.0.0.1:1\", tags: {lane: canary, env: e}}, "
+	    "\"127.0.0.1:2\"]\n"
+	    "    subsets: {stable: {lane: \"\"}, canary: {lane: canary}}\n"
+	    "    subset_by: {tag: env, key: meta.env}\n"
+	    "    timeout: {call: 1s}\n"
+	    "    routes: [%s]\n"
+	    "    methods: {Get: {idempotent: true, timeout: {attempt: 10ms}, limit: {rate: 5/s}}}\n"
+	    "  b:\n"
+	    "    endpoints: [{address: \"127.0.0.1:3\", tags: {t: u}}]\n"
+	    "    subsets: {z: {t: u}}\n"
+	    "    timeout: {call: 2s, connect: 20ms}\n"
+	    "    methods: {Get: {idempotent: true, timeout: {connect: 7ms}}, Put: {limit: none}}\n",
 	    routes);
 	return loaded_from(text);
 }
@@ -121,7 +122,8 @@ START_TEST(field_has_three_spellings)
 		rule = rule_of(&l);
 		ck_assert_int_eq((int)rule->key.kind, FACT_FIELD);
 		ck_assert_uint_eq(rule->key.depth, 3);
-		ck_assert(rule->key.path[0] == 1 && rule->key.path[1] == 3 && rule->key.path[2] == 2);
+		ck_assert(
+		    rule->key.path[0] == 1 && rule->key.path[1] == 3 && rule->key.path[2] == 2);
 		ck_assert(slice_eq_str(rule->key.text, "field.1.3.2"));
 		ck_assert_int_eq((int)rule->how, (int)cases[i].how);
 		loaded_free(&l);
@@ -211,10 +213,11 @@ END_TEST
 
 START_TEST(route_leads_to_a_subset_a_service_or_a_split)
 {
-	struct loaded l = with_routes("{match: {caller: x}, to: canary, fallback: stable}, "
-				      "{match: {caller: y}, to: {service: b, subset: z}}, "
-				      "{match: {caller: z}, to: base}, "
-				      "{split: {base: 95, canary: 5}, sticky: int.24, fallback: any}");
+	struct loaded l =
+	    with_routes("{match: {caller: x}, to: canary, fallback: stable}, "
+			"{match: {caller: y}, to: {service: b, subset: z}}, "
+			"{match: {caller: z}, to: base}, "
+			"{split: {base: 95, canary: 5}, sticky: int.24, fallback: any}");
 	const struct service_config *a = service_of(&l, "a");
 	const struct route_config *r = a->routes;
 
@@ -268,8 +271,7 @@ START_TEST(policy_of_a_route_comes_between_service_and_method)
 	ck_assert_str_eq(led->methods[0].method, "Get");
 	ck_assert_uint_eq(led->methods[0].timeout_connect, 7 * USEC_MS);
 	ck_assert_uint_eq(led->methods[0].timeout_attempt, 50 * USEC_MS);
-	ck_assert_ptr_eq(
-	    led->methods[0].limits[LEVEL_ROUTE], led->policy->limits[LEVEL_ROUTE]);
+	ck_assert_ptr_eq(led->methods[0].limits[LEVEL_ROUTE], led->policy->limits[LEVEL_ROUTE]);
 	/* none at the method lifts the route's */
 	ck_assert_str_eq(led->methods[1].method, "Put");
 	ck_assert_ptr_null(led->methods[1].limits[LEVEL_ROUTE]);
@@ -283,12 +285,13 @@ END_TEST
 
 START_TEST(problem_of_a_method_is_not_told_again_by_each_route)
 {
-	struct loaded l = loaded_from(LISTENER "services:\n"
-					       "  a:\n"
-					       "    endpoints: [\"127.0.0.1:1\"]\n"
-					       "    routes: [{match: {caller: x}, policy: {timeout: 1s}}, "
-					       "{policy: {timeout: 2s}}]\n"
-					       "    methods: {Get: {timeout: {attempt: 5}}}\n");
+	struct loaded l =
+	    loaded_from(LISTENER "services:\n"
+				 "  a:\n"
+				 "    endpoints: [\"127.0.0.1:1\"]\n"
+				 "    routes: [{match: {caller: x}, policy: {timeout: 1s}}, "
+				 "{policy: {timeout: 2s}}]\n"
+				 "    methods: {Get: {timeout: {attempt: 5}}}\n");
 
 	ck_assert_uint_eq(l.problems.n, 1);
 	loaded_free(&l);
@@ -347,12 +350,11 @@ START_TEST(reason_to_abort_with_has_the_name_it_has_everywhere)
 		    reason_name((enum reason)r));
 		l = with_routes(text);
 		if (l.config) {
-			ck_assert_int_eq(
-			    (int)service_of(&l, "a")->routes[0].fault.abort_reason, r);
+			ck_assert_int_eq((int)service_of(&l, "a")->routes[0].fault.abort_reason, r);
 			ck_assert_int_ne(r, REASON_OK);
 		} else {
-			ck_assert(loaded_says(&l, "services.a.routes[0].fault.abort", "unknown value",
-			    "fault_injected"));
+			ck_assert(loaded_says(&l, "services.a.routes[0].fault.abort",
+			    "unknown value", "fault_injected"));
 		}
 		loaded_free(&l);
 	}
@@ -383,8 +385,8 @@ START_TEST(service_without_endpoints_leads_all_calls_elsewhere)
 		l = loaded_from(text);
 		ck_assert_msg((l.config != NULL) == cases[i].fine, "%s", text);
 		if (!cases[i].fine)
-			ck_assert(loaded_says(
-			    &l, "services.a.endpoints", "is missing", "without match"));
+			ck_assert(
+			    loaded_says(&l, "services.a.endpoints", "is missing", "without match"));
 		loaded_free(&l);
 	}
 }
@@ -392,15 +394,15 @@ END_TEST
 
 START_TEST(tests_of_the_file_are_read)
 {
-	struct loaded l = loaded_from(
-	    LISTENER "services: {a: {endpoints: [\"127.0.0.1:1\"], subsets: {g: {x: \"\"}}, "
-		     "routes: [{name: r, to: g}]}}\n"
-		     "tests:\n"
-		     "  - {listener: out, call: x/y/Get, caller: c, caller_method: m, source: 10.0.0.1, uid: 5, "
-		     "meta: {env: gray, n: 1}, header: {h: v}, int: {14: u, stress_tag: t}, field: {1.2: f}, "
-		     "expect: {service: a, subset: g, route: r, endpoint_tags: {x: y}, timeout: 3s, attempts: 2, "
-		     "reason: no_route}}\n"
-		     "  - {call: Get, expect: {reason: ok}}\n");
+	struct loaded l = loaded_from(LISTENER
+	    "services: {a: {endpoints: [\"127.0.0.1:1\"], subsets: {g: {x: \"\"}}, "
+	    "routes: [{name: r, to: g}]}}\n"
+	    "tests:\n"
+	    "  - {listener: out, call: x/y/Get, caller: c, caller_method: m, source: 10.0.0.1, uid: 5, "
+	    "meta: {env: gray, n: 1}, header: {h: v}, int: {14: u, stress_tag: t}, field: {1.2: f}, "
+	    "expect: {service: a, subset: g, route: r, endpoint_tags: {x: y}, timeout: 3s, attempts: 2, "
+	    "reason: no_route}}\n"
+	    "  - {call: Get, expect: {reason: ok}}\n");
 	const struct test_config *t = loaded_config(&l)->tests;
 
 	ck_assert_uint_eq(l.config->n_tests, 2);

@@ -83,7 +83,8 @@ START_TEST(each_doubt_has_a_file_that_raises_it_and_one_that_does_not)
 }
 END_TEST
 
-#define BEFORE "listeners: [{address: \"127.0.0.1:0\"}]\nservices:\n  a:\n    endpoints: [\"127.0.0.1:1\"]\n"
+#define BEFORE                                                                                     \
+	"listeners: [{address: \"127.0.0.1:0\"}]\nservices:\n  a:\n    endpoints: [\"127.0.0.1:1\"]\n"
 
 START_TEST(comment_allows_a_warning_on_its_line_and_on_the_one_below)
 {
@@ -152,7 +153,8 @@ START_TEST(comments_are_of_their_own_file)
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(path, sizeof path, "%s/a.yaml", folder);
 	file = fopen(path, "w");
-	fputs("# allow W36: not for the other file\nlisteners: [{address: \"127.0.0.1:0\"}]\n", file);
+	fputs(
+	    "# allow W36: not for the other file\nlisteners: [{address: \"127.0.0.1:0\"}]\n", file);
 	ck_assert_int_eq(fclose(file), 0);
 	snprintf(path, sizeof path, "%s/b.yaml", folder);
 	file = fopen(path, "w");
@@ -182,12 +184,13 @@ END_TEST
 
 START_TEST(what_is_inherited_is_doubted_once_where_it_was_written)
 {
-	struct loaded l = loaded_from("defaults: {timeout: {call: 1s, attempt: 1s}, degrade: 100%}\n"
-				      "listeners: [{address: \"127.0.0.1:0\"}]\n"
-				      "services:\n"
-				      "  a: {endpoints: [\"127.0.0.1:1\"], methods: {Get: {pool: {keep: 1}}}}\n"
-				      "  b: {endpoints: [\"127.0.0.1:1\"], timeout: {attempt: 10ms}}\n"
-				      "  c: {endpoints: [\"127.0.0.1:1\"], timeout: {attempt: 2s}}\n");
+	struct loaded l =
+	    loaded_from("defaults: {timeout: {call: 1s, attempt: 1s}, degrade: 100%}\n"
+			"listeners: [{address: \"127.0.0.1:0\"}]\n"
+			"services:\n"
+			"  a: {endpoints: [\"127.0.0.1:1\"], methods: {Get: {pool: {keep: 1}}}}\n"
+			"  b: {endpoints: [\"127.0.0.1:1\"], timeout: {attempt: 10ms}}\n"
+			"  c: {endpoints: [\"127.0.0.1:1\"], timeout: {attempt: 2s}}\n");
 
 	loaded_config(&l);
 	ck_assert(loaded_says(&l, "defaults.timeout.call", "[W07]", NULL));
@@ -211,8 +214,9 @@ END_TEST
 
 START_TEST(policy_of_a_route_is_doubted_as_any)
 {
-	struct loaded l = loaded_from(BEFORE "    routes: [{policy: {timeout: {call: 1s, attempt: 1s}}}]\n"
-					     "    methods: {Get: {timeout: {attempt: 500ms}}}\n");
+	struct loaded l =
+	    loaded_from(BEFORE "    routes: [{policy: {timeout: {call: 1s, attempt: 1s}}}]\n"
+			       "    methods: {Get: {timeout: {attempt: 500ms}}}\n");
 
 	loaded_config(&l);
 	ck_assert(loaded_says(&l, "services.a.routes[0].policy.timeout.call", "[W07]", NULL));
@@ -223,8 +227,7 @@ END_TEST
 
 START_TEST(subset_that_may_be_empty_has_a_fallback)
 {
-	static const char head[] =
-	    BEFORE "    subsets: {lab: {lane: lab}}\n    routes:\n";
+	static const char head[] = BEFORE "    subsets: {lab: {lane: lab}}\n    routes:\n";
 	static const struct {
 		const char *routes;
 		unsigned told;

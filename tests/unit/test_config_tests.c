@@ -1,0 +1,185 @@
+/* The tests of a file: which fail, and what is said of them. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "model/config_tests.h"
+#include "support/loaded.h"
+#include "support/suite.h"
+
+static const char text[] =
+    "node: {service: shop.web}\n"
+    "listeners:\n"
+    "  - {name: in, address: 127.0.0.1:0, service: local}\n"
+    "  - {name: out, address: 127.0.0.1:0}\n"
+    "services:\n"
+    "  local:\n"
+    "    endpoints: [127.0.0.1:9000]\n"
+    "    acl: [{deny: {source: 10.0.0.0/8}}]\n"
+    "  price:\n"
+    "    endpoints:\n"
+    "      - {address: 127.0.0.1:9001, tags: {lane: gray, zone: a}}\n"
+    "      - {address: 127.0.0.1:9002, tags: {lane: gray}}\n"
+    "      - {address: 127.0.0.1:9003}\n"
+    "      - name-of-a-host:9004\n"
+    "    subsets: {gray: {lane: gray}}\n"
+    "    aliases: [PriceService]\n"
+    "    timeout: 2s\n"
+    "    methods: {Quote: {idempotent: true, timeout: 200ms, retry: {type: backup, delay: 60ms}}}\n"
+    "    routes:\n"
+    "      - {name: lane, match: {meta.env: gray}, to: gray}\n"
+    "      - {match: {method: Break}, fault: {abort: {reason: overload}}}\n"
+    "      - {match: {percent: 1%, method: Rare}, to: gray}\n"
+    "tests:\n";
+
+static struct loaded loaded;
+static size_t failed;
+
+static void forget(void)
+{
+	loaded_free(&loaded);
+}
+
+/* Runs one test, the inside of its map. */
+static void run(const char *test)
+{
+	char whole[4096];
+
+	loaded_free(&loaded);
+	snprintf(whole, sizeof whole, "%s  - {%s}\n", text, test);
+	loaded = loaded_from(whole);
+	loaded_config(&loaded);
+	failed = config_tests_run(loaded.config, &loaded.problems);
+	ck_assert_uint_eq(loaded.problems.n_errors, failed);
+}
+
+static void must_pass(const char *test)
+{
+	run(test);
+	ck_assert_msg(failed == 0, "%s: %s", test, failed ? loaded.problems.list[0].text : "");
+}
+
+static void must_fail(const char *test, const char *why)
+{
+	run(test);
+	ck_assert_msg(failed == 1, "%s passes", test);
+	ck_assert_msg(loaded_says(&loaded, "tests[0]", why, NULL), "%s: %s", test,
+	    loaded.problems.list[0].text);
+}
+
+START_TEST(each_expectation_can_be_met)
+{
+	must_pass("call: price/Quote, expect: {service: price}");
+	must_pass("call: price/Quote, meta: {env: gray}, expect: {subset: gray}");
+	must_pass("call: price/Quote, meta: {env: gray}, expect: {route: lane}");
+	must_pass("call: price/Break, expect: {route: 'services.price.routes[1]'}");
+	must_pass("call: price/Quote, meta: {env: gray}, expect: {endpoint_tags: {lane: gray}}");
+	must_pass("call: price/Quote, expect: {timeout: 200ms, attempts: 2}");
+	must_pass("call: price/List, expect: {timeout: 2s, attempts: 3}");
+	must_pass("listener: in, call: local/Get, expect: {timeout: 30s}"); /* the default */
+	must_pass("call: price/Quote, expect: {reason: ok}");
+	must_pass("call: price/Break, expect: {reason: overload}");
+	must_pass("call: nobody/Get, expect: {reason: no_route}");
+	must_pass("listener: in, call: local/Get, source: 10.0.0.1, expect: {reason: acl_denied}");
+}
+END_TEST
+
+START_TEST(each_expectation_can_fail)
+{
+	must_fail("call: local/Get, expect: {service: price}",
+	    "expected service \"price\", came to service \"local\"");
+	must_fail("call: nobody/Get, expect: {service: price}",
+	    "expected service \"price\", came to no service");
+	must_fail("call: price/Get, expect: {subset: gray}",
+	    "expected subset \"gray\", came to no subset");
+	must_fail(
+	    "call: price/Get, expect: {route: lane}", "expected route \"lane\", came to no route");
+	must_fail("call: price/Break, expect: {route: lane}", "services.price.routes[1]");
+	must_fail("call: price/Get, expect: {endpoint_tags: {lane: gray}}",
+	    "expected endpoints with the tag lane \"gray\", among them is 127.0.0.1:9003");
+	must_fail("call: price/Get, meta: {env: gray}, expect: {endpoint_tags: {zone: a}}",
+	    "127.0.0.1:9002");
+	must_fail("call: nobody/Get, expect: {endpoint_tags: {lane: gray}}", "came to none");
+	must_fail(
+	    "call: price/Quote, expect: {timeout: 2s}", "expected a timeout of 2s, came to 200ms");
+	must_fail(
+	    "call: price/Quote, expect: {attempts: 3}", "expected 3 attempts in all, came to 2");
+	must_fail(
+	    "call: price/Quote, expect: {reason: overload}", "the reason overload, came to ok");
+	must_fail("call: price/Break, expect: {reason: ok}", "a fault of the route aborts it");
+}
+END_TEST
+
+START_TEST(a_failure_says_which_call_and_which_rules_were_tried)
+{
+	must_fail("call: price/Get, meta: {env: blue}, expect: {subset: gray}", "call price/Get: ");
+	ck_assert(loaded_says(&loaded, "tests[0]", "",
+	    "+ listeners[1]: service price: the call asks for it by name\n"
+	    "- services.price.routes[0]: meta.env is \"blue\", not \"gray\"\n"
+	    "- services.price.routes[1]: method is \"Get\", not \"Break\"\n"));
+	ck_assert_uint_gt(loaded.problems.list[0].line, 20);
+}
+END_TEST
+
+START_TEST(all_that_fail_are_told)
+{
+	char whole[4096];
+
+	snprintf(whole, sizeof whole,
+	    "%s"
+	    "  - {call: price/Get, expect: {subset: gray}}\n"
+	    "  - {call: price/Get, expect: {service: price}}\n"
+	    "  - {call: price/Get, expect: {reason: overload, subset: gray, timeout: 1s}}\n",
+	    text);
+	loaded = loaded_from(whole);
+	ck_assert_uint_eq(config_tests_run(loaded_config(&loaded), &loaded.problems), 2);
+	ck_assert(loaded_says(&loaded, "tests[0]", "subset", NULL));
+	/* Of one test the first thing that is wrong. */
+	ck_assert(loaded_says(&loaded, "tests[2]", "reason", NULL));
+	ck_assert_uint_eq(loaded.problems.n, 2);
+}
+END_TEST
+
+START_TEST(a_test_says_by_whom_and_by_which_listener)
+{
+	must_pass("call: price/Get, expect: {service: price}"); /* the one without a pin */
+	must_pass("listener: in, call: price/Get, expect: {service: local}");
+	must_pass("call: /Get, idl_service: PriceService, expect: {service: price}");
+	must_pass("call: /Get, expect: {reason: no_route}");
+}
+END_TEST
+
+START_TEST(chance_is_the_same_at_every_run)
+{
+	run("call: price/Rare, expect: {subset: gray}");
+	for (size_t first = failed, i = 0; i < 20; i++) {
+		run("call: price/Rare, expect: {subset: gray}");
+		ck_assert_uint_eq(failed, first);
+	}
+}
+END_TEST
+
+START_TEST(a_file_without_tests_passes)
+{
+	char whole[4096];
+
+	snprintf(whole, sizeof whole, "%.*s", (int)(strstr(text, "tests:") - text), text);
+	loaded = loaded_from(whole);
+	ck_assert_uint_eq(config_tests_run(loaded_config(&loaded), &loaded.problems), 0);
+}
+END_TEST
+
+int main(void)
+{
+	const struct suite_test tests[] = {
+	    {each_expectation_can_be_met, 1},
+	    {each_expectation_can_fail, 1},
+	    {a_failure_says_which_call_and_which_rules_were_tried, 1},
+	    {all_that_fail_are_told, 1},
+	    {a_test_says_by_whom_and_by_which_listener, 1},
+	    {chance_is_the_same_at_every_run, 1},
+	    {a_file_without_tests_passes, 1},
+	};
+
+	return suite_run_between("config_tests", tests, ARRAY_LEN(tests), NULL, forget);
+}
