@@ -33,6 +33,7 @@ UNIT_TESTS = \
 	tests/unit/test_config_policy \
 	tests/unit/test_config_route \
 	tests/unit/test_config_source \
+	tests/unit/test_config_tests \
 	tests/unit/test_config_warn \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
@@ -45,8 +46,9 @@ UNIT_TESTS = \
 	tests/unit/test_dns \
 	tests/unit/test_err \
 	tests/unit/test_exception \
-	tests/unit/test_facts \
+	tests/unit/test_explain \
 	tests/unit/test_fact \
+	tests/unit/test_facts \
 	tests/unit/test_grpc_head \
 	tests/unit/test_guards \
 	tests/unit/test_h2_flood \
@@ -75,13 +77,16 @@ UNIT_TESTS = \
 	tests/unit/test_nearest \
 	tests/unit/test_options \
 	tests/unit/test_output \
+	tests/unit/test_overload \
 	tests/unit/test_probe \
 	tests/unit/test_reason \
 	tests/unit/test_rng \
 	tests/unit/test_route \
 	tests/unit/test_route_random \
+	tests/unit/test_route_rules \
 	tests/unit/test_simulation \
 	tests/unit/test_slice \
+	tests/unit/test_slot_queue \
 	tests/unit/test_slots \
 	tests/unit/test_snapshot \
 	tests/unit/test_socket_file \
@@ -105,6 +110,7 @@ UNIT_TESTS = \
 SIM_TESTS = \
 	tests/sim/test_sim_backup \
 	tests/sim/test_sim_bodies \
+	tests/sim/test_sim_breaker \
 	tests/sim/test_sim_breaks \
 	tests/sim/test_sim_calls \
 	tests/sim/test_sim_changes \
@@ -112,10 +118,14 @@ SIM_TESTS = \
 	tests/sim/test_sim_eject \
 	tests/sim/test_sim_health \
 	tests/sim/test_sim_limits \
+	tests/sim/test_sim_limits_rate \
+	tests/sim/test_sim_limits_slots \
 	tests/sim/test_sim_memory \
 	tests/sim/test_sim_mux \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
+	tests/sim/test_sim_queue \
+	tests/sim/test_sim_queue_workers \
 	tests/sim/test_sim_retry \
 	tests/sim/test_sim_routes \
 	tests/sim/test_sim_soak \
@@ -183,6 +193,7 @@ tests_support_libsim_a_CPPFLAGS = $(AM_CPPFLAGS) $(NGHTTP2_CFLAGS)
 SIM_LIBS = tests/support/libsim.a $(LDADD)
 tests_sim_test_sim_backup_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_bodies_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_breaker_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_breaks_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_changes_LDADD = $(SIM_LIBS)
@@ -190,10 +201,14 @@ tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_eject_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_health_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_limits_rate_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_limits_slots_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_memory_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_queue_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_queue_workers_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_retry_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_routes_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_soak_LDADD = $(SIM_LIBS)
@@ -296,8 +311,10 @@ EXTRA_DIST += \
 	tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py tests/e2e/test_h2_hostile.py \
 	tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py tests/e2e/test_h2_upstream.py \
 	tests/e2e/test_h2spec.py \
+	tests/e2e/test_health.py \
 	tests/e2e/test_hostile.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
+	tests/e2e/test_simulate.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
 	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \

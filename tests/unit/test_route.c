@@ -66,7 +66,7 @@ static struct route_decision decide(
 	    .method = slice_str(method)};
 
 	ck_assert_ptr_nonnull(f.listener);
-	return route_decide(snapshot, &f);
+	return route_decide(snapshot, &f, NULL, NULL);
 }
 
 static void must_go(struct route_decision d, const char *label)
@@ -74,10 +74,12 @@ static void must_go(struct route_decision d, const char *label)
 	ck_assert_msg(d.service != NULL, "%s", d.why);
 	ck_assert_msg(slice_eq_str(d.service->label, label), "to another than %s", label);
 	ck_assert_ptr_nonnull(d.policy);
+	ck_assert_ptr_eq(d.guard, &snapshot->guards[d.policy->index]);
 }
 
 static void must_not_go(struct route_decision d, const char *why)
 {
+	ck_assert_int_eq(d.reason, REASON_NO_ROUTE);
 	ck_assert_ptr_null(d.service);
 	ck_assert_msg(strstr(d.why, why) != NULL, "%s", d.why);
 }
