@@ -14,6 +14,7 @@
 #define VALUE_MAX  704u /* once a string has taken so many, escaped, the rest of it is cut */
 #define STRING_MAX (VALUE_MAX + TEXT_MAX + 32u)
 #define NUMBER_MAX 48u
+#define ANSWER_MAX 1200u /* bytes of one of them, escaped, and of what ends the line */
 
 _Static_assert(ACCESS_STATUS *STRING_MAX + (ACCESS_COUNT - ACCESS_STATUS) * NUMBER_MAX < LINE_SIZE,
     "strings from outside may not cut a JSON line off");
@@ -235,6 +236,29 @@ static bool is_left_out(enum access_field f, const struct record *r)
 	       !rpc_form_is_multiplexed(r->call->request.form);
 }
 
+/* Where a call went to several at once: what became of each, as far as there is room. */
+static void put_answers(struct line *l, const struct call *call)
+{
+	const struct endpoint *endpoints = call->service->service->endpoints;
+	const char *comma = "";
+
+	put(l, ",\"answers\":[");
+	for (const struct attempt *a = &call->first; a; a = a->next) {
+		if (l->room + LINE_SIZE - l->at < ANSWER_MAX)
+			break;
+		put(l, comma);
+		put(l, "{\"endpoint\":");
+		put_json(l, slice_str(endpoints[a->endpoint].address.text));
+		put(l, ",\"outcome\":\"");
+		put(l, attempt_outcome_name(a->outcome));
+		put(l, "\",\"us\":");
+		put_number(l, a->took);
+		put(l, "}");
+		comma = ",";
+	}
+	put(l, "]");
+}
+
 static void write_json(struct line *l, const struct record *r)
 {
 	struct slice group = SLICE_NONE;
@@ -247,7 +271,10 @@ static void write_json(struct line *l, const struct record *r)
 		put_json_value(l, (enum access_field)f, r);
 	}
 	l->end = l->room + LINE_SIZE;
-	put(l, "}}");
+	put(l, "}");
+	if (r->call->went_to_all)
+		put_answers(l, r->call);
+	put(l, "}");
 }
 
 static void put_plain_value(struct line *l, enum access_field f, const struct record *r)

@@ -74,6 +74,7 @@ static void count_outcome(struct attempt *a, enum attempt_outcome outcome)
 	struct backend *b = a->backend;
 	usec_t took = now_of(a) - a->began;
 
+	a->took = took;
 	counter_add(&b->stats->attempts[outcome], 1);
 	counter_sub(&b->in_flight, 1);
 	if (is_answer(outcome)) {

@@ -39,6 +39,7 @@ struct attempt {
 	uint64_t start, end;       /* where its bytes lie in what the connection wrote */
 	struct timer timer;        /* connect, backlog, timeout.attempt */
 	usec_t began, connect_until, backlog_wait;
+	usec_t took; /* once it has ended */
 
 	/* What its reply was, when that did not count. */
 	enum retry_outcome result;

@@ -46,17 +46,19 @@ static bool is_whole(const struct call *call)
 
 /* ---- attempts ---- */
 
+/* One that is over is used again, but where each has to be told of in the end. */
 static struct attempt *take_attempt(struct call *call)
 {
-	struct attempt *a = &call->first;
+	struct attempt *a, **end = &call->first.next;
 
-	for (; a; a = a->next)
-		if (a->state == ATTEMPT_NONE)
-			return a;
+	if (call->n_attempts == 0 || (call->first.state == ATTEMPT_NONE && !call->went_to_all))
+		return &call->first;
+	for (; *end; end = &(*end)->next)
+		if ((*end)->state == ATTEMPT_NONE && !call->went_to_all)
+			return *end;
 	a = arena_alloc(&call->arena, sizeof *a);
 	attempt_init(a, call);
-	a->next = call->first.next;
-	call->first.next = a;
+	*end = a;
 	return a;
 }
 
@@ -173,6 +175,7 @@ static enum step try_all(struct call *call)
 	bool is_broadcast = call->policy->retry.type == RETRY_BROADCAST, any = false;
 	size_t start = group->n ? (size_t)rng_below(&call->worker->rng, group->n) : 0;
 
+	call->went_to_all = true;
 	for (unsigned pass = 0; pass < 2 && !any; pass++) {
 		for (size_t i = 0; i < group->n && call->n_attempts < RETRY_FAN_MAX; i++) {
 			size_t endpoint = group->members[(start + i) % group->n];
@@ -584,6 +587,8 @@ static void forget_tries(struct call *call)
 {
 	wheel_clear(&call->shot);
 	call->n_attempts = 0;
+	call->went_to_all = false;
+	call->first.next = NULL; /* none of them runs */
 	call->spare = NULL;
 	call->given_up = NULL;
 	call->endpoint = NULL;

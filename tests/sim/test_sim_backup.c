@@ -7,10 +7,10 @@
 #include "support/stream_end.h"
 
 #define BACKUP                                                                                     \
-	"methods: {Echo: {idempotent: true}, Quote: {idempotent: true}}, "                         \
+	"methods: {'*': {idempotent: true}}, "                         \
 	"retry: {type: backup, delay: 20ms}"
 #define MIXED                                                                                      \
-	"methods: {Echo: {idempotent: true}}, "                                                    \
+	"methods: {'*': {idempotent: true}}, "                                                    \
 	"retry: {type: mixed, delay: 20ms, attempts: 3, on: [reset, connect]}"
 
 static uint64_t backups(void)
@@ -338,8 +338,8 @@ END_TEST
 
 /* ---- fork and broadcast ---- */
 
-#define FORK      "methods: {Echo: {idempotent: true}}, retry: fork"
-#define BROADCAST "methods: {Echo: {idempotent: true}}, retry: broadcast"
+#define FORK      "methods: {'*': {idempotent: true}}, retry: fork"
+#define BROADCAST "methods: {'*': {idempotent: true}}, retry: broadcast"
 
 START_TEST(fork_asks_all_and_takes_the_first_good_answer)
 {
@@ -405,6 +405,8 @@ START_TEST(broadcast_answers_when_all_have)
 	say(apps[1], FRAMED, .seq = 7, .text = "3");
 	hear(caller, FRAMED, .seq = 7, .text = "3");
 	logged("reason=ok attempts=3");
+	ck_assert_ptr_nonnull(strstr(sim_line(), "\"answers\":[{\"endpoint\":\"10.0.0."));
+	ck_assert_ptr_nonnull(strstr(sim_line(), "\"outcome\":\"ok\",\"us\":0}]}"));
 	ck_assert_uint_eq(attempts(ATTEMPT_OK), 3);
 }
 END_TEST

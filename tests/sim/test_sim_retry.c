@@ -6,7 +6,7 @@
 #include "support/sim.h"
 #include "support/stream_end.h"
 
-#define IDEMPOTENT "methods: {Echo: {idempotent: true}}, "
+#define IDEMPOTENT "methods: {'*': {idempotent: true}}, "
 
 static uint64_t retries(void)
 {
@@ -356,7 +356,7 @@ START_TEST(a_grpc_call_is_repeated_after_its_end_and_before_its_reply)
 	struct stream *call, *served;
 
 	start(.endpoints = 2,
-	    .service = "methods: {Quote: {idempotent: true}}, retry: {on: [reset, 'grpc:14']}");
+	    .service = "methods: {'*': {idempotent: true}}, retry: {on: [reset, 'grpc:14']}");
 	caller = dial_streams(GRPC);
 	call = begin(caller, .message = "x", .ends = true);
 	served = hear_call(
@@ -376,7 +376,7 @@ START_TEST(a_grpc_call_whose_caller_still_sends_is_not_repeated)
 	struct stream *call, *served;
 
 	start(.endpoints = 2,
-	    .service = "methods: {Quote: {idempotent: true}}, retry: {on: [reset, 'grpc:14']}");
+	    .service = "methods: {'*': {idempotent: true}}, retry: {on: [reset, 'grpc:14']}");
 	caller = dial_streams(GRPC);
 	call = begin(caller, .message = "x");
 	served = hear_call(accepted_streams(GRPC), .message = "x");
@@ -393,7 +393,7 @@ START_TEST(a_grpc_reply_that_has_begun_is_not_repeated)
 	struct stream *call, *served;
 
 	start(.endpoints = 2,
-	    .service = "methods: {Quote: {idempotent: true}}, retry: {on: [reset, 'grpc:14']}");
+	    .service = "methods: {'*': {idempotent: true}}, retry: {on: [reset, 'grpc:14']}");
 	caller = dial_streams(GRPC);
 	call = begin(caller, .message = "x", .ends = true);
 	served = hear_call(accepted_streams(GRPC), .message = "x", .ends = true);
