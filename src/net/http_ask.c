@@ -34,7 +34,7 @@ int http_ask_open(const char *path, unsigned seconds, struct err *err)
 {
 	const struct timeval patience = {.tv_sec = (time_t)seconds};
 	struct sockaddr_un address;
-	socklen_t len;
+	socklen_t len = 0;
 	int fd, code;
 
 	if (fill_address(&address, &len, path, err) < 0)
