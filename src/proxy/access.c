@@ -1,5 +1,6 @@
 #include "proxy/access.h"
 
+#include "model/caller.h"
 #include "proxy/downstream.h"
 
 static bool rule_matches(
@@ -33,31 +34,8 @@ bool access_admits(
 	return listener->allow.n == 0 || list_matches(&listener->allow, from, d);
 }
 
-static struct slice caller_of_uid(const struct downstream *d)
-{
-	const struct listener_config *l = d->listener;
-
-	for (size_t i = 0; d->has_uid && i < l->n_caller_uids; i++)
-		if (l->caller_uids[i].uid == d->uid)
-			return slice_str(l->caller_uids[i].name);
-	return SLICE_NONE;
-}
-
 struct slice access_caller(
     const struct downstream *d, const struct config *config, struct slice stated, bool *replaced)
 {
-	*replaced = false;
-	switch (d->listener->caller) {
-	case CALLER_AS_STATED:
-		break;
-	case CALLER_NODE:
-		*replaced = true;
-		return slice_str(config->node.service);
-	case CALLER_UID:
-		*replaced = true;
-		return caller_of_uid(d);
-	}
-	if (stated.len == 0 && d->has_uid)
-		return slice_str(config->node.service);
-	return stated;
+	return caller_of(config, d->listener, d->has_uid ? (int64_t)d->uid : -1, stated, replaced);
 }
