@@ -74,7 +74,8 @@ class Check(TestCase):
         self.assertEqual(done.returncode, 0, done.stdout)
 
     def test_every_example_passes(self):
-        examples = glob.glob(os.path.join(TOP, "conf", "*.yaml"))
+        examples = [path for path in glob.glob(os.path.join(TOP, "conf", "*.yaml"))
+                    if os.path.basename(path) != "simulate.yaml"]  # a plan, of test_simulate
         self.assertTrue(examples)
         for path in examples:
             with self.subTest(example=path):
