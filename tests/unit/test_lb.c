@@ -125,6 +125,57 @@ START_TEST(the_last_one_left_gets_all)
 }
 END_TEST
 
+static uint32_t some_weight(struct rng *rng)
+{
+	static const uint32_t odd[] = {0, 0, 1, 1, 10, 10, 100, 997, 1000000, UINT32_MAX};
+
+	return odd[rng_below(rng, ARRAY_LEN(odd))];
+}
+
+/* A world by chance: some weigh nothing, some are out, some are new. True: somebody can be picked. */
+static bool make_world(struct rng *rng, enum lb_type type)
+{
+	size_t n = 1 + (size_t)rng_below(rng, 12);
+	bool is_any = false;
+
+	lb_bench_init(&bench, type, NULL, n);
+	bench.options.choices = 1 + (unsigned)rng_below(rng, 4);
+	bench.options.virtual_nodes = 1 + (unsigned)rng_below(rng, 20);
+	bench.options.has_location = rng_below(rng, 2);
+	bench.view.share = rng_below(rng, 2) ? lb_bench_share : NULL;
+	for (size_t i = 0; i < n; i++) {
+		bench.endpoints[i].weight = some_weight(rng);
+		bench.endpoints[i].has_location = rng_below(rng, 3);
+		bench.endpoints[i].latitude = (double)rng_below(rng, 3);
+		bench.shares[i] = (unsigned)rng_below(rng, 257);
+		bench.loads[i] = (struct lb_load){(uint32_t)rng_below(rng, 4),
+		    rng_below(rng, 3) * 1000, rng_below(rng, 3) * 600000};
+		bench.is_out[i] = rng_below(rng, 3) == 0;
+		is_any |= !bench.is_out[i] && bench.endpoints[i].weight > 0;
+	}
+	lb_bench_build(&bench, rng_next(rng));
+	return is_any;
+}
+
+/* Whatever the world: whenever somebody can be picked, somebody is. */
+START_TEST(nobody_is_overlooked_in_any_world)
+{
+	/* rings of largest weights, and Maglev's tables, take their time */
+	int worlds = _i == LB_CONSISTENT_HASH || _i == LB_MAGLEV ? 15 : 1500;
+	struct rng rng;
+
+	rng_init(&rng, 4242u + (unsigned)_i);
+	for (int world = 0; world < worlds; world++) {
+		if (make_world(&rng, (enum lb_type)_i))
+			lb_bench_picks(&bench, 40); /* which looks */
+		else
+			ck_assert(lb_bench_pick(&bench) == LB_NONE);
+		lb_bench_free(&bench);
+	}
+	bench = (struct lb_bench){0};
+}
+END_TEST
+
 START_TEST(no_endpoints_are_no_pick)
 {
 	static const uint32_t nothing[] = {0, 0};
@@ -269,6 +320,7 @@ int main(void)
 	    {who_is_out_leaves_its_share_to_the_others_by_weight, (int)ARRAY_LEN(by_weight)},
 	    {who_is_out_or_weighs_nothing_is_never_picked, LB_TYPES},
 	    {the_last_one_left_gets_all, LB_TYPES},
+	    {nobody_is_overlooked_in_any_world, LB_TYPES},
 	    {no_endpoints_are_no_pick, LB_TYPES},
 	    {largest_weights_do_not_overflow, LB_TYPES},
 	    {results_are_called_as_the_caller_calls_them, LB_TYPES},

@@ -105,7 +105,8 @@ END_TEST
 START_TEST(the_configuration_lives_as_long_as_any_snapshot_of_it)
 {
 	static const struct endpoint_set none[2];
-	struct snapshot *a = snapshot_new(shared, none, tallies, NULL, 0), *b = snapshot_new(shared, none, tallies, NULL, 0);
+	struct snapshot *a = snapshot_new(shared, none, tallies, NULL, 0),
+			*b = snapshot_new(shared, none, tallies, NULL, 0);
 	struct snapshot *more = snapshot_ref(b);
 
 	shared_config_unref(&shared);
