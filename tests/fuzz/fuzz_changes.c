@@ -1,17 +1,19 @@
 /*
  * Metadata changed by rules: the first bytes choose a form to write and up to eight changes, the rest is
- * a call. Read again, it has what was set, once, nothing that was taken away, and everything that no
- * change names, in order.
+ * a call, or fields of HTTP/2 with their lengths. Read again, it has what was set, once, nothing that
+ * was taken away, and everything that no change names, in order.
  */
 #include <string.h>
 
 #include "fuzz.h"
+#include "rpc/changes.h"
 #include "rpc/facts.h"
 #include "rpc/metadata.h"
 #include "support/reading.h"
 
 #define N_CHANGES 8u
 #define N_NAMES   8u
+#define N_FIELDS  64u
 
 enum { CHOICES = 2 + 2 * N_CHANGES };
 
@@ -205,6 +207,95 @@ static void pass_on(const struct rpc_message *m, const uint8_t *choices)
 	written_fini(&out);
 }
 
+/* ---- blocks of HTTP/2 ---- */
+
+static bool names_field(const struct rpc_change *c, struct slice name)
+{
+	struct slice rest = slice_from(name, 12);
+	bool is_token = slice_eq_str(name, METADATA_TOKEN_FIELD);
+	bool is_persistent = slice_starts(name, SLICE_LIT("rpc-persist-"));
+	bool is_transient = slice_starts(name, SLICE_LIT("rpc-transit-")) && !is_token &&
+			    !slice_starts(name, SLICE_LIT("rpc-transit-upstream-"));
+
+	if (is_refused(c) || c->kind == RPC_CHANGE_INT)
+		return false;
+	if (c->kind == RPC_CHANGE_META)
+		return (is_persistent || is_transient) && metadata_name_eq(rest, c->name);
+	if (slice_starts(c->name, SLICE_LIT("RPC_PERSIST_")))
+		return is_persistent && metadata_name_eq(rest, slice_from(c->name, 12));
+	if (slice_starts(c->name, SLICE_LIT("RPC_TRANSIT_")))
+		return is_transient && metadata_name_eq(rest, slice_from(c->name, 12));
+	return metadata_is_field(name, c->name);
+}
+
+static int who_names_field(const struct rpc_edit *edit, struct slice name)
+{
+	const struct rpc_change mark = {.kind = RPC_CHANGE_META, .name = SLICE_LIT("RetryReq")};
+
+	if (edit->retry && names_field(&mark, name))
+		return N_CHANGES;
+	for (int i = (int)edit->n_changes - 1; i >= 0; i--)
+		if (names_field(&edit->changes[i], name))
+			return i;
+	return -1;
+}
+
+/* Unnamed ones in their order and as secret as they were; of each change one. */
+static void check_fields(const struct rpc_field *before, unsigned n, const struct field_list *after,
+    const struct rpc_edit *edit)
+{
+	unsigned times[N_CHANGES + 1] = {0}, at = 0;
+
+	for (unsigned i = 0; i < after->n; i++) {
+		const struct rpc_field *field = &after->items[i];
+		int who = who_names_field(edit, field->name);
+
+		if (who >= 0) {
+			must(times[who]++ == 0);
+			must(who == N_CHANGES || !edit->changes[who].is_removal);
+			continue;
+		}
+		while (at < n && who_names_field(edit, before[at].name) >= 0)
+			at++;
+		must(at < n && slice_eq(field->name, before[at].name));
+		must(slice_eq(field->value, before[at].value));
+		must(field->is_secret == before[at].is_secret);
+		at++;
+	}
+	while (at < n)
+		must(who_names_field(edit, before[at++].name) >= 0);
+	must(times[N_CHANGES] == (edit->retry > 0));
+}
+
+static void change_block(struct slice in, const uint8_t *choices)
+{
+	struct rpc_field fields[N_FIELDS], kept[N_FIELDS];
+	struct field_list list = {.items = fields, .size = N_FIELDS};
+	struct rpc_change changes[N_CHANGES];
+	struct rpc_edit edit = {.retry = choices[1]};
+	struct cursor c = cursor_of(in);
+	struct arena arena;
+	unsigned n;
+
+	while (list.n < N_FIELDS) {
+		struct slice name = cursor_take(&c, cursor_u8(&c));
+		struct slice value = name.len ? cursor_take(&c, cursor_u8(&c)) : SLICE_NONE;
+
+		if (c.bad || name.len == 0)
+			break;
+		kept[list.n] = (struct rpc_field){name, value, value.len % 2};
+		fields[list.n] = kept[list.n];
+		list.n++;
+	}
+	arena_init(&arena, NULL, 0);
+	list.arena = &arena;
+	choose(changes, choices + 2, &edit);
+	n = list.n;
+	changes_apply(&edit, &list, 0);
+	check_fields(kept, n, &list, &edit);
+	arena_fini(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct codec_item item;
@@ -214,6 +305,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < CHOICES)
 		return 0;
 	in = slice_of(data + CHOICES, size - CHOICES);
+	if (data[0] & 4) {
+		change_block(in, data);
+		return 0;
+	}
 	codec = codec_open(CODEC_DOWNSTREAM, CODEC_UNARY, &reading_limits, NULL, NULL);
 	if (codec_next(codec, &in, &item) == CODEC_MESSAGE && item.message.complete)
 		pass_on(&item.message, data);
