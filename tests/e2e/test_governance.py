@@ -65,6 +65,12 @@ class Rules(peers.Peers):
         return {key: values[0] if isinstance(values, list) else values
                 for key, values in found.items()}
 
+    def check_marks(self, daemon, marks):
+        """Whose first attempt was lost has the mark, and nobody else."""
+        tried = [line["attempts"] for line in daemon.access_log(len(marks))]
+        self.assertEqual(marks, [{1: None, 2: "1"}[attempts] for attempts in tried])
+        self.assertIn("1", marks)
+
 
 # ---- routes ----
 
@@ -227,12 +233,6 @@ class Retries(Rules):
         return self.ruled({"svc": {"endpoints": list(endpoints), "balance": "round_robin",
                                    **policy, **self.RETRY}}, workers=1)
 
-    def check_marks(self, daemon, marks):
-        """Whose first attempt was lost has the mark, and nobody else."""
-        tried = [line["attempts"] for line in daemon.access_log(len(marks))]
-        self.assertEqual(marks, [{1: None, 2: "1"}[attempts] for attempts in tried])
-        self.assertIn("1", marks)
-
     @needs(GOECHO)
     def test_a_retry_is_marked_in_a_ttheader(self):
         broken = self.upstream(upstream.reset_at_once)
@@ -263,6 +263,68 @@ class Retries(Rules):
         marks = [self.seen(self.grpc(daemon, metadata=[["x-report", "1"]])).get(
             "rpc-persist-retryreq") for _ in range(6)]
         self.check_marks(daemon, marks)
+
+
+def overloaded(connection, packet):
+    """As a Kitex server with a limit answers. Source: kitex pkg/kerrors/kerrors.go."""
+    text = "request over limit: request too frequent"
+    connection.write(packet.answer(wire.exception_body(6, text, packet.magic), wire.EXCEPTION))
+
+
+def exhausted(peer, frame):
+    """RESOURCE_EXHAUSTED, once the caller has ended."""
+    if frame is not None and frame.is_end:
+        peer.headers(frame.stream, h2_upstream.REPLY_FIELDS[:1] + [
+            ("content-type", "application/grpc"), ("grpc-status", "8"),
+            ("grpc-message", "too much")], True)
+
+
+class Overload(Rules):
+    """An endpoint that says that it has too much to do is left for another, if that is asked."""
+
+    RETRY = {**Retries.RETRY, "balance": "round_robin",
+             "retry": {"on": ["overload"], "attempts": 1, "budget": "100%"}}
+
+    @needs(GOECHO)
+    def test_in_every_form_of_thrift(self):
+        server = self.serve(GOECHO, "server", "{}")
+        daemon = self.ruled({"svc": {"endpoints": [self.upstream(overloaded).address, server],
+                                     **self.RETRY}})
+        for number, form in enumerate(wire.FORMS, 1):
+            with self.subTest(form=form):
+                marks = [self.echo_meta(daemon, form).get("RPC_PERSIST_RetryReq")
+                         for _ in range(4)]
+                lines = daemon.access_log(4 * number)[-4:]
+                self.assertIn(2, [line["attempts"] for line in lines])
+                if form.startswith("ttheader"):
+                    self.assertEqual(marks, [{1: None, 2: "1"}[line["attempts"]]
+                                             for line in lines])
+
+    @needs(GOGRPC)
+    def test_in_grpc(self):
+        broken = h2_upstream.Upstream(exhausted)
+        self.addCleanup(broken.close)
+        server = self.server(GOGRPC, "server", "{}")
+        daemon = self.ruled({"svc": {"endpoints": [broken.address, server.address],
+                                     "protocol": "grpc", **self.RETRY}})
+        marks = [self.seen(self.grpc(daemon, metadata=[["x-report", "1"]])).get(
+            "rpc-persist-retryreq") for _ in range(4)]
+        self.check_marks(daemon, marks)
+
+    def test_a_grpc_endpoint_of_a_thrift_caller(self):
+        broken = h2_upstream.Upstream(exhausted)
+        self.addCleanup(broken.close)
+        daemon = self.ruled({"svc": {"endpoints": [broken.address], "protocol": "grpc",
+                                     "aliases": ["pkg.Echo"], **self.RETRY}})
+        answer = self.caller(daemon, "framed").call("echo")
+        self.assertEqual(answer.exception, (6, "too much"))
+        self.assertEqual(daemon.access_log(1)[0]["attempts"], 2)
+
+    def test_other_exceptions_are_answers(self):
+        daemon = self.ruled({"svc": {"endpoints": [self.upstream(upstream.fail).address],
+                                     **self.RETRY}})
+        self.assertEqual(self.caller(daemon).call("echo").exception[0], 6)
+        self.assertEqual(daemon.access_log(1)[0]["attempts"], 1)
 
 
 # ---- access lists and faults, as clients see them ----
