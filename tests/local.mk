@@ -11,6 +11,8 @@ UNIT_TESTS = \
 	tests/unit/test_arena \
 	tests/unit/test_balance \
 	tests/unit/test_balance_groups \
+	tests/unit/test_breaker \
+	tests/unit/test_budget \
 	tests/unit/test_call_stats \
 	tests/unit/test_changes \
 	tests/unit/test_changes_fields \
@@ -44,6 +46,7 @@ UNIT_TESTS = \
 	tests/unit/test_cursor \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
+	tests/unit/test_eject \
 	tests/unit/test_err \
 	tests/unit/test_exception \
 	tests/unit/test_explain \
@@ -66,6 +69,7 @@ UNIT_TESTS = \
 	tests/unit/test_lb_hash \
 	tests/unit/test_lb_rr \
 	tests/unit/test_lb_scale \
+	tests/unit/test_limiter \
 	tests/unit/test_list \
 	tests/unit/test_listener \
 	tests/unit/test_log \
@@ -306,6 +310,7 @@ EXTRA_DIST += \
 	tests/e2e/upstream.py tests/e2e/wire.py \
 	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
 	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_examples.py \
+	tests/e2e/test_explain.py \
 	tests/e2e/test_failures.py tests/e2e/test_governance.py \
 	tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
 	tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py tests/e2e/test_h2_hostile.py \
