@@ -6,6 +6,7 @@ and by what the caller's own library makes of the answer, in every protocol.
 
 import json
 import os
+import socket
 import subprocess
 import time
 
@@ -328,6 +329,77 @@ class Overload(Rules):
 
 
 # ---- access lists and faults, as clients see them ----
+
+class Access(Rules):
+    def answer(self, daemon, listener="in", text="hello", **call):
+        """Whether the call was let through."""
+        caller = self.caller(daemon, "ttheader_framed", listener)
+        answer = caller.call("echo", text, **call)
+        caller.close()
+        if answer.exception:
+            self.assert_refused(answer, "acl_denied", 6)
+        return answer.exception is None
+
+    @needs(VOLO_SERVER, VOLO_CLIENT, GOECHO)
+    def test_by_who_calls(self):
+        daemon = self.ruled({"svc": {"endpoints": [self.serve(VOLO_SERVER, "thrift", "{}")],
+                                     "acl": [{"deny": {"caller": {"prefix": "demo."}}}]}})
+        self.assertIn("bridled: acl_denied: ",
+                      self.failing(VOLO_CLIENT, "ttheader", daemon.address()))
+        said = self.run_client(GOECHO, "client", "ttheader", daemon.address(), "5")
+        self.assertEqual(self.values(said, "serial"), ["5"])
+
+    def test_by_the_address_of_the_caller(self):
+        daemon = self.ruled({"svc": {"endpoints": [self.upstream().address], "acl": [
+            {"allow": {"source": ["127.0.0.0/29", "::1"]}}]}})
+        host, port = daemon.address().rsplit(":", 1)
+        for source, is_allowed in (("127.0.0.1", True), ("127.0.0.7", True), ("127.0.0.8", False)):
+            with self.subTest(source=source):
+                with socket.create_connection((host, int(port)), 10, (source, 0)) as sock:
+                    body = wire.arguments("hello")
+                    sock.sendall(wire.frame(wire.message("echo", wire.CALL, 1, body)))
+                    answer = wire.Stream(sock).read()
+                self.assertEqual(answer.exception is None, is_allowed, answer)
+
+    def test_by_the_user_of_the_process(self):
+        whole = {"services": {"svc": {"endpoints": [self.upstream().address]}},
+                 "listeners": [{"name": "unix", "address": "unix:" + self.path("in.sock"),
+                                "service": "svc"},
+                               {"name": "in", "address": "127.0.0.1:0", "service": "svc"}]}
+        for key, value in (("uid", os.getuid()), ("gid", os.getgid())):
+            for number, is_allowed in ((value, True), (value + 1, False)):
+                with self.subTest(**{key: number}):
+                    whole["services"]["svc"]["acl"] = [{"allow": {key: number}}]
+                    daemon = self.bridled(whole)
+                    self.assertEqual(self.answer(daemon, "unix"), is_allowed)
+                    self.assertFalse(self.answer(daemon))  # nobody knows who it is
+                    daemon.stop()
+
+    def test_the_first_that_matches_decides(self):
+        """Of the method, the route, the service and the defaults, in this order."""
+        daemon = self.ruled(
+            {"svc": {"endpoints": [self.upstream().address],
+                     "acl": [{"deny": {"meta.a": "service"}}, {"allow": {"meta.a": "both"}}],
+                     "methods": {"echo": {"acl": [{"allow": {"meta.b": "method"}}]}},
+                     "routes": [{"match": {"meta.c": "1"},
+                                 "policy": {"acl": [{"deny": {"meta.a": "both"}}]}}, {}]}},
+            defaults={"acl": [{"deny": {"meta.a": "defaults"}}]})
+        for strs, is_allowed in (({}, False), ({"a": "both"}, True), ({"a": "service"}, False),
+                                 ({"a": "defaults"}, False), ({"a": "both", "c": "1"}, False),
+                                 ({"a": "both", "b": "method", "c": "1"}, True),
+                                 ({"a": "service", "b": "method"}, True)):
+            with self.subTest(strs=strs):
+                strs = {"RPC_PERSIST_" + key: value for key, value in strs.items()}
+                self.assertEqual(self.answer(daemon, strs=strs), is_allowed)
+
+    def test_a_field_of_the_argument(self):
+        daemon = self.ruled({"svc": {"endpoints": [self.upstream().address],
+                                     "acl": [{"deny": {"field.1": {"regex": "^secret"}}}]}})
+        self.assertTrue(self.answer(daemon))
+        self.assertFalse(self.answer(daemon, text="secret of mine"))
+        twice = wire.string_field(1, "innocent") + wire.string_field(1, "secret") + b"\0"
+        self.assertFalse(self.answer(daemon, body=twice))  # readers keep the last
+
 
 class Answers(Rules):
     """Every call is answered by the proxy with this; nobody may reach the application."""
