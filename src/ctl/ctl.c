@@ -61,7 +61,8 @@ static void print_help(FILE *to)
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		char column[64];
 
-		snprintf(column, sizeof column, "%s %s", commands[i]->name, commands[i]->usage);
+		snprintf(column, sizeof column, "%s %.*s", commands[i]->name,
+		    (int)strcspn(commands[i]->usage, "\n"), commands[i]->usage);
 		if (strlen(column) > 30)
 			fprintf(to, "  %s\n%34s%s\n", column, "", commands[i]->help);
 		else

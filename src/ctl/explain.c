@@ -369,8 +369,13 @@ static enum ctl_exit run_explain(int argc, char **argv, struct ctl *ctl)
 }
 
 const struct command command_explain = {"explain",
-    "SERVICE/METHOD [-c FILE] [--all]\n"
-    "           [--listener NAME] [--caller NAME] [--caller-method NAME] [--idl-service NAME]\n"
-    "           [--source ADDRESS] [--uid N] [--gid N] [--meta NAME=VALUE] [--header NAME=VALUE]\n"
-    "           [--int N=VALUE] [--field 1.3.2=VALUE] [--seed N]",
+    "SERVICE/METHOD [-c FILE] [OPTION]...\n"
+    "  -c, --config FILE                    ask the file, not a daemon\n"
+    "      --listener NAME                  by which the call comes in\n"
+    "      --caller NAME, --caller-method NAME, --idl-service NAME\n"
+    "      --source ADDRESS, --uid N, --gid N\n"
+    "      --meta NAME=VALUE, --header NAME=VALUE, --int N=VALUE, --field 1.3.2=VALUE\n"
+    "                                       what else is known of the call\n"
+    "      --seed N                         draw shares and splits anew\n"
+    "      --all                            show values that are defaults, too",
     "why such a call goes where it goes", run_explain};

@@ -58,7 +58,8 @@ static struct place place_of(const struct run *r)
 	return origin_place(r->config, r->test, NULL);
 }
 
-/* The rules that were tried, one a line, the way people read them. */
+/* The rules that were tried, one a line. They are printed as a remedy is, whose first line is
+ * indented. */
 static const char *list_rules(const struct run *r)
 {
 	const char *list = "";
@@ -66,8 +67,8 @@ static const char *list_rules(const struct run *r)
 	for (size_t i = 0; i < r->e->n_rules; i++) {
 		const struct explained_rule *rule = &r->e->rules[i];
 
-		list = arena_printf(r->arena, "%s\n%s %s: %s", list, rule->matched ? "+" : "-",
-		    rule->at, rule->why);
+		list = arena_printf(r->arena, "%s\n%s%s %s: %s", list, i ? "    " : "",
+		    rule->matched ? "+" : "-", rule->at, rule->why);
 	}
 	return list;
 }

@@ -108,15 +108,6 @@ void problems_warn(struct problems *p, struct place at, const char *path, const 
 	va_end(args);
 }
 
-/* Indented, line by line. */
-static void print_remedy(const char *text, FILE *to)
-{
-	fputs("    ", to);
-	for (; *text; text++)
-		fputs(*text == '\n' ? "\n    " : (const char[2]){*text, '\0'}, to);
-	fputc('\n', to);
-}
-
 static void print_one(const struct problem *problem, FILE *to)
 {
 	if (problem->file)
@@ -128,7 +119,7 @@ static void print_one(const struct problem *problem, FILE *to)
 		fprintf(to, "%s: ", problem->path);
 	fprintf(to, "%s\n", problem->text);
 	if (problem->remedy)
-		print_remedy(problem->remedy, to);
+		fprintf(to, "    %s\n", problem->remedy);
 }
 
 void problems_print(const struct problems *p, FILE *to, bool with_warnings)

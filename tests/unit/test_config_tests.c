@@ -115,8 +115,8 @@ START_TEST(a_failure_says_which_call_and_which_rules_were_tried)
 	must_fail("call: price/Get, meta: {env: blue}, expect: {subset: gray}", "call price/Get: ");
 	ck_assert(loaded_says(&loaded, "tests[0]", "",
 	    "+ listeners[1]: service price: the call asks for it by name\n"
-	    "- services.price.routes[0]: meta.env is \"blue\", not \"gray\"\n"
-	    "- services.price.routes[1]: method is \"Get\", not \"Break\"\n"));
+	    "    - services.price.routes[0]: meta.env is \"blue\", not \"gray\"\n"
+	    "    - services.price.routes[1]: method is \"Get\", not \"Break\"\n"));
 	ck_assert_uint_gt(loaded.problems.list[0].line, 20);
 }
 END_TEST
