@@ -17,6 +17,10 @@ static struct worker workers[WORKERS];
 static struct config config = {.hash = "0123456789abcdef"};
 static struct service services[2];
 static struct snapshot snapshot = {.config = &config, .services = services, .n_services = 2};
+static struct service_tally tallies[2];
+static struct endpoint_tally endpoint_tallies[3];
+static struct endpoint_tally *const of_shop[3] = {
+    &endpoint_tallies[0], &endpoint_tallies[1], &endpoint_tallies[2]};
 static struct text page;
 
 static void begin(void)
@@ -26,8 +30,14 @@ static void begin(void)
 		call_stats_init(&workers[i].calls, i);
 	}
 	services[0] = (struct service){
-	    .label = SLICE_LIT("shop"), .n_endpoints = 3, .state = ENDPOINTS_STALE};
-	services[1] = (struct service){.label = SLICE_LIT("none"), .state = ENDPOINTS_UNKNOWN};
+	    .label = SLICE_LIT("shop"),
+	    .n_endpoints = 3,
+	    .state = ENDPOINTS_STALE,
+	    .tally = &tallies[0],
+	    .endpoint_tallies = (struct endpoint_tally **)(uintptr_t)of_shop,
+	};
+	services[1] = (struct service){
+	    .label = SLICE_LIT("none"), .state = ENDPOINTS_UNKNOWN, .tally = &tallies[1]};
 }
 
 static void end(void)
@@ -290,6 +300,8 @@ START_TEST(the_daemon_tells_of_itself)
 	render();
 	has("bridle_endpoints{service=\"shop\",state=\"stale\"} 3");
 	has("bridle_endpoints{service=\"none\",state=\"unknown\"} 0");
+	has("bridle_endpoints{service=\"shop\",state=\"ejected\"} 0");
+	has("bridle_overload_level 0");
 	has("bridle_reloads_total{result=\"ok\"} 4");
 	has("bridle_reloads_total{result=\"failed\"} 1");
 	has("bridle_log_dropped_total{log=\"access\"} 7");
