@@ -6,16 +6,31 @@ import (
 
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 )
 
 const failText = "asked to fail: 100 % d\u00e9j\u00e0 vu"
 
-// raw is the codec that leaves messages alone. Its name becomes the content subtype.
+// raw is the codec that leaves messages alone, but for those of services that gRPC brings along. Its
+// name becomes the content subtype.
 type raw struct{ name string }
 
-func (c raw) Name() string                  { return c.name }
-func (raw) Marshal(v any) ([]byte, error)   { return *(v.(*[]byte)), nil }
-func (raw) Unmarshal(b []byte, v any) error { *(v.(*[]byte)) = append([]byte(nil), b...); return nil }
+func (c raw) Name() string { return c.name }
+
+func (raw) Marshal(v any) ([]byte, error) {
+	if m, ok := v.(proto.Message); ok {
+		return proto.Marshal(m)
+	}
+	return *(v.(*[]byte)), nil
+}
+
+func (raw) Unmarshal(b []byte, v any) error {
+	if m, ok := v.(proto.Message); ok {
+		return proto.Unmarshal(b, m)
+	}
+	*(v.(*[]byte)) = append([]byte(nil), b...)
+	return nil
+}
 
 // msg is Msg of echo.proto.
 type msg struct {

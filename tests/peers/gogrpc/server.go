@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/encoding/gzip" // answers are compressed when the call is
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -212,7 +214,9 @@ func runServer(address string, age time.Duration, streams uint32) {
 	if streams > 0 {
 		options = append(options, grpc.MaxConcurrentStreams(streams))
 	}
-	if err := grpc.NewServer(options...).Serve(listen(address)); err != nil {
+	server := grpc.NewServer(options...)
+	healthpb.RegisterHealthServer(server, health.NewServer()) // the whole server: SERVING
+	if err := server.Serve(listen(address)); err != nil {
 		wrong("serve", err)
 	}
 }
