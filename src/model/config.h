@@ -401,7 +401,7 @@ const struct service_config *config_service(const struct config *config, struct 
  * itself a file that loads to the same configuration. */
 void config_dump(const struct config *config, FILE *to);
 /* One merged policy, a line for each value: "timeout.call: 1s  # file:line". Limits, breakers and ACLs,
- * which are not merged, are not among them. */
+ * which are not merged, by where they stand: "limit: services.a.limit, defaults.limit". */
 void config_dump_policy(const struct config *config, const struct policy *policy, FILE *to);
 /* JSON Schema (draft 2020-12) of the file. */
 void config_schema(FILE *to);

@@ -67,6 +67,7 @@ struct binder {
 	const struct config_source *from;
 	struct key_path path;
 	size_t index;                   /* of the item of a list that is being bound */
+	size_t merged;                  /* policies of routes */
 	enum level level;               /* of the policy that is being bound */
 	struct declared *declared;      /* as config->services */
 	struct service_config *service; /* that is being bound, or whose routes are */

@@ -132,18 +132,40 @@ static bool is_left_out(const struct dump *d, const struct key *key, const void 
 	return key->is_absent && key->is_absent(key, base);
 }
 
+/* "timeout.call: 1s  # where"; what is not merged is told by where it stands. */
+static void dump_line(struct dump *d, const struct key *key, const struct policy *policy)
+{
+	fprintf(d->to, "%s: ", key->name);
+	if (key->type->shape == KEY_VALUE) {
+		key->type->print(key, policy, d->to);
+		end_line(d, origin_find(d->config, policy, key));
+		return;
+	}
+	slots_print(key, policy, d->to);
+	fputc('\n', d->to);
+}
+
 static void dump_inherited(struct dump *d, const struct policy *policy)
 {
 	for (size_t i = 0; i < policy_scope.n; i++) {
 		const struct key *key = &policy_scope.keys[i];
 
-		if (key->type == NULL || key->type->shape != KEY_VALUE || is_own(d, key, policy))
+		if (key->type == NULL || is_own(d, key, policy))
 			continue;
 		start_line(d);
-		fprintf(d->to, "# %s: ", key->name);
-		key->type->print(key, policy, d->to);
-		end_line(d, origin_find(d->config, policy, key));
+		fputs("# ", d->to);
+		dump_line(d, key, policy);
 	}
+}
+
+/* What defaults give to a service without one of its own. */
+static void dump_left_out(struct dump *d, const struct key *key, const void *base)
+{
+	if (!d->comments || !is_of_policy(key) || is_added(base))
+		return;
+	start_line(d);
+	fputs("# ", d->to);
+	dump_line(d, key, base);
 }
 
 static void dump_scope(struct dump *d, const struct scope *scope, const void *base)
@@ -155,8 +177,12 @@ static void dump_scope(struct dump *d, const struct scope *scope, const void *ba
 	for (size_t i = 0; (key = scope_key(scope, i, (void *)(uintptr_t)base, &at)) != NULL; i++) {
 		unsigned depth;
 
-		if (key->type == NULL || is_left_out(d, key, at))
+		if (key->type == NULL)
 			continue;
+		if (is_left_out(d, key, at)) {
+			dump_left_out(d, key, at);
+			continue;
+		}
 		depth = open_maps(d, key->name, before);
 		before = key->name;
 		d->indent += depth;
@@ -192,11 +218,8 @@ void config_dump_policy(const struct config *config, const struct policy *policy
 	for (size_t i = 0; i < policy_scope.n; i++) {
 		const struct key *key = &policy_scope.keys[i];
 
-		if (key->type == NULL || key->type->shape != KEY_VALUE)
-			continue;
-		fprintf(to, "%s: ", key->name);
-		key->type->print(key, policy, to);
-		end_line(&d, origin_find(config, policy, key));
+		if (key->type)
+			dump_line(&d, key, policy);
 	}
 }
 

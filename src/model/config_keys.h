@@ -113,6 +113,8 @@ void fill_burst(struct binder *b, void *base);
 
 /* At which level the policy's own limits, breakers and ACLs stand. */
 enum level policy_level(const struct policy *policy);
+/* Where the limits, breakers or ACLs that hold for a policy were written, the nearest first. */
+void slots_print(const struct key *key, const struct policy *policy, FILE *to);
 bool slot_is_inherited(const struct key *key, const void *base);
 bool rule_is_deny(const struct key *key, const void *base);
 bool rule_is_allow(const struct key *key, const void *base);

@@ -10,6 +10,7 @@
 #include "model/config_dump.h"
 
 #define ROUTES_MAX 1000u
+#define MERGED_MAX 50000u /* policies: routes that have one, times methods */
 
 static void bind_route(struct binder *b, const struct yaml_node *item, struct route_config *route)
 {
@@ -134,6 +135,12 @@ static int parse_policy(
 		return 0;
 	if (node->kind != NODE_MAP)
 		return bind_expected(b, node, "a map", "a map, like {timeout: 1s}");
+	b->merged += 1 + service->n_methods;
+	if (b->merged > MERGED_MAX)
+		return bind_error(b, node,
+		    "routes with a policy, times the methods of where they lead, come to more than %u\n"
+		    "expected fewer of either: what routes share can stand at a service of its own",
+		    MERGED_MAX);
 	policy = arena_alloc(b->arena, sizeof *policy);
 	*policy = service->policy;
 	b->level = LEVEL_ROUTE;

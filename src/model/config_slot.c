@@ -223,3 +223,34 @@ bool rule_is_allow(const struct key *key, const void *base)
 	(void)key;
 	return rule->is_allow;
 }
+
+/* Where what stands at one level was written: services.a.limit. */
+static struct slice place_of(const struct key *key, const struct policy *policy, int level)
+{
+	struct slice at = SLICE_NONE;
+
+	if (key->type == &key_limit && policy->limits[level])
+		return slice_str(policy->limits[level]->at);
+	if (key->type == &key_breaker && policy->breakers[level])
+		return slice_str(policy->breakers[level]->at);
+	if (key->type == &key_acl && policy->acls[level]) {
+		at = slice_str(policy->acls[level]->rules[0].at);
+		at.len -= strlen("[0]");
+	}
+	return at;
+}
+
+void slots_print(const struct key *key, const struct policy *policy, FILE *to)
+{
+	const char *comma = "";
+
+	for (int level = LEVELS - 1; level >= 0; level--) {
+		struct slice at = place_of(key, policy, level);
+
+		if (at.len == 0)
+			continue;
+		fprintf(to, "%s%.*s", comma, (int)at.len, (const char *)at.data);
+		comma = ", ";
+	}
+	fputs(*comma ? "" : "none", to);
+}

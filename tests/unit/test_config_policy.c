@@ -389,9 +389,10 @@ END_TEST
 
 START_TEST(policy_of_one_call_can_be_shown)
 {
-	struct loaded l = loaded_from("defaults: {timeout: {call: 3s}}\n" LISTENER
-				      "services: {a: {endpoints: [\"127.0.0.1:1\"],\n"
-				      "  methods: {Get: {timeout: {attempt: 1s}}}}}\n");
+	struct loaded l =
+	    loaded_from("defaults: {timeout: {call: 3s}, acl: [{deny: {caller: x}}]}\n" LISTENER
+			"services: {a: {endpoints: [\"127.0.0.1:1\"], limit: {rate: 9/s},\n"
+			"  methods: {Get: {timeout: {attempt: 1s}, limit: {rate: 1/s}}}}}\n");
 	char *text = NULL;
 	size_t size = 0;
 	FILE *to = open_memstream(&text, &size);
@@ -402,6 +403,10 @@ START_TEST(policy_of_one_call_can_be_shown)
 	ck_assert_ptr_nonnull(strstr(text, "timeout.connect: 250ms  # default\n"));
 	ck_assert_ptr_nonnull(strstr(text, "timeout.call: 3s  # test.yaml:1\n"));
 	ck_assert_ptr_nonnull(strstr(text, "timeout.attempt: 1s  # test.yaml:4\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nbreaker: none\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(text, "\nlimit: services.a.methods.Get.limit, services.a.limit\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nacl: defaults.acl\n"));
 	free(text);
 	loaded_free(&l);
 }
