@@ -28,8 +28,9 @@ struct ctl {
 
 struct command {
 	const char *name;
-	const char *usage; /* its words and options, "" when there are none; lines below explain them */
-	const char *help;  /* one line */
+	const char
+	    *usage; /* its words and options, "" when there are none; lines below explain them */
+	const char *help; /* one line */
 	/* argv[0] is the command's name; -h, --json and -S are taken out of the words already. */
 	enum ctl_exit (*run)(int argc, char **argv, struct ctl *ctl);
 };
