@@ -208,19 +208,24 @@ const struct rpc_change *changes_take(struct changes *c, int index)
 
 /* ---- entries ---- */
 
-void changes_put(struct ttheader_writer *t, const struct rpc_change *change)
+static struct slice key_of(const struct rpc_change *change, uint8_t room[METADATA_NAME_MAX])
 {
-	uint8_t room[METADATA_NAME_MAX];
-	struct writer key = writer_of(room, sizeof room);
+	struct writer key = writer_of(room, METADATA_NAME_MAX);
 
-	if (change->kind == RPC_CHANGE_INT) {
-		ttheader_put_int(t, change->number, change->value);
-		return;
-	}
 	if (change->kind == RPC_CHANGE_META)
 		write_bytes(&key, SLICE_LIT(PERSIST_KEY));
 	write_bytes(&key, change->name);
-	ttheader_put_str(t, writer_slice(&key), change->value);
+	return writer_slice(&key);
+}
+
+void changes_put(struct ttheader_writer *t, const struct rpc_change *change)
+{
+	uint8_t room[METADATA_NAME_MAX];
+
+	if (change->kind == RPC_CHANGE_INT)
+		ttheader_put_int(t, change->number, change->value);
+	else
+		ttheader_put_str(t, key_of(change, room), change->value);
 }
 
 void changes_put_due(struct ttheader_writer *t, struct changes *c, enum ttheader_section kind)
@@ -239,15 +244,11 @@ void changes_put_due(struct ttheader_writer *t, struct changes *c, enum ttheader
 static bool to_field(const struct rpc_change *change, struct arena *arena, struct rpc_field *field)
 {
 	uint8_t room[METADATA_NAME_MAX];
-	struct writer key = writer_of(room, sizeof room);
 	struct slice name = SLICE_NONE;
 
 	if (change->kind == RPC_CHANGE_INT)
 		return false;
-	if (change->kind == RPC_CHANGE_META)
-		write_bytes(&key, SLICE_LIT(PERSIST_KEY));
-	write_bytes(&key, change->name);
-	if (!metadata_to_field(kind_of(change), writer_slice(&key), arena, &name) &&
+	if (!metadata_to_field(kind_of(change), key_of(change, room), arena, &name) &&
 	    !is_metadata(metadata_of_field(name))) /* a rule may spell it as the field it is */
 		return false;
 	field->name = name;
