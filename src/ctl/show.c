@@ -73,6 +73,15 @@ const struct command command_status = {
 
 /* --- listeners --- */
 
+/* An empty cell behind the first address of a listener. */
+static void add_count(struct answer_table *table, bool is_first, double count)
+{
+	if (is_first)
+		answer_table_add(table, "%.0f", count);
+	else
+		answer_table_add(table, "%s", "");
+}
+
 static void print_listeners(const cJSON *list, FILE *out)
 {
 	static const char *const heads[] = {"LISTENER", "#CONNECTIONS", "#CALLS", "ADDRESS"};
@@ -89,8 +98,7 @@ static void print_listeners(const cJSON *list, FILE *out)
 			answer_table_add(&table, "%s", is_first ? answer_text(one, "name") : "");
 			answer_table_add(
 			    &table, is_first ? "%.0f" : "", answer_number(one, "connections"));
-			answer_table_add(
-			    &table, is_first ? "%.0f" : "", answer_number(one, "calls_total"));
+			add_count(&table, is_first, answer_number(one, "calls_total"));
 			answer_table_add(
 			    &table, "%s", cJSON_IsString(address) ? address->valuestring : "");
 			is_first = false;
