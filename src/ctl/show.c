@@ -96,8 +96,7 @@ static void print_listeners(const cJSON *list, FILE *out)
 		cJSON_ArrayForEach(address, member(one, "addresses"))
 		{
 			answer_table_add(&table, "%s", is_first ? answer_text(one, "name") : "");
-			answer_table_add(
-			    &table, is_first ? "%.0f" : "", answer_number(one, "connections"));
+			add_count(&table, is_first, answer_number(one, "connections"));
 			add_count(&table, is_first, answer_number(one, "calls_total"));
 			answer_table_add(
 			    &table, "%s", cJSON_IsString(address) ? address->valuestring : "");
