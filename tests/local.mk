@@ -85,6 +85,7 @@ UNIT_TESTS = \
 	tests/unit/test_overload \
 	tests/unit/test_probe \
 	tests/unit/test_reason \
+	tests/unit/test_retry \
 	tests/unit/test_rng \
 	tests/unit/test_route \
 	tests/unit/test_route_random \
@@ -97,6 +98,7 @@ UNIT_TESTS = \
 	tests/unit/test_socket_file \
 	tests/unit/test_stat \
 	tests/unit/test_table \
+	tests/unit/test_tally \
 	tests/unit/test_timeline \
 	tests/unit/test_wheel \
 	tests/unit/test_wire_crc32c \
