@@ -83,6 +83,7 @@ UNIT_TESTS = \
 	tests/unit/test_options \
 	tests/unit/test_output \
 	tests/unit/test_overload \
+	tests/unit/test_overload_watch \
 	tests/unit/test_probe \
 	tests/unit/test_reason \
 	tests/unit/test_retry \

@@ -330,6 +330,67 @@ START_TEST(an_address_that_cannot_be_bound_changes_nothing)
 }
 END_TEST
 
+static void note(void *arg)
+{
+	atomic_store((atomic_bool *)arg, true);
+}
+
+/* Until worker 0 has done what it was told before, and has looked at its sockets after it. */
+static void wait_for_worker(void)
+{
+	for (int i = 0; i < 3; i++) {
+		atomic_bool done = false;
+
+		worker_thread_post(workers.threads[0], note, &done);
+		while (!atomic_load(&done))
+			usleep(200);
+	}
+}
+
+START_TEST(what_is_held_back_is_accepted_later)
+{
+	int first, second;
+
+	start(2, listener_at("a", 1000), 1000);
+	first = dial("a");
+	wait_for(1);
+	workers_overload(&workers, OVERLOAD_CLOSED);
+	wait_for_worker();
+	second = dial("a");
+	wait_for_worker();
+	ck_assert_uint_eq(workers_connections(&workers), 1);
+	workers_overload(&workers, OVERLOAD_REFUSE);
+	wait_for(2);
+	workers_overload(&workers, OVERLOAD_NONE);
+	close(first);
+	close(second);
+	wait_for(0);
+	stop();
+}
+END_TEST
+
+START_TEST(a_listener_that_comes_while_all_are_held_waits_too)
+{
+	struct shared_config *before_that;
+	char both[600];
+	int caller;
+
+	start(1, listener_at("a", 1000), 1000);
+	workers_overload(&workers, OVERLOAD_CLOSED);
+	before_that = shared;
+	snprintf(both, sizeof both, "%s", listener_at("a", 1000));
+	snprintf(both + strlen(both), sizeof both - strlen(both), ", %s", listener_at("b", 1000));
+	shared = load(both, 1000);
+	apply();
+	shared_config_unref(&before_that);
+	caller = dial("b");
+	wait_for_worker();
+	ck_assert_uint_eq(workers_connections(&workers), 0);
+	close(caller);
+	stop();
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -341,6 +402,8 @@ int main(void)
 	    {above_the_limit_of_the_process_some_are_held_and_the_rest_closed, 2},
 	    {a_new_plan_opens_what_is_new_and_closes_what_is_gone, 1},
 	    {an_address_that_cannot_be_bound_changes_nothing, 1},
+	    {what_is_held_back_is_accepted_later, 1},
+	    {a_listener_that_comes_while_all_are_held_waits_too, 1},
 	};
 
 	return suite_run_between("acceptor", tests, ARRAY_LEN(tests), begin, end);
