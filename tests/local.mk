@@ -175,6 +175,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/tts_pair.c tests/support/tts_pair.h
 
 tests_unit_test_access_log_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_ctl_explain_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_simulation_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 
