@@ -7,6 +7,9 @@
 #include "base/reason.h"
 #include "ctl/answer.h"
 
+#define WIDTH  80u
+#define INDENT 4u
+
 static const struct {
 	const char *meaning, *remedy;
 } texts[REASON_COUNT] = {
@@ -101,11 +104,32 @@ static cJSON *build(enum reason reason)
 	return one;
 }
 
+/* In lines of a terminal's width, all but the first indented. */
+static void print_wrapped(const char *text, size_t column, FILE *out)
+{
+	while (*text) {
+		size_t len = strcspn(text, " ");
+
+		if (column + 1 + len > WIDTH) {
+			fputs("\n   ", out);
+			column = INDENT - 1;
+		}
+		fprintf(out, " %.*s", (int)len, text);
+		column += 1 + len;
+		text += len;
+		text += strspn(text, " ");
+	}
+	fputc('\n', out);
+}
+
 static void print_reason(enum reason reason, FILE *out)
 {
-	fprintf(out, "%s: %s\n", reason_name(reason), texts[reason].meaning);
-	if (texts[reason].remedy[0])
-		fprintf(out, "    %s\n", texts[reason].remedy);
+	fprintf(out, "%s:", reason_name(reason));
+	print_wrapped(texts[reason].meaning, strlen(reason_name(reason)) + 1, out);
+	if (texts[reason].remedy[0]) {
+		fputs("   ", out);
+		print_wrapped(texts[reason].remedy, INDENT - 1, out);
+	}
 	if (reason == REASON_OK)
 		return;
 	fprintf(out,
