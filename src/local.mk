@@ -165,6 +165,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config_tests.c src/model/config_tests.h \
 	src/model/config_text.c \
 	src/model/config_word.c \
+	src/model/deciding.c src/model/deciding.h \
 	src/model/explain.c src/model/explain.h \
 	src/model/endpoint_tally.c \
 	src/model/explain_ask.c src/model/explain_ask.h \
@@ -186,6 +187,7 @@ src_libbridle_a_SOURCES = \
 	src/model/nearest.c src/model/nearest.h \
 	src/model/problems.c src/model/problems.h \
 	src/model/route.c src/model/route.h \
+	src/model/route_group.c src/model/route_group.h \
 	src/model/route_name.c src/model/route_name.h \
 	src/model/sample_call.c src/model/sample_call.h \
 	src/model/snapshot.c src/model/snapshot.h \
