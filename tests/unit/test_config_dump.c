@@ -15,6 +15,40 @@ static void assert_has(const char *text, const char *part)
 	ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in\n%s", part, text);
 }
 
+static void strip_places(char *text)
+{
+	for (char *at = text; (at = strstr(at, "  # ")) != NULL;)
+		memmove(at, at + strcspn(at, "\n"), strlen(at + strcspn(at, "\n")) + 1);
+}
+
+static char *policy_text(const struct config *config, const struct policy *policy)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+
+	ck_assert_ptr_nonnull(to);
+	config_dump_policy(config, policy, to);
+	ck_assert_int_eq(fclose(to), 0);
+	strip_places(text);
+	return text;
+}
+
+/* Whatever is merged of what was printed comes to the same as well. */
+static void assert_same_policies(const struct config *a, const struct config *b)
+{
+	ck_assert_uint_eq(a->n_policies, b->n_policies);
+	for (size_t i = 0; i < a->n_policies; i++) {
+		char *first = policy_text(a, a->policies[i]);
+		char *second = policy_text(b, b->policies[i]);
+
+		ck_assert_str_eq(first, second);
+		ck_assert_int_eq(a->policies[i]->is_idempotent, b->policies[i]->is_idempotent);
+		free(first);
+		free(second);
+	}
+}
+
 /* What is printed loads, without a word, to the same; and so does what that prints. */
 static void assert_round_trip(const struct config *config)
 {
@@ -23,11 +57,10 @@ static void assert_round_trip(const struct config *config)
 
 	ck_assert_msg(strcmp(loaded_config(&again)->hash, config->hash) == 0, "%s", first);
 	ck_assert_msg(again.problems.n == 0, "%s", first);
+	assert_same_policies(config, again.config);
 	second = loaded_dump(again.config);
-	for (char *at = first; (at = strstr(at, "  # ")) != NULL;)
-		memmove(at, at + strcspn(at, "\n"), strlen(at + strcspn(at, "\n")) + 1);
-	for (char *at = second; (at = strstr(at, "  # ")) != NULL;)
-		memmove(at, at + strcspn(at, "\n"), strlen(at + strcspn(at, "\n")) + 1);
+	strip_places(first);
+	strip_places(second);
 	ck_assert_str_eq(first, second);
 	free(first);
 	free(second);
@@ -133,6 +166,40 @@ START_TEST(dump_quotes_what_would_read_otherwise)
 		loaded_config(&l);
 		if (strchr(texts[i], '\\') == NULL)
 			ck_assert_str_eq(l.config->node.zone, texts[i]);
+		assert_round_trip(l.config);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+/* A route's policy lies over the service's and under what a method says itself, and no more. */
+START_TEST(dump_keeps_apart_what_a_method_says_and_what_it_inherits)
+{
+	static const char *const files[] = {
+	    /* the method says nothing of the time: the route's counts */
+	    "    timeout: 1s\n    routes: [{policy: {timeout: 2s}}]\n"
+	    "    methods: {Get: {retry: none}}\n",
+	    /* the method says what the service says: it counts */
+	    "    timeout: 1s\n    routes: [{policy: {timeout: 2s}}]\n"
+	    "    methods: {Get: {timeout: 1s}}\n",
+	    "    limit: {rate: 500/s}\n    routes: [{policy: {limit: {rate: 400/s}, acl: none}}]\n"
+	    "    methods: {Get: {limit: {rate: 300/s}}, Put: {limit: none}, Set: {}}\n",
+	    "    limit: none\n    routes: [{match: {percent: 5%}, policy: {}}]\n",
+	    "    routes: [{policy: {breaker: none, eject: none}}]\n    methods: {\"*\": {}}\n",
+	};
+	char text[1000];
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		struct loaded l;
+
+		snprintf(text, sizeof text,
+		    "defaults: {limit: {rate: 900/s}, breaker: {}, acl: [{deny: {caller: x}}]}\n"
+		    "listeners: [{address: \"127.0.0.1:0\"}]\n"
+		    "services:\n  a:\n    endpoints: [\"127.0.0.1:1\"]\n%s"
+		    "  b: {endpoints: [\"127.0.0.1:2\"]}\n",
+		    files[i]);
+		l = loaded_from(text);
+		loaded_config(&l);
 		assert_round_trip(l.config);
 		loaded_free(&l);
 	}
@@ -251,6 +318,7 @@ int main(void)
 	    good_files_load_without_a_word_and_come_back,
 	    dump_says_where_each_value_came_from,
 	    dump_quotes_what_would_read_otherwise,
+	    dump_keeps_apart_what_a_method_says_and_what_it_inherits,
 	    hash_is_of_the_content_and_nothing_else,
 	    schema_has_the_keys_and_leaves_out_those_to_come,
 	    manual_describes_each_key_once,
