@@ -69,6 +69,7 @@ UNIT_TESTS = \
 	tests/unit/test_lb_hash \
 	tests/unit/test_lb_rr \
 	tests/unit/test_lb_scale \
+	tests/unit/test_limit_tally \
 	tests/unit/test_limiter \
 	tests/unit/test_list \
 	tests/unit/test_listener \
