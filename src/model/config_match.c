@@ -25,6 +25,8 @@ static const struct {
 static const char like_value[] =
     "a value, or a map with one of: exact, prefix, suffix, regex, in, present, not";
 
+static const char like_networks[] = "a network like 10.0.0.0/8, a list of them, or {not: ...}";
+
 /* Whatever a scalar looks like: what comes in calls is text. */
 static int take_text(struct binder *b, const struct yaml_node *node, struct slice *text)
 {
@@ -121,8 +123,7 @@ static int set_networks(struct binder *b, const struct yaml_node *node, struct m
 	rule->how = MATCH_CIDR;
 	if (node->kind == NODE_MAP || node->n > TEXTS_MAX ||
 	    (node->kind == NODE_LIST && node->n == 0))
-		return bind_expected(b, node, "a network",
-		    "a network like 10.0.0.0/8, a list of them, or {not: ...}");
+		return bind_expected(b, node, "a network", like_networks);
 	cidrs = arena_calloc(b->arena, node->n + 1, sizeof *cidrs);
 	rule->cidrs = cidrs;
 	if (node->kind == NODE_SCALAR) {
@@ -169,40 +170,38 @@ static int set_negated(struct binder *b, const struct yaml_node *value, struct m
 	return set_value(b, value, rule);
 }
 
+static int set_one(struct binder *b, const struct yaml_node *value, struct match_rule *rule)
+{
+	if (value->is_bad)
+		return -1;
+	if (slice_eq_str(value->key, "not"))
+		return set_negated(b, value, rule);
+	if (rule->key.kind == FACT_SOURCE)
+		return bind_expected(b, value, "a network", like_networks);
+	for (size_t i = 0; i < ARRAY_LEN(hows); i++) {
+		if (!slice_eq_str(value->key, hows[i].word))
+			continue;
+		rule->how = hows[i].how;
+		return set_how(b, value, rule);
+	}
+	return refuse_how(b, value);
+}
+
 /* {prefix: a}; what path says is known already. */
 static int set_by_map(struct binder *b, const struct yaml_node *node, struct match_rule *rule)
 {
-	bool is_field = rule->key.kind == FACT_FIELD;
+	bool has_path = rule->key.kind == FACT_FIELD && yaml_find(node, SLICE_LIT("path")) != NULL;
 	const struct yaml_node *value = node->first;
 	size_t before;
 	int rc;
 
-	if (value && is_field && slice_eq_str(value->key, "path"))
+	if (value && has_path && slice_eq_str(value->key, "path"))
 		value = value->next;
-	if (value == NULL || node->n > 1u + (is_field && yaml_find(node, SLICE_LIT("path"))))
+	if (value == NULL || node->n > 1u + has_path)
 		return bind_error(b, node, "%s keys where one belongs\nexpected %s",
 		    value ? "several" : "no", like_value);
 	before = key_path_key(&b->path, value->key);
-	rc = -1;
-	if (value->is_bad)
-		rc = -1;
-	else if (slice_eq_str(value->key, "not"))
-		rc = set_negated(b, value, rule);
-	else if (rule->key.kind == FACT_SOURCE)
-		rc = bind_expected(b, value, "a network",
-		    "a network like 10.0.0.0/8, a list of them, or {not: ...}");
-	else {
-		size_t i = 0;
-
-		while (i < ARRAY_LEN(hows) && !slice_eq_str(value->key, hows[i].word))
-			i++;
-		if (i < ARRAY_LEN(hows)) {
-			rule->how = hows[i].how;
-			rc = set_how(b, value, rule);
-		} else {
-			rc = refuse_how(b, value);
-		}
-	}
+	rc = set_one(b, value, rule);
 	key_path_cut(&b->path, before);
 	return rc;
 }
