@@ -249,6 +249,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_codec_unary \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_convert \
+	tests/fuzz/fuzz_explain \
 	tests/fuzz/fuzz_facts \
 	tests/fuzz/fuzz_grpc \
 	tests/fuzz/fuzz_head_edit \
@@ -290,6 +291,7 @@ tests_fuzz_fuzz_codec_unary_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_convert_SOURCES = tests/fuzz/fuzz_convert.c $(READING)
 tests_fuzz_fuzz_convert_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_explain_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_facts_SOURCES = \
 	tests/fuzz/fuzz_facts.c $(READING) \
 	tests/support/tts_end.c tests/support/tts_end.h
