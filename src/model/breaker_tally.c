@@ -1,6 +1,6 @@
 /*
- * The breakers under one name: one, or one for each method. The table of methods only grows, so workers
- * read it without a lock, and a breaker stays where it is as long as its tally.
+ * The breakers under one name: one, or one for each method. The table of methods only grows, so
+ * workers read it without a lock, and a breaker stays where it is as long as its tally.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -87,8 +87,8 @@ static bool reserve(struct breaker_tally *t)
 	return true;
 }
 
-/* Puts a breaker for @method into the free @slot, or gives that of the one who was faster; NULL when there
- * are too many. */
+/* Puts a breaker for @method into the free @slot, or gives that of the one who was faster; NULL
+ * when there are too many. */
 static struct method_breaker *put(
     struct breaker_tally *t, method_slot *slot, struct slice method, uint64_t hash)
 {

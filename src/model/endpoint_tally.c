@@ -1,8 +1,8 @@
 /*
- * What happens to the endpoints of a service while calls go on: rows of failures, ejection, health. The
- * lock of the service is taken only when an endpoint is about to be ejected, when its health changes and
- * when a snapshot brings another set. Atomics are relaxed throughout: each stands for itself, and those
- * that belong together are only written under the lock.
+ * What happens to the endpoints of a service while calls go on: rows of failures, ejection, health.
+ * The lock of the service is taken only when an endpoint is about to be ejected, when its health
+ * changes and when a snapshot brings another set. Atomics are relaxed throughout: each stands for
+ * itself, and those that belong together are only written under the lock.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -11,8 +11,8 @@
 #define SET_AT    53 /* the upper 11 bits of a hash name the set, the lower 44 the key in it */
 #define HOLDS     20 /* bits */
 #define HOLDS_MAX ((UINT64_C(1) << HOLDS) - 1)
-/* How often it is looked whether another thread has put its new key into the set. That takes it a few
- * dozen instructions, unless it lost its processor in the middle. */
+/* How often it is looked whether another thread has put its new key into the set. That takes it
+ * a few dozen instructions, unless it lost its processor in the middle. */
 #define PATIENCE 1000u
 
 /* One cache line each, so that callers do not slow each other down. */
@@ -29,7 +29,8 @@ struct limit_pots {
 
 struct limit_pots *limit_pots_new(void)
 {
-	/* Not aligned_alloc: pages that nobody has touched cost nothing as long as nobody clears them. */
+	/* Not aligned_alloc: pages that nobody has touched cost nothing as long as nobody clears
+	 * them. */
 	size_t align = _Alignof(struct limit_pots);
 	char *memory = mem_calloc(1, sizeof(struct limit_pots) + align);
 	struct limit_pots *pots = (void *)(memory + (align - (uintptr_t)memory % align));
@@ -62,8 +63,8 @@ static uint64_t holds_in(uint64_t word)
 	return word & HOLDS_MAX;
 }
 
-/* One hold more on a state whose word was @word a moment ago; NULL when it is another's by now, or as many
- * hold it as can. Acquire: what its maker wrote is seen. */
+/* One hold more on a state whose word was @word a moment ago; NULL when it is another's by now,
+ * or as many hold it as can. Acquire: what its maker wrote is seen. */
 static struct limit_pot *hold(struct limit_pot *pot, uint64_t word)
 {
 	uint64_t key = key_in(word);
@@ -87,8 +88,8 @@ static struct limit_pot *find(struct place *set, uint64_t key)
 	return NULL;
 }
 
-/* The one that nobody holds and nobody has used for the longest, taken away from its key: it is nobody's,
- * and held. NULL when all are held. */
+/* The one that nobody holds and nobody has used for the longest, taken away from its key: it is
+ * nobody's, and held. NULL when all are held. */
 static struct limit_pot *oldest(struct place *set)
 {
 	struct limit_pot *found = NULL;
@@ -123,8 +124,8 @@ static void clear(struct limit_pot *pot)
 	atomic_store_explicit(&pot->active[1], 0, memory_order_relaxed);
 }
 
-/* Only one thread at a time puts a key into a set, or two could put the same one in twice, and each of the
- * two would have the whole limit. */
+/* Only one thread at a time puts a key into a set, or two could put the same one in twice, and
+ * each of the two would have the whole limit. */
 static struct limit_pot *put(struct place *set, uint64_t key)
 {
 	struct limit_pot *pot = find(set, key);

@@ -1,7 +1,7 @@
 /*
- * The states of a limit, one for each key, in memory of a fixed size that all workers share: sets of
- * eight, in which the one unused for the longest gives way to a new key. What somebody holds (a running
- * call has a slot of it, say) does not give way. Private to limit_tally.c.
+ * The states of a limit, one for each key, in memory of a fixed size that all workers share: sets
+ * of eight, in which the one unused for the longest gives way to a new key. What somebody holds (a
+ * running call has a slot of it, say) does not give way. Private to limit_tally.c.
  */
 #ifndef BRIDLE_MODEL_LIMIT_POTS_H
 #define BRIDLE_MODEL_LIMIT_POTS_H
@@ -26,8 +26,8 @@ struct limit_pots;
 
 struct limit_pots *limit_pots_new(void);
 void limit_pots_free(struct limit_pots **pots);
-/* The state of the key with that hash, held until limit_pots_let_go. When all that it could replace are
- * held it is one that such keys share. */
+/* The state of the key with that hash, held until limit_pots_let_go. When all that it could
+ * replace are held it is one that such keys share. */
 struct limit_pot *limit_pots_hold(struct limit_pots *pots, uint64_t hash, usec_t now);
 void limit_pots_let_go(struct limit_pot *pot);
 /* The name of a state that is held: 0 .. LIMIT_POTS. */

@@ -1,7 +1,8 @@
 /*
- * Limits of rates and of calls at once. The whole is what a limit counts: all calls, or with `by` those of
- * one key. With share: equal a whole has parts, one for each caller. A part has its even share of the whole
- * by right; beyond it, it gets only what is left when some is kept back for the others.
+ * Limits of rates and of calls at once. The whole is what a limit counts: all calls, or with `by`
+ * those of one key. With share: equal a whole has parts, one for each caller. A part has its even
+ * share of the whole by right; beyond it, it gets only what is left when some is kept back for the
+ * others.
  */
 #include <stdlib.h>
 
@@ -76,8 +77,8 @@ void limit_tally_prepare(struct limit_tally *tally, const struct limit_config *c
 		make_pots(&tally->parts);
 }
 
-/* slice_hash made even over all bits, since its upper ones choose the set. Source of the numbers: the
- * finish of splitmix64. */
+/* slice_hash made even over all bits, since its upper ones choose the set. Source of the
+ * numbers: the finish of splitmix64. */
 static uint64_t hash_of(struct slice name, uint64_t seed)
 {
 	uint64_t h = slice_hash(name, seed);
@@ -110,8 +111,8 @@ static uint64_t hold_whole(struct limit_tally *t, const struct limit_config *con
 }
 
 /*
- * Active parts: those that called in this span of time or the one before. A span is a second, or longer
- * where the rate is so low that callers within their share call less often than that.
+ * Active parts: those that called in this span of time or the one before. A span is a second, or
+ * longer where the rate is so low that callers within their share call less often than that.
  */
 #define SPAN_CALLS 128u
 
@@ -180,7 +181,8 @@ static void let_go(const struct share *share)
 		limit_pots_let_go(share->part);
 }
 
-/* A place: which part (16 bits, 0: none), which whole (16 bits, 0: all), and a bit that is always set. */
+/* A place: which part (16 bits, 0: none), which whole (16 bits, 0: all), and a bit that is
+ * always set. */
 #define PLACE_BIT (UINT64_C(1) << 32)
 
 static uint64_t place_of(struct limit_tally *t, const struct share *share)
@@ -212,10 +214,11 @@ void limit_count_refused(struct limit_tally *tally)
 }
 
 /*
- * With share: equal a call is in its caller's share, which is let through while the whole is not empty to the
- * bottom, or beyond it, which leaves a reserve for the others. The share is a little less than the n-th part,
- * so that the reserve fills again when all callers are at theirs; and a part may come with its calls of a
- * second at once, so that callers need not be regular to get what is theirs.
+ * With share: equal a call is in its caller's share, which is let through while the whole is not
+ * empty to the bottom, or beyond it, which leaves a reserve for the others. The share is a little
+ * less than the n-th part, so that the reserve fills again when all callers are at theirs; and a
+ * part may come with its calls of a second at once, so that callers need not be regular to get what
+ * is theirs.
  */
 #define PART_BURST 20u
 
@@ -240,8 +243,8 @@ static unsigned part_burst(struct rate rate)
 	return burst > UINT32_MAX ? UINT32_MAX : (unsigned)burst;
 }
 
-/* Beside the burst, so that bursts of one call have it, too: enough for all callers to come at once, but not
- * more than comes in RESERVE_TIME. */
+/* Beside the burst, so that bursts of one call have it, too: enough for all callers to come at
+ * once, but not more than comes in RESERVE_TIME. */
 #define RESERVE_LEAST 16u
 #define RESERVE_TIME  (4 * USEC_S)
 
@@ -327,8 +330,8 @@ static void count_down(_Atomic uint32_t *count)
 	atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
 }
 
-/* What a part beyond its share leaves to the others, who have @n: two and about as many as their number moves
- * by chance, but not more than is theirs. */
+/* What a part beyond its share leaves to the others, who have @n: two and about as many as their
+ * number moves by chance, but not more than is theirs. */
 static uint64_t kept_for(uint64_t n, uint64_t theirs)
 {
 	uint64_t root = 0;

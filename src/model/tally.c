@@ -11,8 +11,8 @@
 /* A service with what the table knows beside it. */
 struct service_entry {
 	struct service_tally tally;
-	/* address -> endpoint tally, one reference each; empty before the last reference of the service
-	 * goes, because each endpoint holds one. */
+	/* address -> endpoint tally, one reference each; empty before the last reference of the
+	 * service goes, because each endpoint holds one. */
 	struct table endpoints;
 };
 
@@ -151,8 +151,8 @@ struct breaker_tally *tallies_breaker(struct tallies *tallies, struct slice name
 	return (void *)head_named(&tallies->breakers, name, breaker_tally_new);
 }
 
-/* Has nobody but the table held it for long enough? New references come from the table alone, on this
- * thread, so a count seen as @own does not go up behind our back. */
+/* Has nobody but the table held it for long enough? New references come from the table alone, on
+ * this thread, so a count seen as @own does not go up behind our back. */
 static bool is_forgotten(struct ref *ref, unsigned own, usec_t *absent_since, usec_t now)
 {
 	if (atomic_load_explicit(&ref->count, memory_order_acquire) > own) {
@@ -164,8 +164,8 @@ static bool is_forgotten(struct ref *ref, unsigned own, usec_t *absent_since, us
 	return now >= *absent_since && now - *absent_since >= FORGET_AFTER;
 }
 
-/* Takes out what is forgotten, or all at USEC_NONE. What follows a removed entry in the table may have
- * moved into its place, so that is looked at again. */
+/* Takes out what is forgotten, or all at USEC_NONE. What follows a removed entry in the table
+ * may have moved into its place, so that is looked at again. */
 static void sweep_endpoints(struct table *endpoints, usec_t now)
 {
 	struct endpoint_tally *e;
@@ -173,7 +173,8 @@ static void sweep_endpoints(struct table *endpoints, usec_t now)
 	for (size_t at = 0; (e = table_next(endpoints, &at)) != NULL;) {
 		if (now != USEC_NONE && !is_forgotten(&e->ref, 1, &e->absent_since, now))
 			continue;
-		/* The newest snapshot would hold it if it had it: so that has not even the service. */
+		/* The newest snapshot would hold it if it had it: so that has not even the
+		 * service. */
 		if (e->is_present)
 			service_tally_present(e->service, NULL, 0);
 		table_remove(endpoints, slice_str(e->address));

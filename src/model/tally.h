@@ -1,9 +1,9 @@
 /*
- * Tallies: the process-wide moving state of services, endpoints, limits and breakers. Found by name on
- * the control thread when a snapshot is built, counted references in snapshots, so they survive reloads;
- * what no snapshot names is forgotten after ten minutes. Workers touch them with atomics alone; the one
- * lock is taken when an endpoint is about to be ejected or its health changes, which is never the usual
- * path of a call.
+ * Tallies: the process-wide moving state of services, endpoints, limits and breakers. Found by name
+ * on the control thread when a snapshot is built, counted references in snapshots, so they survive
+ * reloads; what no snapshot names is forgotten after ten minutes. Workers touch them with atomics
+ * alone; the one lock is taken when an endpoint is about to be ejected or its health changes, which
+ * is never the usual path of a call.
  */
 #ifndef BRIDLE_MODEL_TALLY_H
 #define BRIDLE_MODEL_TALLY_H
@@ -45,14 +45,15 @@ struct service_tally {
 	struct ref ref;
 	char *label; /* owned */
 	struct budget budget;
-	/* Some endpoint was ejected, or is down: only then is it worth to look for how many are out. */
+	/* Some endpoint was ejected, or is down: only then is it worth to look for how many are
+	 * out. */
 	_Atomic unsigned troubles;
 	_Atomic uint64_t ejections, budget_exhausted; /* ever */
 	pthread_mutex_t lock;              /* endpoints coming, going, ejected, up, down */
 	struct endpoint_tally **endpoints; /* present ones; borrowed; under the lock */
 	size_t n_endpoints;
-	/* Private: until when, for policies with that at_most or less, no more may be ejected; the one
-	 * that ejected last. */
+	/* Private: until when, for policies with that at_most or less, no more may be ejected;
+	 * the one that ejected last. */
 	_Atomic uint64_t full_until;
 	_Atomic double full_share;
 	struct eject_policy ejected_by;
@@ -64,7 +65,8 @@ struct service_tally {
 struct service_tally *tallies_service(struct tallies *tallies, struct slice label);
 struct endpoint_tally *tallies_endpoint(
     struct tallies *tallies, struct service_tally *service, struct slice address, usec_t now);
-/* These are the endpoints that the newest snapshot has: what is ejected of others counts no more. */
+/* These are the endpoints that the newest snapshot has: what is ejected of others counts no
+ * more. */
 void service_tally_present(
     struct service_tally *service, struct endpoint_tally *const *list, size_t n);
 void service_tally_unref(struct service_tally **tally);
@@ -77,7 +79,8 @@ static inline bool endpoint_tally_is_ejected(const struct endpoint_tally *t, use
 {
 	return atomic_load_explicit(&t->ejected_until, memory_order_relaxed) > now;
 }
-/* Any thread. What a health check found, after rise and fall; true when it is another than before. */
+/* Any thread. What a health check found, after rise and fall; true when it is another than
+ * before. */
 bool endpoint_tally_set_health(struct endpoint_tally *tally, enum health health);
 /* Neither ejected nor down. */
 static inline bool endpoint_tally_is_usable(const struct endpoint_tally *t, usec_t now)
@@ -87,8 +90,8 @@ static inline bool endpoint_tally_is_usable(const struct endpoint_tally *t, usec
 }
 
 /*
- * One limit. By caller or method it holds a state for each key: at most LIMIT_KEYS, the one unused for
- * the longest gives way; keys are known by a 64-bit hash.
+ * One limit. By caller or method it holds a state for each key: at most LIMIT_KEYS, the one unused
+ * for the longest gives way; keys are known by a 64-bit hash.
  */
 #define LIMIT_KEYS 10000u
 
@@ -108,22 +111,22 @@ struct limit_who {
 #define LIMIT_TAKEN       UINT64_C(1)
 #define LIMIT_TAKEN_SPARE UINT64_C(2) /* with share: equal, what others left */
 
-/* Within the rate? Takes; LIMIT_REFUSED (0) if not. Exact for the process; with share: equal a caller
- * within its share is let through before one beyond. */
+/* Within the rate? Takes; LIMIT_REFUSED (0) if not. Exact for the process; with share: equal a
+ * caller within its share is let through before one beyond. */
 uint64_t limit_take(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
 /* What limit_take took, as it said, goes back: another limit refused the call. */
 void limit_give_back(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, uint64_t taken, usec_t now);
-/* A slot of `concurrency`: a place that is given back with limit_leave, or LIMIT_REFUSED. That does not
- * count as a refusal of the call, which may wait for a slot. */
+/* A slot of `concurrency`: a place that is given back with limit_leave, or LIMIT_REFUSED. That
+ * does not count as a refusal of the call, which may wait for a slot. */
 uint64_t limit_enter(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
 void limit_leave(struct limit_tally *tally, uint64_t place);
 /*
  * Places in the queue of those who wait for a slot, at most queue_length (with `by` for each key),
- * divided evenly among the callers that are there with share: equal. A place that is given back with
- * limit_queue_leave, or LIMIT_REFUSED.
+ * divided evenly among the callers that are there with share: equal. A place that is given back
+ * with limit_queue_leave, or LIMIT_REFUSED.
  */
 uint64_t limit_queue_enter(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
@@ -141,8 +144,8 @@ void limit_count_refused(struct limit_tally *tally);
 uint64_t limit_running(const struct limit_tally *tally);
 uint64_t limit_refused(const struct limit_tally *tally);
 
-/* One breaker: of a service, a route, a method; with by: method one for each method, at most 1000, what
- * is past them shares one. */
+/* One breaker: of a service, a route, a method; with by: method one for each method, at most
+ * 1000, what is past them shares one. */
 struct breaker_tally;
 
 struct breaker_tally *tallies_breaker(struct tallies *tallies, struct slice name);

@@ -1,7 +1,7 @@
 #include "policy/breaker.h"
 
-/* The state word: state (2 bits), successes of probes so far (14), generation (48). The generation counts
- * the changes of state; a ticket says in which one a call was let through. */
+/* The state word: state (2 bits), successes of probes so far (14), generation (48). The
+ * generation counts the changes of state; a ticket says in which one a call was let through. */
 #define STATE_BITS     2
 #define SUCCESSES_BITS 14
 #define SUCCESSES_MAX  ((1u << SUCCESSES_BITS) - 1)
@@ -145,8 +145,8 @@ static void set_since(struct breaker *b, usec_t now)
 		;
 }
 
-/* From the state of @word to another, if nobody else was there first. Release: whoever sees the new state
- * sees what was written before it, `since` and the window. */
+/* From the state of @word to another, if nobody else was there first. Release: whoever sees the
+ * new state sees what was written before it, `since` and the window. */
 static bool change(struct breaker *b, uint64_t word, enum breaker_state state)
 {
 	if (!atomic_compare_exchange_strong_explicit(
@@ -194,8 +194,8 @@ static void trip(struct breaker *b, uint64_t word, usec_t now)
 	change(b, word, BREAKER_OPEN);
 }
 
-/* A good probe of @ticket's generation. The one that makes the successes complete closes; the window is made empty before, so that
- * the first failure after it does not find the old ones. */
+/* A good probe of @ticket's generation. The one that makes the successes complete closes; the
+ * window is made empty before, so that the first failure after it does not find the old ones. */
 static void probe_succeeded(
     struct breaker *b, const struct breaker_policy *p, uint64_t ticket, usec_t now)
 {

@@ -1,11 +1,11 @@
 /*
- * The circuit breaker of a service or a method: a sliding window of outcomes; closed, open, half open.
- * Kitex's rules (pkg cloudwego/kitex circuitbreak, bytedance/gopkg cloud/circuitbreaker): it trips on a
- * failure when there are min_samples and the share of failures is error_rate or more; after `open` the
- * next call is the first probe, then one each `probe`; `successes` of them close it, one failure among
- * them opens it anew. While it is open late successes are ignored, late failures still counted. Other
- * than there, a call of before is never taken for a probe: each call carries a ticket of its time.
- * Shared by all threads; no lock.
+ * The circuit breaker of a service or a method: a sliding window of outcomes; closed, open, half
+ * open. Kitex's rules (pkg cloudwego/kitex circuitbreak, bytedance/gopkg cloud/circuitbreaker): it
+ * trips on a failure when there are min_samples and the share of failures is error_rate or more;
+ * after `open` the next call is the first probe, then one each `probe`; `successes` of them close
+ * it, one failure among them opens it anew. While it is open late successes are ignored, late
+ * failures still counted. Other than there, a call of before is never taken for a probe: each call
+ * carries a ticket of its time. Shared by all threads; no lock.
  */
 #ifndef BRIDLE_POLICY_BREAKER_H
 #define BRIDLE_POLICY_BREAKER_H
@@ -41,8 +41,8 @@ struct breaker {
 
 #define BREAKER_REFUSED UINT64_C(0)
 
-/* May this call go? A ticket for breaker_record if it may, else BREAKER_REFUSED. In the open state this
- * is where it becomes half open. Zeroed memory is a closed breaker. */
+/* May this call go? A ticket for breaker_record if it may, else BREAKER_REFUSED. In the open
+ * state this is where it becomes half open. Zeroed memory is a closed breaker. */
 uint64_t breaker_allow(struct breaker *b, const struct breaker_policy *p, usec_t now);
 enum breaker_outcome { BREAKER_SUCCESS, BREAKER_FAILURE, BREAKER_IGNORED };
 /* How a call went that was allowed with @ticket. */

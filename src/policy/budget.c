@@ -58,8 +58,8 @@ static struct budget_sum sum(const struct budget *b, uint32_t second)
 	return sum;
 }
 
-/* One of the share. The count of this second is read before the others and goes up only from what was
- * read, so that two threads do not take the same last one. */
+/* One of the share. The count of this second is read before the others and goes up only from
+ * what was read, so that two threads do not take the same last one. */
 static bool take_share(struct budget *b, double share, usec_t now)
 {
 	uint32_t second = second_of(now);

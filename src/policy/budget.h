@@ -1,6 +1,7 @@
 /*
  * The retry budget of a service: retries may be a share of the calls of the last ten seconds, and
- * BUDGET_FLOOR more a second, so that services with few calls can retry at all. Shared by all threads.
+ * BUDGET_FLOOR more a second, so that services with few calls can retry at all. Shared by all
+ * threads.
  */
 #ifndef BRIDLE_POLICY_BUDGET_H
 #define BRIDLE_POLICY_BUDGET_H

@@ -1,7 +1,7 @@
 /*
- * Passive ejection: an endpoint that fails so many times in a row is left out for a while. The cap holds
- * for any size of set: at least one may be out when there are two or more, never the last. Process-wide:
- * its state lies in tallies (model/tally.h).
+ * Passive ejection: an endpoint that fails so many times in a row is left out for a while. The cap
+ * holds for any size of set: at least one may be out when there are two or more, never the last.
+ * Process-wide: its state lies in tallies (model/tally.h).
  */
 #ifndef BRIDLE_POLICY_EJECT_H
 #define BRIDLE_POLICY_EJECT_H

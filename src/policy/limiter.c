@@ -3,14 +3,14 @@
 #include <assert.h>
 
 /*
- * The rate cuts time into a grid: its k-th line is the moment when, from the beginning of time, the rate
- * has let k calls through. `arrival` is always a time on the grid of the rate that was last used: each
- * call takes the line after it, and may go while that is less than a burst ahead of now. Lines are
- * worked out from their number each time, never by adding up a rounded distance, so nothing drifts; and
- * being a time, the word keeps its meaning when a reload changes the rate.
+ * The rate cuts time into a grid: its k-th line is the moment when, from the beginning of time, the
+ * rate has let k calls through. `arrival` is always a time on the grid of the rate that was last
+ * used: each call takes the line after it, and may go while that is less than a burst ahead of now.
+ * Lines are worked out from their number each time, never by adding up a rounded distance, so
+ * nothing drifts; and being a time, the word keeps its meaning when a reload changes the rate.
  *
- * The unit is 1/8192 us: fine enough for two lines of 4 000 000 000 calls a second to differ, coarse
- * enough for 71 years.
+ * The unit is 1/8192 us: fine enough for two lines of 4 000 000 000 calls a second to differ,
+ * coarse enough for 71 years.
  */
 #define UNITS 8192u
 
@@ -49,7 +49,8 @@ static uint64_t time_of(struct rate rate, uint64_t line)
 	return line == UINT64_MAX || value > UINT64_MAX ? UINT64_MAX : (uint64_t)value;
 }
 
-/* Where the grid stands at a time: a bucket that is full, and one that is empty but for @keep calls. */
+/* Where the grid stands at a time: a bucket that is full, and one that is empty but for @keep
+ * calls. */
 struct reach {
 	uint64_t full, last;
 };

@@ -1,6 +1,6 @@
 /*
- * Rates, exact for any value: the generic cell rate algorithm on one atomic word, shared by all threads.
- * Over any span of time at most rate x span, rounded up, + burst calls are let through.
+ * Rates, exact for any value: the generic cell rate algorithm on one atomic word, shared by all
+ * threads. Over any span of time at most rate x span, rounded up, + burst calls are let through.
  */
 #ifndef BRIDLE_POLICY_LIMITER_H
 #define BRIDLE_POLICY_LIMITER_H

@@ -86,7 +86,8 @@ static bool is_wanted(const struct retry_policy *p, enum retry_outcome outcome, 
 	return false;
 }
 
-/* No byte of the call has reached anybody: another endpoint may have it, whatever the method does. */
+/* No byte of the call has reached anybody: another endpoint may have it, whatever the method
+ * does. */
 static bool is_safe(enum retry_outcome outcome)
 {
 	return outcome == RETRY_CONNECT_FAILED || outcome == RETRY_UNSENT;

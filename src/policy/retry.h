@@ -1,6 +1,7 @@
 /*
  * Whether a failed attempt is followed by another, when, and which results count as failures. Pure:
- * what moves is a retry_state, one for each call; the budget is asked by the caller of these functions.
+ * what moves is a retry_state, one for each call; the budget is asked by the caller of these
+ * functions.
  */
 #ifndef BRIDLE_POLICY_RETRY_H
 #define BRIDLE_POLICY_RETRY_H

@@ -207,8 +207,8 @@ START_TEST(millions_in_one_bucket_keep_their_share)
 END_TEST
 
 /*
- * The reference: every outcome with its time, and the rules as they are told. Its clock is as coarse as
- * that of the window, which moves in hundredths.
+ * The reference: every outcome with its time, and the rules as they are told. Its clock is as
+ * coarse as that of the window, which moves in hundredths.
  */
 enum { EVENTS = 10000 };
 

@@ -1,4 +1,5 @@
-/* Limits by key and with shares: what each caller gets, what is kept, and exactness with many threads. */
+/* Limits by key and with shares: what each caller gets, what is kept, and exactness with many
+ * threads. */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -343,8 +344,8 @@ START_TEST(more_running_keys_than_there_is_room_for_are_survived)
 END_TEST
 
 /*
- * Shares. Callers at rates of their own, in virtual time; each is regular, regular with jitter, or by pure
- * chance.
+ * Shares. Callers at rates of their own, in virtual time; each is regular, regular with jitter, or
+ * by pure chance.
  */
 enum { CALLERS = 50 };
 enum arrival { REGULAR, JITTER, CHANCE };
@@ -495,7 +496,8 @@ START_TEST(shares_are_taken_of_each_methods_limit)
 }
 END_TEST
 
-/* Callers that call again as soon as they are answered: ten times as many of one as of the other. */
+/* Callers that call again as soon as they are answered: ten times as many of one as of the
+ * other. */
 START_TEST(slots_are_shared_between_callers_that_are_never_satisfied)
 {
 	enum { HOGS = 50, OTHERS = 5, SLOTS = 10 };
@@ -570,8 +572,8 @@ START_TEST(threads_find_one_state_for_a_key)
 	run_all(take_keys, workers);
 	for (unsigned i = 0; i < THREADS; i++)
 		passed += workers[i].passed;
-	/* A thread that finds another at work in its set for a long time takes from a state that all such
-	 * share, which is good for three more. */
+	/* A thread that finds another at work in its set for a long time takes from a state that
+	 * all such share, which is good for three more. */
 	ck_assert_uint_ge(passed, 3000);
 	ck_assert_uint_le(passed, 3003);
 }

@@ -1,4 +1,5 @@
-/* Rates: never more than one over, no drift over years of calls, any rate, any number of threads. */
+/* Rates: never more than one over, no drift over years of calls, any rate, any number of
+ * threads. */
 #include <pthread.h>
 #include <string.h>
 
@@ -256,8 +257,9 @@ START_TEST(threads_together_get_exactly_the_rate)
 		pthread_join(takers[i].thread, NULL);
 		taken += takers[i].taken;
 	}
-	/* One try each microsecond, half of them within the rate. A thread that was stopped between
-	 * reading the clock and taking comes late, and then its try may be lost, but none is won. */
+	/* One try each microsecond, half of them within the rate. A thread that was stopped
+	 * between reading the clock and taking comes late, and then its try may be lost, but
+	 * none is won. */
 	ck_assert_uint_le(taken, THREADS * TRIES / 2 + 100);
 	ck_assert_uint_ge(taken, THREADS * TRIES / 2 - 100);
 }

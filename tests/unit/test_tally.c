@@ -1,4 +1,5 @@
-/* Tallies: found again by name, forgotten when nobody names them; rows of failures, ejection, health. */
+/* Tallies: found again by name, forgotten when nobody names them; rows of failures, ejection,
+ * health. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
