@@ -122,6 +122,7 @@ src_libbridle_a_SOURCES = \
 	src/net/output.c src/net/output.h \
 	src/net/socket_file.c src/net/socket_file.h \
 	src/model/access_field.c src/model/access_field.h \
+	src/model/admission.c src/model/admission.h \
 	src/model/balance.c src/model/balance.h \
 	src/model/balance_groups.c \
 	src/model/caller.c src/model/caller.h \

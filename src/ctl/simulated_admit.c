@@ -1,5 +1,7 @@
 #include "ctl/simulated_admit.h"
 
+#include "model/admission.h"
+
 static struct limit_who who_of(const struct simulated_call *call)
 {
 	return (struct limit_who){
@@ -85,10 +87,6 @@ static void pass_breakers(struct simulated_call *call)
 
 /* --- slots --- */
 
-/* From the narrowest limit to the widest. */
-static const enum level slot_order[LEVELS] = {
-    LEVEL_METHOD, LEVEL_ROUTE, LEVEL_SERVICE, LEVEL_DEFAULTS};
-
 static void leave_queue(struct simulated_call *call, struct limit_tally *tally)
 {
 	list_remove(&call->waiting);
@@ -132,7 +130,7 @@ static bool enter(struct simulated_call *call, enum level level)
 static void pass_slots(struct simulated_call *call)
 {
 	for (; call->place < LEVELS; call->place++) {
-		enum level level = slot_order[call->place];
+		enum level level = admission_slot_order[call->place];
 		const struct limit_config *config = limit_at(call, (int)level);
 
 		if (config == NULL || config->concurrency == COUNT_NONE)
@@ -150,7 +148,7 @@ static void grant_next(struct simulation *sim, const struct limit_tally *tally)
 {
 	list_each_safe (link, &sim->waiting) {
 		struct simulated_call *call = list_item(link, struct simulated_call, waiting);
-		enum level level = slot_order[call->place];
+		enum level level = admission_slot_order[call->place];
 
 		if (call->route.guard->limits[level] != tally || !enter(call, level))
 			continue;
@@ -204,30 +202,12 @@ static void tell_breakers(struct simulated_call *call, enum breaker_outcome outc
 	}
 }
 
-static enum breaker_outcome outcome_of(const struct simulated_call *call, enum reason reason)
-{
-	if (call->n_attempts == 0)
-		return BREAKER_IGNORED;
-	switch (reason) {
-	case REASON_OK:
-		return BREAKER_SUCCESS;
-	case REASON_APP_EXCEPTION:
-	case REASON_CONNECT_FAILED:
-	case REASON_RESET:
-	case REASON_TIMEOUT:
-	case REASON_CALLER_DEADLINE:
-		return BREAKER_FAILURE;
-	default:
-		return BREAKER_IGNORED;
-	}
-}
-
 void simulated_admit_finish(struct simulated_call *call, enum reason reason)
 {
 	if (call->route.guard == NULL) /* it had no service */
 		return;
 	if (!list_is_empty(&call->waiting))
-		leave_queue(call, call->route.guard->limits[slot_order[call->place]]);
-	tell_breakers(call, outcome_of(call, reason));
+		leave_queue(call, call->route.guard->limits[admission_slot_order[call->place]]);
+	tell_breakers(call, call->n_attempts ? admission_outcome(reason) : BREAKER_IGNORED);
 	give_slots_back(call);
 }

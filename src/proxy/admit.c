@@ -3,14 +3,9 @@
 #include <assert.h>
 
 #include "base/log.h"
+#include "model/admission.h"
 #include "proxy/call.h"
 #include "proxy/overload.h"
-
-/* Slots are taken from the narrowest limit to the widest: who waits for a place in the whole service
- * holds one of its method, which nobody else could use now; the other way round calls of one slow
- * method would sit on the places of all. */
-static const enum level slot_order[LEVELS] = {
-    LEVEL_METHOD, LEVEL_ROUTE, LEVEL_SERVICE, LEVEL_DEFAULTS};
 
 static usec_t now_of(const struct call *call)
 {
@@ -245,7 +240,7 @@ static void granted(struct slot_waiter *waiter)
 	struct call *call = container_of(waiter, struct call, admission.waiter);
 	struct admission *a = &call->admission;
 
-	a->slots[slot_order[a->next]] = waiter->slot.place;
+	a->slots[admission_slot_order[a->next]] = waiter->slot.place;
 	a->waited += now_of(call) - waiter->since;
 	a->state = ADMISSION_GRANTED;
 	wheel_clear(&a->timer);
@@ -329,7 +324,7 @@ static enum admit_verdict pass_slots(struct call *call)
 	enum admit_verdict verdict;
 
 	for (; a->next < LEVELS; a->next++) {
-		enum level level = slot_order[a->next];
+		enum level level = admission_slot_order[a->next];
 
 		if (!has_limit(a, level) || a->policy->limits[level]->concurrency == COUNT_NONE)
 			continue;
@@ -409,26 +404,10 @@ void admit_cancel(struct call *call)
 		give_all_back(call);
 }
 
-/* What a service cannot help says nothing of it: refusals of ours, callers that go away or send
- * nonsense. As in Kitex an exception counts as a failure and a business error does not. */
+/* A call that was never tried tells breakers nothing. */
 static enum breaker_outcome outcome_of(const struct call *call)
 {
-	if (call->n_attempts == 0)
-		return BREAKER_IGNORED;
-	switch (call->reason) {
-	case REASON_OK:
-	case REASON_BIZ_ERROR:
-		return BREAKER_SUCCESS;
-	case REASON_APP_EXCEPTION:
-	case REASON_CONNECT_FAILED:
-	case REASON_RESET:
-	case REASON_TIMEOUT:
-	case REASON_CALLER_DEADLINE:
-	case REASON_BAD_REPLY:
-		return BREAKER_FAILURE;
-	default:
-		return BREAKER_IGNORED;
-	}
+	return call->n_attempts ? admission_outcome(call->reason) : BREAKER_IGNORED;
 }
 
 void admit_finish(struct call *call)
