@@ -71,7 +71,7 @@ static void check_open(struct check *c, const struct service_config *service)
 		if (listener->service == NULL)
 			admitted |= listener->protocols & CHECK_NAMING_PROTOCOLS;
 	}
-	if (admitted == 0 || (admitted & from))
+	if (admitted == 0 || (admitted & from) || check_is_led_to(c->config, service))
 		return;
 	list_protocols(from & CHECK_NAMING_PROTOCOLS, list, sizeof list);
 	key_path_key(&path, SLICE_LIT("services"));

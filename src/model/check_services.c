@@ -168,9 +168,26 @@ static void check_multiplex(struct check *c, const struct service_config *servic
 	}
 }
 
-/* Pinned by some listener, or open to all who ask for it by name. */
+bool check_is_led_to(const struct config *config, const struct service_config *service)
+{
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct service_config *from = config->services[i];
+
+		for (size_t k = 0; k < from->n_routes; k++)
+			if (from->routes[k].to == service || from->routes[k].mirror == service)
+				return true;
+	}
+	for (size_t i = 0; i < config->n_policies; i++)
+		if (config->policies[i]->fallback == service)
+			return true;
+	return false;
+}
+
+/* Pinned by some listener, open to all who ask for it by name, or led to by another service. */
 static bool is_reachable(const struct check *c, const struct service_config *service)
 {
+	if (check_is_led_to(c->config, service))
+		return true;
 	for (size_t i = 0; i < c->config->n_listeners; i++)
 		if (c->config->listeners[i].service == NULL ||
 		    c->config->listeners[i].service == service)

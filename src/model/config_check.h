@@ -38,6 +38,8 @@ void check_tests(struct check *c);
 
 /* defaults.key, services.a.key, services.a.methods.Get.key, services.a.routes[0].policy.key */
 const char *check_policy_path(const struct policy *policy, const char *key, struct key_path *path);
+/* Whether routes, mirrors or fallbacks of other services bring calls to it. */
+bool check_is_led_to(const struct config *config, const struct service_config *service);
 /* Whether the value was written for this policy, not for one that it starts from. */
 bool check_is_own(const struct check *c, const void *base, const char *key);
 /* Appends the parts of balance.zone. */

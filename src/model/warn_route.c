@@ -173,29 +173,13 @@ static void of_service_facts(struct check *c, const struct service_config *servi
 	}
 }
 
-/* Other services' routes, fallbacks and mirrors may bring calls that came otherwise. */
-static bool is_led_to(const struct config *config, const struct service_config *service)
-{
-	for (size_t i = 0; i < config->n_services; i++) {
-		const struct service_config *from = config->services[i];
-
-		for (size_t k = 0; k < from->n_routes; k++)
-			if (from->routes[k].to == service || from->routes[k].mirror == service)
-				return true;
-	}
-	for (size_t i = 0; i < config->n_policies; i++)
-		if (config->policies[i]->fallback == service)
-			return true;
-	return false;
-}
-
 void warn_of_facts(struct check *c)
 {
 	const struct config *config = c->config;
 
 	for (size_t i = 0; i < config->n_services; i++)
 		if (!has_metadata(config, config->services[i]) &&
-		    !is_led_to(config, config->services[i]))
+		    !check_is_led_to(config, config->services[i]))
 			of_service_facts(c, config->services[i]);
 }
 

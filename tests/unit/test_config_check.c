@@ -382,6 +382,31 @@ START_TEST(services_nobody_reaches_are_doubtful)
 }
 END_TEST
 
+START_TEST(services_that_others_lead_to_are_reached)
+{
+	static const char *const leads[] = {"routes: [{match: {caller: x}, to: {service: b}}]",
+	    "routes: [{mirror: b}]", "fallback: {on: [any], to: {service: b}}",
+	    "methods: {Get: {fallback: {on: [any], to: {service: b}}}}"};
+	char text[500];
+
+	for (size_t i = 0; i < ARRAY_LEN(leads); i++) {
+		struct loaded l;
+
+		snprintf(text, sizeof text,
+		    "listeners: [{address: \"127.0.0.1:0\", service: a},\n"
+		    "  {address: \"127.0.0.1:0\", protocols: [ttheader_streaming]}]\n"
+		    "services:\n"
+		    "  a: {endpoints: [\"127.0.0.1:1\"], %s}\n"
+		    "  b: {endpoints: [\"127.0.0.1:2\"], protocol: framed}\n",
+		    leads[i]);
+		l = loaded_from(text);
+		loaded_config(&l);
+		ck_assert_msg(l.problems.n == 0, "%s", text);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
 START_TEST(folder_of_the_admin_socket_may_be_missing_but_not_the_one_above)
 {
 	char folder[] = "/tmp/test_config_check.XXXXXX", text[300];
@@ -430,6 +455,7 @@ int main(void)
 	    multiplex_is_refused_where_connections_are_shared_anyway,
 	    multiplex_warns_only_where_it_cannot_work,
 	    services_nobody_reaches_are_doubtful,
+	    services_that_others_lead_to_are_reached,
 	    folder_of_the_admin_socket_may_be_missing_but_not_the_one_above,
 	    one_run_tells_everything,
 	};
