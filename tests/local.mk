@@ -133,6 +133,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_mux \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
+	tests/sim/test_sim_pool \
 	tests/sim/test_sim_queue \
 	tests/sim/test_sim_queue_workers \
 	tests/sim/test_sim_retry \
@@ -217,6 +218,7 @@ tests_sim_test_sim_memory_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_pool_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_queue_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_queue_workers_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_retry_LDADD = $(SIM_LIBS)

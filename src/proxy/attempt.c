@@ -95,6 +95,9 @@ static void end(struct attempt *a, enum attempt_outcome outcome)
 	a->is_sending = false;
 	a->outcome = outcome;
 	a->call->n_running--;
+	if (a->waits_for_pool)
+		list_remove(&a->link);
+	a->waits_for_pool = false;
 	wheel_clear(&a->timer);
 }
 
@@ -123,22 +126,34 @@ static void fail(struct attempt *a, enum attempt_outcome outcome, int error, con
 static bool send_call(struct attempt *a);
 static bool try_connect(struct attempt *a);
 
+static void try_again(struct attempt *a)
+{
+	if (!try_connect(a))
+		fail(a, a->outcome, a->error, a->why);
+	else if (a->state != ATTEMPT_BACKLOG)
+		call_event(a->call, CALL_EVENT_BODY);
+}
+
+static const char *why_no_connection(const struct attempt *a)
+{
+	if (a->waits_for_pool)
+		return "no connection became free within timeout.connect (pool.connections)";
+	if (a->state == ATTEMPT_BACKLOG)
+		return "it took neither connections nor bytes";
+	return "connect timeout";
+}
+
 static void connect_timer(struct timer *timer, usec_t now)
 {
 	struct attempt *a = container_of(timer, struct attempt, timer);
 
 	if (a->state == ATTEMPT_BACKLOG && now < a->connect_until) {
-		if (!try_connect(a))
-			fail(a, a->outcome, a->error, a->why);
-		else if (a->state != ATTEMPT_BACKLOG)
-			call_event(a->call, CALL_EVENT_BODY);
+		try_again(a);
 		return;
 	}
 	if (a->upstream)
 		upstream_abandon(a->upstream, a, false, 0);
-	fail(a, ATTEMPT_CONNECT_FAILED, ETIMEDOUT,
-	    a->state == ATTEMPT_BACKLOG ? "it took neither connections nor bytes"
-					: "connect timeout");
+	fail(a, ATTEMPT_CONNECT_FAILED, ETIMEDOUT, why_no_connection(a));
 }
 
 static void reply_timer(struct timer *timer, usec_t now)
@@ -178,6 +193,13 @@ static void wait_backlog(struct attempt *a)
 	wheel_set(loop_wheel(loop), &a->timer, at, connect_timer);
 }
 
+static void wait_for_pool(struct attempt *a)
+{
+	a->state = ATTEMPT_BACKLOG;
+	a->waits_for_pool = true;
+	wheel_set(loop_wheel(a->call->worker->loop), &a->timer, a->connect_until, connect_timer);
+}
+
 /* A pooled connection may turn out to be dead only when it is written to; as no byte has left, the
  * next one is as good, until a fresh one is made. */
 static bool try_connect(struct attempt *a)
@@ -193,6 +215,9 @@ static bool try_connect(struct attempt *a)
 			return note(a, ATTEMPT_CONNECT_FAILED, error, NULL);
 		case LEASE_BACKLOG:
 			wait_backlog(a);
+			return true;
+		case LEASE_FULL:
+			wait_for_pool(a);
 			return true;
 		case LEASE_PENDING:
 			a->state = ATTEMPT_CONNECTING;
@@ -225,6 +250,7 @@ bool attempt_begin(struct attempt *a, size_t endpoint)
 	a->error = 0;
 	a->why = NULL;
 	a->backlog_wait = BACKLOG_FIRST;
+	a->is_offered = a->waits_for_pool = false;
 	a->connect_until = usec_after(now, a->call->policy->timeout_connect);
 	a->call->n_running++;
 	counter_add(&backend->in_flight, 1);
@@ -412,6 +438,14 @@ void attempt_resume(struct attempt *a)
 }
 
 /* ---- from the upstream ---- */
+
+void attempt_offered(struct attempt *a)
+{
+	wheel_clear(&a->timer);
+	a->waits_for_pool = false;
+	a->is_offered = true;
+	try_again(a);
+}
 
 void attempt_connected(struct attempt *a)
 {

@@ -17,8 +17,8 @@ struct call;
 struct upstream;
 
 enum attempt_state {
-	ATTEMPT_NONE,       /* not begun, or over */
-	ATTEMPT_BACKLOG,    /* waits to try a connect again: the accept queue was full */
+	ATTEMPT_NONE,    /* not begun, or over */
+	ATTEMPT_BACKLOG, /* waits to try a connect again: the accept queue was full, or the pool */
 	ATTEMPT_CONNECTING, /* waits for a connection */
 	ATTEMPT_WAITING,    /* waits for the reply */
 	ATTEMPT_RECEIVING,  /* waits for the rest of a long reply */
@@ -32,12 +32,14 @@ struct attempt {
 	unsigned mark;             /* RetryReq on the wire; 0: none */
 	struct backend *backend;   /* borrowed */
 	struct upstream *upstream; /* borrowed while the attempt has it */
-	struct list link;          /* in upstream->waiting, leaving or streams */
-	bool is_sending;           /* the rest of a long call is still to come from the caller */
-	int32_t id;                /* its id on a shared connection */
-	uint32_t stream;           /* its number on one of a multiplexing family; 0: none */
-	uint64_t start, end;       /* where its bytes lie in what the connection wrote */
-	struct timer timer;        /* connect, backlog, timeout.attempt */
+	struct list link;    /* in upstream->waiting, leaving or streams, or backend->hungry */
+	bool is_offered;     /* it has waited for a connection, and its turn has come */
+	bool waits_for_pool; /* in the state BACKLOG: for a connection, not for a connect */
+	bool is_sending;     /* the rest of a long call is still to come from the caller */
+	int32_t id;          /* its id on a shared connection */
+	uint32_t stream;     /* its number on one of a multiplexing family; 0: none */
+	uint64_t start, end; /* where its bytes lie in what the connection wrote */
+	struct timer timer;  /* connect, backlog, timeout.attempt */
 	usec_t began, connect_until, backlog_wait;
 	usec_t took; /* once it has ended */
 
@@ -72,6 +74,8 @@ void attempt_resume(struct attempt *a);
 
 /* From the upstream. */
 void attempt_connected(struct attempt *a);
+/* The pool has a connection for it, or may open one. */
+void attempt_offered(struct attempt *a);
 void attempt_broken(struct attempt *a, int error, const char *why);
 void attempt_room(struct attempt *a); /* its connection's queue has drained */
 /* @clean: nothing follows the reply on the connection. */

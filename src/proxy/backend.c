@@ -19,6 +19,26 @@ static char *make_key(struct slice label, const char *address, size_t *len)
 	return key;
 }
 
+/* Whether calls of this service have their connections for themselves. */
+static bool leases(const struct service_config *service)
+{
+	return service->protocol != SERVICE_GRPC &&
+	       service->protocol != SERVICE_TTHEADER_STREAMING && !service->multiplex;
+}
+
+static void set_pool(struct backend *b, const struct service_config *service)
+{
+	const struct policy *p = &service->policy;
+
+	b->most_connections = p->pool_connections;
+	b->warm = leases(service) ? p->pool_warm : 0;
+	b->warm_keep = p->pool_keep;
+	b->warm_keep_for = p->pool_idle_timeout;
+	b->warm_within = p->timeout_connect;
+	if (b->warm || !list_is_empty(&b->hungry))
+		loop_defer(b->worker->loop, &b->supply);
+}
+
 static struct backend *backend_new(struct worker *worker, char *key, size_t key_len)
 {
 	struct backend *b = mem_calloc(1, sizeof *b);
@@ -30,6 +50,8 @@ static struct backend *backend_new(struct worker *worker, char *key, size_t key_
 	list_init(&b->busy);
 	list_init(&b->shared);
 	list_init(&b->oneways);
+	list_init(&b->hungry);
+	b->supply.run = upstream_supply;
 	table_put(&worker->backends, slice_of(key, key_len), b);
 	return b;
 }
@@ -46,6 +68,7 @@ struct backend *backend_use(struct worker *worker, const struct service *service
 	else
 		b = backend_new(worker, key, key_len);
 	b->users++;
+	set_pool(b, service->config);
 	b->address = *address;
 	b->stats = stats;
 	b->limits = (struct codec_limits){.max_message = snapshot->max_message,
@@ -65,6 +88,7 @@ static bool has_connections(const struct backend *b)
  * and may be freed later without the lock. */
 static void backend_free(struct backend *b)
 {
+	loop_undefer(&b->supply);
 	free(b->key);
 	free(b);
 }

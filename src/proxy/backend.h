@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/stat.h"
 #include "policy/latency.h"
+#include "net/loop.h"
 #include "policy/lb.h"
 #include "rpc/codec.h"
 
@@ -34,6 +35,15 @@ struct backend {
 	struct list shared;  /* multiplexed */
 	struct list oneways; /* for oneways alone */
 	unsigned n_idle, n_discarding;
+
+	/* pool.connections: attempts that wait for one of them, the longest first. */
+	unsigned most_connections;
+	struct list hungry;
+	/* pool.warm: so many idle ones are kept ready; some are on their way. */
+	unsigned warm, n_warming;
+	unsigned warm_keep;
+	usec_t warm_keep_for, warm_within;
+	struct loop_work supply; /* hands out what is free, and makes what is missing */
 
 	/* What balancing asks of it on this worker. */
 	struct latency latency;

@@ -61,6 +61,12 @@ static bool is_full(void *arg)
 
 static const struct codec_io upstream_io = {.write = sink, .is_full = is_full};
 
+static void look_for_hungry(struct backend *b)
+{
+	if (!list_is_empty(&b->hungry))
+		loop_defer(b->worker->loop, &b->supply);
+}
+
 static void free_upstream(void *object)
 {
 	struct upstream *u = object;
@@ -79,6 +85,7 @@ void upstream_close(struct upstream *u)
 		return;
 	b->n_idle -= u->state == UPSTREAM_IDLE;
 	b->n_discarding -= u->state == UPSTREAM_DISCARDING;
+	b->n_warming -= u->is_warming;
 	u->state = UPSTREAM_CLOSED;
 	wheel_clear(&u->timer);
 	loop_undefer(&u->work);
@@ -91,6 +98,7 @@ void upstream_close(struct upstream *u)
 	counter_sub(&b->connections, 1);
 	counter_sub(&b->stats->upstream_connections, 1);
 	loop_reap(loop_of(u), u, free_upstream);
+	look_for_hungry(b);
 	backend_connection_gone(b);
 }
 
@@ -225,6 +233,8 @@ static struct upstream *take_idle(struct backend *b)
 			b->n_idle--;
 			wheel_clear(&u->timer);
 			upstream_enter(u);
+			if (b->n_idle < b->warm)
+				loop_defer(b->worker->loop, &b->supply);
 			return u;
 		}
 		upstream_close(u);
@@ -307,12 +317,42 @@ static struct upstream *find_open(struct backend *b, enum upstream_use use, bool
 	return NULL;
 }
 
+static bool is_at_most(const struct backend *b)
+{
+	return counter_get(&b->connections) >= b->most_connections;
+}
+
+/* For another use than what the idle ones are for. */
+static void make_room(struct backend *b)
+{
+	if (is_at_most(b) && !list_is_empty(&b->idle))
+		upstream_close(list_item(b->idle.prev, struct upstream, link));
+}
+
+/* Others wait already, or there is neither an idle connection nor one that may be opened. */
+static bool has_to_wait(const struct backend *b, enum upstream_use use, const struct attempt *a)
+{
+	if (use != UPSTREAM_FOR_CALL)
+		return false;
+	return (!list_is_empty(&b->hungry) && !a->is_offered) ||
+	       (list_is_empty(&b->idle) && is_at_most(b));
+}
+
 enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attempt *a, int *error)
 {
 	bool is_alone = use == UPSTREAM_FOR_CALL || use == UPSTREAM_FOR_LONG_ONEWAY, is_enough;
-	struct upstream *u = find_open(b, use, &is_enough);
 	enum conn_start start = CONN_READY;
+	struct upstream *u;
 
+	if (has_to_wait(b, use, a)) {
+		list_push_back(&b->hungry, &a->link);
+		return LEASE_FULL;
+	}
+	u = find_open(b, use, &is_enough);
+	if (u == NULL && use != UPSTREAM_FOR_CALL) {
+		make_room(b);
+		is_enough |= is_at_most(b);
+	}
 	if (is_enough)
 		return LEASE_BACKLOG; /* as many calls run as the endpoint allows */
 	if (u && !upstream_is_multiplexed(u) && conn_pending(u->conn) > CONN_HIGH_WATER)
@@ -339,6 +379,71 @@ enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attem
 	if (!is_alone)
 		list_push_back(&u->waiting, &a->link);
 	return LEASE_PENDING;
+}
+
+/* ---- pool.connections, pool.warm ---- */
+
+static void warming_hangs(struct timer *timer, usec_t now)
+{
+	(void)now;
+	upstream_close(container_of(timer, struct upstream, timer));
+}
+
+/* False: not now. */
+static bool warm_one(struct backend *b)
+{
+	struct loop *loop = b->worker->loop;
+	enum conn_start start;
+	int error;
+	struct upstream *u = open_new(b, UPSTREAM_FOR_CALL, &start, &error);
+
+	if (u == NULL)
+		return false;
+	u->keep = b->warm_keep < b->warm ? b->warm : b->warm_keep;
+	u->keep_for = b->warm_keep_for;
+	if (u->state != UPSTREAM_CONNECTING) {
+		upstream_keep(u);
+		return true;
+	}
+	u->is_warming = true;
+	b->n_warming++;
+	wheel_set(
+	    loop_wheel(loop), &u->timer, usec_after(loop_now(loop), b->warm_within), warming_hangs);
+	return true;
+}
+
+/* A call that gets a connection may end at once, and be the last one to need the backend. */
+static void offer_free(struct backend *b)
+{
+	struct worker *worker = b->worker;
+
+	b->users++;
+	while (!list_is_empty(&b->hungry) && (!list_is_empty(&b->idle) || !is_at_most(b))) {
+		struct attempt *a = list_item(b->hungry.next, struct attempt, link);
+
+		list_remove(&a->link);
+		attempt_offered(a);
+	}
+	pthread_mutex_lock(&worker->backends_lock);
+	backend_unuse(&b);
+	pthread_mutex_unlock(&worker->backends_lock);
+}
+
+void upstream_supply(struct loop_work *work)
+{
+	struct backend *b = container_of(work, struct backend, supply);
+	const struct process_shares *shares = b->worker->shares;
+
+	if (!list_is_empty(&b->hungry)) {
+		offer_free(b);
+		return;
+	}
+	if (b->users == 0 || b->worker->draining ||
+	    overload_get(&shares->overload) >= OVERLOAD_SHRINK)
+		return;
+	while (b->n_idle + b->n_warming < b->warm && !is_at_most(b))
+		if (!warm_one(b))
+			return;
 }
 
 /* ---- giving back ---- */
@@ -374,6 +479,8 @@ static void idle_over(struct timer *timer, usec_t now)
 	if (is_in_use(u))
 		u->idle_since = now;
 	else if (u->use == UPSTREAM_FOR_CALL || now >= usec_after(u->idle_since, u->keep_for)) {
+		if (u->backend->warm) /* a fresh one instead */
+			loop_defer(loop_of(u), &u->backend->supply);
 		upstream_close(u);
 		return;
 	}
@@ -423,6 +530,7 @@ void upstream_keep(struct upstream *u)
 	wheel_set(loop_wheel(loop), &u->timer, usec_after(u->idle_since, u->keep_for), idle_over);
 	if (++b->n_idle > keep)
 		upstream_close(list_item(b->idle.prev, struct upstream, link));
+	look_for_hungry(b);
 }
 
 static void forget_attempt(struct upstream *u, struct attempt *a)

@@ -60,6 +60,7 @@ struct upstream {
 	bool is_reused;           /* has carried a call before */
 	bool takes_no_more;       /* no new calls: crrst, shutdown */
 	bool is_unclean;          /* not to be pooled after the present call */
+	bool is_warming;          /* connects for nobody yet */
 	int write_error;          /* errno of the last write, 0 */
 	struct timer timer;       /* idle, discarding: when to close */
 	usec_t idle_since;        /* its last call, or when one was seen on it last */
@@ -67,11 +68,12 @@ struct upstream {
 	unsigned keep; /* the policy's pool.keep when it was last leased */
 };
 
-enum lease { LEASE_READY, LEASE_PENDING, LEASE_BACKLOG, LEASE_FAILED };
+enum lease { LEASE_READY, LEASE_PENDING, LEASE_BACKLOG, LEASE_FULL, LEASE_FAILED };
 
 /*
  * Finds or opens a connection for the attempt. READY: attempt->upstream can be written to. PENDING:
- * attempt_connected or attempt_broken follows. BACKLOG: the application's accept queue is full.
+ * attempt_connected or attempt_broken follows. BACKLOG: the application's accept queue is full. FULL:
+ * there may be no more connections (pool.connections); attempt_offered follows when one is free.
  * FAILED: *error is the errno.
  */
 enum lease upstream_lease(
@@ -91,6 +93,8 @@ void upstream_close(struct upstream *u);
 void upstream_break(struct upstream *u, int error, const char *why);
 /* How many connections are to be kept, and how long, by the policy of the call that uses it now. */
 void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for);
+/* Of a backend: offers free connections to those who wait for one, and makes those that are to be ready. */
+void upstream_supply(struct loop_work *work);
 /* Closes every connection of the backend that carries no call. */
 void upstream_close_unused(struct backend *backend);
 

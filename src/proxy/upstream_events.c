@@ -56,6 +56,12 @@ void upstream_break(struct upstream *u, int error, const char *why)
 static void on_ready(struct upstream *u)
 {
 	upstream_enter(u);
+	if (u->is_warming) {
+		u->is_warming = false;
+		u->backend->n_warming--;
+		upstream_keep(u);
+		return;
+	}
 	if (u->attempt)
 		attempt_connected(u->attempt);
 	while (u->state != UPSTREAM_CLOSED && !list_is_empty(&u->waiting)) {
