@@ -117,8 +117,6 @@ size_t changes_bound(const struct rpc_edit *edit)
 {
 	size_t len = sizeof RETRY_NAME + 12 + ENTRY_EXTRA + HEAD_EXTRA;
 
-	if (!changes_are_asked(edit))
-		return 0;
 	for (size_t i = 0; i < edit->n_changes; i++)
 		len += edit->changes[i].name.len + edit->changes[i].value.len + ENTRY_EXTRA;
 	return len;

@@ -26,7 +26,7 @@ static inline bool changes_are_asked(const struct rpc_edit *edit)
 
 /* @as_fields: the names are those of fields of HTTP/2, which know no upper case. */
 void changes_init(struct changes *c, const struct rpc_edit *edit, bool as_fields);
-/* Bytes that they add to a header at most. */
+/* Bytes that they add to a header at most, if any are asked. */
 size_t changes_bound(const struct rpc_edit *edit);
 /* Counts what is due: there is no place for it. A form that cannot be marked as a retry loses nothing. */
 void changes_drop(const struct changes *c, struct rpc_edit *edit);

@@ -164,7 +164,8 @@ static void put_additions(
 			c->list[i].what = CHANGE_REMOVE;
 		}
 	}
-	changes_put_due(t, &c->asked, kind);
+	if (c->asked.n_due)
+		changes_put_due(t, &c->asked, kind);
 }
 
 /* The sections of a header on their way from one to the next. */
@@ -261,7 +262,7 @@ static void rewrite_sections(
 
 	while (ttheader_next(&it, &e)) {
 		struct head_change *change = find_change(c, &e);
-		int asked = changes_find_entry(&c->asked, &e);
+		int asked = c->asked.n ? changes_find_entry(&c->asked, &e) : -1;
 
 		if (e.section != r.section)
 			open_section(&r, &e);

@@ -47,7 +47,8 @@ size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit
 	return m->head.len + fields + 2 * m->method.len + m->idl_service.len + m->caller.len +
 	       m->caller_method.len + m->service_asked.len + m->log_id.len + m->biz_status.len +
 	       m->biz_message.len + edit->caller.len + edit->rip.len + edit->service.len +
-	       edit->idl_service.len + edit->log_id.len + changes_bound(edit) + NEW_HEADER_ROOM;
+	       edit->idl_service.len + edit->log_id.len +
+	       (changes_are_asked(edit) ? changes_bound(edit) : 0) + NEW_HEADER_ROOM;
 }
 
 uint64_t head_payload_len(const struct rpc_message *m, struct rpc_form form)
