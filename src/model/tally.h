@@ -90,8 +90,9 @@ static inline bool endpoint_tally_is_usable(const struct endpoint_tally *t, usec
 }
 
 /*
- * One limit. By caller or method it holds a state for each key: at most LIMIT_KEYS, the one unused
- * for the longest gives way; keys are known by a 64-bit hash.
+ * One limit. By caller or method it holds a state for each key, with room for LIMIT_KEYS and some
+ * more: of those that could be replaced the one unused for the longest gives way. Keys are known by
+ * a hash; its memory is there only when a configuration asks for it, and does not grow.
  */
 #define LIMIT_KEYS 10000u
 
@@ -111,8 +112,9 @@ struct limit_who {
 #define LIMIT_TAKEN       UINT64_C(1)
 #define LIMIT_TAKEN_SPARE UINT64_C(2) /* with share: equal, what others left */
 
-/* Within the rate? Takes; LIMIT_REFUSED (0) if not. Exact for the process; with share: equal a
- * caller within its share is let through before one beyond. */
+/* Within the rate? Takes; LIMIT_REFUSED (0) if not. Exact for the process. With share: equal a
+ * caller within its share is let through before one beyond; for that the whole may be ahead of its
+ * rate by the calls of four seconds, and by no more than 16 or one for each caller. */
 uint64_t limit_take(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
 /* What limit_take took, as it said, goes back: another limit refused the call. */

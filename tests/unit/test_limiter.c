@@ -140,8 +140,10 @@ START_TEST(no_span_has_more_than_the_rate_and_the_burst)
 		}
 		for (int from = 0; from < n; from++)
 			for (int to = from; to < n && to < from + 64; to++)
-				ck_assert_uint_le((uint64_t)(to - from + 1),
-				    burst + due(rate, passed[from], passed[to]));
+				if ((uint64_t)(to - from + 1) >
+				    burst + due(rate, passed[from], passed[to]))
+					ck_abort_msg("%u /%lu us: %d calls in %lu us", rate.count,
+					    rate.per, to - from + 1, passed[to] - passed[from]);
 		ck_assert_int_gt(n, 100);
 	}
 }
@@ -153,7 +155,7 @@ START_TEST(a_steady_caller_at_the_rate_always_passes)
 	struct rng rng;
 
 	rng_init(&rng, 3);
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0; round < 100; round++) {
 		struct rate rate = {1 + (unsigned)rng_below(&rng, 50000), USEC_S};
 		usec_t gap = (rate.per + rate.count - 1) / rate.count;
 		usec_t now = rng_below(&rng, UINT64_C(1) << 45);
@@ -202,7 +204,8 @@ END_TEST
 
 START_TEST(the_ends_of_all_numbers_are_survived)
 {
-	struct rate rate = {.count = 1, .per = 60 * USEC_MIN}, huge = {UINT32_MAX, USEC_S};
+	struct rate rate = {.count = 1, .per = 30 * 24 * 60 * USEC_MIN},
+		    huge = {UINT32_MAX, USEC_S};
 	struct limiter l = {0};
 	uint64_t taken = 0;
 
@@ -212,8 +215,8 @@ START_TEST(the_ends_of_all_numbers_are_survived)
 	l = (struct limiter){0};
 	while (limiter_take(&l, rate, UINT32_MAX, 0))
 		taken++;
-	ck_assert_uint_lt(taken, 700000); /* 71 years of hours, then it is the end of time */
-	ck_assert_uint_gt(taken, 600000);
+	/* 71 years of months, then it is the end of time. */
+	ck_assert(taken > 860 && taken < 875);
 	ck_assert(!limiter_has(&l, rate, UINT32_MAX, 0));
 	limiter_give_back(&(struct limiter){0}, huge);
 }
