@@ -2,6 +2,10 @@
  * Regular expressions of a file: POSIX extended ones that cannot take long. What they are asked about is
  * short (policy/match.h), so it is their own size that counts: counted repetitions are written out by
  * the library, nested ones to the power of their depth.
+ *
+ * The library makes an automaton as it goes, and keeps each state it meets. Behind a repetition without
+ * end each place where several bytes fit can double the states ("(a|b)*a(a|b){60}" has 2^60), which
+ * whoever sends the values could use up all memory with; so those places are few.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +16,20 @@
 #define REGEX_MAX_BYTES 256u
 #define REGEX_MAX_SIZE  2000u
 #define REGEX_MAX_DEPTH 16u
+#define REGEX_MAX_WIDE  12u /* 2^12 states of some KiB */
 
-/* How large an expression is with its repetitions written out. */
+/* With its repetitions written out: how many places, and how many of them fit several bytes. */
+struct extent {
+	uint64_t size, wide;
+};
+
 struct measure {
 	struct slice text;
 	size_t at;
-	uint64_t sum[REGEX_MAX_DEPTH + 1]; /* of each open group */
-	uint64_t last;                     /* what a repetition behind it repeats; counted in sum */
+	struct extent sum[REGEX_MAX_DEPTH + 1]; /* of each open group */
+	struct extent last; /* what a repetition behind it repeats; in sum already */
 	size_t depth;
+	bool is_endless; /* it has a repetition without end */
 };
 
 /* [abc], []abc], [^]abc], [[:digit:]] */
@@ -53,6 +63,7 @@ static uint64_t pass_bound(struct measure *m)
 	for (; at < m->text.len && m->text.data[at] != '}'; at++) {
 		uint8_t c = m->text.data[at];
 
+		m->is_endless |= c == ',' && at + 1 < m->text.len && m->text.data[at + 1] == '}';
 		number = c >= '0' && c <= '9' ? number * 10 + (c - '0') : 0;
 		number = number > REGEX_MAX_SIZE ? REGEX_MAX_SIZE + 1 : number;
 		most = number > most ? number : most;
@@ -61,55 +72,81 @@ static uint64_t pass_bound(struct measure *m)
 	return most;
 }
 
-static void add(struct measure *m, uint64_t size)
+static void add(struct measure *m, uint64_t size, uint64_t wide)
 {
-	m->last = size;
-	m->sum[m->depth] += size;
+	m->last = (struct extent){size, wide};
+	m->sum[m->depth].size += size;
+	m->sum[m->depth].wide += wide;
+}
+
+static void repeat(struct measure *m, uint64_t times)
+{
+	m->sum[m->depth].size += m->last.size * (times - 1);
+	m->sum[m->depth].wide += m->last.wide * (times - 1);
+	m->last.size *= times;
+	m->last.wide *= times;
+}
+
+static void close_group(struct measure *m)
+{
+	struct extent inside = m->sum[m->depth];
+
+	if (m->depth == 0)
+		return;
+	m->depth--;
+	add(m, inside.size, inside.wide);
+}
+
+static bool is_back_reference(const struct measure *m)
+{
+	uint8_t c = m->at + 1 < m->text.len ? m->text.data[m->at + 1] : 0;
+
+	return c >= '1' && c <= '9';
 }
 
 /* NULL, or what is wrong with it: constant text. */
 static const char *take_one(struct measure *m)
 {
-	uint64_t times;
+	size_t before = m->at;
 
 	switch (m->text.data[m->at]) {
 	case '\\':
-		m->at++;
-		if (m->at < m->text.len && m->text.data[m->at] >= '1' && m->text.data[m->at] <= '9')
+		if (is_back_reference(m))
 			return "it refers back to a group, which can take for ever";
-		add(m, 1);
+		m->at++;
+		/* \. is one byte, \w is many. */
+		add(m, 1, m->at < m->text.len && (m->text.data[m->at] | 0x20) >= 'a');
 		break;
 	case '[':
 		pass_brackets(m);
-		add(m, 1);
+		add(m, 1, m->at - before > 2);
 		break;
 	case '(':
 		if (m->depth == REGEX_MAX_DEPTH)
 			return "groups are nested more than 16 deep";
-		m->sum[++m->depth] = 0;
+		m->sum[++m->depth] = (struct extent){0, 0};
 		break;
 	case ')':
-		if (m->depth > 0) {
-			uint64_t inside = m->sum[m->depth--];
-
-			add(m, inside);
-		}
+		close_group(m);
 		break;
 	case '{':
-		times = pass_bound(m);
-		m->sum[m->depth] += m->last * (times - 1);
-		m->last *= times;
+		repeat(m, pass_bound(m));
 		break;
 	case '*':
 	case '+':
+		m->is_endless = true; /* a bound behind it repeats what it repeats */
+		break;
 	case '?':
-		break; /* a bound behind them repeats what they repeat */
+	case '|':
+		m->sum[m->depth].wide++;
+		break;
 	default:
-		add(m, 1);
+		add(m, 1, m->text.data[m->at] == '.');
 		break;
 	}
-	return m->sum[m->depth] > REGEX_MAX_SIZE ? "its repetitions come to more than 2000 parts"
-						 : NULL;
+	return m->sum[m->depth].size > REGEX_MAX_SIZE
+		   ? "its repetitions come to more than 2000 parts"
+		   : NULL;
 }
 
 static const char *find_wrong(struct slice text)
@@ -121,6 +158,9 @@ static const char *find_wrong(struct slice text)
 		return text.len ? "it is longer than 256 bytes" : "it is empty";
 	for (; wrong == NULL && m.at < text.len; m.at++)
 		wrong = take_one(&m);
+	if (wrong == NULL && m.is_endless && m.sum[0].wide > REGEX_MAX_WIDE)
+		wrong = "beside a repetition without end (* or +) it has more than 12 places where "
+			"several bytes fit";
 	return wrong;
 }
 
