@@ -206,6 +206,28 @@ START_TEST(dump_keeps_apart_what_a_method_says_and_what_it_inherits)
 }
 END_TEST
 
+START_TEST(dump_says_which_limits_hold_where_none_is_written)
+{
+	struct loaded l = loaded_from(
+	    "defaults: {limit: {rate: 900/s}, acl: [{deny: {caller: x}}]}\n"
+	    "listeners: [{address: \"127.0.0.1:0\"}]\n"
+	    "services:\n"
+	    "  a: {endpoints: [\"127.0.0.1:1\"], methods: {Get: {limit: {rate: 1/s}}}}\n"
+	    "  b: {endpoints: [\"127.0.0.1:2\"], limit: none, acl: [{allow: {}}]}\n");
+	char *text = loaded_dump(loaded_config(&l));
+
+	assert_has(text, "  acl:\n    - deny: {caller: x}  # test.yaml:1\n");
+	assert_has(text, "        limit:\n          rate: 1/s  # test.yaml:4\n");
+	assert_has(text, "        # breaker: none\n");
+	assert_has(text, "        # acl: defaults.acl\n");
+	assert_has(text, "    # limit: defaults.limit\n");
+	assert_has(text, "    limit: none  # test.yaml:5\n");
+	assert_has(text, "    acl:\n      - allow: {}  # test.yaml:5\n");
+	free(text);
+	loaded_free(&l);
+}
+END_TEST
+
 START_TEST(hash_is_of_the_content_and_nothing_else)
 {
 	struct loaded a = loaded_from("services: {app: {endpoints: [\"127.0.0.1:1\"]}}\n"
@@ -319,6 +341,7 @@ int main(void)
 	    dump_says_where_each_value_came_from,
 	    dump_quotes_what_would_read_otherwise,
 	    dump_keeps_apart_what_a_method_says_and_what_it_inherits,
+	    dump_says_which_limits_hold_where_none_is_written,
 	    hash_is_of_the_content_and_nothing_else,
 	    schema_has_the_keys_and_leaves_out_those_to_come,
 	    manual_describes_each_key_once,
