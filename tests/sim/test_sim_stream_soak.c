@@ -428,6 +428,13 @@ static void begin_run(int run)
 			"retry: {buffer: 10KiB}, pool: {idle_timeout: 100ms}",
 		.listener = "timeout: {write_stall: 500ms}, max_age: 3s",
 		.endpoints = 3},
+	    {.service =
+		    "timeout: {call: 200ms, connect: 50ms, stream: 2s, idle: 1s}, eject: none, "
+		    "limit: {concurrency: 12, queue: {length: 8, wait: 60ms}, rate: 900/s}, "
+		    "breaker: {error_rate: 90%, min_samples: 50, window: 1s, open: 50ms, probe: 10ms}, "
+		    "methods: {Quote: {limit: {concurrency: 9, queue: {length: 3, wait: 30ms}}}}",
+		.listener = "timeout: {write_stall: 500ms}",
+		.endpoints = 2},
 	};
 	const char *seed = getenv("SIM_SEED");
 
