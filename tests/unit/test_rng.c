@@ -79,6 +79,27 @@ START_TEST(rng_below_does_not_favour_low_numbers)
 }
 END_TEST
 
+START_TEST(a_chance_of_none_or_all_takes_no_number)
+{
+	ck_assert(rng_chance(NULL, 1));
+	ck_assert(rng_chance(NULL, 1.5));
+	ck_assert(!rng_chance(NULL, 0));
+	ck_assert(!rng_chance(NULL, -1));
+}
+END_TEST
+
+START_TEST(a_chance_is_taken_in_its_share)
+{
+	unsigned taken = 0;
+	struct rng r;
+
+	rng_init(&r, 8);
+	for (int i = 0; i < 100000; i++)
+		taken += rng_chance(&r, 0.1);
+	ck_assert(taken > 9520 && taken < 10480); /* five standard deviations */
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = {
@@ -87,6 +108,8 @@ int main(void)
 	    rng_repeats_itself_for_a_seed_and_differs_for_another,
 	    rng_below_stays_below_and_is_even,
 	    rng_below_does_not_favour_low_numbers,
+	    a_chance_of_none_or_all_takes_no_number,
+	    a_chance_is_taken_in_its_share,
 	};
 
 	return suite_run("rng", tests, ARRAY_LEN(tests));
