@@ -47,20 +47,14 @@ static struct slice name_of(
 	    arena_printf(arena, "%.*s/%s", (int)owner.len, (const char *)owner.data, what));
 }
 
-/* A service's own limit, or breaker, takes the place of that of defaults. */
-static bool is_replaced(const void *own, enum level level)
-{
-	return level == LEVEL_DEFAULTS && own != NULL;
-}
-
 static void fill(
     struct guard *g, const struct policy *p, struct tallies *tallies, struct arena *arena)
 {
 	for (enum level level = LEVEL_DEFAULTS; level < LEVELS; level++) {
-		if (p->limits[level] && !is_replaced(p->limits[LEVEL_SERVICE], level))
+		if (p->limits[level])
 			g->limits[level] = tallies_limit(
 			    tallies, name_of(p, level, "limit", arena), p->limits[level]);
-		if (p->breakers[level] && !is_replaced(p->breakers[LEVEL_SERVICE], level))
+		if (p->breakers[level])
 			g->breakers[level] =
 			    tallies_breaker(tallies, name_of(p, level, "breaker", arena));
 		g->is_open &= g->limits[level] == NULL && g->breakers[level] == NULL;

@@ -110,6 +110,8 @@ START_TEST(when_too_few_are_usable_all_are_used)
 	ck_assert(!balance_is_panic(balanced_service(&b), b.request.group, b.request.now));
 	balanced_set_health(&b, 3, HEALTH_DOWN);
 	ck_assert(balance_is_panic(balanced_service(&b), b.request.group, b.request.now));
+	balanced_picks(&b, 10000); /* it is counted at times only */
+	ck_assert_uint_eq(b.picked[4] + b.picked[5], 10000);
 	b.request.now += 50 * USEC_MS;
 	ck_assert_uint_eq(balanced_picks(&b, 60000), 0);
 	for (size_t i = 0; i < 6; i++)
@@ -315,8 +317,11 @@ END_TEST
 
 START_TEST(the_first_endpoints_of_a_service_start_at_once)
 {
+	b.request.now = USEC_S; /* the machine has only just started */
+	load_slow(types[_i], false);
+	b.request.now += USEC_S;
 	load_slow(types[_i], true);
-	must_have_part(1);
+	must_have_part(0.1); /* it alone is new */
 }
 END_TEST
 
@@ -383,6 +388,24 @@ START_TEST(load_is_asked_of_the_caller)
 }
 END_TEST
 
+/* Who is out has no load, and would seem to be the best of its zone. */
+START_TEST(load_does_not_draw_calls_out_of_the_zone)
+{
+	uint32_t in_flight[6] = {5, 5, 0, 5, 5, 5};
+
+	load_six(_i ? "peak_ewma" : "least_request", "choices: 4, zone: prefer");
+	b.request.load = load_of;
+	b.request.arg = in_flight;
+	balanced_set_health(&b, 2, HEALTH_DOWN);
+	balanced_picks(&b, 40000);
+	ck_assert_uint_gt(b.picked[4] + b.picked[5], 9000);
+	ck_assert_uint_lt(b.picked[4] + b.picked[5], 11000);
+	in_flight[1] = 4; /* and those that stay go by load */
+	balanced_picks(&b, 40000);
+	ck_assert_uint_eq(b.picked[0] + b.picked[3], 0);
+}
+END_TEST
+
 /* ---- why not ---- */
 
 static void must_not(size_t endpoint, const char *why)
@@ -445,6 +468,7 @@ int main(void)
 	    {a_hash_goes_to_one_endpoint, 2},
 	    {places_are_tags_of_endpoints, 1},
 	    {load_is_asked_of_the_caller, 1},
+	    {load_does_not_draw_calls_out_of_the_zone, 2},
 	    {why_an_endpoint_is_not_picked_is_told, 1},
 	};
 

@@ -226,6 +226,27 @@ START_TEST(turns_too_long_to_be_written_down_survive_who_is_out)
 }
 END_TEST
 
+/* Calls that find nobody must not shift the turns of those that will. */
+START_TEST(turns_are_not_lost_while_all_are_out)
+{
+	static const enum lb_type types[] = {
+	    LB_ROUND_ROBIN, LB_WEIGHTED_ROUND_ROBIN, LB_INTERLEAVED_WEIGHTED_ROUND_ROBIN};
+	struct lb_bench other;
+
+	lb_bench_start(&bench, types[_i], primes, 7, 3);
+	lb_bench_start(&other, types[_i], primes, 7, 3);
+	for (size_t i = 0; i < 7; i++)
+		bench.is_out[i] = true;
+	for (int i = 0; i < 5; i++)
+		ck_assert(lb_bench_pick(&bench) == LB_NONE);
+	for (size_t i = 0; i < 7; i++)
+		bench.is_out[i] = false;
+	for (int i = 0; i < 2000; i++)
+		ck_assert_uint_eq(lb_bench_pick(&bench), lb_bench_pick(&other));
+	lb_bench_free(&other);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -238,6 +259,7 @@ int main(void)
 	    {smooth_turns_do_not_come_in_bursts, SETS},
 	    {many_endpoints_have_exact_shares, 1},
 	    {the_share_of_one_that_is_out_goes_to_the_others_exactly, 1},
+	    {turns_are_not_lost_while_all_are_out, 3},
 	    {turns_too_long_to_be_written_down_survive_who_is_out, 1},
 	};
 
