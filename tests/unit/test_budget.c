@@ -79,6 +79,7 @@ START_TEST(a_thread_whose_clock_is_far_behind_spoils_no_count)
 	struct budget b = {0};
 	usec_t now = 100 * USEC_S;
 
+	count_calls(&b, 100, now - 12 * USEC_S);
 	count_calls(&b, 100, now);
 	count_calls(&b, 50, now - 11 * USEC_S); /* the same slot, in a lap before */
 	ck_assert_uint_eq(take_all(&b, 0.2, now), 20 + BUDGET_FLOOR);

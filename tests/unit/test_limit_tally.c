@@ -430,9 +430,11 @@ static const struct mix {
     {30, 2, 1, JITTER, 900},
     {30, 10, 1, JITTER, 900},
     {30, 50, 0.8, CHANCE, 900},
+    {30, 50, 1, REGULAR, 600},
     {100, 2, 1, JITTER, 300},
     {100, 5, 0.9, CHANCE, 300},
     {100, 10, 1, REGULAR, 300},
+    {100, 10, 1, CHANCE, 300},
     {1000, 2, 1, JITTER, 20},
     {1000, 50, 0.9, CHANCE, 20},
 };

@@ -299,6 +299,21 @@ START_TEST(the_last_endpoint_is_never_out)
 }
 END_TEST
 
+START_TEST(a_policy_that_allows_more_is_not_held_up_by_one_that_allows_less)
+{
+	struct eject_policy half = five_of_third;
+
+	half.at_most = 0.5;
+	have(1, 10, 0);
+	for (size_t i = 0; i < 4; i++)
+		go_wrong(i, 6, &five_of_third, USEC_S);
+	ck_assert_uint_eq(ejected(USEC_S), 3);
+	for (size_t i = 3; i < 7; i++)
+		go_wrong(i, 5, &half, USEC_S);
+	ck_assert_uint_eq(ejected(USEC_S), 5);
+}
+END_TEST
+
 START_TEST(when_the_set_shrinks_those_that_would_be_back_soonest_come_back)
 {
 	have(1, 10, 0);
@@ -589,6 +604,7 @@ int main(void)
 	    {nothing_is_ejected_where_nothing_ejects, 1},
 	    {the_cap_holds_for_every_size_of_set, 1},
 	    {the_last_endpoint_is_never_out, 1},
+	    {a_policy_that_allows_more_is_not_held_up_by_one_that_allows_less, 1},
 	    {when_the_set_shrinks_those_that_would_be_back_soonest_come_back, 1},
 	    {who_is_ejected_and_gone_takes_nobodys_place, 1},
 	    {an_endpoint_that_is_gone_is_not_ejected, 1},
