@@ -49,7 +49,8 @@ struct route_decision route_decide(const struct snapshot *s, const struct call_f
     struct rng *rng, const struct route_trace *trace);
 
 /* A call is led to @service by other means than its own name (fallback, mirror): its policy for
- * @method and all of its endpoints, subset_by included; no routes, no ACL. */
+ * @method and all of its endpoints, subset_by included; no routes, no ACL. REASON_OK or NO_ENDPOINT,
+ * and then perhaps without a group. */
 struct route_decision route_to(
     const struct snapshot *s, const struct service_config *service, const struct call_facts *facts);
 

@@ -527,6 +527,20 @@ START_TEST(who_is_led_to_a_service_gets_its_policy_and_no_routes_or_acl)
 }
 END_TEST
 
+START_TEST(who_is_led_to_a_service_without_such_a_lane_is_refused)
+{
+	struct call_facts facts = {.method = SLICE_LIT("M"), .more = {.uid = -1, .gid = -1}};
+	struct route_decision d;
+
+	by_lane("none");
+	facts.listener = &snapshot->config->listeners[0];
+	d = route_to(snapshot, snapshot->config->services[0], &facts);
+	ck_assert_int_eq(d.reason, REASON_NO_ENDPOINT);
+	ck_assert_ptr_null(d.group);
+	ck_assert_ptr_nonnull(d.service);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -551,6 +565,7 @@ int main(void)
 	    {a_ring_goes_by_its_key_else_by_the_keys_of_kitex, 1},
 	    {facts_are_asked_only_where_a_rule_needs_them, 1},
 	    {who_is_led_to_a_service_gets_its_policy_and_no_routes_or_acl, 1},
+	    {who_is_led_to_a_service_without_such_a_lane_is_refused, 1},
 	};
 
 	return suite_run_between("route_rules", tests, ARRAY_LEN(tests), begin, end);
