@@ -127,3 +127,27 @@ class Explain(TestCase):
         status, _, complaint = daemon.ctl("reload")
         self.assertEqual(status, 1)
         self.assertIn("services.svc.routes[0]", complaint)
+
+
+class Led(TestCase):
+    def test_a_fallback_or_a_mirror_without_such_a_lane_changes_nothing(self):
+        gray = self.upstream(upstream.echo)
+        lanes = {"endpoints": [{"address": gray.address, "tags": {"lane": "gray"}}],
+                 "subset_by": {"tag": "lane", "key": "meta.env", "fallback": "none"}}
+        empty = {"lane": "nobody"}
+        service = {"endpoints": [self.upstream(upstream.echo).address],
+                   "subsets": {"nobody": empty},
+                   "fallback": {"on": ["no_endpoint"], "to": {"service": "lanes"}},
+                   "routes": [{"match": {"method": "Copy"}, "mirror": {"service": "lanes"}},
+                              {"match": {"method": "Lost"}, "to": "nobody"}]}
+        daemon = self.bridled({"node": {"service": "test.node"},
+                               "listeners": [{"name": "in", "address": "127.0.0.1:0",
+                                              "service": "svc"}],
+                               "services": {"svc": service, "lanes": lanes}})
+        with self.caller(daemon, "ttheader_framed") as caller:
+            self.assertEqual(caller.call("Copy", "hi").text, "hi")
+            self.assert_refused(caller.call("Lost", "hi"), "no_endpoint")
+        with self.caller(daemon, "ttheader_framed") as caller:
+            answer = caller.call("Lost", "hi", strs={"RPC_PERSIST_ENV": "gray"})
+            self.assertEqual(answer.text, "hi")
+        self.assertTrue(daemon.is_alive())
