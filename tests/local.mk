@@ -327,7 +327,7 @@ EXTRA_DIST += \
 	tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py tests/e2e/test_h2_upstream.py \
 	tests/e2e/test_h2spec.py \
 	tests/e2e/test_health.py \
-	tests/e2e/test_hostile.py \
+	tests/e2e/test_hostile.py tests/e2e/test_limits.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
 	tests/e2e/test_simulate.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
