@@ -19,7 +19,7 @@
 #include "support/suite.h"
 
 #define WORKERS 3u
-#define CALLS   4u     /* of each worker, at a time */
+#define CALLS   4u      /* of each worker, at a time */
 #define ROUNDS  100000u /* of all */
 
 /* Few callers are seldom waited for, which is when a word gets lost; many have queues on all sides. */
