@@ -96,13 +96,14 @@ size_t call_head_size(const struct rpc_message *m)
 }
 
 struct call *call_take(
-    struct worker *worker, const struct listener_config *listener, struct listener_stats *stats)
+    struct world *world, const struct listener_config *listener, struct listener_stats *stats)
 {
+	struct worker *worker = world->worker;
 	struct call *call = take_call(worker);
 
 	call->worker = worker;
-	call->world = worker->world;
-	world_enter(call->world);
+	call->world = world;
+	world_enter(world);
 	call->listener = listener;
 	call->listener_stats = stats;
 	call->reply_by = USEC_NONE;
@@ -122,7 +123,7 @@ struct call *call_take(
 static struct call *call_new(
     struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
 {
-	struct call *call = call_take(d->worker, d->listener, d->stats);
+	struct call *call = call_take(d->worker->world, d->listener, d->stats);
 	bool replaced;
 
 	call->number = ++d->worker->next_call;

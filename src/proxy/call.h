@@ -165,9 +165,9 @@ void call_upload_is_over(struct call *call);
 /* Sets the timer to whatever comes first. */
 void call_arm(struct call *call);
 
-/* A call without a message yet, in the worker's present world. */
+/* A call without a message yet. */
 struct call *call_take(
-    struct worker *worker, const struct listener_config *listener, struct listener_stats *stats);
+    struct world *world, const struct listener_config *listener, struct listener_stats *stats);
 /* What the rules of its route change in it. */
 void call_note_changes(struct call *call);
 /* Counts, logs and frees it. */

@@ -334,7 +334,7 @@ static void count_retry(struct call *call, enum retry_outcome outcome)
 	    1);
 }
 
-static void wait_to_try(struct call *call, usec_t wait);
+static bool wait_to_try(struct call *call, usec_t wait);
 
 /* Is there another attempt after this outcome? Then it is paid for, marked and, where it has to wait,
  * waited for. */
@@ -348,13 +348,11 @@ static bool try_again(struct call *call, enum retry_outcome outcome, int32_t num
 	st = retry_state_of(call);
 	verdict = retry_decide(
 	    &call->policy->retry, &st, outcome, number, now_of(call), &call->worker->rng);
-	if (!verdict.again || !pay(call, &verdict))
+	if (!verdict.again || !pay(call, &verdict) || !wait_to_try(call, verdict.wait))
 		return false;
 	if (verdict.is_marked)
 		call->mark = call->n_attempts;
 	count_retry(call, outcome);
-	if (verdict.wait)
-		wait_to_try(call, verdict.wait);
 	return true;
 }
 
@@ -504,10 +502,16 @@ static void set_shot(struct call *call, usec_t wait)
 	    loop_wheel(call->worker->loop), &call->shot, usec_after(now_of(call), wait), on_shot);
 }
 
-static void wait_to_try(struct call *call, usec_t wait)
+/* False: no memory to keep the body for so long. */
+static bool wait_to_try(struct call *call, usec_t wait)
 {
+	if (wait == 0)
+		return true;
+	if (!call->is_stream && !call_keep_body(call))
+		return false;
 	call->waits_to_try = true;
 	set_shot(call, wait);
+	return true;
 }
 
 static bool sends_backups(const struct call *call)
@@ -545,15 +549,12 @@ bool call_shoots(struct call *call)
 		return false;
 	st = retry_state_of(call);
 	verdict = retry_decide_backup(&call->policy->retry, &st, now_of(call), &call->worker->rng);
-	if (!verdict.again || !pay(call, &verdict))
+	if (!verdict.again || !pay(call, &verdict) || !wait_to_try(call, verdict.wait))
 		return false;
 	if (verdict.is_marked)
 		call->mark = call->n_attempts;
 	counter_add(&call->service->stats->retries_backup, 1);
-	if (verdict.wait == 0)
-		return true;
-	wait_to_try(call, verdict.wait);
-	return false;
+	return !call->waits_to_try;
 }
 
 /* ---- fallback ---- */
@@ -611,7 +612,7 @@ bool call_falls_back(struct call *call)
 	facts.method = call->request.method;
 	facts.more = call_fact_source(call, &finder);
 	decision = route_to(call->world->snapshot, call->policy->fallback, &facts);
-	if (decision.service == NULL)
+	if (decision.reason != REASON_OK)
 		return false;
 	call->has_fallen_back = true;
 	call_lead(call, &decision);

@@ -39,7 +39,7 @@ static bool copy_body(struct call *copy, const struct call *call)
 
 static struct call *copy_of(const struct call *call)
 {
-	struct call *copy = call_take(call->worker, call->listener, call->listener_stats);
+	struct call *copy = call_take(call->world, call->listener, call->listener_stats);
 
 	copy->is_mirror = true;
 	copy->number = call->number;
@@ -66,7 +66,7 @@ static bool lead(struct call *copy, const struct call *call)
 	struct route_decision decision =
 	    route_to(call->world->snapshot, call->route.route->mirror, &facts);
 
-	if (decision.service == NULL)
+	if (decision.reason != REASON_OK)
 		return false;
 	decision.route = call->route.route;
 	call_lead(copy, &decision);

@@ -114,7 +114,7 @@ bool relay_wants_body(const struct call *call)
 		return false;
 	if (call->upload_is_discarded || call->step == CALL_COLLECT)
 		return true;
-	if (call->step == CALL_ADMIT)
+	if (call->step == CALL_ADMIT || call->waits_to_try)
 		return false;
 	if (call->attempt->state == ATTEMPT_BACKLOG || call->attempt->state == ATTEMPT_CONNECTING)
 		return false;

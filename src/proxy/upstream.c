@@ -285,6 +285,13 @@ static struct upstream *find_multiplexed(struct backend *b, enum upstream_use us
 	return NULL;
 }
 
+/* Oneways are on it, or wait to be. */
+static bool is_busy(const struct upstream *u)
+{
+	return u->state == UPSTREAM_CONNECTING || !list_is_empty(&u->waiting) ||
+	       !list_is_empty(&u->leaving);
+}
+
 /* A oneway follows another, but not into the middle of a long one. A long one takes the connection
  * along when it is cut off, so it gets one on which nothing else is left. */
 static struct upstream *find_oneway(struct backend *b, bool is_long)
@@ -292,8 +299,7 @@ static struct upstream *find_oneway(struct backend *b, bool is_long)
 	list_each (link, &b->oneways) {
 		struct upstream *u = list_item(link, struct upstream, link);
 
-		if (u->attempt == NULL && !u->takes_no_more &&
-		    !(is_long && (u->state == UPSTREAM_CONNECTING || !list_is_empty(&u->leaving))))
+		if (u->attempt == NULL && !u->takes_no_more && !(is_long && is_busy(u)))
 			return u;
 	}
 	return NULL;

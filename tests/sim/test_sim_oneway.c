@@ -256,6 +256,28 @@ START_TEST(a_long_oneway_is_not_mixed_with_another)
 }
 END_TEST
 
+START_TEST(a_long_oneway_does_not_come_between_those_that_waited_for_a_connection)
+{
+	struct fake_end *one, *two, *app;
+
+	start();
+	fake_script(sim_loop(), FAKE_HANGS, 1);
+	one = dial();
+	two = dial();
+	say(one, FRAMED, .kind = ONEWAY, .seq = 1, .text = "first");
+	say_part(one, 0, 90000, FRAMED, .kind = ONEWAY, .seq = 2, .text = "long", .fill = 100000);
+	say(two, FRAMED, .kind = ONEWAY, .seq = 3, .text = "second");
+	app = accepted();
+	fake_connected(app);
+	fake_settle(sim_loop());
+	hear(app, FRAMED, .kind = ONEWAY, .seq = 1, .text = "first");
+	hear(app, FRAMED, .kind = ONEWAY, .seq = 3, .text = "second");
+	hear_nothing(app);
+	say_part(one, 90000, 0, FRAMED, .kind = ONEWAY, .seq = 2, .text = "long", .fill = 100000);
+	hear(accepted(), FRAMED, .kind = ONEWAY, .seq = 2, .text = "long", .fill = 100000);
+}
+END_TEST
+
 START_TEST(a_long_oneway_goes_as_fast_as_its_endpoint_reads)
 {
 	struct fake_end *caller, *app;
@@ -381,6 +403,7 @@ int main(void)
 	    a_oneway_is_over_when_its_last_byte_has_left,
 	    a_oneway_that_breaks_off_half_way_is_a_reset,
 	    a_long_oneway_is_not_mixed_with_another,
+	    a_long_oneway_does_not_come_between_those_that_waited_for_a_connection,
 	    a_long_oneway_goes_as_fast_as_its_endpoint_reads,
 	    a_long_oneway_whose_endpoint_is_gone_is_read_to_its_end,
 	    a_long_oneway_cut_off_by_its_caller_is_cancelled,

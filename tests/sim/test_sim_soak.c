@@ -20,13 +20,18 @@
 #include "support/suite.h"
 
 #define STEPS       4000
-#define RUNS        5
+#define RUNS        11
 #define CALLERS     12
 #define CONNECTIONS 400
 #define PENDING     64 /* calls on one connection */
 #define TIME_MS     200
 #define ANY_ORDER   1u
 #define MESSAGE_MAX (600u * 1024)
+
+#define TIMES      "timeout: {call: 200ms, connect: 50ms, attempt: 100ms}, pool: {keep: 4}, "
+#define ANY_METHOD "methods: {'*': {idempotent: true}}, "
+#define OTHER                                                                                      \
+	"other: {endpoints: ['10.0.9.1:80'], timeout: {call: 100ms, connect: 20ms}, pool: {keep: 4}}"
 
 /* What is on its way out of a far end, sent in pieces. */
 struct outbox {
@@ -439,12 +444,40 @@ static void begin(int run)
 	    {.service =
 		    "timeout: {call: 200ms, connect: 50ms}, pool: {keep: 4}, protocol: buffered",
 		.endpoints = 2},
+	    {.service = TIMES ANY_METHOD
+		"retry: {type: mixed, delay: 10ms, attempts: 3, backoff: 3ms, budget: none, on: "
+		"[connect, unsent, reset, timeout, 'exception:6,7']}",
+		.endpoints = 3},
+	    {.service = TIMES ANY_METHOD "multiplex: true, routes: [{mirror: {service: other}}], "
+					 "retry: {type: backup, delay: 5ms, budget: none}",
+		.services = OTHER,
+		.endpoints = 2},
+	    {.service = TIMES ANY_METHOD "retry: fork, routes: [{mirror: {service: other}}], "
+					 "fallback: {on: [any], to: {service: other}}",
+		.services = OTHER,
+		.endpoints = 3},
+	    {.service = TIMES ANY_METHOD "retry: broadcast, "
+					 "limit: {concurrency: 4, queue: {length: 6, wait: 30ms}}",
+		.endpoints = 2,
+		.is_local = true},
+	    {.service = TIMES ANY_METHOD
+		"retry: {on: [connect, unsent, reset], attempts: 4}, "
+		"breaker: {min_samples: 20, window: 1s, open: 100ms}, degrade: 5%, "
+		"fallback: {on: [timeout, breaker], to: {service: other}}",
+		.services = OTHER,
+		.endpoints = 3},
+	    {.service = TIMES
+		"protocol: framed, limit: {rate: 300/s, concurrency: 3, queue: "
+		"{length: 20, wait: 100ms}, share: equal}, "
+		"routes: [{match: {percent: 20%}, fault: {delay: {for: 20ms, percent: 50%}, "
+		"abort: {exception: 6, percent: 10%}}, set: {meta.a: b}}]",
+		.endpoints = 2},
 	};
 	const char *seed = getenv("SIM_SEED");
 
 	soak.seed = (seed ? strtoul(seed, NULL, 10) : 1) * 1000 + (unsigned)run;
 	soak.setup = &setups[(size_t)run % ARRAY_LEN(setups)];
-	soak.headers_only = soak.setup == &setups[1];
+	soak.headers_only = soak.setup == &setups[1] || soak.setup == &setups[6];
 	soak.next_id = 1;
 	rng_init(&soak.rng, soak.seed);
 	printf("seed %lu\n", soak.seed); /* in the log of a run that crashes, too */
