@@ -392,6 +392,18 @@ uint64_t limit_enter(struct limit_tally *tally, const struct limit_config *confi
 	return place;
 }
 
+bool limit_is_within_share(struct limit_tally *tally, const struct limit_config *config,
+    const struct limit_who *who, usec_t now)
+{
+	struct share share = hold_share(tally, config, who, now);
+	uint64_t part = config->concurrency / share.active;
+	bool is_within = share.part == NULL || atomic_load_explicit(&share.part->running,
+						   memory_order_relaxed) < (part ? part : 1);
+
+	let_go(&share);
+	return is_within;
+}
+
 void limit_leave(struct limit_tally *tally, uint64_t place)
 {
 	struct share share = share_at(tally, place);

@@ -125,6 +125,9 @@ void limit_give_back(struct limit_tally *tally, const struct limit_config *confi
 uint64_t limit_enter(struct limit_tally *tally, const struct limit_config *config,
     const struct limit_who *who, usec_t now);
 void limit_leave(struct limit_tally *tally, uint64_t place);
+/* With share: equal, would a slot be the caller's by right? Those whose it is go first. */
+bool limit_is_within_share(struct limit_tally *tally, const struct limit_config *config,
+    const struct limit_who *who, usec_t now);
 /*
  * Places in the queue of those who wait for a slot, at most queue_length (with `by` for each key),
  * divided evenly among the callers that are there with share: equal. A place that is given back

@@ -228,8 +228,14 @@ static void hand_to_first(struct worker *w, struct limit_tally *tally)
 	}
 }
 
+static bool has_right(struct worker *w, const struct slot *slot)
+{
+	return limit_is_within_share(slot->tally, slot->config, &slot->who, loop_now(w->loop));
+}
+
 /* To waiters of this worker for whom it is good. */
-static void hand_to_matching(struct worker *w, struct limit_tally *tally, uint64_t key)
+static void hand_to_matching(
+    struct worker *w, struct limit_tally *tally, uint64_t key, bool by_right)
 {
 	struct slot_queue *q = find_queue(w, tally);
 	const struct slot_waiter *refused = NULL;
@@ -243,6 +249,8 @@ static void hand_to_matching(struct worker *w, struct limit_tally *tally, uint64
 		if (waiter->key != key ||
 		    (refused && slice_eq(refused->slot.who.caller, waiter->slot.who.caller)))
 			continue;
+		if (by_right && !has_right(w, &waiter->slot))
+			continue;
 		if (!enter(w, &waiter->slot)) {
 			if (!is_shared(&waiter->slot))
 				return;
@@ -255,6 +263,16 @@ static void hand_to_matching(struct worker *w, struct limit_tally *tally, uint64
 		if (next == NULL)
 			return;
 	}
+}
+
+/* Callers within their share come before those beyond it. */
+static void hand_to_some(struct worker *w, struct limit_tally *tally, uint64_t key)
+{
+	const struct slot_queue *q = find_queue(w, tally);
+
+	if (q && is_shared(&first_of(q)->slot))
+		hand_to_matching(w, tally, key, true);
+	hand_to_matching(w, tally, key, false);
 }
 
 static void tell_others(struct worker *w, struct limit_tally *tally, uint64_t key)
@@ -276,7 +294,7 @@ void slot_queue_release(struct worker *w, struct slot *slot)
 		hand_to_first(w, slot->tally);
 		return;
 	}
-	hand_to_matching(w, slot->tally, key);
+	hand_to_some(w, slot->tally, key);
 	tell_others(w, slot->tally, key);
 }
 
@@ -285,6 +303,6 @@ void slot_queue_freed(struct worker *w, struct limit_tally *tally, uint64_t key)
 	if (key == KEY_ANY)
 		hand_to_first(w, tally);
 	else
-		hand_to_matching(w, tally, key);
+		hand_to_some(w, tally, key);
 	limit_tally_unref(&tally);
 }

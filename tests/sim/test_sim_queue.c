@@ -252,6 +252,31 @@ START_TEST(a_caller_waits_for_a_place_of_its_own)
 }
 END_TEST
 
+START_TEST(with_equal_shares_a_caller_of_many_calls_does_not_keep_others_waiting)
+{
+	struct fake_end *first, *second;
+
+	start(.service = "limit: {concurrency: 2, share: equal, queue: {length: 9, wait: 1s}}");
+	say(dial(), TTHEADER, .seq = 1, .keys = "3=hog");
+	first = accepted();
+	hear(first, TTHEADER, .seq = 1);
+	say(dial(), TTHEADER, .seq = 2, .keys = "3=hog");
+	second = accepted();
+	hear(second, TTHEADER, .seq = 2);
+	for (int i = 3; i <= 5; i++)
+		say(dial(), TTHEADER, .seq = i, .keys = "3=hog");
+	say(dial(), TTHEADER, .seq = 9, .keys = "3=other");
+	say(first, TTHEADER, .seq = 1);
+	hear(first, TTHEADER, .seq = 9); /* one of two is its by right */
+	say(second, TTHEADER, .seq = 2);
+	hear(second, TTHEADER, .seq = 3);
+	say(first, TTHEADER, .seq = 9);
+	hear_nothing(first); /* kept for the other, who was here just now */
+	say(second, TTHEADER, .seq = 3);
+	hear(second, TTHEADER, .seq = 4);
+}
+END_TEST
+
 START_TEST(an_open_breaker_lets_nobody_wait)
 {
 	start(.service = QUEUE(3) ", breaker: {min_samples: 1, error_rate: 1%}");
@@ -441,6 +466,7 @@ int main(void)
 	    {the_log_says_how_long_a_call_waited, 1},
 	    {who_waits_for_its_method_keeps_no_place_of_the_service, 1},
 	    {a_caller_waits_for_a_place_of_its_own, 1},
+	    {with_equal_shares_a_caller_of_many_calls_does_not_keep_others_waiting, 1},
 	    {an_open_breaker_lets_nobody_wait, 1},
 	    {a_long_body_comes_in_while_its_call_waits, 1},
 	    {a_call_to_be_converted_is_collected_while_it_waits, 1},
