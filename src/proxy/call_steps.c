@@ -248,7 +248,7 @@ static enum step admitted(struct call *call)
 		return abort_by_fault(call);
 	if (!is_collected(call))
 		return go(call, CALL_TRY);
-	if (call->kept_len == 0 && !call->body_is_kept && !call_collect(call, call->request.body)) {
+	if (call->kept_len == 0 && !call_collect(call, call->request.body)) {
 		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
 		return STEP_NEXT;
 	}
@@ -458,7 +458,8 @@ static bool keep_reply(struct call *call)
 	if (!call_charge(call, call_head_size(m)))
 		return false;
 	rpc_message_keep_head(m, &call->arena);
-	call->kept_len = 0; /* the call itself is not needed again */
+	call->is_spent = true; /* the call itself is not needed again: the reply takes its room */
+	call->kept_len = 0;
 	if (!call_collect(call, m->body))
 		return false;
 	call->reply_is_kept = true;

@@ -348,6 +348,26 @@ START_TEST(a_long_call_is_repeated_whole_up_to_the_buffer)
 }
 END_TEST
 
+START_TEST(a_long_call_that_had_to_wait_is_collected_whole)
+{
+	struct fake_end *caller, *app, *other;
+
+	start(.endpoints = 2, .service = IDEMPOTENT "retry: {on: [reset]}");
+	caller = dial();
+	say(caller, TTHEADER, .seq = 1, .flags = 1);
+	app = accepted();
+	hear(app, TTHEADER, .seq = 1);
+	say_part(caller, 0, 600, TTHEADER, .seq = 2, .text = "long", .fill = 200000);
+	say(app, TTHEADER, .seq = 1);
+	hear(caller, TTHEADER, .seq = 1);
+	say_part(caller, 600, 0, TTHEADER, .seq = 2, .text = "long", .fill = 200000);
+	other = accepted();
+	hear(other, TTHEADER, .seq = 2, .text = "long", .fill = 200000);
+	say(other, TTHEADER, .seq = 2);
+	hear(caller, TTHEADER, .seq = 2);
+}
+END_TEST
+
 /* ---- gRPC ---- */
 
 START_TEST(a_grpc_call_is_repeated_after_its_end_and_before_its_reply)
@@ -424,6 +444,7 @@ int main(void)
 	    {retries_stay_within_their_budget, 1},
 	    {a_oneway_is_not_repeated, 1},
 	    {a_long_call_is_repeated_whole_up_to_the_buffer, 1},
+	    {a_long_call_that_had_to_wait_is_collected_whole, 1},
 	    {a_grpc_call_is_repeated_after_its_end_and_before_its_reply, 1},
 	    {a_grpc_call_whose_caller_still_sends_is_not_repeated, 1},
 	    {a_grpc_reply_that_has_begun_is_not_repeated, 1},

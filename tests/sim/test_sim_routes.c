@@ -397,6 +397,23 @@ START_TEST(an_exception_leads_elsewhere_only_with_any)
 }
 END_TEST
 
+/* The reply that was collected has taken the room of the call. */
+START_TEST(a_call_whose_reply_broke_off_is_not_led_elsewhere)
+{
+	struct fake_end *caller, *app;
+
+	start(.service = FALLBACK("any") ", protocol: buffered", .services = OTHER);
+	caller = dial();
+	say(caller, FRAMED, .seq = 7, .text = "call", .fill = 5000);
+	app = accepted();
+	hear(app, BUFFERED, .seq = 7, .text = "call", .fill = 5000);
+	say_part(app, 0, 90000, BUFFERED, .seq = 7, .text = "reply", .fill = 100000);
+	reset(app);
+	hear_failure(caller, REASON_RESET, FRAMED, .seq = 7);
+	no_connect();
+}
+END_TEST
+
 START_TEST(a_fallback_is_followed_once)
 {
 	struct fake_end *caller;
@@ -452,6 +469,7 @@ int main(void)
 	    {another_service_answers_when_time_is_up, 1},
 	    {another_service_answers_when_there_is_no_endpoint, 1},
 	    {an_exception_leads_elsewhere_only_with_any, 1},
+	    {a_call_whose_reply_broke_off_is_not_led_elsewhere, 1},
 	    {a_fallback_is_followed_once, 1},
 	    {the_callers_own_time_is_not_extended, 1},
 	};
