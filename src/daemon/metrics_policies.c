@@ -176,7 +176,7 @@ static void render_overload(struct policies_page *p)
 
 	family_init(&f, p->arena, "bridle_overload_level", "gauge",
 	    "How short the process is of memory or descriptors: 0 not, 1 pools shrink, 2 new calls "
-	    "are refused, 3 nothing is accepted.");
+	    "are refused for want of memory, 3 nothing is accepted.");
 	set(p, &f, p->source->overload);
 	family_render(&f, p->out);
 	family_fini(&f);

@@ -67,17 +67,19 @@ static uint64_t descriptor_limit(void)
 }
 
 static void publish(
-    struct overload_watch *w, enum overload_level level, const struct overload_shares *shares)
+    struct overload_watch *w, struct overload_levels next, const struct overload_shares *shares)
 {
-	enum overload_level before = overload_get(&w->workers->shares.overload);
+	struct overload_levels before = overload_levels(&w->workers->shares.overload);
+	enum overload_level level = overload_worst(next), old = overload_worst(before);
 
-	if (level == before)
-		return;
-	log_write(level > before ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "overload", "level changed",
-	    "from=%s to=%s memory=%.0f%% resident=%.0f%% descriptors=%.0f%%",
-	    overload_level_name(before), overload_level_name(level), 100 * shares->memory,
-	    100 * shares->resident, 100 * shares->descriptors);
-	workers_overload(w->workers, level);
+	if (level != old)
+		log_write(level > old ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "overload",
+		    "level changed",
+		    "from=%s to=%s memory=%.0f%% resident=%.0f%% descriptors=%.0f%%",
+		    overload_level_name(old), overload_level_name(level), 100 * shares->memory,
+		    100 * shares->resident, 100 * shares->descriptors);
+	if (next.memory != before.memory || next.descriptors != before.descriptors)
+		workers_overload(w->workers, next);
 }
 
 static void look(struct timer *timer, usec_t now)
@@ -91,7 +93,7 @@ static void look(struct timer *timer, usec_t now)
 	    .descriptors = share(overload_descriptors(), descriptor_limit()),
 	};
 
-	publish(w, overload_next(overload_get(&process->overload), &shares), &shares);
+	publish(w, overload_next(overload_levels(&process->overload), &shares), &shares);
 	wheel_set(loop_wheel(w->loop), timer, usec_after(now, LOOK_EVERY), look);
 }
 

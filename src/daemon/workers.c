@@ -106,16 +106,18 @@ void workers_drain(struct workers *w, usec_t spread)
 		worker_thread_drain(w->threads[i], spread);
 }
 
-void workers_overload(struct workers *w, enum overload_level level)
+void workers_overload(struct workers *w, struct overload_levels levels)
 {
 	enum overload_level before = overload_get(&w->shares.overload);
+	enum overload_level level = overload_worst(levels);
 
-	overload_set(&w->shares.overload, level);
+	overload_set(&w->shares.overload, levels);
+	/* First the doors: what pools give up is not for those who are still outside. */
+	if ((before == OVERLOAD_CLOSED) != (level == OVERLOAD_CLOSED))
+		acceptor_hold(w->acceptor, level == OVERLOAD_CLOSED);
 	if (before < OVERLOAD_SHRINK && level >= OVERLOAD_SHRINK)
 		for (unsigned i = 0; i < w->n; i++)
 			worker_thread_shrink(w->threads[i]);
-	if ((before == OVERLOAD_CLOSED) != (level == OVERLOAD_CLOSED))
-		acceptor_hold(w->acceptor, level == OVERLOAD_CLOSED);
 }
 
 uint64_t workers_connections(const struct workers *w)

@@ -23,7 +23,7 @@ void workers_stop(struct workers *w);
 void workers_adopt(struct workers *w, struct snapshot *snapshot, struct log_writer *access);
 void workers_drain(struct workers *w, usec_t spread);
 /* How short the process is of memory and descriptors, from now on. */
-void workers_overload(struct workers *w, enum overload_level level);
+void workers_overload(struct workers *w, struct overload_levels levels);
 /* Connections from callers, those on their way to a worker included. */
 uint64_t workers_connections(const struct workers *w);
 /* Calls under way, those whose caller is gone included. */

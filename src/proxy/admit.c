@@ -357,7 +357,7 @@ enum admit_verdict admit_begin(
 	if (overload_refuses(&call->worker->shares->overload)) {
 		give_all_back(call);
 		call_fail(call, REASON_OVERLOAD,
-		    "the proxy is short of memory or descriptors; try again later");
+		    "the proxy is short of memory; try again later");
 		return ADMIT_REFUSED;
 	}
 	over = take_rates(call);

@@ -16,16 +16,8 @@ const char *overload_level_name(enum overload_level level)
 	return levels[level].name;
 }
 
-static double worst(const struct overload_shares *s)
+static enum overload_level next(enum overload_level before, double used)
 {
-	double most = s->memory > s->resident ? s->memory : s->resident;
-
-	return most > s->descriptors ? most : s->descriptors;
-}
-
-enum overload_level overload_next(enum overload_level before, const struct overload_shares *shares)
-{
-	double used = worst(shares);
 	int level = OVERLOAD_CLOSED;
 
 	while (level > OVERLOAD_NONE) {
@@ -36,4 +28,17 @@ enum overload_level overload_next(enum overload_level before, const struct overl
 		level--;
 	}
 	return (enum overload_level)level;
+}
+
+struct overload_levels overload_next(
+    struct overload_levels before, const struct overload_shares *shares)
+{
+	double memory = shares->memory > shares->resident ? shares->memory : shares->resident;
+	struct overload_levels after = {
+	    next(before.memory, memory), next(before.descriptors, shares->descriptors)};
+
+	/* To refuse calls of those who are in would free none. */
+	if (after.descriptors == OVERLOAD_REFUSE)
+		after.descriptors = OVERLOAD_SHRINK;
+	return after;
 }

@@ -1,5 +1,5 @@
 /*
- * How short the process is of memory and descriptors, as one of four levels. Each is reached at a share
+ * How short the process is of memory and descriptors, each as one of four levels. A level is reached at a share
  * of what there is and left only a little below it, so that it does not flicker.
  *
  * Pure: who reads the shares, and how often, is the business of daemon/; workers look at the level.
@@ -13,7 +13,7 @@
 enum overload_level {
 	OVERLOAD_NONE,
 	OVERLOAD_SHRINK, /* 80 %: idle connections to endpoints are closed, pools keep half */
-	OVERLOAD_REFUSE, /* 90 %: new calls are refused */
+	OVERLOAD_REFUSE, /* 90 %: new calls are refused; of memory only */
 	OVERLOAD_CLOSED, /* 95 %: nothing is accepted, until below 90 % */
 };
 const char *overload_level_name(enum overload_level level);
@@ -25,25 +25,44 @@ struct overload_shares {
 	double descriptors; /* of RLIMIT_NOFILE */
 };
 
-/* The level that follows @before. */
-enum overload_level overload_next(enum overload_level before, const struct overload_shares *shares);
+/* For want of descriptors calls are never refused: nearly all go without a new one, so it goes from
+ * OVERLOAD_SHRINK to OVERLOAD_CLOSED. */
+struct overload_levels {
+	enum overload_level memory, descriptors;
+};
+static inline enum overload_level overload_worst(struct overload_levels l)
+{
+	return l.memory > l.descriptors ? l.memory : l.descriptors;
+}
+
+/* The levels that follow @before. */
+struct overload_levels overload_next(
+    struct overload_levels before, const struct overload_shares *shares);
 
 /* Published by the control thread, read by workers for each call. */
 struct overload {
-	atomic_int level;
+	atomic_int memory, descriptors; /* enum overload_level */
 };
 
+static inline struct overload_levels overload_levels(const struct overload *o)
+{
+	return (struct overload_levels){
+	    (enum overload_level)atomic_load_explicit(&o->memory, memory_order_relaxed),
+	    (enum overload_level)atomic_load_explicit(&o->descriptors, memory_order_relaxed)};
+}
+/* The worse of the two. */
 static inline enum overload_level overload_get(const struct overload *o)
 {
-	return (enum overload_level)atomic_load_explicit(&o->level, memory_order_relaxed);
+	return overload_worst(overload_levels(o));
 }
 static inline bool overload_refuses(const struct overload *o)
 {
-	return overload_get(o) >= OVERLOAD_REFUSE;
+	return atomic_load_explicit(&o->memory, memory_order_relaxed) >= OVERLOAD_REFUSE;
 }
-static inline void overload_set(struct overload *o, enum overload_level level)
+static inline void overload_set(struct overload *o, struct overload_levels levels)
 {
-	atomic_store_explicit(&o->level, (int)level, memory_order_relaxed);
+	atomic_store_explicit(&o->memory, (int)levels.memory, memory_order_relaxed);
+	atomic_store_explicit(&o->descriptors, (int)levels.descriptors, memory_order_relaxed);
 }
 
 #endif

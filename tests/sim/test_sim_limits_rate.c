@@ -261,19 +261,19 @@ START_TEST(a_process_short_of_memory_refuses_new_calls_alone)
 	overload = &sim_worker()->shares->overload;
 	busy = dial();
 	caller = dial();
-	overload_set(overload, OVERLOAD_REFUSE);
+	overload_set(overload, (struct overload_levels){.memory = OVERLOAD_REFUSE});
 	say(caller, FRAMED, .seq = 1);
 	hear_failure(caller, REASON_OVERLOAD, FRAMED, .seq = 1);
 	logged("reason=overload attempts=0 detail~memory");
-	overload_set(overload, OVERLOAD_SHRINK);
+	overload_set(overload, (struct overload_levels){.memory = OVERLOAD_SHRINK});
 	say(busy, FRAMED, .seq = 1); /* what was refused did not count */
 	app = accepted();
 	hear(app, FRAMED, .seq = 1);
-	overload_set(overload, OVERLOAD_CLOSED);
+	overload_set(overload, (struct overload_levels){.memory = OVERLOAD_CLOSED});
 	say(app, FRAMED, .seq = 1);
 	hear(busy, FRAMED, .seq = 1);
 	logged("reason=ok");
-	overload_set(overload, OVERLOAD_NONE);
+	overload_set(overload, (struct overload_levels){.memory = OVERLOAD_NONE});
 }
 END_TEST
 
@@ -290,7 +290,7 @@ START_TEST(a_process_short_of_memory_pools_half)
 		apps[i] = accepted();
 		hear(apps[i], FRAMED, .seq = i);
 	}
-	overload_set(overload, OVERLOAD_SHRINK);
+	overload_set(overload, (struct overload_levels){.memory = OVERLOAD_SHRINK});
 	for (int i = 0; i < 3; i++) {
 		say(apps[i], FRAMED, .seq = i);
 		hear(callers[i], FRAMED, .seq = i);
@@ -298,7 +298,7 @@ START_TEST(a_process_short_of_memory_pools_half)
 	ck_assert_uint_eq(upstreams(), 1);
 	worker_shrink(sim_worker());
 	ck_assert_uint_eq(upstreams(), 0);
-	overload_set(overload, OVERLOAD_NONE);
+	overload_set(overload, (struct overload_levels){.memory = OVERLOAD_NONE});
 }
 END_TEST
 

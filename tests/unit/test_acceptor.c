@@ -354,14 +354,14 @@ START_TEST(what_is_held_back_is_accepted_later)
 	start(2, listener_at("a", 1000), 1000);
 	first = dial("a");
 	wait_for(1);
-	workers_overload(&workers, OVERLOAD_CLOSED);
+	workers_overload(&workers, (struct overload_levels){.memory = OVERLOAD_CLOSED});
 	wait_for_worker();
 	second = dial("a");
 	wait_for_worker();
 	ck_assert_uint_eq(workers_connections(&workers), 1);
-	workers_overload(&workers, OVERLOAD_REFUSE);
+	workers_overload(&workers, (struct overload_levels){.memory = OVERLOAD_REFUSE});
 	wait_for(2);
-	workers_overload(&workers, OVERLOAD_NONE);
+	workers_overload(&workers, (struct overload_levels){.memory = OVERLOAD_NONE});
 	close(first);
 	close(second);
 	wait_for(0);
@@ -376,7 +376,7 @@ START_TEST(a_listener_that_comes_while_all_are_held_waits_too)
 	int caller;
 
 	start(1, listener_at("a", 1000), 1000);
-	workers_overload(&workers, OVERLOAD_CLOSED);
+	workers_overload(&workers, (struct overload_levels){.memory = OVERLOAD_CLOSED});
 	before_that = shared;
 	snprintf(both, sizeof both, "%s", listener_at("a", 1000));
 	snprintf(both + strlen(both), sizeof both - strlen(both), ", %s", listener_at("b", 1000));

@@ -5,7 +5,9 @@
 
 static enum overload_level after(enum overload_level before, double memory)
 {
-	return overload_next(before, &(struct overload_shares){.memory = memory});
+	struct overload_levels levels = {before, OVERLOAD_NONE};
+
+	return overload_next(levels, &(struct overload_shares){.memory = memory}).memory;
 }
 
 START_TEST(each_level_begins_at_its_share)
@@ -64,15 +66,22 @@ START_TEST(a_use_that_swings_by_a_hundredth_does_not_flicker)
 }
 END_TEST
 
+static enum overload_level worst_of(const struct overload_shares *shares)
+{
+	return overload_worst(overload_next((struct overload_levels){0}, shares));
+}
+
 START_TEST(the_scarcest_decides)
 {
-	struct overload_shares shares = {.memory = 0.1, .resident = 0.2, .descriptors = 0.92};
+	struct overload_shares shares = {.memory = 0.92, .resident = 0.2, .descriptors = 0.81};
 
-	ck_assert_int_eq(overload_next(OVERLOAD_NONE, &shares), OVERLOAD_REFUSE);
+	ck_assert_int_eq(worst_of(&shares), OVERLOAD_REFUSE);
 	shares = (struct overload_shares){.memory = 0.1, .resident = 0.97, .descriptors = 0.92};
-	ck_assert_int_eq(overload_next(OVERLOAD_NONE, &shares), OVERLOAD_CLOSED);
+	ck_assert_int_eq(worst_of(&shares), OVERLOAD_CLOSED);
+	shares = (struct overload_shares){.memory = 0.1, .resident = 0, .descriptors = 0.96};
+	ck_assert_int_eq(worst_of(&shares), OVERLOAD_CLOSED);
 	shares = (struct overload_shares){.memory = 0.81, .resident = 0, .descriptors = 0};
-	ck_assert_int_eq(overload_next(OVERLOAD_NONE, &shares), OVERLOAD_SHRINK);
+	ck_assert_int_eq(worst_of(&shares), OVERLOAD_SHRINK);
 }
 END_TEST
 
@@ -81,13 +90,41 @@ START_TEST(calls_are_refused_from_the_second_level_on)
 	struct overload o = {0};
 
 	ck_assert(!overload_refuses(&o));
-	overload_set(&o, OVERLOAD_SHRINK);
+	overload_set(&o, (struct overload_levels){.memory = OVERLOAD_SHRINK});
 	ck_assert(!overload_refuses(&o));
-	overload_set(&o, OVERLOAD_REFUSE);
+	overload_set(&o, (struct overload_levels){.memory = OVERLOAD_REFUSE});
 	ck_assert(overload_refuses(&o));
-	overload_set(&o, OVERLOAD_CLOSED);
+	overload_set(&o, (struct overload_levels){.memory = OVERLOAD_CLOSED});
 	ck_assert(overload_refuses(&o));
 	ck_assert_str_eq(overload_level_name(overload_get(&o)), "closed");
+}
+END_TEST
+
+START_TEST(a_shortage_of_descriptors_refuses_no_calls)
+{
+	static const struct {
+		double used;
+		enum overload_level level;
+	} course[] = {
+	    {0.79, OVERLOAD_NONE},
+	    {0.81, OVERLOAD_SHRINK},
+	    {0.92, OVERLOAD_SHRINK},
+	    {0.95, OVERLOAD_CLOSED},
+	    {1.10, OVERLOAD_CLOSED},
+	    {0.91, OVERLOAD_CLOSED},
+	    {0.89, OVERLOAD_SHRINK},
+	    {0.76, OVERLOAD_SHRINK},
+	    {0.74, OVERLOAD_NONE},
+	};
+	struct overload o = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(course); i++) {
+		struct overload_shares shares = {.memory = 0.5, .descriptors = course[i].used};
+
+		overload_set(&o, overload_next(overload_levels(&o), &shares));
+		ck_assert_int_eq(overload_get(&o), course[i].level);
+		ck_assert(!overload_refuses(&o));
+	}
 }
 END_TEST
 
@@ -100,6 +137,7 @@ int main(void)
 	    a_use_that_swings_by_a_hundredth_does_not_flicker,
 	    the_scarcest_decides,
 	    calls_are_refused_from_the_second_level_on,
+	    a_shortage_of_descriptors_refuses_no_calls,
 	};
 
 	return suite_run("overload", tests, ARRAY_LEN(tests));
