@@ -1,7 +1,6 @@
 /* The groups of a service's endpoints, and the balancing tables of each. */
 #include "model/balance.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -148,14 +147,6 @@ struct tables {
 	uint32_t *ids;
 };
 
-static bool read_degrees(const char *text, double most, double *degrees)
-{
-	char *end;
-
-	*degrees = strtod(text, &end);
-	return text[0] && *end == '\0' && fabs(*degrees) <= most;
-}
-
 static struct lb_endpoint lb_endpoint_of(const struct endpoint *e)
 {
 	struct lb_endpoint made = {
@@ -163,8 +154,7 @@ static struct lb_endpoint lb_endpoint_of(const struct endpoint *e)
 	    .weight = e->weight,
 	};
 
-	made.has_location = read_degrees(tag_of(e, "latitude"), 90, &made.latitude) &&
-			    read_degrees(tag_of(e, "longitude"), 180, &made.longitude);
+	made.has_location = config_place_of(&e->tags, &made.latitude, &made.longitude) == 0;
 	return made;
 }
 
@@ -233,6 +223,7 @@ static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->weight == b->weight && is_same_text(a->zone, b->zone) &&
 	       strcmp(a->address.text, b->address.text) == 0 &&
+	       strcmp(tag_of(a, "location"), tag_of(b, "location")) == 0 &&
 	       strcmp(tag_of(a, "latitude"), tag_of(b, "latitude")) == 0 &&
 	       strcmp(tag_of(a, "longitude"), tag_of(b, "longitude")) == 0;
 }

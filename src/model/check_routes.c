@@ -1,6 +1,6 @@
 /* Rules about where calls are led: routes, balancing, subsets, zones and tests. */
+#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
 #include "model/config_bind.h"
@@ -27,43 +27,20 @@ static void refuse_route(
 
 /* ---- balancing ---- */
 
-static const char *find_tag(const struct endpoint_config *endpoint, const char *name)
-{
-	for (size_t i = 0; i < endpoint->tags.n; i++)
-		if (strcmp(endpoint->tags.pairs[i].name, name) == 0)
-			return endpoint->tags.pairs[i].value;
-	return NULL;
-}
-
-/* "48.14,11.58" */
-static bool is_location(const char *text)
-{
-	char *end;
-	double latitude = strtod(text, &end), longitude;
-
-	if (end == text || *end != ',')
-		return false;
-	text = end + 1;
-	longitude = strtod(text, &end);
-	return end > text && *end == '\0' && latitude >= -90 && latitude <= 90 &&
-	       longitude >= -180 && longitude <= 180;
-}
-
 static void check_locations(struct check *c, const struct service_config *service)
 {
 	for (size_t i = 0; i < service->n_endpoints; i++) {
 		const struct endpoint_config *endpoint = &service->endpoints[i];
-		const char *location = find_tag(endpoint, "location");
+		double latitude, longitude;
 		struct key_path path;
 
-		if (location == NULL || is_location(location))
+		if (config_place_of(&endpoint->tags, &latitude, &longitude) != -EINVAL)
 			continue;
 		check_service_path(service, "endpoints", &path);
 		key_path_index(&path, i);
 		key_path_key(&path, SLICE_LIT("tags"));
 		problems_error(c->problems, origin_place(c->config, endpoint, "tags"), path.text,
-		    "\"%.100s\" is no location\nexpected degrees, like location: \"48.14,11.58\"",
-		    location);
+		    "this is no place on earth\nexpected degrees, like location: \"48.14,11.58\"");
 	}
 }
 

@@ -396,6 +396,9 @@ struct config *config_load_text(struct slice text, const char *name,
 void config_free(struct config **config);
 /* The service with that label, or NULL. */
 const struct service_config *config_service(const struct config *config, struct slice label);
+/* Where an endpoint with these tags is: by location ("48.14,11.58"), else by latitude and longitude.
+ * Returns 0 with the degrees, -ENOENT when the tags say nothing, -EINVAL when they say nonsense. */
+int config_place_of(const struct config_map *tags, double *latitude, double *longitude);
 
 /* The effective configuration in the long form, every value with "# file:line" or "# default";
  * itself a file that loads to the same configuration. */

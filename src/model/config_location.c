@@ -1,23 +1,58 @@
 /* The type of the key that is a place on earth. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/config_bind.h"
 
 /* Degrees with a fraction or without, up to @max either way. */
-static bool parse_degrees(const struct yaml_node *node, double max, double *degrees)
+static bool read_degrees(struct slice from, double max, double *degrees)
 {
 	char text[32], *end;
 
-	if (node == NULL || node->kind != NODE_SCALAR || node->text.len == 0 ||
-	    node->text.len >= sizeof text)
+	if (from.len == 0 || from.len >= sizeof text)
 		return false;
-	memcpy(text, node->text.data, node->text.len);
-	text[node->text.len] = '\0';
+	memcpy(text, from.data, from.len);
+	text[from.len] = '\0';
 	if (text[strspn(text, "+-.0123456789")])
 		return false;
 	*degrees = strtod(text, &end);
 	return *end == '\0' && end > text && *degrees >= -max && *degrees <= max;
+}
+
+static bool parse_degrees(const struct yaml_node *node, double max, double *degrees)
+{
+	return node && node->kind == NODE_SCALAR && read_degrees(node->text, max, degrees);
+}
+
+static const char *find_tag(const struct config_map *tags, const char *name)
+{
+	for (size_t i = 0; i < tags->n; i++)
+		if (strcmp(tags->pairs[i].name, name) == 0)
+			return tags->pairs[i].value;
+	return NULL;
+}
+
+int config_place_of(const struct config_map *tags, double *latitude, double *longitude)
+{
+	const char *location = find_tag(tags, "location"), *comma;
+	const char *north = find_tag(tags, "latitude"), *east = find_tag(tags, "longitude");
+	bool is_good;
+
+	if (location) {
+		comma = strchr(location, ',');
+		is_good =
+		    comma &&
+		    read_degrees(slice_of(location, (size_t)(comma - location)), 90, latitude) &&
+		    read_degrees(slice_str(comma + 1), 180, longitude);
+	} else if (north == NULL && east == NULL) {
+		return -ENOENT;
+	} else {
+		is_good = north && east && read_degrees(slice_str(north), 90, latitude) &&
+			  read_degrees(slice_str(east), 180, longitude);
+	}
+	return is_good ? 0 : -EINVAL;
 }
 
 static int parse_location(

@@ -48,7 +48,8 @@ static const struct key keys[] = {
 	.flags = KEY_NONE,
 	.text =
 	    "Where this runs, like {latitude: 48.14, longitude: 11.58} in degrees; closest needs "
-	    "it. That of an endpoint is in its tag location, like \"48.14,11.58\"."},
+	    "it. That of an endpoint is in its tag location, like \"48.14,11.58\", or in its tags "
+	    "latitude and longitude."},
     {.name = "node.id",
 	.type = &key_text,
 	.offset = offsetof(struct config, node.id),

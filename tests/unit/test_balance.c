@@ -353,11 +353,9 @@ START_TEST(places_are_tags_of_endpoints)
 	balanced_load(&b,
 	    "services:\n  a:\n    balance: closest\n    endpoints:\n"
 	    "      - {address: 10.0.0.1:80, tags: {latitude: '48.86', longitude: '2.35'}}\n"
-	    "      - {address: 10.0.0.2:80, tags: {latitude: '50.11', longitude: '8.68'}}\n"
-	    "      - {address: 10.0.0.3:80, tags: {latitude: '50.0'}}\n"
-	    "      - {address: 10.0.0.4:80, tags: {latitude: here, longitude: '8'}}\n"
-	    "      - {address: 10.0.0.5:80, tags: {latitude: nan, longitude: '8'}}\n"
-	    "      - {address: 10.0.0.6:80, tags: {latitude: '91', longitude: '8'}}\n");
+	    "      - {address: 10.0.0.2:80, tags: {location: '50.11,8.68', latitude: '-50'}}\n"
+	    "      - {address: 10.0.0.3:80, tags: {place: '50.11,8.68'}}\n"
+	    "      - 10.0.0.4:80\n      - 10.0.0.5:80\n      - 10.0.0.6:80\n");
 	balanced_picks(&b, 100);
 	ck_assert_uint_eq(b.picked[1], 100);
 	balanced_set_health(&b, 1, HEALTH_DOWN);
