@@ -76,6 +76,7 @@ void call_choose(struct call *call, struct attempt *chosen)
 	call->endpoint = &call->service->service->endpoints[chosen->endpoint];
 	if (timer_is_set(&call->shot))
 		wheel_clear(&call->shot);
+	call->waits_to_try = false;
 	if (call->n_running <= 1)
 		return;
 	for (struct attempt *a = &call->first; a; a = a->next)
@@ -387,7 +388,7 @@ bool call_takes_reply(struct call *call, struct attempt *a, const struct rpc_mes
 		return true;
 	if (others && is_good_enough(p, a->result, a->number))
 		return true;
-	call->was_expected = try_again(call, a->result, a->number);
+	call->was_expected = call->waits_to_try || try_again(call, a->result, a->number);
 	if (!others && !call->was_expected &&
 	    !(m->kind == RPC_EXCEPTION && falls_back_on(call, FALLBACK_ON_ANY)))
 		return true;
@@ -441,6 +442,7 @@ unsigned call_attempts_allowed(const struct call *call)
 
 static enum step give_spare(struct call *call)
 {
+	wheel_clear(&call->shot);
 	call->reply = *call->spare;
 	call->spare = NULL;
 	call->has_reply = true;
@@ -472,11 +474,14 @@ enum step call_step_judge(struct call *call)
 	if (call->policy->retry.type == RETRY_BROADCAST && a->outcome != ATTEMPT_OK)
 		return fail(call, a);
 	/* A backup is there already: only `mixed` answers a failure with another one. */
-	if (!again && (call->n_running == 0 || call->policy->retry.type == RETRY_MIXED) &&
+	if (!again && !call->waits_to_try &&
+	    (call->n_running == 0 || call->policy->retry.type == RETRY_MIXED) &&
 	    (a->outcome != ATTEMPT_OK && a->outcome != ATTEMPT_EXCEPTION))
 		again = try_again(call, outcome_of(a), a->number);
+	if (call->waits_to_try) /* another is to come */
+		return go(call, CALL_AWAIT);
 	if (again)
-		return go(call, call->waits_to_try ? CALL_AWAIT : CALL_TRY);
+		return go(call, CALL_TRY);
 	if (call->n_running) {
 		call->given_up = NULL; /* what that one said is nobody's last word */
 		return go(call, CALL_AWAIT);

@@ -7,10 +7,10 @@
 #include "support/stream_end.h"
 
 #define BACKUP                                                                                     \
-	"methods: {'*': {idempotent: true}}, "                         \
+	"methods: {'*': {idempotent: true}}, "                                                     \
 	"retry: {type: backup, delay: 20ms}"
 #define MIXED                                                                                      \
-	"methods: {'*': {idempotent: true}}, "                                                    \
+	"methods: {'*': {idempotent: true}}, "                                                     \
 	"retry: {type: mixed, delay: 20ms, attempts: 3, on: [reset, connect]}"
 
 static uint64_t backups(void)
@@ -269,6 +269,33 @@ static int32_t hear_id(struct fake_end *app)
 	return r.seq;
 }
 
+START_TEST(a_failure_during_a_back_off_waits_for_what_comes_after_it)
+{
+	struct fake_end *caller, *first, *second, *third;
+
+	start(.endpoints = 3,
+	    .service = "methods: {'*': {idempotent: true}}, retry: {type: mixed, delay: 20ms, "
+		       "attempts: 2, on: [reset, 'exception:9'], backoff: 30ms}");
+	caller = dial();
+	say(caller, FRAMED, .seq = 7, .text = "call", .fill = 5000);
+	first = accepted();
+	hear(first, FRAMED, .seq = 7);
+	pass(50);
+	second = accepted();
+	hear(second, FRAMED, .seq = 7);
+	say(first, FRAMED, .kind = EXCEPTION, .seq = 7, .id = 9, .text = "nine");
+	pass(10);
+	reset(second);
+	hear_nothing(caller);
+	pass(20);
+	third = accepted();
+	hear(third, FRAMED, .seq = 7, .text = "call", .fill = 5000);
+	say(third, FRAMED, .seq = 7, .text = "good");
+	hear(caller, FRAMED, .seq = 7, .text = "good");
+	logged("reason=ok attempts=3");
+}
+END_TEST
+
 START_TEST(backups_share_a_multiplexed_connection)
 {
 	struct fake_end *caller, *app;
@@ -464,6 +491,7 @@ int main(void)
 	    {the_calls_time_ends_all_shots, 1},
 	    {backups_stay_within_the_budget, 1},
 	    {mixed_answers_a_failure_at_once_and_silence_after_the_delay, 1},
+	    {a_failure_during_a_back_off_waits_for_what_comes_after_it, 1},
 	    {backups_share_a_multiplexed_connection, 1},
 	    {a_grpc_call_has_backups_and_the_loser_is_reset, 1},
 	    {a_grpc_call_that_goes_on_has_no_backup, 1},
