@@ -293,6 +293,7 @@ tests_fuzz_fuzz_codec_unary_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_convert_SOURCES = tests/fuzz/fuzz_convert.c $(READING)
 tests_fuzz_fuzz_convert_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_explain_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_fuzz_fuzz_explain_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_facts_SOURCES = \
 	tests/fuzz/fuzz_facts.c $(READING) \
