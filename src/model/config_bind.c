@@ -65,7 +65,12 @@ int bind_text(struct binder *b, const struct yaml_node *node, struct slice *text
 bool bind_is_none(const struct key *key, const struct yaml_node *node)
 {
 	return (key->flags & KEY_NONE) && node->kind == NODE_SCALAR &&
-	       (node->is_plain || node->variable) && slice_eq_str(node->text, "none");
+	       slice_eq_str(node->text, "none");
+}
+
+bool bind_is_plain_none(const struct key *key, const struct yaml_node *node)
+{
+	return bind_is_none(key, node) && (node->is_plain || node->variable);
 }
 
 static bool is_name(struct slice text)

@@ -104,7 +104,10 @@ int bind_expected(
 
 /* The scalar as text: not a number, a bool or nothing, unless quoted. */
 int bind_text(struct binder *b, const struct yaml_node *node, struct slice *text);
+/* Is it the word none? In quotes, too: in JSON there is no other way to write it. */
 bool bind_is_none(const struct key *key, const struct yaml_node *node);
+/* Only without quotes, for values that may be any text or name: "none" is one of them. */
+bool bind_is_plain_none(const struct key *key, const struct yaml_node *node);
 /* A share of 0..1 in per cent. */
 int bind_share(
     struct binder *b, const struct key *key, const struct yaml_node *node, double *share);

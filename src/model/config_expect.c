@@ -62,7 +62,7 @@ static int parse_listener(
 	struct slice text;
 
 	test->listener = NULL;
-	if (bind_is_none(key, node))
+	if (bind_is_plain_none(key, node))
 		return 0;
 	if (bind_text(b, node, &text) < 0)
 		return -1;

@@ -274,7 +274,7 @@ static int parse_service(
 	struct slice text;
 
 	*service_at(key, base) = NULL;
-	if (bind_is_none(key, node))
+	if (bind_is_plain_none(key, node))
 		return 0;
 	if (bind_text(b, node, &text) < 0 || bind_name(b, node, text) < 0)
 		return -1;

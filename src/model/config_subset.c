@@ -153,7 +153,7 @@ static int parse_subset(
 	struct slice text;
 
 	route->subset = NULL;
-	if (bind_is_none(key, node))
+	if (bind_is_plain_none(key, node))
 		return 0;
 	if (bind_text(b, node, &text) < 0 ||
 	    find_named(b, node, target_of(b, route), text, &route->subset) < 0)
@@ -271,7 +271,7 @@ static int parse_fallback(
 	const struct service_config *service = target_of(b, route);
 	struct slice text;
 
-	if (bind_is_none(key, node))
+	if (bind_is_plain_none(key, node))
 		return 0;
 	if (bind_text(b, node, &text) < 0)
 		return -1;

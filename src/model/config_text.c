@@ -128,7 +128,7 @@ static int parse_text(
 {
 	struct slice text;
 
-	if (bind_is_none(key, node)) {
+	if (bind_is_plain_none(key, node)) {
 		*text_at(key, base) = NULL;
 		return 0;
 	}
@@ -161,7 +161,7 @@ static int parse_name(
 {
 	struct slice text;
 
-	if (bind_is_none(key, node)) {
+	if (bind_is_plain_none(key, node)) {
 		*text_at(key, base) = NULL;
 		return 0;
 	}

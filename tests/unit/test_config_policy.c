@@ -201,6 +201,21 @@ START_TEST(budget_of_none_is_no_bound)
 }
 END_TEST
 
+/* JSON is YAML, and has no words but in quotes. */
+START_TEST(none_may_stand_in_quotes_where_it_is_no_name)
+{
+	struct loaded l = with_keys(
+	    "\"retry\": {\"budget\": \"none\", \"backoff\": \"none\"}, \"eject\": \"none\","
+	    "\"timeout\": {\"default\": \"none\"}, \"limit\": \"none\", \"acl\": \"none\","
+	    "\"degrade\": \"none\", \"pool\": {\"connections\": \"none\"}");
+	const struct service_config *a = service_of(&l, "a");
+
+	ck_assert(a->policy.retry.budget < 0);
+	ck_assert_uint_eq(a->policy.eject.on, 0);
+	loaded_free(&l);
+}
+END_TEST
+
 START_TEST(burst_is_a_tenth_of_a_second)
 {
 	static const struct {
@@ -423,6 +438,7 @@ int main(void)
 	    list_of_failures_replaces_the_one_above,
 	    backoff_has_three_forms,
 	    budget_of_none_is_no_bound,
+	    none_may_stand_in_quotes_where_it_is_no_name,
 	    burst_is_a_tenth_of_a_second,
 	    limits_stand_at_their_level,
 	    none_lifts_what_is_above_as_well,
