@@ -217,6 +217,9 @@ static const struct key policy_keys[] = {
 	.flags = KEY_NONE | KEY_SHORT,
 	.text = "What counts against an endpoint: no connection, one that ended before the answer, "
 		"timeout.attempt or the call's time being over, and an answer that cannot be read. "
+		"Where the caller's own time is over it counts only if the endpoint had the call "
+		"for twice as long as nine of ten of its answers take (at least 10ms; 100ms while "
+		"there are none). "
 		"Exceptions and business errors never do. none: no endpoint is ejected."},
     {.name = "eject.consecutive",
 	.type = &key_count,

@@ -27,4 +27,12 @@ struct eject_policy {
 /* How many of @n endpoints may be ejected at once. */
 size_t eject_cap(const struct eject_policy *p, size_t n);
 
+/*
+ * How long an endpoint must have had a whole call for its timeout to count. Callers choose their times,
+ * and one that allows a millisecond must not have endpoints ejected, and breakers opened, that serve all
+ * others well. @usual: what nine of ten of its answers take at most, 0: none known; @allowed: what the
+ * operator allows, of which nine tenths are enough in any case.
+ */
+usec_t eject_fair_time(usec_t usual, usec_t allowed);
+
 #endif

@@ -356,8 +356,7 @@ enum admit_verdict admit_begin(
 	a->delay = delay;
 	if (overload_refuses(&call->worker->shares->overload)) {
 		give_all_back(call);
-		call_fail(call, REASON_OVERLOAD,
-		    "the proxy is short of memory; try again later");
+		call_fail(call, REASON_OVERLOAD, "the proxy is short of memory; try again later");
 		return ADMIT_REFUSED;
 	}
 	over = take_rates(call);
@@ -404,10 +403,14 @@ void admit_cancel(struct call *call)
 		give_all_back(call);
 }
 
-/* A call that was never tried tells breakers nothing. */
+/* A call that was never tried tells breakers nothing, nor does one whose caller left it no time. */
 static enum breaker_outcome outcome_of(const struct call *call)
 {
-	return call->n_attempts ? admission_outcome(call->reason) : BREAKER_IGNORED;
+	bool is_unfair = call->is_blameless && (call->reason == REASON_TIMEOUT ||
+						   call->reason == REASON_CALLER_DEADLINE ||
+						   call->reason == REASON_BAD_REPLY);
+
+	return call->n_attempts && !is_unfair ? admission_outcome(call->reason) : BREAKER_IGNORED;
 }
 
 void admit_finish(struct call *call)

@@ -49,6 +49,39 @@ static unsigned fault_of(const struct attempt *a, enum attempt_outcome outcome)
 	return 0;
 }
 
+/* What the operator lets a call, or an attempt, take. */
+static usec_t allowed_time(const struct call *call)
+{
+	const struct policy *p = call->policy;
+	usec_t whole = p->timeout_call;
+
+	if (whole == USEC_NONE && call->deadline.stated == USEC_NONE)
+		whole = p->timeout_default;
+	return usec_min(whole, p->timeout_attempt);
+}
+
+/* Callers that are slow to send or to read, that let a stream rest or allow no time to speak of say
+ * nothing of the endpoint. */
+static bool is_fair_timeout(const struct attempt *a)
+{
+	const struct call *call = a->call;
+	usec_t since = a->state == ATTEMPT_CONNECTING ? a->began : a->asked;
+
+	if (a->state < ATTEMPT_CONNECTING || since == 0 || call->stalled_at ||
+	    call->waits_for_turn || (call->is_stream && call->has_reply))
+		return false;
+	return now_of(a) - since >=
+	       eject_fair_time(histogram_quantile(&a->backend->took, 0.9), allowed_time(call));
+}
+
+/* A call that the protocol cannot carry was never sent. */
+static bool is_innocent(const struct attempt *a, enum attempt_outcome outcome)
+{
+	if (outcome == ATTEMPT_BAD_REPLY)
+		return a->state < ATTEMPT_WAITING;
+	return outcome == ATTEMPT_TIMEOUT && !is_fair_timeout(a);
+}
+
 static bool is_answer(enum attempt_outcome outcome)
 {
 	return outcome == ATTEMPT_OK || outcome == ATTEMPT_EXCEPTION;
@@ -59,10 +92,15 @@ static void tell_tally(struct attempt *a, enum attempt_outcome outcome)
 	const struct service *service = a->call->service->service;
 	struct endpoint_tally *tally = service->endpoint_tallies[a->endpoint];
 	const struct eject_policy *eject = &service->config->policy.eject;
+	unsigned fault = fault_of(a, outcome);
 
 	if (is_answer(outcome))
 		endpoint_tally_good(tally);
-	else if (eject->on & fault_of(a, outcome) && endpoint_tally_bad(tally, eject, now_of(a)))
+	if (fault == 0)
+		return;
+	a->call->is_blameless = is_innocent(a, outcome);
+	if (!a->call->is_blameless && eject->on & fault &&
+	    endpoint_tally_bad(tally, eject, now_of(a)))
 		log_warn("endpoint", "ejected",
 		    "service=%s endpoint=%s after=%u last=%s for_ms=%llu", service->config->label,
 		    a->backend->address.text, eject->consecutive, attempt_outcome_name(outcome),
@@ -249,6 +287,7 @@ bool attempt_begin(struct attempt *a, size_t endpoint)
 	a->stream = 0;
 	a->error = 0;
 	a->why = NULL;
+	a->asked = 0;
 	a->backlog_wait = BACKLOG_FIRST;
 	a->is_offered = a->waits_for_pool = false;
 	a->connect_until = usec_after(now, a->call->policy->timeout_connect);
@@ -306,6 +345,7 @@ static bool write_call(struct attempt *a, struct rpc_edit *edit)
 	}
 	a->state = ATTEMPT_WAITING;
 	a->is_sending = !call->request.complete;
+	a->asked = a->is_sending ? 0 : now_of(a);
 	if (call->is_stream && a->is_sending)
 		relay_begin(a);
 	return u->write_error ? write_broke(a) : true;
@@ -338,6 +378,7 @@ static bool has_sent(struct attempt *a, bool last)
 	}
 	a->end = upstream_written(a->upstream);
 	a->is_sending = !last;
+	a->asked = last ? now_of(a) : 0;
 	if (last && a->call->id && a->state == ATTEMPT_WAITING)
 		set_reply_timer(a);
 	return true;
@@ -355,6 +396,7 @@ void attempt_send_end(struct attempt *a, const struct rpc_message *trailers)
 	codec_send_end(a->upstream->codec, a->stream, trailers);
 	a->end = upstream_written(a->upstream);
 	a->is_sending = false;
+	a->asked = now_of(a);
 	if (a->state == ATTEMPT_WAITING)
 		set_reply_timer(a);
 }

@@ -192,6 +192,24 @@ START_TEST(resets_and_timeouts_are_failures)
 }
 END_TEST
 
+START_TEST(callers_that_leave_no_time_open_nothing)
+{
+	begin_with(BREAKER);
+	for (int i = 1; i <= 12; i++) {
+		bool is_patient = i > 8;
+
+		say(caller, TTHEADER, .seq = i, .keys = is_patient ? "12=200" : "12=1");
+		app = accepted();
+		hear(app, TTHEADER, .seq = i);
+		pass(is_patient ? 206 : 7);
+		hear_failure(caller, REASON_CALLER_DEADLINE, TTHEADER, .seq = i);
+		logged("reason=caller_deadline");
+		hang_up(app);
+	}
+	refused();
+}
+END_TEST
+
 START_TEST(connects_that_fail_are_failures)
 {
 	begin_with(BREAKER);
@@ -354,6 +372,7 @@ int main(void)
 	    {a_good_call_of_before_closes_nothing, 1},
 	    {business_errors_are_no_failures, 1},
 	    {resets_and_timeouts_are_failures, 1},
+	    {callers_that_leave_no_time_open_nothing, 1},
 	    {connects_that_fail_are_failures, 1},
 	    {calls_that_callers_give_up_do_not_count, 1},
 	    {what_a_limit_refuses_does_not_count, 1},

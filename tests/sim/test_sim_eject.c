@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "proxy/world.h"
 #include "support/sim.h"
 
 #define ONE_TRY "retry: none, "
@@ -134,6 +135,98 @@ START_TEST(exceptions_do_not_count)
 }
 END_TEST
 
+static unsigned ejected(void)
+{
+	const struct service *s = &sim_worker()->world->snapshot->services[0];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < s->n_endpoints; i++)
+		n += endpoint_tally_is_ejected(s->endpoint_tallies[i], sim_now());
+	return n;
+}
+
+/* The endpoint that is asked answers after @took; at 0 never, and its caller's time is up. */
+static void ask(struct fake_end *caller, unsigned ms, unsigned took)
+{
+	struct fake_end *app;
+	char stated[16];
+
+	snprintf(stated, sizeof stated, "12=%u", ms);
+	say(caller, TTHEADER, .seq = 7, .keys = stated);
+	app = accepted();
+	hear(app, TTHEADER, .seq = 7);
+	pass(took ? took : ms + 6);
+	if (took) {
+		say(app, TTHEADER, .seq = 7);
+		hear(caller, TTHEADER, .seq = 7);
+	} else {
+		hear_failure(caller, REASON_CALLER_DEADLINE, TTHEADER, .seq = 7);
+	}
+	hang_up(app);
+	fake_forget(app);
+}
+
+START_TEST(callers_that_leave_no_time_eject_nobody)
+{
+	struct fake_end *caller;
+
+	start(.endpoints = 2, .service = ONE_TRY "eject: {consecutive: 1, for: 1h}");
+	caller = dial();
+	for (int i = 0; i < 10; i++) {
+		ask(caller, 1, 0);
+		ck_assert_uint_eq(ejected(), 0);
+	}
+	ask(caller, 1000, 50); /* both take as long as that */
+	ask(caller, 1000, 50);
+	for (int i = 0; i < 10; i++)
+		ask(caller, 60, 0);
+	ck_assert_uint_eq(ejected(), 0);
+	ask(caller, 200, 0);
+	ck_assert_uint_eq(ejected(), 1);
+	sim_stop_quietly();
+}
+END_TEST
+
+START_TEST(an_endpoint_that_never_answered_is_ejected_by_callers_that_waited)
+{
+	struct fake_end *caller;
+
+	start(.endpoints = 2, .service = ONE_TRY "eject: {consecutive: 1, for: 1h}");
+	caller = dial();
+	ask(caller, 90, 0);
+	ck_assert_uint_eq(ejected(), 0);
+	ask(caller, 100, 0);
+	ck_assert_uint_eq(ejected(), 1);
+	sim_stop_quietly();
+}
+END_TEST
+
+START_TEST(callers_that_do_not_send_all_eject_nobody)
+{
+	struct fake_end *caller, *app;
+
+	start(.endpoints = 2,
+	    .service = ONE_TRY "timeout: {attempt: 50ms}, eject: {consecutive: 1, for: 1h}");
+	for (int i = 0; i < 4; i++) {
+		caller = dial();
+		say_part(caller, 0, -5, FRAMED, .seq = 7, .fill = 300000);
+		app = accepted();
+		pass(60);
+		hear_failure(caller, REASON_TIMEOUT, FRAMED, .seq = 7);
+		hang_up(caller);
+		fake_forget(app);
+	}
+	ck_assert_uint_eq(ejected(), 0);
+	caller = dial();
+	say(caller, FRAMED, .seq = 7, .fill = 300000);
+	app = accepted();
+	pass(60);
+	hear_failure(caller, REASON_TIMEOUT, FRAMED, .seq = 7);
+	ck_assert_uint_eq(ejected(), 1);
+	sim_stop_quietly();
+}
+END_TEST
+
 START_TEST(what_is_ejected_stays_so_over_a_reload)
 {
 	char bad[64], at[64];
@@ -179,6 +272,9 @@ int main(void)
 	    an_endpoint_that_failed_five_times_is_left_out_for_a_while,
 	    not_all_are_ever_left_out,
 	    exceptions_do_not_count,
+	    callers_that_leave_no_time_eject_nobody,
+	    an_endpoint_that_never_answered_is_ejected_by_callers_that_waited,
+	    callers_that_do_not_send_all_eject_nobody,
 	    what_is_ejected_stays_so_over_a_reload,
 	    a_full_accept_queue_ejects_nobody,
 	};

@@ -58,12 +58,25 @@ START_TEST(a_share_that_makes_no_sense_is_the_nearest_that_does)
 }
 END_TEST
 
+START_TEST(what_is_usual_or_allowed_is_fair)
+{
+	ck_assert_uint_eq(eject_fair_time(0, USEC_NONE), 100 * USEC_MS);
+	ck_assert_uint_eq(eject_fair_time(200, USEC_NONE), 10 * USEC_MS);
+	ck_assert_uint_eq(eject_fair_time(30 * USEC_MS, USEC_NONE), 60 * USEC_MS);
+	/* The operator knows best. */
+	ck_assert_uint_eq(eject_fair_time(30 * USEC_MS, 20 * USEC_MS), 18 * USEC_MS);
+	ck_assert_uint_eq(eject_fair_time(200, 1 * USEC_MS), 900);
+	ck_assert_uint_eq(eject_fair_time(30 * USEC_MS, 1 * USEC_S), 60 * USEC_MS);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = {
 	    the_cap_is_the_share_but_one_at_least_and_never_all,
 	    nobody_is_ejected_where_nothing_ejects,
 	    a_share_that_makes_no_sense_is_the_nearest_that_does,
+	    what_is_usual_or_allowed_is_fair,
 	};
 
 	return suite_run("eject", tests, ARRAY_LEN(tests));
