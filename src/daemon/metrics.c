@@ -227,6 +227,18 @@ static void visit_retries(struct page *p, struct family *f, const struct service
 	take_cell(p, f)->value += counter_get(&s->retries_backup);
 }
 
+static void visit_fallbacks(struct page *p, struct family *f, const struct service_stats *s)
+{
+	label(p, "service", s->label);
+	take_cell(p, f)->value += counter_get(&s->fallbacks);
+}
+
+static void visit_mirrored(struct page *p, struct family *f, const struct service_stats *s)
+{
+	label(p, "service", s->label);
+	take_cell(p, f)->value += counter_get(&s->mirrored);
+}
+
 static void visit_upstreams(struct page *p, struct family *f, const struct service_stats *s)
 {
 	label(p, "service", s->label);
@@ -274,6 +286,9 @@ static const struct service_family {
     {"bridle_attempts_total", "counter", "Tries of calls on endpoints.", visit_attempts},
     {"bridle_retries_total", "counter", "Second and later tries, by what made them needed.",
 	visit_retries},
+    {"bridle_fallbacks_total", "counter", "Calls that were led from here to their fallback.",
+	visit_fallbacks},
+    {"bridle_mirrored_total", "counter", "Copies of calls that were sent here.", visit_mirrored},
     {"bridle_upstream_connections", "gauge", "Open connections to endpoints.", visit_upstreams},
     {"bridle_connect_backlog_total", "counter",
 	"Connects that found the accept queue of a unix socket full.", visit_backlog},

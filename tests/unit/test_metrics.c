@@ -265,6 +265,10 @@ START_TEST(services_listeners_and_traffic_are_summed_over_workers)
 	for (unsigned i = 0; i < WORKERS; i++) {
 		counter_add(&stats[i].attempts[ATTEMPT_RESET], 3);
 		counter_add(&stats[i].retries_unsent, 2);
+		counter_add(&stats[i].retries_failure, 3);
+		counter_add(&stats[i].retries_backup, 4);
+		counter_add(&stats[i].fallbacks, 5);
+		counter_add(&stats[i].mirrored, 6);
 		counter_add(&stats[i].upstream_connections, 5);
 		counter_add(&stats[i].connect_backlog, 1);
 		counter_add(&stats[i].odd_sequence_ids, 4);
@@ -282,6 +286,10 @@ START_TEST(services_listeners_and_traffic_are_summed_over_workers)
 	has("bridle_attempts_total{service=\"shop\",outcome=\"reset\"} 6");
 	has("bridle_attempts_total{service=\"shop\",outcome=\"ok\"} 0");
 	has("bridle_retries_total{service=\"shop\",kind=\"unsent\"} 4");
+	has("bridle_retries_total{service=\"shop\",kind=\"failure\"} 6");
+	has("bridle_retries_total{service=\"shop\",kind=\"backup\"} 8");
+	has("bridle_fallbacks_total{service=\"shop\"} 10");
+	has("bridle_mirrored_total{service=\"shop\"} 12");
 	has("bridle_upstream_connections{service=\"shop\"} 10");
 	has("bridle_connect_backlog_total{service=\"shop\"} 2");
 	has("bridle_odd_sequence_ids_total{service=\"shop\"} 8");
