@@ -117,6 +117,7 @@ UNIT_TESTS = \
 # uses, so it comes before the library that has the real ones.
 
 SIM_TESTS = \
+	tests/sim/test_sim_attempts \
 	tests/sim/test_sim_backup \
 	tests/sim/test_sim_bodies \
 	tests/sim/test_sim_breaker \
@@ -202,6 +203,7 @@ tests_support_libsim_a_SOURCES = \
 	tests/support/stream_tts.c
 tests_support_libsim_a_CPPFLAGS = $(AM_CPPFLAGS) $(NGHTTP2_CFLAGS)
 SIM_LIBS = tests/support/libsim.a $(LDADD)
+tests_sim_test_sim_attempts_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_backup_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_bodies_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_breaker_LDADD = $(SIM_LIBS)

@@ -623,7 +623,6 @@ void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean)
 	}
 	call_choose(call, a);
 	call->reply = *m;
-	call->has_reply = true;
 	a->upstream->is_unclean = !is_reusable(m);
 	if (m->complete) {
 		end_whole(a, is_good(m), clean);

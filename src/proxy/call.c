@@ -501,10 +501,11 @@ static bool on_cancel(struct call *call)
 	return true;
 }
 
-static void on_reply(struct call *call)
+void call_has_reply(struct call *call)
 {
 	const char *why = NULL;
 
+	call->has_reply = true;
 	call->first_byte = loop_now(call->worker->loop);
 	if (call->is_stream) /* others count as answered when their reply is whole */
 		call->reply_by = USEC_NONE;
@@ -552,7 +553,7 @@ void call_event(struct call *call, enum call_what what)
 	case CALL_EVENT_ADMITTED:
 		break;
 	case CALL_EVENT_REPLY:
-		on_reply(call);
+		call_has_reply(call);
 		break;
 	case CALL_EVENT_TIMEOUT:
 		if (call->id == 0 && is_answered(call))

@@ -212,6 +212,11 @@ const char *call_reply_is_collected(struct call *call, const struct rpc_message 
 /* What the caller is told as a number when the proxy answers. */
 unsigned call_failure_status(const struct call *call, enum reason reason);
 
+/* call->reply is what the caller gets, or the beginning of that. */
+void call_has_reply(struct call *call);
+/* A bad reply that led elsewhere, when nothing can come of that. True: it is the call's reply. */
+bool call_gives_spare(struct call *call);
+
 /* For attempts. */
 /* A reply, or its beginning: true when it is the one that the caller gets; false: it is bad, and another
  * attempt runs, or will. */

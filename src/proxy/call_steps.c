@@ -613,7 +613,8 @@ enum step call_step_reply(struct call *call)
 
 	if (d == NULL)
 		return end_unheard(call);
-	if (!call->has_reply && !call->reply_is_begun && call_falls_back(call))
+	if (!call->has_reply && !call->reply_is_begun &&
+	    (call_falls_back(call) || call_gives_spare(call)))
 		return STEP_NEXT;
 	if (!call->has_reply)
 		return reply_failure(call);

@@ -208,6 +208,8 @@ enum step call_step_try(struct call *call)
 	if (is_fan(call) && call->n_attempts == 0 && is_whole(call))
 		return try_all(call);
 	endpoint = pick(call);
+	if (endpoint == LB_NONE && call->n_running)
+		return go(call, CALL_AWAIT); /* for those that run */
 	if (endpoint == LB_NONE) {
 		call_fail(call, REASON_NO_ENDPOINT, "service %s has none that takes calls",
 		    call->service->service->config->label);
@@ -440,16 +442,27 @@ unsigned call_attempts_allowed(const struct call *call)
 	return call->n_attempts > more + 1 ? call->n_attempts : more + 1;
 }
 
+/* Instead of whatever has come of a later one. */
 static enum step give_spare(struct call *call)
 {
 	wheel_clear(&call->shot);
 	call->reply = *call->spare;
 	call->spare = NULL;
-	call->has_reply = true;
 	call->attempt->id = call->spare_id;
-	call->first_byte = now_of(call);
+	call->reply_is_kept = call->reply_is_complete = false;
+	call->kept_len = 0;
 	call->reply_by = USEC_NONE;
-	return go(call, CALL_REPLY);
+	call->failure.reason = REASON_OK;
+	call_has_reply(call);
+	return STEP_NEXT;
+}
+
+bool call_gives_spare(struct call *call)
+{
+	if (call->spare == NULL || call->failure.reason != REASON_APP_EXCEPTION)
+		return false;
+	give_spare(call);
+	return true;
 }
 
 static enum step fail(struct call *call, const struct attempt *a)
@@ -468,15 +481,15 @@ static enum step fail(struct call *call, const struct attempt *a)
 enum step call_step_judge(struct call *call)
 {
 	const struct attempt *a = call->failed;
+	bool is_answer = a->outcome == ATTEMPT_OK || a->outcome == ATTEMPT_EXCEPTION;
 	bool again = call->was_expected;
 
 	call->was_expected = false;
-	if (call->policy->retry.type == RETRY_BROADCAST && a->outcome != ATTEMPT_OK)
+	if (call->policy->retry.type == RETRY_BROADCAST && !is_answer)
 		return fail(call, a);
 	/* A backup is there already: only `mixed` answers a failure with another one. */
-	if (!again && !call->waits_to_try &&
-	    (call->n_running == 0 || call->policy->retry.type == RETRY_MIXED) &&
-	    (a->outcome != ATTEMPT_OK && a->outcome != ATTEMPT_EXCEPTION))
+	if (!again && !call->waits_to_try && !is_answer &&
+	    (call->n_running == 0 || call->policy->retry.type == RETRY_MIXED))
 		again = try_again(call, outcome_of(a), a->number);
 	if (call->waits_to_try) /* another is to come */
 		return go(call, CALL_AWAIT);

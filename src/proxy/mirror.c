@@ -17,7 +17,8 @@ bool mirror_is_due(const struct call *call)
 {
 	const struct rpc_message *m = &call->request;
 
-	if (!call->route.is_mirrored || call->is_mirrored || call->has_fallen_back)
+	if (!call->route.is_mirrored || call->is_mirrored || call->has_fallen_back ||
+	    call->listener_is_gone) /* it goes with the connection, and a copy does not */
 		return false;
 	if (call->is_stream)
 		return m->form.transport == RPC_HTTP2 && call->upload_is_over && !call->is_spent &&

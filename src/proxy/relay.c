@@ -243,6 +243,12 @@ void relay_body_end(struct call *call, const struct rpc_message *trailers)
 	call_event(call, CALL_EVENT_BODY);
 }
 
+/* Another attempt of the call sends it too: it waits for its connection, or for its time. */
+static bool others_may_need(const struct call *call)
+{
+	return call->n_running > 1 || call->waits_to_try;
+}
+
 void relay_begin(struct attempt *a)
 {
 	struct call *call = a->call;
@@ -257,7 +263,7 @@ void relay_begin(struct attempt *a)
 		codec_send_end(to, a->stream, call->request_trailers);
 	upstream_ask(a->upstream);
 	a->is_sending = !call->upload_is_over;
-	if (call->kept_len > call->policy->retry.buffer) {
+	if (call->kept_len > call->policy->retry.buffer && !others_may_need(call)) {
 		call->is_spent = true;
 		call_drop_kept(call);
 	}
@@ -275,7 +281,8 @@ static bool lacks_trailers(const struct call *call)
 /* A gRPC reply to a unary call of another form: its end tells what it was. */
 static bool is_collected(const struct call *call)
 {
-	return !call->is_stream && call->has_reply && call->reply.form.transport == RPC_HTTP2;
+	return !call->is_stream && call->has_reply && !call->reply_is_discarded &&
+	       call->reply.form.transport == RPC_HTTP2;
 }
 
 static void end_collected(struct call *call, const struct rpc_message *trailers)
