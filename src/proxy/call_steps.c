@@ -131,14 +131,16 @@ static enum step refuse_unrouted(struct call *call, const struct route_decision 
 	struct slice asked = m->service_asked.len ? m->service_asked
 			     : m->idl_service.len ? m->idl_service
 						  : m->authority;
+	struct slice subset = d->group ? d->group->name : SLICE_NONE;
 	char name[LOG_ESCAPED_MAX];
 
-	log_escape(name, sizeof name, asked);
+	log_escape(name, sizeof name, d->service ? subset : asked);
 	if (d->service == NULL)
 		call_fail(call, d->reason, "service \"%.100s\": %s", name, d->why);
 	else
-		call_fail(call, d->reason, "service %s: %s%s%s%s", d->service->config->label,
-		    d->why, d->at ? " (" : "", d->at ? d->at : "", d->at ? ")" : "");
+		call_fail(call, d->reason, "service %s%s%.100s: %s%s%s%s",
+		    d->service->config->label, subset.len ? ", subset " : "", name, d->why,
+		    d->at ? " (" : "", d->at ? d->at : "", d->at ? ")" : "");
 	return STEP_NEXT;
 }
 

@@ -111,6 +111,18 @@ START_TEST(who_may_not_call_hears_so)
 }
 END_TEST
 
+START_TEST(an_empty_subset_is_named)
+{
+	struct fake_end *caller;
+
+	start(.service = "subsets: {lab: {version: lab}}, routes: [{to: lab}]");
+	caller = dial();
+	say(caller, FRAMED, .seq = 7);
+	hear_failure(caller, REASON_NO_ENDPOINT, FRAMED, .seq = 7);
+	logged("reason=no_endpoint attempts=0 detail~lab detail~routes[0]");
+}
+END_TEST
+
 START_TEST(a_share_of_calls_is_refused_by_chance)
 {
 	struct fake_end *caller, *app;
@@ -456,6 +468,7 @@ int main(void)
 	    {what_a_route_sets_and_removes_is_all_that_changes, 1},
 	    {a_grpc_call_is_changed_as_well, 1},
 	    {who_may_not_call_hears_so, 1},
+	    {an_empty_subset_is_named, 1},
 	    {a_share_of_calls_is_refused_by_chance, 1},
 	    {an_injected_delay_takes_its_time, 1},
 	    {an_injected_delay_is_bounded_by_the_calls_time, 1},
