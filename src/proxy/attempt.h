@@ -42,7 +42,7 @@ struct attempt {
 	struct timer timer;  /* connect, backlog, timeout.attempt */
 	usec_t began, connect_until, backlog_wait;
 	usec_t asked; /* since when it has the whole call; 0: not yet */
-	usec_t took; /* once it has ended */
+	usec_t took;  /* once it has ended */
 
 	/* What its reply was, when that did not count. */
 	enum retry_outcome result;

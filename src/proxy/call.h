@@ -103,8 +103,8 @@ struct call {
 	bool waits_to_try;   /* for that end */
 	bool
 	    was_expected; /* judged already, with the reply that was dropped: there is another try */
-	bool went_to_all;    /* to many endpoints at once */
-	bool is_blameless;   /* what went wrong last says nothing of the endpoint */
+	bool went_to_all;  /* to many endpoints at once */
+	bool is_blameless; /* what went wrong last says nothing of the endpoint */
 	bool has_fallen_back;
 	bool is_mirror;   /* a copy that nobody waits for */
 	bool is_mirrored; /* its copy was sent, or could not be */
