@@ -243,10 +243,10 @@ void relay_body_end(struct call *call, const struct rpc_message *trailers)
 	call_event(call, CALL_EVENT_BODY);
 }
 
-/* Another attempt of the call sends it too: it waits for its connection, or for its time. */
+/* Another attempt of the call sends it too: it waits for its turn, its connection, or its time. */
 static bool others_may_need(const struct call *call)
 {
-	return call->n_running > 1 || call->waits_to_try;
+	return call->went_to_all || call->n_running > 1 || call->waits_to_try;
 }
 
 void relay_begin(struct attempt *a)

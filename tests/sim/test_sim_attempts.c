@@ -60,6 +60,31 @@ START_TEST(a_call_longer_than_the_buffer_goes_whole_to_all)
 }
 END_TEST
 
+START_TEST(connections_that_are_there_already_carry_such_a_call_too)
+{
+	struct stream_end *caller, *apps[2];
+	struct stream *call;
+
+	start(.endpoints = 2,
+	    .service = IDEMPOTENT
+	    "retry: {type: broadcast, buffer: 1KiB}, routes: [{fault: {delay: 10ms}}]");
+	caller = dial_streams(GRPC);
+	for (int i = 0; i < 2; i++) {
+		struct stream *served[2];
+
+		call = begin(caller, .message = "x", .fill = 20000, .ends = true);
+		let_pass(10);
+		for (int k = 0; k < 2; k++) {
+			apps[k] = i ? apps[k] : accepted_streams(GRPC);
+			served[k] = hear_call(apps[k], .message = "x", .fill = 20000, .ends = true);
+		}
+		for (int k = 0; k < 2; k++)
+			answer(served[k], .message = "y");
+		hear_answer(call, .message = "y");
+	}
+}
+END_TEST
+
 /* ---- the reply that is kept ---- */
 
 START_TEST(a_status_that_is_given_in_the_end_is_turned_into_an_exception)
@@ -238,6 +263,7 @@ int main(void)
 	const struct suite_test tests[] = {
 	    {a_shot_that_connects_late_says_all_of_a_call_longer_than_the_buffer, 1},
 	    {a_call_longer_than_the_buffer_goes_whole_to_all, 1},
+	    {connections_that_are_there_already_carry_such_a_call_too, 1},
 	    {a_status_that_is_given_in_the_end_is_turned_into_an_exception, 1},
 	    {a_reply_that_broke_off_leaves_nothing_in_the_one_that_is_given, 1},
 	    {an_exception_is_the_callers_where_the_fallback_cannot_have_the_call, 1},
