@@ -1,4 +1,5 @@
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -112,6 +113,48 @@ START_TEST(slice_hash_depends_on_bytes_and_seed)
 }
 END_TEST
 
+/* Bits that a product leaves where they are must not be a way to names that collide under any seed. */
+START_TEST(slice_hash_has_no_collisions_that_hold_for_all_seeds)
+{
+	uint8_t a[24], b[24];
+	unsigned same = 0;
+
+	for (unsigned high = 0; high < 64; high++) {
+		for (uint64_t seed = 1; seed <= 50; seed++) {
+			memset(a, 'x', sizeof a);
+			memcpy(b, a, sizeof b);
+			b[7] ^=
+			    0x80; /* the upper bit of the first word, and where it is mixed to */
+			b[15] ^= 0x80;
+			b[8 + high / 8] ^= (uint8_t)(1u << high % 8);
+			same += slice_hash(slice_of(a, sizeof a), seed) ==
+				slice_hash(slice_of(b, sizeof b), seed);
+		}
+	}
+	ck_assert_uint_eq(same, 0);
+}
+END_TEST
+
+START_TEST(slice_hash_is_even_in_its_lower_and_its_upper_bits)
+{
+	unsigned low[256] = {0}, high[256] = {0};
+	char name[24];
+
+	for (unsigned i = 0; i < 25600; i++) {
+		uint64_t h;
+
+		snprintf(name, sizeof name, "Method%u", i);
+		h = slice_hash(slice_str(name), 7);
+		low[h & 255]++;
+		high[h >> 56]++;
+	}
+	for (unsigned i = 0; i < 256; i++) { /* six standard deviations */
+		ck_assert_uint_lt(low[i] > 100 ? low[i] - 100 : 100 - low[i], 60);
+		ck_assert_uint_lt(high[i] > 100 ? high[i] - 100 : 100 - high[i], 60);
+	}
+}
+END_TEST
+
 START_TEST(slice_dup_copies_and_terminates)
 {
 	char *copy = slice_dup(BYTES('a', 0, 'b'));
@@ -134,6 +177,8 @@ int main(void)
 	    slice_cmp_puts_the_prefix_first,
 	    slice_to_u64_takes_decimal_digits_only,
 	    slice_hash_depends_on_bytes_and_seed,
+	    slice_hash_has_no_collisions_that_hold_for_all_seeds,
+	    slice_hash_is_even_in_its_lower_and_its_upper_bits,
 	    slice_dup_copies_and_terminates,
 	};
 
