@@ -70,7 +70,7 @@ static void pass_breakers(struct simulated_call *call)
 
 		if (tally == NULL || config == NULL)
 			continue;
-		b = breaker_tally_find(tally, config, call->sim->plan->method);
+		b = breaker_tally_find(tally, config, call->sim->plan->method, simulated_now(call));
 		call->tickets[level] = breaker_allow(b, &config->policy, simulated_now(call));
 		if (call->tickets[level] == BREAKER_REFUSED) {
 			simulated_call_finish(call, REASON_BREAKER_OPEN);

@@ -1,31 +1,37 @@
 /*
- * The breakers under one name: one, or one for each method. The table of methods only grows, so
- * workers read it without a lock, and a breaker stays where it is as long as its tally.
+ * The breakers under one name: one, or one for each method. Callers choose the names of methods, so there
+ * is room for so many only: a new one takes the place of the one in its set that nobody has called for
+ * the longest. None is ever freed before its tally: who holds one whose place was taken counts for the
+ * wrong method once, no more.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "model/tally.h"
 #include "model/tally_head.h"
 
-#define METHODS_MAX 1000u
-#define SLOTS       2048u /* a power of two, at most half full */
+#define SETS 512u /* a power of two */
+#define WAYS 8u
+/* How often it is looked whether another thread has put its new method into the set. */
+#define PATIENCE 1000u
 
 struct method_breaker {
 	struct breaker breaker;
-	uint64_t hash;
-	size_t len;
-	uint8_t method[];
+	_Atomic uint64_t hash; /* of the method's name: whose it is */
+	_Atomic usec_t used;   /* when last */
 };
 
 typedef _Atomic(struct method_breaker *) method_slot;
 
+struct methods {
+	method_slot slots[SETS * WAYS]; /* owned; of a set the first are taken first */
+	atomic_bool changing[SETS];     /* somebody puts a method into the set */
+};
+
 struct breaker_tally {
 	struct tally_head head;
-	struct breaker breaker;       /* of all, or of the methods past METHODS_MAX */
-	_Atomic(method_slot *) slots; /* owned; NULL until a method needs it */
-	atomic_uint n_methods;
+	struct breaker breaker;            /* of all */
+	_Atomic(struct methods *) methods; /* owned; NULL until a method needs it */
 };
 
 struct tally_head *breaker_tally_new(void)
@@ -43,11 +49,11 @@ static struct breaker_tally *of_head(struct tally_head *head)
 void breaker_tally_free(struct tally_head *head)
 {
 	struct breaker_tally *t = of_head(head);
-	method_slot *slots = atomic_load_explicit(&t->slots, memory_order_acquire);
+	struct methods *methods = atomic_load_explicit(&t->methods, memory_order_acquire);
 
-	for (size_t i = 0; slots && i < SLOTS; i++)
-		free(atomic_load_explicit(&slots[i], memory_order_acquire));
-	free(slots);
+	for (size_t i = 0; methods && i < SETS * WAYS; i++)
+		free(atomic_load_explicit(&methods->slots[i], memory_order_acquire));
+	free(methods);
 	free(t->head.name);
 	free(t);
 }
@@ -60,80 +66,94 @@ void breaker_tally_unref(struct breaker_tally **tally)
 }
 
 /* The table, made by whoever comes first. Acquire and release: its contents are seen with it. */
-static method_slot *slots_of(struct breaker_tally *t)
+static struct methods *methods_of(struct breaker_tally *t)
 {
-	method_slot *slots = atomic_load_explicit(&t->slots, memory_order_acquire), *fresh;
+	struct methods *methods = atomic_load_explicit(&t->methods, memory_order_acquire), *fresh;
 
-	if (slots)
-		return slots;
-	fresh = mem_calloc(SLOTS, sizeof *fresh);
+	if (methods)
+		return methods;
+	fresh = mem_calloc(1, sizeof *fresh);
 	if (atomic_compare_exchange_strong_explicit(
-		&t->slots, &slots, fresh, memory_order_acq_rel, memory_order_acquire))
+		&t->methods, &methods, fresh, memory_order_acq_rel, memory_order_acquire))
 		return fresh;
 	free(fresh);
-	return slots;
+	return methods;
 }
 
-/* Counts one method more, while there is room for it. */
-static bool reserve(struct breaker_tally *t)
+static struct method_breaker *find(method_slot *set, uint64_t hash)
 {
-	unsigned n = atomic_load_explicit(&t->n_methods, memory_order_relaxed);
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct method_breaker *m = atomic_load_explicit(&set[i], memory_order_acquire);
 
-	do {
-		if (n == METHODS_MAX)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(
-	    &t->n_methods, &n, n + 1, memory_order_relaxed, memory_order_relaxed));
-	return true;
+		if (m == NULL)
+			return NULL;
+		if (atomic_load_explicit(&m->hash, memory_order_acquire) == hash)
+			return m;
+	}
+	return NULL;
 }
 
-/* Puts a breaker for @method into the free @slot, or gives that of the one who was faster; NULL
- * when there are too many. */
-static struct method_breaker *put(
-    struct breaker_tally *t, method_slot *slot, struct slice method, uint64_t hash)
+static usec_t used_at(const struct method_breaker *m)
 {
-	struct method_breaker *fresh, *found = NULL;
-
-	if (!reserve(t))
-		return NULL;
-	fresh = mem_calloc(1, sizeof *fresh + method.len);
-	fresh->hash = hash;
-	fresh->len = method.len;
-	if (method.len)
-		memcpy(fresh->method, method.data, method.len);
-	if (atomic_compare_exchange_strong_explicit(
-		slot, &found, fresh, memory_order_acq_rel, memory_order_acquire))
-		return fresh;
-	free(fresh);
-	atomic_fetch_sub_explicit(&t->n_methods, 1, memory_order_relaxed);
-	return found;
+	return atomic_load_explicit(&m->used, memory_order_relaxed);
 }
 
-static bool is_of(const struct method_breaker *m, struct slice method, uint64_t hash)
+/* One thread at a time puts a method into a set, so nobody else has put this one there meanwhile. */
+static struct method_breaker *put(method_slot *set, uint64_t hash)
 {
-	return m->hash == hash && slice_eq(slice_of(m->method, m->len), method);
+	struct method_breaker *oldest = NULL, *m;
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		m = atomic_load_explicit(&set[i], memory_order_acquire);
+		if (m == NULL) {
+			m = mem_calloc(1, sizeof *m);
+			atomic_store_explicit(&m->hash, hash, memory_order_relaxed);
+			atomic_store_explicit(&set[i], m, memory_order_release);
+			return m;
+		}
+		if (oldest == NULL || used_at(m) < used_at(oldest))
+			oldest = m;
+	}
+	breaker_forget(&oldest->breaker);
+	atomic_store_explicit(&oldest->hash, hash, memory_order_release);
+	return oldest;
 }
 
-struct breaker *breaker_tally_find(
-    struct breaker_tally *tally, const struct breaker_config *config, struct slice method)
+static struct method_breaker *find_or_put(struct methods *methods, uint64_t hash)
 {
-	uint64_t hash;
-	method_slot *slots;
+	method_slot *set = &methods->slots[hash % SETS * WAYS];
+	atomic_bool *changing = &methods->changing[hash % SETS];
+	struct method_breaker *m;
+
+	for (unsigned i = 0; i < PATIENCE; i++) {
+		m = find(set, hash);
+		if (m)
+			return m;
+		if (atomic_exchange_explicit(changing, true, memory_order_acquire))
+			continue;
+		m = find(set, hash);
+		if (m == NULL)
+			m = put(set, hash);
+		atomic_store_explicit(changing, false, memory_order_release);
+		return m;
+	}
+	return NULL;
+}
+
+struct breaker *breaker_tally_find(struct breaker_tally *tally, const struct breaker_config *config,
+    struct slice method, usec_t now)
+{
+	struct method_breaker *m;
 
 	if (config->policy.by == BREAKER_BY_SERVICE)
 		return &tally->breaker;
-	slots = slots_of(tally);
-	hash = slice_hash(method, (uintptr_t)tally);
-	for (size_t i = hash % SLOTS;; i = (i + 1) % SLOTS) {
-		struct method_breaker *m = atomic_load_explicit(&slots[i], memory_order_acquire);
-
-		if (m == NULL)
-			m = put(tally, &slots[i], method, hash);
-		if (m == NULL)
-			return &tally->breaker;
-		if (is_of(m, method, hash))
-			return &m->breaker;
-	}
+	m = find_or_put(methods_of(tally), slice_hash(method, (uintptr_t)tally));
+	if (m == NULL)
+		return &tally->breaker;
+	/* A millisecond is near enough, and spares a busy method most of the stores. */
+	if (now > used_at(m) + USEC_MS)
+		atomic_store_explicit(&m->used, now, memory_order_relaxed);
+	return &m->breaker;
 }
 
 static enum breaker_state worse(enum breaker_state a, enum breaker_state b)
@@ -147,12 +167,13 @@ enum breaker_state breaker_tally_state(
     const struct breaker_tally *tally, const struct breaker_config *config, usec_t now)
 {
 	enum breaker_state state = breaker_state_of(&tally->breaker, &config->policy, now);
-	method_slot *slots = atomic_load_explicit(&tally->slots, memory_order_acquire);
+	struct methods *methods = atomic_load_explicit(&tally->methods, memory_order_acquire);
 
 	if (config->policy.by == BREAKER_BY_SERVICE)
 		return state;
-	for (size_t i = 0; slots && i < SLOTS; i++) {
-		struct method_breaker *m = atomic_load_explicit(&slots[i], memory_order_acquire);
+	for (size_t i = 0; methods && i < SETS * WAYS; i++) {
+		struct method_breaker *m =
+		    atomic_load_explicit(&methods->slots[i], memory_order_acquire);
 
 		if (m)
 			state = worse(state, breaker_state_of(&m->breaker, &config->policy, now));

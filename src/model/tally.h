@@ -149,14 +149,14 @@ void limit_count_refused(struct limit_tally *tally);
 uint64_t limit_running(const struct limit_tally *tally);
 uint64_t limit_refused(const struct limit_tally *tally);
 
-/* One breaker: of a service, a route, a method; with by: method one for each method, at most
- * 1000, what is past them shares one. */
+/* One breaker: of a service, a route, a method; with by: method one for each method, with room for
+ * a thousand and some more: of those that could be replaced the one unused for the longest gives way. */
 struct breaker_tally;
 
 struct breaker_tally *tallies_breaker(struct tallies *tallies, struct slice name);
 void breaker_tally_unref(struct breaker_tally **tally);
-struct breaker *breaker_tally_find(
-    struct breaker_tally *tally, const struct breaker_config *config, struct slice method);
+struct breaker *breaker_tally_find(struct breaker_tally *tally, const struct breaker_config *config,
+    struct slice method, usec_t now);
 /* The worst state of its breakers, for /services. */
 enum breaker_state breaker_tally_state(
     const struct breaker_tally *tally, const struct breaker_config *config, usec_t now);

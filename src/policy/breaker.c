@@ -244,6 +244,16 @@ void breaker_record(struct breaker *b, const struct breaker_policy *p, uint64_t 
 	}
 }
 
+void breaker_forget(struct breaker *b)
+{
+	uint64_t word = atomic_load_explicit(&b->state, memory_order_relaxed);
+
+	while (!atomic_compare_exchange_weak_explicit(&b->state, &word, next(word, BREAKER_CLOSED),
+	    memory_order_acq_rel, memory_order_relaxed))
+		;
+	forget_window(b);
+}
+
 enum breaker_state breaker_state_of(
     const struct breaker *b, const struct breaker_policy *p, usec_t now)
 {

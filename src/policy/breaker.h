@@ -48,6 +48,8 @@ enum breaker_outcome { BREAKER_SUCCESS, BREAKER_FAILURE, BREAKER_IGNORED };
 /* How a call went that was allowed with @ticket. */
 void breaker_record(struct breaker *b, const struct breaker_policy *p, uint64_t ticket,
     enum breaker_outcome outcome, usec_t now);
+/* It is another's from now on: closed, without a past. What was let through before is no probe. */
+void breaker_forget(struct breaker *b);
 /* As a call at @now would find it: half open when the time of being open is over. */
 enum breaker_state breaker_state_of(
     const struct breaker *b, const struct breaker_policy *p, usec_t now);

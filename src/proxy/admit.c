@@ -199,7 +199,8 @@ static enum admit_verdict pass_breakers(struct call *call)
 
 		if (!has_breaker(a, (enum level)level))
 			continue;
-		b = breaker_tally_find(a->guard->breakers[level], config, call->request.method);
+		b = breaker_tally_find(
+		    a->guard->breakers[level], config, call->request.method, now_of(call));
 		ticket = breaker_allow(b, &config->policy, now_of(call));
 		if (ticket == BREAKER_REFUSED)
 			return refuse_open(call, config);
@@ -221,7 +222,8 @@ static const struct breaker_config *open_breaker(const struct call *call)
 
 		if (!has_breaker(a, (enum level)level))
 			continue;
-		b = breaker_tally_find(a->guard->breakers[level], config, call->request.method);
+		b = breaker_tally_find(
+		    a->guard->breakers[level], config, call->request.method, now_of(call));
 		if (breaker_state_of(b, &config->policy, now_of(call)) == BREAKER_OPEN)
 			return config;
 	}

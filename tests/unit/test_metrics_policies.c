@@ -131,7 +131,7 @@ START_TEST(a_breaker_is_a_number_that_grows_with_the_trouble)
 	config = shop()->config->policy.breakers[LEVEL_SERVICE];
 	render(OVERLOAD_NONE);
 	has("bridle_breaker_state{service=\"shop\",breaker=\"services.shop.breaker\"} 0");
-	b = breaker_tally_find(guard()->breakers[LEVEL_SERVICE], config, SLICE_LIT("Get"));
+	b = breaker_tally_find(guard()->breakers[LEVEL_SERVICE], config, SLICE_LIT("Get"), NOW);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		usec_t then = NOW - cases[i].opened;
 		uint64_t ticket = breaker_allow(b, &config->policy, then);
