@@ -12,7 +12,8 @@
 #include "support/stream_end.h"
 
 #define STEPS       2000
-#define RUNS        4
+#define RULES       4
+#define RUNS        (2 * RULES)
 #define PEERS       6
 #define APPS        100
 #define CALLS       10000
@@ -118,6 +119,7 @@ static void begin_grpc(struct peer *p, const char *text)
 static void new_call(struct peer *p)
 {
 	static const enum sim_form forms[] = {FRAMED, BUFFERED, TTHEADER, TTHEADER_FRAMED};
+	enum sim_form form = forms[below(4)];
 	char text[32];
 
 	if (p->n == (soak.to_grpc ? 1 : OPEN))
@@ -126,8 +128,8 @@ static void new_call(struct peer *p)
 	p->open[p->n].heard = NOT_YET;
 	p->open[p->n].number = soak.n_calls++;
 	if (soak.to_grpc)
-		put(p->net, forms[below(4)], .seq = 5, .method = "Quote", .text = text,
-		    .fill = some_size());
+		put(p->net, form, .seq = 5, .method = "Quote", .text = text, .fill = some_size(),
+		    .keys = form == TTHEADER ? "isn=shop.Price" : NULL);
 	else
 		begin_grpc(p, text);
 	p->n++;
@@ -328,8 +330,27 @@ static void step(void)
 		let_pass(below(12));
 }
 
+#define TIMES      "timeout: {call: 100ms, connect: 50ms}, "
+#define TO_GRPC    "protocol: grpc, "
+#define ANY_METHOD "methods: {'*': {idempotent: true}}, "
+#define OTHER      "endpoints: ['10.0.1.1:80'], eject: none, " TIMES
+
+/* What the service asks for beside its protocol. */
+static const char *const rules[RULES] = {
+    "retry: {buffer: 10KiB}",
+    ANY_METHOD "eject: none, retry: {type: mixed, delay: 10ms, attempts: 3, backoff: 3ms, "
+	       "budget: none, on: [connect, unsent, reset, timeout, 'exception:6', 'grpc:5']}, "
+	       "routes: [{mirror: {service: other, percent: 50%}}]",
+    ANY_METHOD "eject: none, retry: {type: backup, delay: 5ms, budget: none}, "
+	       "fallback: {on: [any], to: {service: other}}, "
+	       "limit: {concurrency: 6, queue: {length: 4, wait: 30ms}}",
+    ANY_METHOD "eject: none, retry: fork, fallback: {on: [any], to: {service: other}}, "
+	       "routes: [{fault: {delay: {for: 10ms, percent: 50%}}, mirror: {service: other}}]",
+};
+
 static void begin_run(int run)
 {
+	char service[700], other[200];
 	const char *seed = getenv("SIM_SEED");
 
 	soak.seed = (seed ? strtoul(seed, NULL, 10) : 1) * 1000 + (unsigned)run;
@@ -337,10 +358,12 @@ static void begin_run(int run)
 	rng_init(&soak.rng, soak.seed);
 	printf("seed %lu\n", soak.seed); /* in the log of a run that crashes, too */
 	fflush(stdout);
-	start(.service = soak.to_grpc
-			     ? "protocol: grpc, aliases: [shop.Price], "
-			       "timeout: {call: 100ms, connect: 50ms}, retry: {buffer: 10KiB}"
-			     : "protocol: framed, timeout: {call: 100ms, connect: 50ms}",
+	snprintf(service, sizeof service, "%s" TIMES "%s",
+	    soak.to_grpc ? TO_GRPC "aliases: [shop.Price], " : "protocol: framed, ",
+	    rules[run / 2]);
+	snprintf(other, sizeof other, "other: {%s" OTHER "}",
+	    soak.to_grpc ? TO_GRPC : "protocol: framed, ");
+	start(.service = service, .services = other,
 	    .listener = "timeout: {message: 1s, write_stall: 500ms}", .endpoints = 2);
 }
 
@@ -354,6 +377,10 @@ static void check_caller(struct peer *p)
 
 START_TEST(every_call_has_one_reply_of_its_own_and_nothing_is_left_behind)
 {
+	const char *only = getenv("SIM_RUN");
+
+	if (only && atoi(only) != _i)
+		return;
 	begin_run(_i);
 	for (int i = 0; i < STEPS; i++)
 		step();

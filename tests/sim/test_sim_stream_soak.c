@@ -119,7 +119,7 @@ static void caller_dials(struct caller *c)
 	    soak.has_both ? (enum stream_family)below(FAMILIES) : soak.family;
 
 	if (chance(20))
-		c->end = dial_streams(family, .window = 1 + below(2000));
+		c->end = dial_streams(family, .window = 64 + below(2000));
 	else
 		c->end = dial_streams(family);
 	if (chance(50))
