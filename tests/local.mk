@@ -321,7 +321,7 @@ EXTRA_DIST += \
 	tests/e2e/h2_upstream.py \
 	tests/e2e/hpack.py tests/e2e/peers.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/tts.py \
 	tests/e2e/upstream.py tests/e2e/wire.py \
-	tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
+	tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
 	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_examples.py \
 	tests/e2e/test_explain.py \
 	tests/e2e/test_failures.py tests/e2e/test_governance.py \
@@ -331,7 +331,7 @@ EXTRA_DIST += \
 	tests/e2e/test_h2spec.py \
 	tests/e2e/test_health.py \
 	tests/e2e/test_hostile.py tests/e2e/test_limits.py \
-	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py \
+	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py tests/e2e/test_policies.py \
 	tests/e2e/test_simulate.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
 	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \
