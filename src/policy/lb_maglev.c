@@ -16,11 +16,14 @@
 #define SLOTS_FEW  65537u
 #define SLOTS_MANY 655373u
 #define SLOTS_EACH 100u
+#define SLOTS_ONE  3u /* of one member: every key is its; there may be thousands of groups of one */
 
 #define NOBODY UINT32_MAX
 
 static size_t slots_of(const struct lb_table *t)
 {
+	if (t->n == 1)
+		return SLOTS_ONE;
 	return t->n <= SLOTS_FEW / SLOTS_EACH ? SLOTS_FEW : SLOTS_MANY;
 }
 

@@ -85,6 +85,8 @@ static size_t points_of(const struct lb_table *t, size_t member)
 	uint64_t nodes = t->options.virtual_nodes ? t->options.virtual_nodes : 1;
 	uint64_t spare = t->n < RING_POINTS ? RING_POINTS - t->n : 0;
 
+	if (t->n == 1)
+		return 1; /* every key is its; there may be thousands of groups of one */
 	if (t->total <= RING_POINTS / nodes)
 		return (size_t)(t->weights[member] * nodes);
 	return 1 + (size_t)(t->weights[member] * spare / t->total);

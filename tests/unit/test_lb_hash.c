@@ -137,6 +137,18 @@ START_TEST(keys_are_spread_by_weight)
 }
 END_TEST
 
+/* Where each value of a key has its group there are as many tables as endpoints. */
+START_TEST(one_alone_takes_next_to_no_memory)
+{
+	static const uint32_t weight = 100000;
+
+	lb_bench_start(&bench, types[_i], &weight, 1, 1);
+	ck_assert_uint_lt(lb_table_size(bench.table), 512);
+	pick_all(&bench);
+	ck_assert_uint_eq(bench.picked[0], KEYS);
+}
+END_TEST
+
 /* A ring of too many points is thinned out evenly. */
 START_TEST(large_weights_do_not_make_a_large_ring)
 {
@@ -323,6 +335,7 @@ int main(void)
 	    {a_hash_goes_to_the_first_point_above_it, 1},
 	    {keys_are_spread_evenly, both},
 	    {keys_are_spread_by_weight, both},
+	    {one_alone_takes_next_to_no_memory, both},
 	    {large_weights_do_not_make_a_large_ring, both},
 	    {the_order_of_the_list_does_not_matter, both},
 	    {few_keys_move_when_an_endpoint_comes_or_goes, both},
