@@ -90,6 +90,9 @@ static void check_targets(struct check *c, const struct route_config *route)
 		refuse_route(c, route, "to.service", text);
 	if (has_no_endpoints(route->mirror))
 		refuse_route(c, route, "mirror.service", text);
+	if (route->mirror == NULL && route->mirror_percent < 1)
+		refuse_route(c, route, "mirror.percent",
+		    "it is not said who gets the copies\nexpected service: beside it");
 }
 
 static void check_order(struct check *c, const struct service_config *service)
