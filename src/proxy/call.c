@@ -532,6 +532,7 @@ void call_given_up(struct call *call, const struct codec_reset *why)
 	}
 	call_give_up(call, ATTEMPT_CANCELED, 0);
 	call->upload_is_over = true;
+	call->is_spent = true; /* what is kept may not be all of it */
 	if (call->reply_is_begun)
 		call_break_reply(call, why->reason, why->detail);
 	else
@@ -558,6 +559,8 @@ void call_event(struct call *call, enum call_what what)
 	case CALL_EVENT_TIMEOUT:
 		if (call->id == 0 && is_answered(call))
 			return; /* answered: only the rest of its own body is still thrown away */
+		if (call->waits_for_turn && !call->has_reply)
+			return; /* it has failed already */
 		on_timeout(call);
 		break;
 	case CALL_EVENT_CANCEL:

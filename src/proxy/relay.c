@@ -146,6 +146,7 @@ static bool keep(struct call *call, struct slice data)
 static bool stream_body(struct call *call, struct slice data, bool last)
 {
 	if (!keep(call, data)) {
+		call->is_spent = true; /* what is kept is not all of it */
 		call_give_up(call, ATTEMPT_CANCELED, 0);
 		call_fail(call, REASON_OVERLOAD, "too much waits for the endpoint (limits.memory)");
 		return true;
@@ -237,6 +238,7 @@ void relay_body_end(struct call *call, const struct rpc_message *trailers)
 	} else if (is_wanted && call->reply_is_begun) {
 		call_break_reply(call, REASON_OVERLOAD, why);
 	} else if (is_wanted) {
+		call->is_spent = true;
 		call_give_up(call, ATTEMPT_CANCELED, 0);
 		call_fail(call, REASON_OVERLOAD, "%s", why);
 	}

@@ -328,11 +328,27 @@ static bool is_at_most(const struct backend *b)
 	return counter_get(&b->connections) >= b->most_connections;
 }
 
-/* For another use than what the idle ones are for. */
+static void close_one_discarding(struct backend *b)
+{
+	list_each (link, &b->busy) {
+		struct upstream *u = list_item(link, struct upstream, link);
+
+		if (u->state == UPSTREAM_DISCARDING) {
+			upstream_close(u);
+			return;
+		}
+	}
+}
+
+/* For one that is to be opened: others are idle, or wait for what nobody wants. */
 static void make_room(struct backend *b)
 {
-	if (is_at_most(b) && !list_is_empty(&b->idle))
+	if (!is_at_most(b))
+		return;
+	if (!list_is_empty(&b->idle))
 		upstream_close(list_item(b->idle.prev, struct upstream, link));
+	else if (b->n_discarding)
+		close_one_discarding(b);
 }
 
 /* Others wait already, or there is neither an idle connection nor one that may be opened. */
@@ -350,6 +366,8 @@ enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attem
 	enum conn_start start = CONN_READY;
 	struct upstream *u;
 
+	if (use == UPSTREAM_FOR_CALL && list_is_empty(&b->idle) && list_is_empty(&b->hungry))
+		make_room(b);
 	if (has_to_wait(b, use, a)) {
 		list_push_back(&b->hungry, &a->link);
 		return LEASE_FULL;
@@ -582,7 +600,8 @@ static void discard(struct upstream *u, usec_t until)
 {
 	struct backend *b = u->backend;
 
-	if (b->n_discarding >= BACKEND_DISCARDING_MAX || b->users == 0 || b->worker->draining) {
+	if (b->n_discarding >= BACKEND_DISCARDING_MAX || b->users == 0 || b->worker->draining ||
+	    !list_is_empty(&b->hungry)) {
 		upstream_close(u);
 		return;
 	}

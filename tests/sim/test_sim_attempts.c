@@ -85,6 +85,25 @@ START_TEST(connections_that_are_there_already_carry_such_a_call_too)
 }
 END_TEST
 
+START_TEST(a_stream_whose_last_words_found_no_room_is_not_led_elsewhere_without_them)
+{
+	const size_t taken = ((size_t)1 << 20) - 60000;
+	struct stream *call;
+
+	start(.service = "retry: none, fallback: {on: [any], to: {service: other}}",
+	    .services = "other: {endpoints: ['10.0.1.1:80']}", .top = "limits: {memory: 1MiB}");
+	fake_script(sim_loop(), FAKE_HANGS, 1);
+	call = begin(dial_streams(GRPC), .message = "x", .fill = 30000);
+	accepted();
+	atomic_fetch_add(&sim_worker()->shares->memory, taken);
+	speak(call, .message = "y", .fill = 5000, .ends = true);
+	atomic_fetch_sub(&sim_worker()->shares->memory, taken);
+	hear_refusal(call, REASON_OVERLOAD);
+	no_connect();
+	logged("reason=overload");
+}
+END_TEST
+
 /* ---- the reply that is kept ---- */
 
 START_TEST(a_status_that_is_given_in_the_end_is_turned_into_an_exception)
@@ -159,6 +178,32 @@ START_TEST(business_errors_of_grpc_are_answers_to_a_broadcast)
 END_TEST
 
 /* ---- who goes on ---- */
+
+START_TEST(a_failure_that_waits_for_its_turn_stays_what_it_is)
+{
+	struct fake_end *caller, *app;
+
+	start(.service = "retry: none, timeout: {call: 50ms}, "
+			 "methods: {Slow: {timeout: {call: 10s}}}, "
+			 "fallback: {on: [timeout], to: {service: other}}",
+	    .services = "other: {endpoints: ['10.0.1.1:80']}");
+	caller = dial();
+	say(caller, TTHEADER, .seq = 1, .method = "Slow", .flags = ANY_ORDER);
+	app = accepted();
+	hear(app, TTHEADER, .seq = 1, .method = "Slow", .flags = ANY_ORDER);
+	say_part(app, 0, 90000, TTHEADER, .kind = REPLY, .seq = 1, .method = "Slow",
+	    .flags = ANY_ORDER, .fill = 100000);
+	fake_script(sim_loop(), FAKE_REFUSED, 1);
+	say(caller, TTHEADER, .seq = 2, .flags = ANY_ORDER);
+	pass(60);
+	no_connect();
+	say_part(app, 90000, 0, TTHEADER, .kind = REPLY, .seq = 1, .method = "Slow",
+	    .flags = ANY_ORDER, .fill = 100000);
+	hear(caller, TTHEADER, .seq = 1, .method = "Slow");
+	hear_failure(caller, REASON_CONNECT_FAILED, TTHEADER, .seq = 2);
+	sim_stop_quietly();
+}
+END_TEST
 
 START_TEST(an_attempt_that_runs_is_waited_for_where_no_endpoint_is_left_for_another)
 {
@@ -264,6 +309,8 @@ int main(void)
 	    {a_shot_that_connects_late_says_all_of_a_call_longer_than_the_buffer, 1},
 	    {a_call_longer_than_the_buffer_goes_whole_to_all, 1},
 	    {connections_that_are_there_already_carry_such_a_call_too, 1},
+	    {a_stream_whose_last_words_found_no_room_is_not_led_elsewhere_without_them, 1},
+	    {a_failure_that_waits_for_its_turn_stays_what_it_is, 1},
 	    {a_status_that_is_given_in_the_end_is_turned_into_an_exception, 1},
 	    {a_reply_that_broke_off_leaves_nothing_in_the_one_that_is_given, 1},
 	    {an_exception_is_the_callers_where_the_fallback_cannot_have_the_call, 1},

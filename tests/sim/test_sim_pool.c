@@ -75,6 +75,26 @@ START_TEST(a_connection_that_ends_makes_room_for_a_fresh_one)
 }
 END_TEST
 
+/* The connection would wait for a reply that nobody wants. */
+START_TEST(a_call_that_was_given_up_keeps_no_connection_from_others)
+{
+	for (int waits = 0; waits < 2; waits++) {
+		fill("pool: {connections: 1}, timeout: {call: 5s}, retry: none", waits);
+		reset(callers[0]);
+		logged("reason=canceled");
+		if (!waits) {
+			callers[1] = dial();
+			say(callers[1], FRAMED, .seq = 1);
+		}
+		app = accepted();
+		hear(app, FRAMED, .seq = 1);
+		say(app, FRAMED, .seq = 1);
+		hear(callers[1], FRAMED, .seq = 1);
+		sim_stop_quietly();
+	}
+}
+END_TEST
+
 START_TEST(who_waits_may_go_away)
 {
 	struct fake_end *gone;
@@ -224,6 +244,7 @@ int main(void)
 	    a_newcomer_does_not_push_in,
 	    a_wait_lasts_as_long_as_a_connect_may,
 	    a_connection_that_ends_makes_room_for_a_fresh_one,
+	    a_call_that_was_given_up_keeps_no_connection_from_others,
 	    who_waits_may_go_away,
 	    another_endpoint_takes_what_one_has_no_connection_for,
 	    a_reload_may_allow_more,
