@@ -22,6 +22,14 @@ struct slot_queue {
 	struct limit_tally *tally; /* borrowed: its waiters' snapshots hold it; also the key */
 	struct list waiters;
 	unsigned n;
+	struct table lanes;
+};
+
+/* Those of a queue that wait for the same: callers can make up so many names that nobody may look for
+ * one among all that wait. */
+struct slot_lane {
+	uint64_t id;
+	struct list waiters;
 };
 
 void slot_queue_init(struct worker *w)
@@ -52,6 +60,7 @@ static struct slot_queue *find_or_add(struct worker *w, struct limit_tally *tall
 	q = mem_calloc(1, sizeof *q);
 	q->tally = tally;
 	list_init(&q->waiters);
+	table_init(&q->lanes, (uintptr_t)q);
 	table_put(&w->slot_queues, slice_of(&q->tally, sizeof q->tally), q);
 	return q;
 }
@@ -64,7 +73,7 @@ static struct slot_waiter *first_of(const struct slot_queue *q)
 /* Callers have shares: what one may not have is perhaps good for another. */
 static bool is_shared(const struct slot *slot)
 {
-	return slot->config->share_equal && slot->config->by != LIMIT_BY_CALLER;
+	return slot->config->share_equal && slot->config->by == LIMIT_BY_NONE;
 }
 
 /* Where a limit counts each caller or method by itself, a slot is of use to the same one only. */
@@ -74,8 +83,53 @@ static uint64_t key_of(const struct slot *slot)
 	    slot->config->by == LIMIT_BY_METHOD ? slot->who.method : slot->who.caller;
 
 	if (slot->config->by == LIMIT_BY_NONE)
-		return slot->config->share_equal ? KEY_SHARED : KEY_ANY;
+		return is_shared(slot) ? KEY_SHARED : KEY_ANY;
 	return lb_hash(name) | 2; /* neither of the two */
+}
+
+static uint64_t lane_of(const struct slot *slot)
+{
+	if (is_shared(slot)) /* unlike any key_of */
+		return (lb_hash(slot->who.caller) & ~UINT64_C(3)) | KEY_SHARED;
+	return key_of(slot);
+}
+
+static struct slot_lane *find_lane(const struct slot_queue *q, uint64_t id)
+{
+	return table_get(&q->lanes, slice_of(&id, sizeof id));
+}
+
+static void join_lane(struct slot_queue *q, struct slot_waiter *waiter)
+{
+	uint64_t id = lane_of(&waiter->slot);
+	struct slot_lane *lane;
+
+	waiter->lane = NULL;
+	if (id == KEY_ANY)
+		return;
+	lane = find_lane(q, id);
+	if (lane == NULL) {
+		lane = mem_calloc(1, sizeof *lane);
+		lane->id = id;
+		list_init(&lane->waiters);
+		table_put(&q->lanes, slice_of(&lane->id, sizeof lane->id), lane);
+	}
+	waiter->lane = lane;
+	list_push_back(&lane->waiters, &waiter->in_lane);
+}
+
+static void leave_lane(struct slot_queue *q, struct slot_waiter *waiter)
+{
+	struct slot_lane *lane = waiter->lane;
+
+	if (lane == NULL)
+		return;
+	waiter->lane = NULL;
+	list_remove(&waiter->in_lane);
+	if (!list_is_empty(&lane->waiters))
+		return;
+	table_remove(&q->lanes, slice_of(&lane->id, sizeof lane->id));
+	free(lane);
 }
 
 /* The worker whose first waiter has waited longest, -1: nobody waits. A thread that has given a slot back
@@ -107,6 +161,7 @@ static void join(struct worker *w, struct slot_waiter *waiter)
 	waiter->queue = q;
 	waiter->since = loop_now(w->loop);
 	list_push_back(&q->waiters, &waiter->link);
+	join_lane(q, waiter);
 	if (q->n++ == 0)
 		note_first(w, q);
 }
@@ -121,6 +176,7 @@ void slot_queue_leave(struct worker *w, struct slot_waiter *waiter)
 	was_first = first_of(q) == waiter;
 	waiter->queue = NULL;
 	list_remove(&waiter->link);
+	leave_lane(q, waiter);
 	limit_queue_leave(q->tally, waiter->place);
 	q->n--;
 	if (was_first)
@@ -128,32 +184,26 @@ void slot_queue_leave(struct worker *w, struct slot_waiter *waiter)
 	if (q->n)
 		return;
 	table_remove(&w->slot_queues, slice_of(&q->tally, sizeof q->tally));
+	table_fini(&q->lanes);
 	free(q);
 }
 
-/* The first in this worker's queue that waits for the same as who wants @slot. */
-static const struct slot_waiter *first_like(
-    const struct slot_queue *q, uint64_t key, const struct slot *slot)
+/* The first of a lane of this worker's queue; NULL: nobody waits there. */
+static struct slot_waiter *first_in(const struct slot_queue *q, uint64_t id)
 {
-	list_each (link, &q->waiters) {
-		const struct slot_waiter *w = list_item(link, struct slot_waiter, link);
+	const struct slot_lane *lane = find_lane(q, id);
 
-		if (w->key == key &&
-		    (!is_shared(slot) || slice_eq(w->slot.who.caller, slot->who.caller)))
-			return w;
-	}
-	return NULL;
+	return lane ? list_item(lane->waiters.next, struct slot_waiter, in_lane) : NULL;
 }
 
 static bool others_wait(struct worker *w, const struct slot *slot)
 {
-	uint64_t key = key_of(slot);
 	const struct slot_queue *q;
 
-	if (key == KEY_ANY)
+	if (key_of(slot) == KEY_ANY)
 		return limit_longest_waiting(slot->tally) >= 0;
 	q = find_queue(w, slot->tally);
-	return q && first_like(q, key, slot);
+	return q && first_in(q, lane_of(slot));
 }
 
 bool slot_queue_take(struct worker *w, struct slot *slot)
@@ -166,8 +216,8 @@ bool slot_queue_take(struct worker *w, struct slot *slot)
 /* Its turn, as far as it can be seen from here. */
 static bool is_next(struct worker *w, const struct slot_waiter *waiter)
 {
-	if (waiter->key != KEY_ANY)
-		return first_like(waiter->queue, waiter->key, &waiter->slot) == waiter;
+	if (waiter->lane)
+		return first_in(waiter->queue, waiter->lane->id) == waiter;
 	return first_of(waiter->queue) == waiter &&
 	       limit_longest_waiting(waiter->slot.tally) == (int)w->index;
 }
@@ -233,9 +283,26 @@ static bool has_right(struct worker *w, const struct slot *slot)
 	return limit_is_within_share(slot->tally, slot->config, &slot->who, loop_now(w->loop));
 }
 
-/* To waiters of this worker for whom it is good. */
-static void hand_to_matching(
-    struct worker *w, struct limit_tally *tally, uint64_t key, bool by_right)
+/* To waiters of this worker that wait for nothing else. */
+static void hand_to_lane(struct worker *w, struct limit_tally *tally, uint64_t key)
+{
+	const struct slot_queue *q;
+	struct slot_waiter *waiter;
+
+	while ((q = find_queue(w, tally)) != NULL && (waiter = first_in(q, key)) != NULL) {
+		if (!enter(w, &waiter->slot))
+			return;
+		grant(w, waiter);
+	}
+}
+
+static bool is_used_up(const struct slot *slot)
+{
+	return limit_running(slot->tally) >= slot->config->concurrency;
+}
+
+/* To waiters of this worker whose share it is, or for whom it is spare. */
+static void hand_to_sharing(struct worker *w, struct limit_tally *tally, bool by_right)
 {
 	struct slot_queue *q = find_queue(w, tally);
 	const struct slot_waiter *refused = NULL;
@@ -246,14 +313,14 @@ static void hand_to_matching(
 	for (struct list *link = q->waiters.next, *next; link != &q->waiters; link = next) {
 		next = link->next;
 		waiter = list_item(link, struct slot_waiter, link);
-		if (waiter->key != key ||
+		if (is_used_up(&waiter->slot))
+			return;
+		if (waiter->key != KEY_SHARED ||
 		    (refused && slice_eq(refused->slot.who.caller, waiter->slot.who.caller)))
 			continue;
 		if (by_right && !has_right(w, &waiter->slot))
 			continue;
 		if (!enter(w, &waiter->slot)) {
-			if (!is_shared(&waiter->slot))
-				return;
 			refused = waiter;
 			continue;
 		}
@@ -268,11 +335,12 @@ static void hand_to_matching(
 /* Callers within their share come before those beyond it. */
 static void hand_to_some(struct worker *w, struct limit_tally *tally, uint64_t key)
 {
-	const struct slot_queue *q = find_queue(w, tally);
-
-	if (q && is_shared(&first_of(q)->slot))
-		hand_to_matching(w, tally, key, true);
-	hand_to_matching(w, tally, key, false);
+	if (key != KEY_SHARED) {
+		hand_to_lane(w, tally, key);
+		return;
+	}
+	hand_to_sharing(w, tally, true);
+	hand_to_sharing(w, tally, false);
 }
 
 static void tell_others(struct worker *w, struct limit_tally *tally, uint64_t key)

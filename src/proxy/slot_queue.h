@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "model/tally.h"
 
+struct slot_lane;
 struct slot_queue;
 struct worker;
 
@@ -34,8 +35,9 @@ struct slot_waiter {
 	void (*granted)(struct slot_waiter *waiter);
 	uint64_t key, place; /* whom it stands for; its place in the queue's count */
 	usec_t since;
-	struct list link;
+	struct list link, in_lane;
 	struct slot_queue *queue; /* borrowed; NULL: does not wait */
+	struct slot_lane *lane;   /* borrowed; NULL: anybody's slot is good for it */
 };
 
 /* A slot at once, unless others wait for it already. */

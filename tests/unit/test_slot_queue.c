@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -224,12 +225,74 @@ START_TEST(nor_does_a_caller_for_one_of_its_own)
 }
 END_TEST
 
+#define HOGS   50000u
+#define OTHERS 20000u
+
+static void never_granted(struct slot_waiter *waiter)
+{
+	(void)waiter;
+	ck_abort_msg("nobody has given its place back");
+}
+
+/* Time in which others take places of their own and give them back while so many wait. */
+static double time_of_others(unsigned n_waiting, struct slot_waiter *waiters)
+{
+	struct worker *w = &threads[0].worker;
+	struct slot slot = {.tally = tally, .config = &config};
+	clock_t begun;
+
+	for (unsigned i = 0; i < n_waiting; i++) {
+		waiters[i].slot = (struct slot){.tally = tally, .config = &config};
+		waiters[i].slot.who.caller = SLICE_LIT("hog");
+		waiters[i].granted = never_granted;
+		ck_assert_int_eq(slot_queue_wait(w, &waiters[i]), SLOT_WAITING);
+	}
+	begun = clock();
+	slot.who.caller = SLICE_LIT("other");
+	for (unsigned i = 0; i < OTHERS; i++) {
+		ck_assert(slot_queue_take(w, &slot));
+		slot_queue_release(w, &slot);
+	}
+	begun = clock() - begun;
+	for (unsigned i = 0; i < n_waiting; i++)
+		slot_queue_leave(w, &waiters[i]);
+	return (double)begun / CLOCKS_PER_SEC;
+}
+
+START_TEST(those_who_wait_for_something_else_cost_nothing)
+{
+	struct worker *w = &threads[0].worker;
+	struct slot held = {.config = &config, .who = {.caller = SLICE_LIT("hog")}};
+	struct slot_waiter *waiters = mem_calloc(HOGS, sizeof *waiters);
+	double alone, beside;
+
+	config = (struct limit_config){
+	    .at = "limit", .concurrency = 1, .queue_length = HOGS, .by = LIMIT_BY_CALLER};
+	tallies = tallies_new();
+	tally = tallies_limit(tallies, SLICE_LIT("limit"), &config);
+	begin_thread(0);
+	held.tally = tally;
+	ck_assert(slot_queue_take(w, &held));
+	alone = time_of_others(1, waiters);
+	beside = time_of_others(HOGS, waiters);
+	ck_assert_msg(beside < 20 * alone + 0.5, "%.3f s, but %.3f s beside them", alone, beside);
+	slot_queue_release(w, &held);
+	slot_queue_fini(w);
+	inbox_free(&threads[0].inbox);
+	loop_free(&threads[0].worker.loop);
+	limit_tally_unref(&tally);
+	tallies_free(&tallies);
+	free(waiters);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
 	    {no_thread_waits_for_a_place_that_is_free, 3},
 	    {nor_when_waiting_is_seldom, 1},
 	    {nor_does_a_caller_for_one_of_its_own, 1},
+	    {those_who_wait_for_something_else_cost_nothing, 1},
 	};
 
 	return suite_run_between("slot_queue", tests, ARRAY_LEN(tests), NULL, NULL);
