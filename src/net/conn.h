@@ -9,6 +9,8 @@
 #ifndef BRIDLE_NET_CONN_H
 #define BRIDLE_NET_CONN_H
 
+#include <errno.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/address.h"
@@ -40,6 +42,13 @@ enum conn_start {
 	CONN_BACKLOG, /* unix socket whose accept queue is full: try again soon; no conn was made */
 	CONN_FAILED,  /* *error says why; no conn was made */
 };
+
+/* A want of our own, which says nothing of the other side. */
+static inline bool conn_error_is_ours(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+	       error == EADDRNOTAVAIL;
+}
 
 /* Takes over the descriptor, which is made non-blocking. @events and @arg are borrowed. If the kernel
  * will not watch it, `closed` says so. */

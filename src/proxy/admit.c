@@ -405,12 +405,14 @@ void admit_cancel(struct call *call)
 		give_all_back(call);
 }
 
-/* A call that was never tried tells breakers nothing, nor does one whose caller left it no time. */
+/* A call that was never tried tells breakers nothing, nor does one whose caller left it no time, or for
+ * which we lacked something. */
 static enum breaker_outcome outcome_of(const struct call *call)
 {
-	bool is_unfair = call->is_blameless && (call->reason == REASON_TIMEOUT ||
-						   call->reason == REASON_CALLER_DEADLINE ||
-						   call->reason == REASON_BAD_REPLY);
+	bool is_unfair =
+	    call->is_blameless &&
+	    (call->reason == REASON_TIMEOUT || call->reason == REASON_CALLER_DEADLINE ||
+		call->reason == REASON_BAD_REPLY || call->reason == REASON_CONNECT_FAILED);
 
 	return call->n_attempts && !is_unfair ? admission_outcome(call->reason) : BREAKER_IGNORED;
 }

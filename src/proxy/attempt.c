@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "net/conn.h"
 #include "net/loop.h"
 #include "proxy/backend.h"
 #include "proxy/call.h"
@@ -74,9 +75,11 @@ static bool is_fair_timeout(const struct attempt *a)
 	       eject_fair_time(histogram_quantile(&a->backend->took, 0.9), allowed_time(call));
 }
 
-/* A call that the protocol cannot carry was never sent. */
+/* A call that the protocol cannot carry was never sent, nor one for which we had no descriptor. */
 static bool is_innocent(const struct attempt *a, enum attempt_outcome outcome)
 {
+	if (outcome == ATTEMPT_CONNECT_FAILED)
+		return conn_error_is_ours(a->error);
 	if (outcome == ATTEMPT_BAD_REPLY)
 		return a->state < ATTEMPT_WAITING;
 	return outcome == ATTEMPT_TIMEOUT && !is_fair_timeout(a);

@@ -338,13 +338,6 @@ static const struct conn_events check_events = {
 
 /* --- one after another --- */
 
-/* A want of our own says nothing of the endpoint. */
-static bool is_our_fault(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-	       error == EADDRNOTAVAIL;
-}
-
 static void skip(struct check *c, int error)
 {
 	log_debug("health", "no check", "service=%s endpoint=%s error=\"%s\"",
@@ -382,7 +375,7 @@ static void try_connect(struct check *c)
 		set_timer(c, usec_min(usec_after(now_of(c), BACKLOG_WAIT), c->until), look_again);
 		break;
 	case CONN_FAILED:
-		if (is_our_fault(error))
+		if (conn_error_is_ours(error))
 			skip(c, error);
 		else
 			finish_broken(c, "connecting", error);

@@ -266,6 +266,26 @@ START_TEST(a_full_accept_queue_ejects_nobody)
 }
 END_TEST
 
+START_TEST(a_want_of_descriptors_is_no_fault_of_the_endpoints)
+{
+	char at[64], first[64];
+	struct fake_end *caller;
+
+	start(.endpoints = 2, .service = ONE_TRY "eject: {consecutive: 1, for: 1h}, "
+						 "breaker: {min_samples: 1, error_rate: 1%}");
+	caller = dial();
+	for (int i = 0; i < 4; i++) {
+		fake_script(sim_loop(), FAKE_NO_DESCRIPTOR, 1);
+		say(caller, FRAMED, .seq = 7);
+		hear_failure(caller, REASON_CONNECT_FAILED, FRAMED, .seq = 7);
+	}
+	answer(caller, first, sizeof first);
+	answer(caller, at, sizeof at);
+	ck_assert_str_ne(at, first);
+	sim_stop_quietly();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -277,6 +297,7 @@ int main(void)
 	    callers_that_do_not_send_all_eject_nobody,
 	    what_is_ejected_stays_so_over_a_reload,
 	    a_full_accept_queue_ejects_nobody,
+	    a_want_of_descriptors_is_no_fault_of_the_endpoints,
 	};
 
 	return sim_main("sim_eject", tests, ARRAY_LEN(tests));
