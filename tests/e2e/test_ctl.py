@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 import upstream
-from bridled import CTL, STOP_SECONDS, TestCase, eventually
+from bridled import CTL, STOP_SECONDS, TOP, TestCase, eventually
 
 DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 
@@ -52,6 +52,13 @@ class CommandLine(TestCase):
         words = {one["reason"] for one in json.loads(run("--json", "why")[1])}
         self.assertLessEqual({"ok", "breaker_open", "acl_denied", "canceled", "internal"}, words)
         self.assertEqual(run("why", "bad_luck")[0], FAILED)
+
+    def test_the_manual_has_every_reason(self):
+        with open(os.path.join(TOP, "man", "bridled.8"), encoding="utf-8") as file:
+            lists = [line for line in file if line.startswith(".Li ")]
+        known = {word for line in lists for word in line.split()}
+        for one in json.loads(run("--json", "why")[1]):
+            self.assertIn(one["reason"], known)
 
 
 class Unreachable(TestCase):
