@@ -63,7 +63,8 @@ struct call {
 	struct downstream *downstream;          /* borrowed; NULL once the caller is gone */
 	const struct listener_config *listener; /* of its world */
 	struct listener_stats *listener_stats;
-	struct world_service *service; /* NULL until routed */
+	struct world_service *service;      /* NULL until routed */
+	const struct service_config *meant; /* where it was led first, as its copies are told */
 	const struct policy *policy;
 	const struct rpc_change *changes; /* by the rules of its route; in the arena */
 	size_t n_changes;

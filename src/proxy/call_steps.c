@@ -49,9 +49,14 @@ static struct rpc_form target_form(struct rpc_form from, enum service_protocol p
 	return from;
 }
 
-/* Only one alias can be meant: the IDL service's name. */
-static struct slice only_alias(const struct service_config *config)
+/* Only one alias can be meant: the IDL service's name. Where the call was led elsewhere it is still that
+ * of the service that was called: no two can have it. */
+static struct slice only_alias(const struct call *call)
 {
+	const struct service_config *config = call->service->service->config;
+
+	if (config->aliases.n != 1)
+		config = call->meant;
 	return config->aliases.n == 1 ? slice_str(config->aliases.items[0]) : SLICE_NONE;
 }
 
@@ -59,7 +64,7 @@ static struct slice only_alias(const struct service_config *config)
 static bool lacks_idl_service(const struct call *call)
 {
 	return call->target.transport == RPC_HTTP2 && call->request.idl_service.len == 0 &&
-	       only_alias(call->service->service->config).len == 0;
+	       only_alias(call).len == 0;
 }
 
 static bool can_convert(const struct call *call)
@@ -100,6 +105,8 @@ void call_lead(struct call *call, const struct route_decision *decision)
 	call->route = *decision;
 	call->service = &call->world->services[decision->service->index];
 	call->policy = decision->policy;
+	if (call->meant == NULL)
+		call->meant = decision->service->config;
 }
 
 /* What the rules of a route change, as the codecs want it. */
@@ -663,7 +670,7 @@ static void edit_for_ttheader(struct call *call, struct rpc_edit *edit)
 		edit->rip = slice_str(call->source);
 	if (is_new) {
 		edit->service = call->service->service->name;
-		edit->idl_service = only_alias(call->service->service->config);
+		edit->idl_service = only_alias(call);
 		edit->log_id = call_log_id(call);
 	}
 }
@@ -683,7 +690,7 @@ static void edit_for_http2(struct call *call, struct rpc_edit *edit)
 	edit->strip_caller = call->caller_is_replaced && call->caller.len == 0;
 	if (is_new) {
 		edit->service = call->service->service->name;
-		edit->idl_service = only_alias(call->service->service->config);
+		edit->idl_service = only_alias(call);
 		edit->log_id = call_log_id(call);
 	}
 }

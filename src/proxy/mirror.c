@@ -70,6 +70,7 @@ static bool lead(struct call *copy, const struct call *call)
 	if (decision.reason != REASON_OK)
 		return false;
 	decision.route = call->route.route;
+	copy->meant = call->meant;
 	call_lead(copy, &decision);
 	if (call_set_target(copy))
 		return false;

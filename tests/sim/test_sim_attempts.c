@@ -160,6 +160,26 @@ START_TEST(an_exception_is_the_callers_where_the_fallback_cannot_have_the_call)
 }
 END_TEST
 
+START_TEST(the_alias_of_the_service_that_was_called_names_the_call_elsewhere)
+{
+	struct fake_end *caller, *app;
+	struct stream *served;
+
+	start(.service = "aliases: [shop.Price], fallback: {on: [any], to: {service: other}}",
+	    .services = "other: {endpoints: ['10.0.1.1:80'], protocol: grpc}");
+	caller = dial();
+	say(caller, FRAMED, .seq = 7, .method = "Quote", .text = "x");
+	app = accepted();
+	hear(app, FRAMED, .seq = 7, .method = "Quote");
+	reset(app);
+	served = hear_call(accepted_streams(GRPC), .method = "Quote", .message = "x",
+	    .body = AS_THRIFT, .ends = true);
+	answer(served, .type = THRIFT, .message = "y", .body = AS_THRIFT);
+	hear(caller, FRAMED, .seq = 7, .method = "Quote", .text = "y");
+	logged("service=other reason=ok");
+}
+END_TEST
+
 START_TEST(business_errors_of_grpc_are_answers_to_a_broadcast)
 {
 	struct fake_end *caller;
@@ -314,6 +334,7 @@ int main(void)
 	    {a_status_that_is_given_in_the_end_is_turned_into_an_exception, 1},
 	    {a_reply_that_broke_off_leaves_nothing_in_the_one_that_is_given, 1},
 	    {an_exception_is_the_callers_where_the_fallback_cannot_have_the_call, 1},
+	    {the_alias_of_the_service_that_was_called_names_the_call_elsewhere, 1},
 	    {business_errors_of_grpc_are_answers_to_a_broadcast, 1},
 	    {an_attempt_that_runs_is_waited_for_where_no_endpoint_is_left_for_another, 1},
 	    {a_back_off_that_has_begun_is_waited_for_whatever_becomes_of_others, 1},
