@@ -3,9 +3,11 @@
 import socket
 import time
 
+import ends
+import h2_upstream
 import upstream
 from bridled import eventually
-from peers import GOECHO, GOGRPC, HANG, needs
+from peers import GOECHO, GOGRPC, HANG, msg, needs
 from test_governance import overloaded
 from test_policies import Policies, biz_error, exception, request, slow
 
@@ -209,6 +211,75 @@ class Shots(Second):
         for answer in lost:
             self.assert_refused(answer, "timeout")
         self.assert_metric(daemon, len(lost), "bridle_retry_budget_exhausted_total", service="svc")
+
+
+def dying(status):
+    """A gRPC server that answers every call with that status once it has all of it."""
+    def answer(peer, frame):
+        if frame is not None and frame.is_end:
+            peer.headers(frame.stream, h2_upstream.REPLY_FIELDS[:1] + [
+                ("content-type", "application/grpc"), ("grpc-status", str(status)),
+                ("grpc-message", "dying")], True)
+    return answer
+
+
+@needs(GOGRPC)
+class Grpc(Policies):
+    """The same in gRPC, with its own library on both sides."""
+
+    def attempts_of(self, behaviour, retry, calls=6, **policy):
+        sick = h2_upstream.Upstream(behaviour)
+        self.addCleanup(sick.close)
+        well = self.server(GOGRPC, "server", "{}")
+        daemon = self.one([sick.address, well.address], protocol="grpc", balance="round_robin",
+                          methods=ALL_MAY_RUN_TWICE, eject="none",
+                          retry={"budget": "none", **retry}, **policy)
+        for _ in range(calls):
+            self.assertEqual(self.grpc(daemon).code, 0)
+        attempts = [line["attempts"] for line in daemon.access_log(calls)]
+        self.assertLessEqual(set(attempts), {1, 2})
+        sick.close()
+        return attempts
+
+    def test_statuses_that_are_listed_are_tried_elsewhere(self):
+        for status, on in ((14, "grpc:4,14"), (4, "grpc:4,14"), (8, "overload")):
+            with self.subTest(status=status):
+                self.assertIn(2, self.attempts_of(dying(status), {"on": [on]}))
+
+    def test_no_status_is_tried_elsewhere_that_is_not_listed(self):
+        sick = h2_upstream.Upstream(dying(14))
+        self.addCleanup(sick.close)
+        daemon = self.one([sick.address], protocol="grpc", methods=ALL_MAY_RUN_TWICE,
+                          retry={"on": ["grpc:4"]})
+        out = self.grpc(daemon)
+        self.assertEqual((out.code, out.text), (14, "dying"))
+        self.assertEqual(daemon.access_log(1)[0]["attempts"], 1)
+
+    def test_a_backup_answers_when_the_first_is_slow(self):
+        for retry in ({"type": "backup", "delay": "30ms"},
+                      {"type": "mixed", "delay": "30ms", "on": ["grpc:14"]}):
+            with self.subTest(**retry):
+                self.assertIn(2, self.attempts_of(ends.silent, retry))
+
+    def test_mixed_needs_no_patience_with_failures(self):
+        self.assertIn(2, self.attempts_of(
+            dying(14), {"type": "mixed", "delay": "20s", "on": ["grpc:14"]}))
+
+    def test_attempts_have_a_time(self):
+        self.assertIn(2, self.attempts_of(ends.silent, {"on": ["timeout"]},
+                                          timeout={"attempt": "60ms"}))
+
+    def test_what_does_not_fit_the_buffer_is_not_sent_again(self):
+        sick = h2_upstream.Upstream(dying(14))
+        self.addCleanup(sick.close)
+        daemon = self.one([sick.address], protocol="grpc", methods=ALL_MAY_RUN_TWICE,
+                          retry={"on": ["grpc:14"], "buffer": "4KiB"})
+        for size, attempts in ((100, 3), (10000, 1)):
+            out = self.grpc(daemon, messages=[msg(blob=b"x" * size)])
+            self.assertEqual(out.code, 14, out.text)
+            daemon.logged = getattr(daemon, "logged", 0) + 1
+            line = daemon.access_log(daemon.logged)[-1]
+            self.assertEqual(line["attempts"], attempts)
 
 
 # ---- time ----

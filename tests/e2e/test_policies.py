@@ -274,6 +274,16 @@ class Subsets(Policies):
         self.assertEqual(went, went[:20] * 3)
         self.assertEqual(set(went), {self.base, self.blue})
 
+    def test_a_route_for_a_share_of_the_calls(self):
+        daemon = self.lanes(subsets=self.SUBSETS, routes=[
+            {"match": {"percent": "25%", "caller": {"prefix": "shop."}}, "to": "gray"},
+            {"to": "rest"}])
+        went = collections.Counter(self.ask_all(daemon, 400, each=lambda _: {
+            "ints": {3: "shop.cart"}}))
+        self.assertAlmostEqual(went[self.gray], 100, delta=61)  # seven deviations
+        self.assertEqual(set(went), {self.gray, self.base})
+        self.assertEqual(self.to(daemon), {self.base})
+
     def test_an_empty_subset(self):
         routes = [{"match": {"int.env": "any"}, "to": "nobody", "fallback": "any"},
                   {"match": {"int.env": "gray"}, "to": "nobody", "fallback": "gray"},
