@@ -167,6 +167,12 @@ static bool is_fan(const struct call *call)
 	return type == RETRY_FORK || type == RETRY_BROADCAST;
 }
 
+/* What is written once more may have to wait in one more queue. False: no memory for that. */
+static bool charge_again(struct call *call)
+{
+	return call_charge(call, call->kept_len ? call->kept_len : call->request.body.len);
+}
+
 /* To all that are usable, or to all; from a random one on, where there are more than can be asked. */
 static enum step try_all(struct call *call)
 {
@@ -183,6 +189,8 @@ static enum step try_all(struct call *call)
 
 			if (pass == 0 && !is_panic && balance_why_not(&request, endpoint))
 				continue;
+			if (call->n_attempts && !charge_again(call))
+				break;
 			any = true;
 			if (!begin(call, endpoint) && is_broadcast)
 				return go(call, CALL_JUDGE);
@@ -321,6 +329,8 @@ static bool pay(struct call *call, const struct retry_verdict *verdict)
 	struct service_tally *tally = call->service->service->tally;
 	double share = call->policy->retry.budget;
 
+	if (!charge_again(call))
+		return false;
 	if (!verdict->needs_budget || share < 0 || budget_take(&tally->budget, share, now_of(call)))
 		return true;
 	atomic_fetch_add_explicit(&tally->budget_exhausted, 1, memory_order_relaxed);

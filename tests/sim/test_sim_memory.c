@@ -47,6 +47,26 @@ START_TEST(a_call_that_cannot_be_kept_for_its_connect_is_overload)
 }
 END_TEST
 
+START_TEST(what_goes_to_many_at_once_counts_for_each)
+{
+	struct fake_end *caller, *apps[3];
+
+	start(.top = TIGHT, .endpoints = 6,
+	    .service = "methods: {'*': {idempotent: true}}, retry: fork");
+	leave_memory(150000);
+	caller = dial();
+	say(caller, FRAMED, .seq = 1, .fill = 40000);
+	for (int i = 0; i < 3; i++) {
+		apps[i] = accepted();
+		hear(apps[i], FRAMED, .seq = 1);
+	}
+	no_connect();
+	say(apps[1], FRAMED, .seq = 1);
+	hear(caller, FRAMED, .seq = 1);
+	give_memory_back(150000);
+}
+END_TEST
+
 START_TEST(a_call_that_cannot_be_collected_is_overload)
 {
 	struct fake_end *caller;
@@ -257,6 +277,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 	    a_call_that_cannot_be_kept_for_its_connect_is_overload,
+	    what_goes_to_many_at_once_counts_for_each,
 	    a_call_that_cannot_be_collected_is_overload,
 	    a_waiting_call_that_cannot_be_kept_is_overload,
 	    a_reply_that_cannot_wait_for_its_turn_is_overload,
