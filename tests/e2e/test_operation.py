@@ -206,8 +206,8 @@ class Seen(TestCase):
             with self.subTest(path=path):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
                 self.assertEqual(http_get(connection, path)[0], 200)
-        for method, path in (("GET", "/config"), ("POST", "/reload"), ("POST", "/drain"),
-                             ("PUT", "/log")):
+        for method, path in (("GET", "/config"), ("GET", "/explain?call=svc/Get"),
+                             ("POST", "/reload"), ("POST", "/drain"), ("PUT", "/log")):
             with self.subTest(path=path):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
                 self.assertIn(http_get(connection, path, method)[0], (403, 404, 405))
