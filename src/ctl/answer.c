@@ -86,6 +86,13 @@ void answer_table_fini(struct answer_table *t)
 	*t = (struct answer_table){0};
 }
 
+/* One of the control characters that a terminal may take for an escape, in UTF-8: c2 80 to c2 9f. */
+static bool is_c1(const char *c)
+{
+	return (unsigned char)c[0] == 0xc2 && (unsigned char)c[1] >= 0x80 &&
+	       (unsigned char)c[1] < 0xa0;
+}
+
 void answer_table_add(struct answer_table *t, const char *format, ...)
 {
 	char text[512];
@@ -94,9 +101,12 @@ void answer_table_add(struct answer_table *t, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+	for (char *c = text; *c; c++) {
+		if (is_c1(c))
+			c[1] = *c = '?';
+		else if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
+	}
 	if (t->n_cells == t->room) {
 		t->room = t->room ? 2 * t->room : 64;
 		t->cells = mem_realloc(t->cells, t->room * sizeof *t->cells);

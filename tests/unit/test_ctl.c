@@ -136,7 +136,7 @@ START_TEST(the_columns_of_a_table_are_as_wide_as_they_need_to_be)
 	answer_table_init(&table, heads, ARRAY_LEN(heads));
 	answer_table_add(&table, "%s", "a");
 	answer_table_add(&table, "%d", 1);
-	answer_table_add(&table, "%s", "x\x1b[2J\n");
+	answer_table_add(&table, "%s", "x\x1b[2J\n\xc2\x9b");
 	answer_table_add(&table, "%s", "longer");
 	answer_table_add(&table, "%d", 1234);
 	answer_table_add(&table, "%s", "");
@@ -144,7 +144,7 @@ START_TEST(the_columns_of_a_table_are_as_wide_as_they_need_to_be)
 	answer_table_fini(&table);
 	fclose(to);
 	ck_assert_str_eq(text, "NAME       N  LAST\n"
-			       "a          1  x?[2J?\n"
+			       "a          1  x?[2J???\n"
 			       "longer  1234  \n");
 	free(text);
 }
