@@ -130,7 +130,8 @@ static const struct key route_keys[] = {
 	.flags = KEY_NONE | KEY_SHORT,
 	.text =
 	    "The label of a service that gets a copy of each call. Its answers are dropped, and "
-	    "nobody waits for them."},
+	    "nobody waits for them. Streams of TTHeader, and calls longer than retry.buffer, are "
+	    "not copied."},
     {.name = "mirror.percent",
 	.type = &key_share,
 	.offset = offsetof(struct route_config, mirror_percent),

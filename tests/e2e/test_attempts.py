@@ -515,6 +515,16 @@ class Instead(Policies):
                 self.assertLess(slowest, 5e6)
                 shadow.close()
 
+    def test_a_long_call_is_not_copied(self):
+        shadow = self.upstream()
+        daemon = self.one([self.upstream().address], {"shadow": {"endpoints": [shadow.address]}},
+                          routes=[{"mirror": "shadow", "policy": {"retry": {"buffer": "64KiB"}}}])
+        with self.caller(daemon) as caller:
+            for text in ("x" * 200000, "short", "x" * 20000):
+                self.assertEqual(caller.call(text=text).text, text)
+        eventually(lambda: len(shadow.packets) == 2, what="the copies")
+        self.assertEqual([len(packet.text) for packet in shadow.packets], [5, 20000])
+
     def test_a_share_is_copied(self):
         shadow = self.upstream()
         daemon = self.one(self.kitex(1), {"shadow": {"endpoints": [shadow.address]}},
