@@ -309,6 +309,7 @@ void call_body_failed(struct call *call, const struct rpc_status *why)
 		call_event(call, CALL_EVENT_BODY);
 		return;
 	}
+	call->is_spent = true; /* what there is of it is not all */
 	call_give_up(call, ATTEMPT_CANCELED, 0); /* no fault of the endpoint's */
 	call_fail(call, why->reason, "%s", why->detail);
 	run(call);
@@ -606,6 +607,7 @@ void call_finish(struct call *call)
 	struct downstream *d = call->downstream;
 	usec_t now = loop_now(worker->loop);
 
+	assert(call->n_running == 0); /* they would come back to it */
 	wheel_clear(&call->timer);
 	wheel_clear(&call->shot);
 	admit_cancel(call);

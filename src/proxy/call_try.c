@@ -488,6 +488,17 @@ static enum step fail(struct call *call, const struct attempt *a)
 	return STEP_NEXT;
 }
 
+/* A oneway for anybody has got to one. */
+static bool has_arrived(const struct call *call)
+{
+	if (call->request.kind != RPC_ONEWAY || call->policy->retry.type != RETRY_FORK)
+		return false;
+	for (const struct attempt *a = &call->first; a; a = a->next)
+		if (a->state == ATTEMPT_NONE && a->outcome == ATTEMPT_OK)
+			return true;
+	return false;
+}
+
 enum step call_step_judge(struct call *call)
 {
 	const struct attempt *a = call->failed;
@@ -509,6 +520,8 @@ enum step call_step_judge(struct call *call)
 		call->given_up = NULL; /* what that one said is nobody's last word */
 		return go(call, CALL_AWAIT);
 	}
+	if (has_arrived(call))
+		return go(call, CALL_FINISH);
 	if (call->spare && !falls_back_on(call, FALLBACK_ON_ANY))
 		return give_spare(call);
 	return fail(call, a);

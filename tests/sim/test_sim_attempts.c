@@ -271,6 +271,22 @@ START_TEST(a_back_off_that_has_begun_is_waited_for_whatever_becomes_of_others)
 }
 END_TEST
 
+START_TEST(a_forked_oneway_that_reached_one_is_good)
+{
+	struct fake_end *caller, *late;
+
+	start(.endpoints = 2, .service = IDEMPOTENT "retry: fork");
+	fake_script(sim_loop(), FAKE_HANGS, 1);
+	caller = dial();
+	say(caller, FRAMED, .kind = ONEWAY, .seq = 7, .text = "news");
+	late = accepted();
+	hear(accepted(), FRAMED, .kind = ONEWAY, .seq = 7, .text = "news");
+	fake_refuse(late, 111);
+	pass(0);
+	logged("reason=ok attempts=2 kind=oneway");
+}
+END_TEST
+
 /* ---- copies ---- */
 
 START_TEST(a_copy_whose_reply_has_no_end_of_its_own_harms_nothing)
@@ -338,6 +354,7 @@ int main(void)
 	    {business_errors_of_grpc_are_answers_to_a_broadcast, 1},
 	    {an_attempt_that_runs_is_waited_for_where_no_endpoint_is_left_for_another, 1},
 	    {a_back_off_that_has_begun_is_waited_for_whatever_becomes_of_others, 1},
+	    {a_forked_oneway_that_reached_one_is_good, 1},
 	    {a_copy_whose_reply_has_no_end_of_its_own_harms_nothing, 1},
 	    {a_call_of_a_listener_that_is_gone_is_not_copied, 1},
 	};
