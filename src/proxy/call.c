@@ -388,7 +388,8 @@ static void on_failed(struct call *call)
 /* A call that is collected on a connection of many has the time of a message to become whole. */
 static usec_t whole_by(const struct call *call)
 {
-	if (call->id == 0 || call->is_stream || call->upload_is_over)
+	if (call->id == 0 || call->upload_is_over ||
+	    (call->is_stream && call->step != CALL_COLLECT))
 		return USEC_NONE;
 	return usec_after(call->started, call->listener->timeout_message);
 }
@@ -463,6 +464,7 @@ static void on_timeout(struct call *call)
 	enum reason reason = is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT;
 	unsigned long long ms = (now - call->started) / USEC_MS;
 
+	call->is_spent |= now >= whole_by(call); /* nobody else gets what its caller does not send */
 	call_give_up(call, ATTEMPT_TIMEOUT, 0);
 	if (call->reply_is_begun)
 		call_break_reply(call, reason, "the time was up within the reply");

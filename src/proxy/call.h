@@ -218,6 +218,11 @@ void call_has_reply(struct call *call);
 /* A bad reply that led elsewhere, when nothing can come of that. True: it is the call's reply. */
 bool call_gives_spare(struct call *call);
 
+/* Its policy sends it to many endpoints at once, if it is whole by then. */
+bool call_goes_to_all(const struct call *call);
+/* All of it is here, to be sent as often as need be. */
+bool call_is_whole(const struct call *call);
+
 /* For attempts. */
 /* A reply, or its beginning: true when it is the one that the caller gets; false: it is bad, and another
  * attempt runs, or will. */

@@ -244,10 +244,22 @@ static enum step abort_by_fault(struct call *call)
 	return STEP_NEXT;
 }
 
+/* One for many endpoints has to be whole first, and not too long to be kept for all of them. */
+static bool is_awaited(const struct call *call)
+{
+	const struct rpc_message *m = &call->request;
+
+	if (!call_goes_to_all(call) || call_is_whole(call))
+		return false;
+	if (call->is_stream)
+		return m->form.transport == RPC_HTTP2 && m->form.payload != RPC_OPAQUE;
+	return m->body_len <= call->policy->retry.buffer || m->body_len == RPC_LENGTH_UNKNOWN;
+}
+
 static bool is_collected(const struct call *call)
 {
-	return is_from_grpc(call) || needs_whole(&call->request, call->target) ||
-	       is_wanted_whole(call);
+	return (is_awaited(call) && !call->is_stream) || is_from_grpc(call) ||
+	       needs_whole(&call->request, call->target) || is_wanted_whole(call);
 }
 
 /* It may begin: all that is left is that it may have to be whole first. */
@@ -255,6 +267,18 @@ static enum step admitted(struct call *call)
 {
 	if (call->route.abort && !call->has_fallen_back)
 		return abort_by_fault(call);
+	if (call->policy->retry.type == RETRY_BROADCAST && !call_is_whole(call) &&
+	    !is_awaited(call)) {
+		call_fail(call, REASON_TOO_LARGE,
+		    "service %s: a call for all endpoints has to fit into retry.buffer, and to end",
+		    call->service->service->config->label);
+		return STEP_NEXT;
+	}
+	if (is_awaited(call) && call->is_stream) {
+		call->step = CALL_COLLECT;
+		call_arm(call);
+		return STEP_NEXT;
+	}
 	if (!is_collected(call))
 		return go(call, CALL_TRY);
 	if (call->kept_len == 0 && !call_collect(call, call->request.body)) {
@@ -313,6 +337,8 @@ enum step call_step_collect(struct call *call)
 
 	if (!call->upload_is_over)
 		return STEP_WAIT;
+	if (call->is_stream)
+		return go(call, CALL_TRY);
 	m->body = slice_of(call->kept, call->kept_len);
 	m->body_len = call->kept_len;
 	m->complete = true;

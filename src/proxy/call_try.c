@@ -34,7 +34,7 @@ bool call_may_repeat(const struct call *call)
 
 /* All of the call is here, to be sent as often as need be. A stream has ended on its caller's side;
  * only gRPC's may be a unary call. */
-static bool is_whole(const struct call *call)
+bool call_is_whole(const struct call *call)
 {
 	if (call->is_spent)
 		return false;
@@ -160,7 +160,7 @@ static bool keep_body(struct call *call)
 	return false;
 }
 
-static bool is_fan(const struct call *call)
+bool call_goes_to_all(const struct call *call)
 {
 	enum retry_type type = call->policy->retry.type;
 
@@ -213,7 +213,7 @@ enum step call_step_try(struct call *call)
 {
 	size_t endpoint;
 
-	if (is_fan(call) && call->n_attempts == 0 && is_whole(call))
+	if (call_goes_to_all(call) && call->n_attempts == 0 && call_is_whole(call))
 		return try_all(call);
 	endpoint = pick(call);
 	if (endpoint == LB_NONE && call->n_running)
@@ -307,11 +307,11 @@ static bool can_try_again(const struct call *call, enum retry_outcome outcome)
 	bool is_safe = outcome == RETRY_CONNECT_FAILED || outcome == RETRY_UNSENT;
 
 	if (call->is_spent || call->has_reply || call->n_attempts >= CALL_TRIED_MAX ||
-	    now_of(call) >= call->deadline.at || is_fan(call) || call->is_mirror)
+	    now_of(call) >= call->deadline.at || call_goes_to_all(call) || call->is_mirror)
 		return false;
 	if (is_safe)
 		return true;
-	return call->downstream && call->request.kind != RPC_ONEWAY && is_whole(call);
+	return call->downstream && call->request.kind != RPC_ONEWAY && call_is_whole(call);
 }
 
 static struct retry_state retry_state_of(const struct call *call)
@@ -384,7 +384,7 @@ static void keep_spare(struct call *call, const struct attempt *a, const struct 
 
 static bool falls_back_on(const struct call *call, unsigned on)
 {
-	return call->policy->fallback_on & on && !call->has_fallen_back && is_whole(call) &&
+	return call->policy->fallback_on & on && !call->has_fallen_back && !call->is_spent &&
 	       call->downstream;
 }
 
@@ -402,7 +402,7 @@ bool call_takes_reply(struct call *call, struct attempt *a, const struct rpc_mes
 		return true;
 	call->was_expected = call->waits_to_try || try_again(call, a->result, a->number);
 	if (!others && !call->was_expected &&
-	    !(m->kind == RPC_EXCEPTION && falls_back_on(call, FALLBACK_ON_ANY)))
+	    (a->result == RETRY_BIZ_ERROR || !falls_back_on(call, FALLBACK_ON_ANY)))
 		return true;
 	keep_spare(call, a, m);
 	return false;
@@ -447,7 +447,7 @@ static const char *time_left(const struct call *call, char *room, size_t size)
 
 unsigned call_attempts_allowed(const struct call *call)
 {
-	unsigned more = is_fan(call) ? 0 : retry_attempts(&call->policy->retry);
+	unsigned more = call_goes_to_all(call) ? 0 : retry_attempts(&call->policy->retry);
 
 	return call->n_attempts > more + 1 ? call->n_attempts : more + 1;
 }
@@ -581,7 +581,7 @@ bool call_shoots(struct call *call)
 	}
 	if (!sends_backups(call))
 		return false;
-	if (!is_whole(call)) { /* its caller is still sending */
+	if (!call_is_whole(call)) { /* its caller is still sending */
 		if (!call->is_spent)
 			arm_backup(call);
 		return false;
@@ -608,8 +608,8 @@ static unsigned fallback_class(enum reason reason)
 	case REASON_BREAKER_OPEN:
 		return FALLBACK_ON_BREAKER | FALLBACK_ON_ANY;
 	case REASON_NO_ENDPOINT:
+	case REASON_CONNECT_FAILED: /* none could be reached */
 		return FALLBACK_ON_NO_ENDPOINT | FALLBACK_ON_ANY;
-	case REASON_CONNECT_FAILED:
 	case REASON_RESET:
 	case REASON_BAD_REPLY:
 	case REASON_APP_EXCEPTION:

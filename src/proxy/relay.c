@@ -52,7 +52,7 @@ static void credit_caller(struct call *call)
 {
 	struct attempt *a = call->attempt;
 
-	if (call->upload_is_discarded || !call->is_stream)
+	if (call->upload_is_discarded || !call->is_stream || call->step == CALL_COLLECT)
 		credit(&call->up, call->up.bytes, call->downstream->codec, call->id);
 	else if (a->stream)
 		credit(&call->up, forwarded(call, &call->up, a->upstream->codec, a->stream),
@@ -142,9 +142,36 @@ static bool keep(struct call *call, struct slice data)
 	return true;
 }
 
+#define NO_MEMORY        "no memory for the whole call (limits.memory)"
+#define TOO_LONG_FOR_ALL "it is longer than retry.buffer, so it cannot go to all"
+
+/* What is kept of it is not all that came: it can go nowhere any more. */
+static void cannot_collect(struct call *call, enum reason reason, const char *why)
+{
+	call->is_spent = true;
+	call_fail(call, reason, "%s", why);
+}
+
+/* One for all endpoints, before it has gone to any. */
+static void collect_stream(struct call *call, struct slice data)
+{
+	if (!call_collect(call, data))
+		cannot_collect(call, REASON_OVERLOAD, NO_MEMORY);
+	else if (call->kept_len <= call->policy->retry.buffer)
+		return;
+	else if (call->policy->retry.type == RETRY_BROADCAST)
+		cannot_collect(call, REASON_TOO_LARGE, TOO_LONG_FOR_ALL);
+	else
+		call->step = CALL_TRY; /* to one, as it comes */
+}
+
 /* False: the call has failed, with or without an event to follow. */
 static bool stream_body(struct call *call, struct slice data, bool last)
 {
+	if (call->step == CALL_COLLECT) {
+		collect_stream(call, data);
+		return true;
+	}
 	if (!keep(call, data)) {
 		call->is_spent = true; /* what is kept is not all of it */
 		call_give_up(call, ATTEMPT_CANCELED, 0);
@@ -166,9 +193,12 @@ static bool is_too_long(const struct call *call, struct slice data, uint64_t max
 static void collect_body(struct call *call, struct slice data)
 {
 	if (is_too_long(call, data, call->listener->max_message))
-		call_fail(call, REASON_TOO_LARGE, "the call is longer than max_message");
+		cannot_collect(call, REASON_TOO_LARGE, "the call is longer than max_message");
+	else if (call->policy && call_goes_to_all(call) &&
+		 call->kept_len + data.len > call->policy->retry.buffer)
+		cannot_collect(call, REASON_TOO_LARGE, TOO_LONG_FOR_ALL);
 	else if (!call_collect(call, data))
-		call_fail(call, REASON_OVERLOAD, "no memory for the whole call (limits.memory)");
+		cannot_collect(call, REASON_OVERLOAD, NO_MEMORY);
 }
 
 static bool unary_body(struct call *call, struct slice data, bool last)
@@ -202,7 +232,7 @@ void relay_body(struct call *call, const struct codec_item *item)
 		call->failed = call->attempt;
 		call_event(call, CALL_EVENT_FAILED);
 	} else if (item->last || (call->step == CALL_REPLY && call->id == 0) ||
-		   call->upload_is_discarded) {
+		   call->step == CALL_TRY || call->upload_is_discarded) {
 		call_event(call, CALL_EVENT_BODY);
 	} else {
 		relay_settle(call);

@@ -264,6 +264,18 @@ class Grpc(Policies):
         self.assertIn(2, self.attempts_of(
             dying(14), {"type": "mixed", "delay": "20s", "on": ["grpc:14"]}))
 
+    def test_fork_and_broadcast_ask_all(self):
+        for retry in ("fork", "broadcast"):
+            with self.subTest(retry=retry):
+                servers = [self.server(GOGRPC, "server", "{}") for _ in range(2)]
+                daemon = self.one([server.address for server in servers], protocol="grpc",
+                                  methods=ALL_MAY_RUN_TWICE, retry=retry)
+                for _ in range(4):
+                    self.assertEqual(self.grpc(daemon).code, 0)
+                self.assertEqual([line["attempts"] for line in daemon.access_log(4)], [2] * 4)
+                if retry == "broadcast":
+                    self.assertEqual([len(server.said("began")) for server in servers], [4, 4])
+
     def test_attempts_have_a_time(self):
         self.assertIn(2, self.attempts_of(ends.silent, {"on": ["timeout"]},
                                           timeout={"attempt": "60ms"}))
@@ -477,6 +489,27 @@ class Instead(Policies):
             with self.subTest(on=on, behaviour=behaviour.__name__):
                 daemon = self.falling([self.upstream(behaviour).address], [on], **policy)
                 self.assertEqual(set(self.ask_all(daemon, 4)), set(self.cache))
+
+    def test_a_service_that_cannot_be_reached(self):
+        daemon = self.falling(["unix:" + self.path("nobody.sock")], ["no_endpoint"])
+        self.assertEqual(set(self.ask_all(daemon, 4)), set(self.cache))
+
+    @needs(GOGRPC)
+    def test_another_service_answers_calls_of_grpc(self):
+        """Whose head comes before the rest, when it is already known that nobody will answer."""
+        sick = h2_upstream.Upstream(dying(14))
+        self.addCleanup(sick.close)
+        well = self.server(GOGRPC, "server", "{}")
+        for on, address, policy in (
+                ("no_endpoint", "unix:" + self.path("nobody.sock"), {}),
+                ("no_endpoint", sick.address, {"subsets": {"lab": {"lane": "lab"}},
+                                               "routes": [{"to": "lab"}]}),
+                ("any", sick.address, {"degrade": "100%"}), ("any", sick.address, {})):
+            with self.subTest(on=on, **policy):
+                daemon = self.one([address], {"cache": {"endpoints": [well.address],
+                                                        "protocol": "grpc"}}, protocol="grpc",
+                                  fallback={"on": [on], "to": {"service": "cache"}}, **policy)
+                self.assertEqual([self.grpc(daemon).code for _ in range(4)], [0] * 4)
 
     def test_what_is_not_listed_goes_back_to_the_caller(self):
         daemon = self.falling([self.upstream(upstream.reset_at_once).address],

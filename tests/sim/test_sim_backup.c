@@ -464,6 +464,110 @@ START_TEST(broadcast_fails_with_the_first_that_fails)
 }
 END_TEST
 
+START_TEST(a_call_that_comes_in_pieces_goes_to_all_when_it_is_whole)
+{
+	static const enum sim_form forms[] = {FRAMED, BUFFERED, TTHEADER_FRAMED};
+
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		struct fake_end *caller, *app;
+
+		start(.endpoints = 2, .service = BROADCAST);
+		caller = dial();
+		say_part(caller, 0, 1000, forms[i], .seq = 7, .text = "all", .fill = 100000);
+		no_connect();
+		say_part(caller, 1000, 0, forms[i], .seq = 7, .text = "all", .fill = 100000);
+		for (int k = 0; k < 2; k++) {
+			app = accepted();
+			hear(app, forms[i], .seq = 7, .text = "all", .fill = 100000);
+			say(app, forms[i], .seq = 7);
+		}
+		hear(caller, forms[i], .seq = 7);
+		logged("reason=ok attempts=2");
+		sim_stop();
+	}
+}
+END_TEST
+
+START_TEST(a_call_too_long_for_all_is_not_broadcast)
+{
+	struct fake_end *caller;
+
+	start(.endpoints = 2,
+	    .service =
+		"methods: {'*': {idempotent: true}}, retry: {type: broadcast, buffer: 50KiB}");
+	caller = dial();
+	say_part(caller, 0, 70000, FRAMED, .seq = 7, .fill = 100000);
+	say_part(caller, 70000, 0, FRAMED, .seq = 7, .fill = 100000);
+	hear_failure(caller, REASON_TOO_LARGE, FRAMED, .seq = 7);
+	logged("reason=too_large attempts=0");
+	no_connect();
+	caller = dial();
+	say_part(caller, 0, 30000, BUFFERED, .seq = 8, .fill = 100000);
+	say_part(caller, 30000, 0, BUFFERED, .seq = 8, .fill = 100000);
+	hear_failure(caller, REASON_TOO_LARGE, BUFFERED, .seq = 8);
+	sim_stop_quietly();
+}
+END_TEST
+
+START_TEST(a_grpc_call_goes_to_all_when_it_has_ended)
+{
+	struct stream_end *caller;
+	struct stream *call, *served[2];
+
+	start(.endpoints = 2, .service = _i ? BROADCAST : FORK);
+	caller = dial_streams(GRPC);
+	call = begin(caller);
+	speak(call, .fill = 200000);
+	no_connect();
+	speak(call, .message = "last", .ends = true);
+	for (int k = 0; k < 2; k++) {
+		served[k] = hear_call(accepted_streams(GRPC));
+		hear_message(served[k], .fill = 200000);
+		hear_message(served[k], .message = "last", .ends = true);
+	}
+	answer(served[0], .message = "y");
+	if (_i)
+		answer(served[1], .message = "y");
+	hear_answer(call, .message = "y");
+	logged("reason=ok attempts=2");
+}
+END_TEST
+
+START_TEST(a_grpc_call_too_long_for_all_forks_to_one)
+{
+	struct stream_end *caller;
+	struct stream *call, *served;
+
+	start(.endpoints = 2,
+	    .service = "methods: {'*': {idempotent: true}}, retry: {type: fork, buffer: 50KiB}");
+	caller = dial_streams(GRPC);
+	call = begin(caller);
+	speak(call, .fill = 200000);
+	served = hear_call(accepted_streams(GRPC));
+	speak(call, .message = "last", .ends = true);
+	hear_message(served, .fill = 200000);
+	hear_message(served, .message = "last", .ends = true);
+	answer(served, .message = "y");
+	hear_answer(call, .message = "y");
+	logged("reason=ok attempts=1");
+}
+END_TEST
+
+START_TEST(a_grpc_call_too_long_for_all_is_not_broadcast)
+{
+	struct stream *call;
+
+	start(.endpoints = 2,
+	    .service =
+		"methods: {'*': {idempotent: true}}, retry: {type: broadcast, buffer: 50KiB}");
+	call = begin(dial_streams(GRPC));
+	speak(call, .fill = 200000);
+	hear_refusal(call, REASON_TOO_LARGE);
+	no_connect();
+	sim_stop_quietly();
+}
+END_TEST
+
 START_TEST(a_oneway_is_broadcast_too)
 {
 	struct fake_end *caller;
@@ -499,6 +603,11 @@ int main(void)
 	    {fork_fails_when_all_do, 1},
 	    {broadcast_answers_when_all_have, 1},
 	    {broadcast_fails_with_the_first_that_fails, 1},
+	    {a_call_that_comes_in_pieces_goes_to_all_when_it_is_whole, 1},
+	    {a_call_too_long_for_all_is_not_broadcast, 1},
+	    {a_grpc_call_goes_to_all_when_it_has_ended, 2},
+	    {a_grpc_call_too_long_for_all_forks_to_one, 1},
+	    {a_grpc_call_too_long_for_all_is_not_broadcast, 1},
 	    {a_oneway_is_broadcast_too, 1},
 	};
 

@@ -426,6 +426,55 @@ START_TEST(a_call_whose_reply_broke_off_is_not_led_elsewhere)
 }
 END_TEST
 
+START_TEST(a_call_that_still_comes_in_is_led_elsewhere)
+{
+	struct fake_end *caller, *app;
+
+	start(.service = "retry: {type: none, buffer: 50KiB}, " FALLBACK("any"), .services = OTHER);
+	caller = dial();
+	fake_script(sim_loop(), FAKE_REFUSED, 1);
+	say_part(caller, 0, 90000, FRAMED, .seq = 7, .text = "long", .fill = 100000);
+	app = accepted();
+	check_address(app, "10.0.1.1:80");
+	say_part(caller, 90000, 0, FRAMED, .seq = 7, .text = "long", .fill = 100000);
+	hear(app, FRAMED, .seq = 7, .text = "long", .fill = 100000);
+	say(app, FRAMED, .seq = 7);
+	hear(caller, FRAMED, .seq = 7);
+	logged("service=other reason=ok");
+}
+END_TEST
+
+enum { CONNECT_REFUSED, ANSWERED_BADLY, BROKEN_OFF, WAYS_TO_FAIL };
+
+START_TEST(a_grpc_call_is_led_elsewhere)
+{
+	struct stream_end *caller, *app;
+	struct stream *call, *served;
+
+	start(.service = "retry: none, " FALLBACK("any"), .services = OTHER);
+	caller = dial_streams(GRPC);
+	if (_i == CONNECT_REFUSED)
+		fake_script(sim_loop(), FAKE_REFUSED, 1);
+	call = begin(caller);
+	if (_i != CONNECT_REFUSED) {
+		app = accepted_streams(GRPC);
+		served = hear_call(app);
+		if (_i == ANSWERED_BADLY)
+			refuse(served, .status = 13, .text = "no");
+		else
+			reset(net_of(app));
+	}
+	speak(call, .message = "x", .ends = true);
+	app = accepted_streams(GRPC);
+	check_address(net_of(app), "10.0.1.1:80");
+	served = hear_call(app, .message = "x", .ends = true);
+	answer(served, .message = "y");
+	hear_answer(call, .message = "y");
+	logged("service=other reason=ok");
+	sim_stop_quietly();
+}
+END_TEST
+
 START_TEST(a_fallback_is_followed_once)
 {
 	struct fake_end *caller;
@@ -483,6 +532,8 @@ int main(void)
 	    {another_service_answers_when_there_is_no_endpoint, 1},
 	    {an_exception_leads_elsewhere_only_with_any, 1},
 	    {a_call_whose_reply_broke_off_is_not_led_elsewhere, 1},
+	    {a_call_that_still_comes_in_is_led_elsewhere, 1},
+	    {a_grpc_call_is_led_elsewhere, WAYS_TO_FAIL},
 	    {a_fallback_is_followed_once, 1},
 	    {the_callers_own_time_is_not_extended, 1},
 	};
