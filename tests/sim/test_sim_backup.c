@@ -502,8 +502,8 @@ START_TEST(a_call_too_long_for_all_is_not_broadcast)
 	logged("reason=too_large attempts=0");
 	no_connect();
 	caller = dial();
-	say_part(caller, 0, 30000, BUFFERED, .seq = 8, .fill = 100000);
-	say_part(caller, 30000, 0, BUFFERED, .seq = 8, .fill = 100000);
+	say_part(caller, 0, 70000, BUFFERED, .seq = 8, .fill = 100000);
+	say_part(caller, 70000, 0, BUFFERED, .seq = 8, .fill = 100000);
 	hear_failure(caller, REASON_TOO_LARGE, BUFFERED, .seq = 8);
 	sim_stop_quietly();
 }
