@@ -309,7 +309,7 @@ void call_body_failed(struct call *call, const struct rpc_status *why)
 		call_event(call, CALL_EVENT_BODY);
 		return;
 	}
-	call->is_spent = true; /* what there is of it is not all */
+	call->is_spent = true;                   /* what there is of it is not all */
 	call_give_up(call, ATTEMPT_CANCELED, 0); /* no fault of the endpoint's */
 	call_fail(call, why->reason, "%s", why->detail);
 	run(call);
@@ -464,7 +464,8 @@ static void on_timeout(struct call *call)
 	enum reason reason = is_callers ? REASON_CALLER_DEADLINE : REASON_TIMEOUT;
 	unsigned long long ms = (now - call->started) / USEC_MS;
 
-	call->is_spent |= now >= whole_by(call); /* nobody else gets what its caller does not send */
+	call->is_spent |=
+	    now >= whole_by(call); /* nobody else gets what its caller does not send */
 	call_give_up(call, ATTEMPT_TIMEOUT, 0);
 	if (call->reply_is_begun)
 		call_break_reply(call, reason, "the time was up within the reply");
