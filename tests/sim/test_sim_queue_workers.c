@@ -224,8 +224,8 @@ static const char *const rules[] = {
     "limit: {concurrency: 1, queue: {length: 9, wait: 80ms}}",
     "limit: {concurrency: 2, queue: {length: 20, wait: 80ms}}",
     "limit: {concurrency: 5, queue: {length: 4, wait: 30ms}}",
-    "limit: {concurrency: 3, queue: {length: 9, wait: 80ms}}, "
-    "methods: {Echo: {limit: {concurrency: 2, queue: {length: 9, wait: 50ms}}}}",
+    ("limit: {concurrency: 3, queue: {length: 9, wait: 80ms}}, "
+     "methods: {Echo: {limit: {concurrency: 2, queue: {length: 9, wait: 50ms}}}}"),
     "limit: {concurrency: 4, share: equal, queue: {length: 9, wait: 50ms}}",
     "limit: {concurrency: 2, by: method, queue: {length: 9, wait: 50ms}}",
 };
