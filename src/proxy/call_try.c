@@ -349,8 +349,17 @@ static void count_retry(struct call *call, enum retry_outcome outcome)
 
 static bool wait_to_try(struct call *call, usec_t wait);
 
-/* Is there another attempt after this outcome? Then it is paid for, marked and, where it has to wait,
- * waited for. */
+/* Another attempt, if the verdict is for one: paid for, marked, and where it has to wait, waited for. */
+static bool follow(struct call *call, const struct retry_verdict *verdict)
+{
+	if (!verdict->again || !pay(call, verdict) || !wait_to_try(call, verdict->wait))
+		return false;
+	if (verdict->is_marked)
+		call->mark = call->n_attempts;
+	return true;
+}
+
+/* Is there another attempt after this outcome? */
 static bool try_again(struct call *call, enum retry_outcome outcome, int32_t number)
 {
 	struct retry_state st;
@@ -361,10 +370,8 @@ static bool try_again(struct call *call, enum retry_outcome outcome, int32_t num
 	st = retry_state_of(call);
 	verdict = retry_decide(
 	    &call->policy->retry, &st, outcome, number, now_of(call), &call->worker->rng);
-	if (!verdict.again || !pay(call, &verdict) || !wait_to_try(call, verdict.wait))
+	if (!follow(call, &verdict))
 		return false;
-	if (verdict.is_marked)
-		call->mark = call->n_attempts;
 	count_retry(call, outcome);
 	return true;
 }
@@ -590,10 +597,8 @@ bool call_shoots(struct call *call)
 		return false;
 	st = retry_state_of(call);
 	verdict = retry_decide_backup(&call->policy->retry, &st, now_of(call), &call->worker->rng);
-	if (!verdict.again || !pay(call, &verdict) || !wait_to_try(call, verdict.wait))
+	if (!follow(call, &verdict))
 		return false;
-	if (verdict.is_marked)
-		call->mark = call->n_attempts;
 	counter_add(&call->service->stats->retries_backup, 1);
 	return !call->waits_to_try;
 }
