@@ -68,7 +68,7 @@ src_libcodec_a_SOURCES = \
 	src/wire/ttstream.c src/wire/ttstream.h \
 	src/wire/wire.h
 
-src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(YAML_CFLAGS) $(CJSON_CFLAGS) $(CARES_CFLAGS) \
+src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(OPENSSL_CFLAGS) $(YAML_CFLAGS) $(CJSON_CFLAGS) $(CARES_CFLAGS) \
 	$(XXHASH_CFLAGS)
 src_libbridle_a_SOURCES = \
 	src/ctl/answer.c src/ctl/answer.h \
@@ -97,6 +97,9 @@ src_libbridle_a_SOURCES = \
 	src/daemon/bindings.c src/daemon/bindings.h \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/discovery.c src/daemon/discovery.h \
+	src/daemon/effective.h \
+	src/daemon/found_names.h \
+	src/daemon/registrations.h \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/http_server.c src/daemon/http_server.h \
 	src/daemon/liveness.c src/daemon/liveness.h \
@@ -116,11 +119,13 @@ src_libbridle_a_SOURCES = \
 	src/daemon/workers.c src/daemon/workers.h \
 	src/net/conn.c src/net/conn.h \
 	src/net/http_ask.c src/net/http_ask.h \
+	src/net/http_client.h \
 	src/net/inbox.c src/net/inbox.h \
 	src/net/listener.c src/net/listener.h \
 	src/net/loop.c src/net/loop.h \
 	src/net/output.c src/net/output.h \
 	src/net/socket_file.c src/net/socket_file.h \
+	src/net/tls.h \
 	src/model/access_field.c src/model/access_field.h \
 	src/model/admission.c src/model/admission.h \
 	src/model/balance.c src/model/balance.h \
@@ -240,9 +245,14 @@ src_libbridle_a_SOURCES = \
 	src/proxy/upstream_events.c \
 	src/proxy/worker.c src/proxy/worker.h \
 	src/proxy/world.c src/proxy/world.h \
-	src/registry/dns.c src/registry/dns.h
+	src/registry/client.h \
+	src/registry/dns.c src/registry/dns.h \
+	src/registry/json.h \
+	src/registry/kitex_governance.h \
+	src/registry/record.h \
+	src/registry/registry.h
 
-BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \
+BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \
 	$(NGHTTP2_LIBS) $(XXHASH_LIBS)
 
 sbin_PROGRAMS += src/bridled

@@ -226,11 +226,93 @@ struct route_config {
 	const struct policy *policy, *methods;
 };
 
+enum registry_type {
+	REGISTRY_ETCD,
+	REGISTRY_ZOOKEEPER,
+	REGISTRY_CONSUL,
+	REGISTRY_NACOS,
+	REGISTRY_DNS,
+	REGISTRY_FILE,
+};
+
+/* Whose layout of keys and values a registry holds. */
+enum registry_format { REGISTRY_FORMAT_KITEX, REGISTRY_FORMAT_RPCX };
+
+/* How connections that we open are encrypted; paths are as in the file. */
+struct tls_config {
+	bool is_on;
+	const char *ca;         /* certificates that are trusted; NULL: the system's */
+	const char *cert, *key; /* our own; NULL: none */
+	const char *sni;        /* the name asked for and verified; NULL: the host of the address */
+	bool verify_none;
+};
+
+/* A secret: written in the file, or in a file of its own that is read whenever it is needed. Both
+ * NULL: there is none. */
+struct secret_config {
+	const char *text, *file;
+};
+
+/* Where services are found and registered. What a type does not know is left at its default. */
+struct registry_config {
+	const char *name;
+	enum registry_type type;
+	const struct address *endpoints; /* may be NAMEs */
+	size_t n_endpoints;
+	struct tls_config tls;
+	const char *user; /* NULL: none */
+	struct secret_config password;
+	usec_t refresh;    /* between two looks where there is no watch */
+	const char *cache; /* file of the last good sets; NULL: none */
+	usec_t empty_keep; /* how long an empty answer is not believed; 0: obeyed at once */
+	enum registry_format format;
+	const char *prefix;         /* etcd: without a trailing slash; "" is a prefix, too */
+	const char *base;           /* zookeeper; of format rpcx, consul too: "" or like /rpcx */
+	usec_t session;             /* zookeeper */
+	struct secret_config auth;  /* zookeeper: user:password of the digest scheme */
+	struct secret_config token; /* consul */
+	const char *datacenter;     /* consul; NULL: the agent's */
+	bool check_ttl;             /* consul: we tell the agent; else it connects by itself */
+	const char *namespace, *group, *cluster; /* nacos */
+	usec_t beat;                             /* nacos */
+	uint16_t port;                           /* dns: of names that are not asked for as SRV */
+	const char *path;                        /* file */
+};
+
+/* Where a service is found. */
+struct discover_config {
+	const struct registry_config *from; /* NULL: it is not looked up */
+	struct config_map tags;             /* that an endpoint must have */
+};
+
+/* Where, and as what, the application behind a service is published. */
+struct register_config {
+	const struct registry_config *const *in;
+	size_t n_in; /* 0: it is not */
+	bool has_address;
+	struct address address; /* a TCP address; without one: see registrations */
+	unsigned weight;
+	struct config_map tags;
+	usec_t ttl;
+	bool always; /* when: always; else while the application answers */
+};
+
+/* Where Kitex's dynamic configuration of a service lies. */
+struct governance_config {
+	const struct registry_config *from; /* NULL: nowhere */
+	const char *prefix;                 /* like /KitexConfig */
+	struct config_list locked;          /* keys that stay as the file says, like "retry" */
+};
+
 struct service_config {
-	const char *label; /* the map key; "*" never gets here in this version */
+	const char *label; /* the map key; "*" for the template of names that are not listed */
 	const char *name;  /* on the wire and in registries */
 	const struct endpoint_config *endpoints;
-	size_t n_endpoints; /* 0: all calls are led elsewhere by routes */
+	size_t n_endpoints; /* 0: it is discovered, or all calls are led elsewhere by routes */
+	struct discover_config discover;
+	struct register_config registration;
+	struct governance_config governance;
+	bool is_found; /* not in the file: a name that a call gave, under the keys of "*" */
 	struct config_list aliases;
 	enum service_protocol protocol;
 	bool multiplex;
@@ -324,12 +406,15 @@ struct config {
 		double latitude, longitude; /* degrees */
 	} node;
 	unsigned workers;
-	struct policy defaults; /* already in every service */
+	struct policy defaults;                          /* already in every service */
+	const struct registry_config *const *registries; /* sorted by name */
+	size_t n_registries;
 
 	const struct listener_config *listeners;
 	size_t n_listeners;
-	const struct service_config *const *services; /* sorted by label */
+	const struct service_config *const *services; /* sorted by label; "*" is not among them */
 	size_t n_services;
+	const struct service_config *any;     /* the template "*", or NULL */
 	const struct policy *const *policies; /* all there are, each with its index */
 	size_t n_policies;
 	const struct test_config *tests;
@@ -347,7 +432,7 @@ struct config {
 	} log;
 	struct access_log_config access_log;
 	struct {
-		usec_t drain, spread;
+		usec_t deregister_wait, drain, spread;
 	} shutdown;
 	usec_t reload_drain;
 	uint64_t limit_connections;
@@ -394,6 +479,33 @@ struct config *config_load(const struct config_source *source, struct problems *
 struct config *config_load_text(struct slice text, const char *name,
     const struct config_source *source, struct problems *problems);
 void config_free(struct config **config);
+
+/* A value that is put over the file's while it is in use. */
+struct config_overlay {
+	const char
+	    *path; /* services.shop.price.methods.Quote.timeout.call, keys quoted as for --set */
+	const char *value;  /* YAML */
+	const char *source; /* where it came from, as its origin in dumps and messages */
+};
+
+struct config_additions {
+	const struct slice *names; /* of services, under the keys of "*" */
+	size_t n_names;
+	const struct config_overlay *overlays;
+	size_t n_overlays;
+};
+
+/*
+ * The configuration that @base would be if its file said more: the same texts, bound and checked
+ * again with these additions over them; its hash stays that of @base. An overlay that is wrong is left out, and is
+ * among the @problems with its source as the file. The result is the caller's and does not need
+ * @base. NULL only where the file itself would be refused now.
+ */
+struct config *config_derive(
+    const struct config *base, const struct config_additions *with, struct problems *problems);
+
+const struct registry_config *config_registry(const struct config *config, struct slice name);
+const char *registry_type_name(enum registry_type type);
 /* The service with that label, or NULL. */
 const struct service_config *config_service(const struct config *config, struct slice label);
 /* Where an endpoint with these tags is: by location ("48.14,11.58"), else by latitude and longitude.
