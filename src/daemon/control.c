@@ -238,6 +238,9 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 	c->loop = loop_new(err);
 	if (c->loop == NULL)
 		return -1;
+	c->inbox = inbox_new(c->loop, err);
+	if (c->inbox == NULL)
+		return -1;
 	c->signals = signals_new(c->loop, signal_arrived, c);
 	if (bind_all(c, shared->config, &plan, err) < 0)
 		return -1;
@@ -273,6 +276,8 @@ static void end(struct control *c)
 	tallies_free(&c->tallies);
 	bindings_fini(&c->bindings);
 	signals_free(&c->signals);
+	if (c->inbox)
+		inbox_free(&c->inbox);
 	loop_free(&c->loop);
 }
 

@@ -16,6 +16,7 @@
 #include "daemon/overload_watch.h"
 #include "daemon/signals.h"
 #include "daemon/workers.h"
+#include "net/inbox.h"
 
 enum control_state {
 	CONTROL_STARTING, /* waits for the first answers about names */
@@ -45,6 +46,7 @@ struct stopping {
 struct control {
 	const struct options *options; /* borrowed */
 	struct loop *loop;
+	struct inbox *inbox; /* of the loop: what other threads have to say */
 	struct signals *signals;
 	struct logs logs;
 	struct bindings bindings;
