@@ -98,7 +98,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/discovery.c src/daemon/discovery.h \
 	src/daemon/effective.h \
-	src/daemon/found_names.h \
+	src/daemon/found_names.c src/daemon/found_names.h \
 	src/daemon/registrations.h \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/http_server.c src/daemon/http_server.h \
@@ -237,6 +237,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_events.c \
 	src/proxy/mirror.c src/proxy/mirror.h \
+	src/proxy/naming.c src/proxy/naming.h \
 	src/proxy/overload.c src/proxy/overload.h \
 	src/proxy/relay.c src/proxy/relay.h \
 	src/proxy/slot_queue.c src/proxy/slot_queue.h \

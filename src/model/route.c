@@ -35,7 +35,7 @@ static int choose_service(struct deciding *w)
 {
 	const char *why;
 
-	w->d.service = route_find_service(w->s, w->facts, &why);
+	w->d.service = route_find_service(w->s, w->facts, &why, &w->d.wanted);
 	tell_service(w, why);
 	if (w->d.service == NULL)
 		return deciding_refuse(w, REASON_NO_ROUTE, NULL, why);

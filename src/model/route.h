@@ -35,6 +35,8 @@ struct route_decision {
 	enum reason reason;
 	const char *why; /* constant text, or the configuration's; never NULL */
 	const char *at;  /* the path of the rule that refused it, or NULL */
+	/* NO_ROUTE: a name that may become a service by being looked up, a view of the facts. */
+	struct slice wanted;
 };
 
 /* Hears of everything that was looked at, in order. */

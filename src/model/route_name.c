@@ -1,5 +1,8 @@
 #include "model/route_name.h"
 
+#include <arpa/inet.h>
+#include <string.h>
+
 #include "model/route.h"
 
 #define SERVICE_NAME_MAX 200u
@@ -88,9 +91,34 @@ static const struct service *find_alias(
 	return found;
 }
 
-static const struct service *find_named(
-    const struct snapshot *s, const struct call_facts *f, const char **why)
+/* A name that "*" stands for: @name becomes @wanted. */
+static bool is_anyones(const struct snapshot *s, struct slice name, struct slice *wanted)
 {
+	if (s->config->any == NULL || !is_service_name(name))
+		return false;
+	*wanted = name;
+	return true;
+}
+
+/* An :authority is rather where a connection goes than what is called, unless it looks like a name. */
+static bool is_place(struct slice authority)
+{
+	char text[INET_ADDRSTRLEN];
+	struct in_addr address;
+
+	if (slice_eq_str(authority, "localhost"))
+		return true;
+	if (authority.len >= sizeof text)
+		return false;
+	memcpy(text, authority.data, authority.len);
+	text[authority.len] = '\0';
+	return inet_pton(AF_INET, text, &address) == 1;
+}
+
+static const struct service *find_named(
+    const struct snapshot *s, const struct call_facts *f, const char **why, struct slice *wanted)
+{
+	static const char *const looked_up = "not looked up yet: \"*\" stands for it";
 	const struct service *found;
 
 	if (f->service_asked.len) {
@@ -98,12 +126,18 @@ static const struct service *find_named(
 		*why = found ? "the call asks for it by name"
 			     : "no service of that name; list it under services, or as an alias of "
 			       "one";
+		if (found == NULL && is_anyones(s, f->service_asked, wanted))
+			*why = looked_up;
 		return found;
 	}
 	found = f->authority.len ? find_listed(s, f->authority) : NULL;
 	if (found) {
 		*why = "it is the :authority of the call";
 		return found;
+	}
+	if (!is_place(f->authority) && is_anyones(s, f->authority, wanted)) {
+		*why = looked_up;
+		return NULL;
 	}
 	if (f->idl_service.len)
 		return find_alias(s, f->idl_service, why);
@@ -113,10 +147,11 @@ static const struct service *find_named(
 }
 
 const struct service *route_find_service(
-    const struct snapshot *s, const struct call_facts *f, const char **why)
+    const struct snapshot *s, const struct call_facts *f, const char **why, struct slice *wanted)
 {
+	*wanted = SLICE_NONE;
 	if (f->listener->service == NULL)
-		return find_named(s, f, why);
+		return find_named(s, f, why, wanted);
 	*why = "the listener is pinned to it";
 	return find_pinned(s, f, why);
 }

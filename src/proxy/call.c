@@ -154,6 +154,39 @@ void call_go(struct call *call)
 	run(call);
 }
 
+/* Into the present world, as if it had begun there. False: its listener is not there any more. */
+static bool move_on(struct call *call)
+{
+	struct worker *worker = call->worker;
+	const struct listener_config *listener =
+	    call->downstream
+		? call->downstream->listener
+		: snapshot_listener(worker->world->snapshot, slice_str(call->listener->name));
+
+	if (listener == NULL)
+		return false;
+	world_leave(call->world);
+	call->world = worker->world;
+	world_enter(call->world);
+	call->listener = listener;
+	call->policy = NULL;
+	return true;
+}
+
+void call_is_named(struct call *call, const char *why)
+{
+	char name[LOG_ESCAPED_MAX];
+
+	log_escape(name, sizeof name,
+	    call->request.service_asked.len ? call->request.service_asked
+					    : call->request.authority);
+	if (why)
+		call_fail(call, REASON_NO_ENDPOINT, "service \"%.100s\": %s", name, why);
+	else if (!move_on(call))
+		call_fail(call, REASON_CANCELED, "its listener was taken away");
+	run(call);
+}
+
 /* Many at once, each by its number, and no turns. */
 static void start_multiplexed(
     struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
@@ -321,6 +354,7 @@ void call_fail(struct call *call, enum reason reason, const char *format, ...)
 {
 	va_list args;
 
+	naming_cancel(call);
 	admit_cancel(call);
 	call->failure.reason = reason;
 	call->failure.has_exception_id = false;
@@ -469,6 +503,8 @@ static void on_timeout(struct call *call)
 	call_give_up(call, ATTEMPT_TIMEOUT, 0);
 	if (call->reply_is_begun)
 		call_break_reply(call, reason, "the time was up within the reply");
+	else if (call->service == NULL)
+		call_fail(call, reason, "no answer from the registry within %llu ms", ms);
 	else
 		call_fail(call, reason, "service %s, %s within %llu ms, attempt %u of %u",
 		    call->service->service->config->label, what ? what : "no reply", ms,
@@ -613,6 +649,7 @@ void call_finish(struct call *call)
 	assert(call->n_running == 0); /* they would come back to it */
 	wheel_clear(&call->timer);
 	wheel_clear(&call->shot);
+	naming_cancel(call);
 	admit_cancel(call);
 	admit_finish(call);
 	if (d && call->id)

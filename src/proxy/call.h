@@ -15,6 +15,7 @@
 #include "policy/deadline.h"
 #include "proxy/admit.h"
 #include "proxy/attempt.h"
+#include "proxy/naming.h"
 #include "rpc/codec.h"
 
 struct downstream;
@@ -22,7 +23,7 @@ struct world;
 struct world_service;
 
 enum call_step {
-	CALL_ROUTE,   /* which service, which policy, which form */
+	CALL_ROUTE,   /* which service, which policy, which form; waits while a name is looked up */
 	CALL_ADMIT,   /* the deadline begins; limits, queues, breakers, injected delay */
 	CALL_COLLECT, /* waits for the whole body where only a whole one can be converted */
 	CALL_TRY,     /* opens one more attempt, or all at once: pick, lease, write */
@@ -70,6 +71,7 @@ struct call {
 	size_t n_changes;
 	enum call_step step;
 	bool is_running; /* inside a step, for an assertion: nothing may enter again */
+	struct naming naming;
 
 	struct slice caller;      /* who calls, after the listener's rule */
 	struct rpc_form target;   /* what the endpoint is spoken to in */
@@ -150,6 +152,8 @@ struct call {
 void call_start(struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started);
 /* Sets a call going that was made earlier and had to wait. */
 void call_go(struct call *call);
+/* The service that it waits for can be found now; @why: it cannot (else NULL). */
+void call_is_named(struct call *call, const char *why);
 /* A message that was refused before it became a call: counted, logged, answered where possible. */
 void call_refuse(struct downstream *d, uint32_t id, const struct rpc_message *partial,
     const struct rpc_status *why);

@@ -151,6 +151,43 @@ static enum step refuse_unrouted(struct call *call, const struct route_decision 
 	return STEP_NEXT;
 }
 
+/*
+ * Where calls are streams, or may be, only what the caller states bounds the whole of one: the rest
+ * begins when the caller's side has ended. A call that was led elsewhere has the operator's times anew,
+ * but what its caller states holds from its first byte on.
+ */
+static void start_clock(struct call *call)
+{
+	const struct policy *p = call->policy;
+	struct deadline_policy policy = {p->timeout_call, p->timeout_default, p->timeout_margin};
+	usec_t start = call->has_fallen_back ? now_of(call) : call->started;
+	usec_t stated = call->request.timeout;
+
+	if (stated != USEC_NONE && start > call->started)
+		stated = stated > start - call->started ? stated - (start - call->started) : 0;
+	if (call->id)
+		policy.call = policy.dflt = USEC_NONE;
+	call->deadline = deadline_of(&policy, stated, start);
+	if (call->upload_is_over)
+		call_upload_is_over(call);
+}
+
+/* The name is being looked up: the call waits as long as its time allows, under what "*" says. */
+static enum step wait_for_name(struct call *call)
+{
+	if (call->policy)
+		return STEP_WAIT; /* it does already */
+	if (!call_keep_body(call)) {
+		call_fail(call, REASON_OVERLOAD, "no memory to keep the call (limits.memory)");
+		return STEP_NEXT;
+	}
+	call->caller = arena_copy(&call->arena, call->caller); /* the world that it is of may go */
+	call->policy = &call->world->snapshot->config->any->policy;
+	start_clock(call);
+	call_arm(call);
+	return STEP_WAIT;
+}
+
 enum step call_step_route(struct call *call)
 {
 	struct call_finder finder;
@@ -163,6 +200,8 @@ enum step call_step_route(struct call *call)
 	if (call->failure.reason != REASON_OK)
 		return go(call, CALL_REPLY);
 	decision = route_decide(call->world->snapshot, &facts, &call->worker->rng, NULL);
+	if (decision.wanted.len && naming_wait(call, decision.wanted))
+		return wait_for_name(call);
 	if (decision.service == NULL)
 		return refuse_unrouted(call, &decision);
 	call_lead(call, &decision);
@@ -195,27 +234,6 @@ static bool needs_whole(const struct rpc_message *m, struct rpc_form to)
 static bool is_from_grpc(const struct call *call)
 {
 	return call->request.form.transport == RPC_HTTP2 && call->target.transport != RPC_HTTP2;
-}
-
-/*
- * Where calls are streams, or may be, only what the caller states bounds the whole of one: the rest
- * begins when the caller's side has ended. A call that was led elsewhere has the operator's times anew,
- * but what its caller states holds from its first byte on.
- */
-static void start_clock(struct call *call)
-{
-	const struct policy *p = call->policy;
-	struct deadline_policy policy = {p->timeout_call, p->timeout_default, p->timeout_margin};
-	usec_t start = call->has_fallen_back ? now_of(call) : call->started;
-	usec_t stated = call->request.timeout;
-
-	if (stated != USEC_NONE && start > call->started)
-		stated = stated > start - call->started ? stated - (start - call->started) : 0;
-	if (call->id)
-		policy.call = policy.dflt = USEC_NONE;
-	call->deadline = deadline_of(&policy, stated, start);
-	if (call->upload_is_over)
-		call_upload_is_over(call);
 }
 
 /* Bodies that may be wanted again have to be whole; long ones are collected, up to retry.buffer. */

@@ -114,7 +114,7 @@ bool relay_wants_body(const struct call *call)
 		return false;
 	if (call->upload_is_discarded || call->step == CALL_COLLECT)
 		return true;
-	if (call->step == CALL_ADMIT || call->waits_to_try)
+	if (call->step <= CALL_ADMIT || call->waits_to_try)
 		return false;
 	if (call->attempt->state == ATTEMPT_BACKLOG || call->attempt->state == ATTEMPT_CONNECTING)
 		return false;
@@ -201,8 +201,19 @@ static void collect_body(struct call *call, struct slice data)
 		cannot_collect(call, REASON_OVERLOAD, NO_MEMORY);
 }
 
+/* Before it is known where it goes, and how. */
+static void keep_unrouted(struct call *call, struct slice data)
+{
+	if (call->kept_len + data.len > CODEC_STREAM_QUEUE || !call_collect(call, data))
+		cannot_collect(call, REASON_OVERLOAD, NO_MEMORY);
+}
+
 static bool unary_body(struct call *call, struct slice data, bool last)
 {
+	if (call->step == CALL_ROUTE) {
+		keep_unrouted(call, data);
+		return true;
+	}
 	if (call->step == CALL_COLLECT || call->step == CALL_ADMIT) {
 		collect_body(call, data);
 		return true;

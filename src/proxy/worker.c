@@ -8,6 +8,7 @@
 #include "proxy/backend.h"
 #include "proxy/call.h"
 #include "proxy/downstream.h"
+#include "proxy/naming.h"
 #include "proxy/slot_queue.h"
 #include "proxy/upstream.h"
 #include "proxy/world.h"
@@ -61,6 +62,7 @@ struct worker *worker_new(unsigned index, struct loop *loop, struct process_shar
 	list_init(&w->downstreams);
 	list_init(&w->orphans);
 	slot_queue_init(w);
+	naming_init(w);
 	table_init(&w->backends, rng_next(&w->rng));
 	pthread_mutex_init(&w->backends_lock, NULL);
 	call_stats_init(&w->calls, rng_next(&w->rng));
@@ -132,6 +134,7 @@ void worker_free(struct worker **p)
 		free(call);
 	}
 	slot_queue_fini(w);
+	naming_fini(w);
 	table_fini(&w->backends);
 	pthread_mutex_destroy(&w->backends_lock);
 	free_stats(w);

@@ -102,7 +102,12 @@ struct worker {
 	/* A slot of that limit (a counted reference) is free, of use to waiters of another worker: to be
 	 * handed to slot_queue_freed in its thread. NULL: there is no other. */
 	void (*wake)(void *arg, unsigned worker, struct limit_tally *tally, uint64_t key);
+	/* Calls ask for a service of that name, which no file lists: naming_settled is to follow, in this
+	 * worker's thread. NULL: nobody looks names up. */
+	void (*want_name)(void *arg, struct slice name);
 	void *wake_arg;
+
+	struct table name_waits; /* by name: calls that wait for it; private to naming.c */
 
 	struct list downstreams;
 	struct list orphans; /* calls without a caller: oneways on their way, mirrored copies */
