@@ -248,9 +248,13 @@ src_libbridle_a_SOURCES = \
 	src/proxy/world.c src/proxy/world.h \
 	src/registry/client.h \
 	src/registry/dns.c src/registry/dns.h \
-	src/registry/json.h \
+	src/registry/json.c src/registry/json.h \
 	src/registry/kitex_governance.h \
-	src/registry/record.h \
+	src/registry/record.c src/registry/record.h \
+	src/registry/record_agents.c \
+	src/registry/record_kitex.c \
+	src/registry/record_parts.h \
+	src/registry/record_rpcx.c \
 	src/registry/registry.h
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \

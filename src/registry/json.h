@@ -1,6 +1,9 @@
 /*
  * JSON from a registry, read with suspicion: exact length, no trailing bytes, keys compared as they
- * are written, numbers checked against their range.
+ * are written, numbers checked against their range. What two parsers could read differently is
+ * refused as a whole: a member that stands twice in one object (some take the first, some the
+ * last), a NUL in a string, control bytes, bytes that are no UTF-8; and so are more than 32 levels
+ * or a million values. How long a text may be is for its reader to say.
  */
 #ifndef BRIDLE_REGISTRY_JSON_H
 #define BRIDLE_REGISTRY_JSON_H

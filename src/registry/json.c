@@ -1,0 +1,341 @@
+#include "registry/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cJSON.h>
+
+#include "base/mem.h"
+#include "model/yaml.h"
+
+#define DEPTH_MAX  32u
+#define VALUES_MAX 1000000u /* each costs some 100 bytes; 10 000 instances have far fewer */
+#define EXACT_MAX  9007199254740992.0 /* 2^53: beyond it a double has gaps */
+#define TAGS_MAX   4096u
+
+/* ---- what is looked at before the library sees it ---- */
+
+/* Where we are in a text that is walked once. */
+struct scan {
+	struct slice text;
+	size_t at;
+	unsigned depth;
+	size_t values;
+};
+
+/* A string from its quote on. The library ends texts at \u0000 and takes bare control bytes. */
+static const char *scan_string(struct scan *s)
+{
+	for (s->at++; s->at < s->text.len; s->at++) {
+		uint8_t c = s->text.data[s->at];
+
+		if (c == '"')
+			return NULL;
+		if (c < 0x20)
+			return "a control byte in a string";
+		if (c != '\\')
+			continue;
+		if (slice_starts(slice_from(s->text, s->at), SLICE_LIT("\\u0000")))
+			return "a NUL in a string";
+		s->at++;
+	}
+	return "a string without an end";
+}
+
+static const char *scan_byte(struct scan *s)
+{
+	switch (s->text.data[s->at]) {
+	case '"':
+		return scan_string(s);
+	case '{':
+	case '[':
+		s->values++;
+		return ++s->depth > DEPTH_MAX ? "nested too deeply" : NULL;
+	case '}':
+	case ']':
+		s->depth -= s->depth > 0;
+		return NULL;
+	case ',':
+		s->values++;
+		return NULL;
+	default:
+		return NULL;
+	}
+}
+
+static const char *scan_text(struct slice text, size_t *at)
+{
+	struct scan s = {.text = text};
+	const char *why = NULL;
+
+	*at = yaml_bad_byte(text);
+	if (*at < text.len)
+		return "no UTF-8 text, or a control byte";
+	for (; why == NULL && s.at < text.len; s.at++) {
+		why = scan_byte(&s);
+		if (why == NULL && s.values > VALUES_MAX)
+			why = "too many values";
+	}
+	*at = s.at;
+	return why;
+}
+
+/* ---- what is looked at behind it ---- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
+}
+
+/* A name that stands twice in one object, else NULL. */
+static const char *find_double(const cJSON *object)
+{
+	int n = cJSON_GetArraySize(object);
+	const cJSON **members, *member;
+	const char *found = NULL;
+	size_t i = 0;
+
+	if (n < 2)
+		return NULL;
+	members = mem_calloc((size_t)n, sizeof(*members));
+	cJSON_ArrayForEach(member, object) members[i++] = member;
+	qsort(members, i, sizeof(*members), by_name);
+	while (found == NULL && --i > 0)
+		if (strcmp(members[i]->string, members[i - 1]->string) == 0)
+			found = members[i]->string;
+	free(members);
+	return found;
+}
+
+/* As find_double, for all objects within. No deeper than the scan has let through. */
+static const char *find_any_double(const cJSON *value)
+{
+	const char *found = cJSON_IsObject(value) ? find_double(value) : NULL;
+	const cJSON *child;
+
+	if (!cJSON_IsObject(value) && !cJSON_IsArray(value))
+		return NULL;
+	cJSON_ArrayForEach(child, value)
+	{
+		if (found)
+			break;
+		found = find_any_double(child);
+	}
+	return found;
+}
+
+/* Parses a copy that ends with NUL, which the library counts on in places. */
+static cJSON *parse_copy(struct slice text, size_t *at)
+{
+	char *copy = malloc(text.len + 1);
+	const char *end = NULL;
+	cJSON *root;
+
+	*at = 0;
+	if (copy == NULL)
+		return NULL;
+	if (text.len)
+		memcpy(copy, text.data, text.len);
+	copy[text.len] = '\0';
+	root = cJSON_ParseWithLengthOpts(copy, text.len + 1, &end, 1);
+	*at = end ? (size_t)(end - copy) : 0;
+	free(copy);
+	return root;
+}
+
+struct cJSON *json_parse(struct slice text, struct err *err)
+{
+	size_t at;
+	const char *why = scan_text(text, &at), *name;
+	cJSON *root;
+
+	if (why) {
+		err_set(err, 0, "JSON: %s at byte %zu", why, at);
+		return NULL;
+	}
+	root = parse_copy(text, &at);
+	if (root == NULL) {
+		err_set(err, 0, "not JSON at byte %zu", at);
+		return NULL;
+	}
+	name = find_any_double(root);
+	if (name == NULL)
+		return root;
+	err_set(err, 0, "JSON: the member \"%.80s\" is there twice", name);
+	cJSON_Delete(root);
+	return NULL;
+}
+
+/* ---- members ---- */
+
+const struct cJSON *json_get(const struct cJSON *object, const char *name)
+{
+	const cJSON *member;
+
+	if (!cJSON_IsObject(object))
+		return NULL;
+	member = cJSON_GetObjectItemCaseSensitive(object, name);
+	return cJSON_IsNull(member) ? NULL : member;
+}
+
+struct slice json_text(const struct cJSON *object, const char *name)
+{
+	const cJSON *member = json_get(object, name);
+
+	return cJSON_IsString(member) ? slice_str(member->valuestring) : SLICE_NONE;
+}
+
+static bool integer_of_text(const char *text, int64_t *value)
+{
+	bool negative = text[0] == '-';
+	uint64_t size;
+
+	if (!slice_to_u64(slice_str(text + negative), &size))
+		return false;
+	if (size > (uint64_t)INT64_MAX + negative)
+		return false;
+	*value = negative ? (int64_t)(0 - size) : (int64_t)size;
+	return true;
+}
+
+static bool integer_of_number(double number, int64_t *value)
+{
+	if (!(number >= -EXACT_MAX && number <= EXACT_MAX) || number != floor(number))
+		return false;
+	*value = (int64_t)number;
+	return true;
+}
+
+bool json_integer(
+    const struct cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value)
+{
+	const cJSON *member = json_get(object, name);
+	int64_t found;
+	bool is_whole = false;
+
+	if (cJSON_IsNumber(member))
+		is_whole = integer_of_number(member->valuedouble, &found);
+	else if (cJSON_IsString(member))
+		is_whole = integer_of_text(member->valuestring, &found);
+	if (!is_whole || found < min || found > max)
+		return false;
+	*value = found;
+	return true;
+}
+
+bool json_bool(const struct cJSON *object, const char *name, bool *value)
+{
+	const cJSON *member = json_get(object, name);
+
+	if (!cJSON_IsBool(member))
+		return false;
+	*value = cJSON_IsTrue(member);
+	return true;
+}
+
+static int by_pair_name(const void *a, const void *b)
+{
+	return strcmp(((const struct config_pair *)a)->name, ((const struct config_pair *)b)->name);
+}
+
+int json_tags(
+    const struct cJSON *object, const char *name, struct arena *arena, struct config_map *tags)
+{
+	const cJSON *map = json_get(object, name), *member;
+	struct config_pair *pairs;
+	size_t n = 0, size = 0;
+
+	*tags = (struct config_map){0};
+	if (map == NULL)
+		return 0;
+	if (!cJSON_IsObject(map))
+		return -1;
+	cJSON_ArrayForEach(member, map)
+	{
+		if (!cJSON_IsString(member))
+			return -1;
+		size += strlen(member->string) + strlen(member->valuestring);
+		if (++n > TAGS_MAX || size > TAGS_MAX)
+			return -1;
+	}
+	if (n == 0)
+		return 0;
+	pairs = arena_calloc(arena, n, sizeof *pairs);
+	n = 0;
+	cJSON_ArrayForEach(member, map) pairs[n++] =
+	    (struct config_pair){arena_str(arena, slice_str(member->string)),
+		arena_str(arena, slice_str(member->valuestring))};
+	qsort(pairs, n, sizeof *pairs, by_pair_name);
+	*tags = (struct config_map){pairs, n};
+	return 0;
+}
+
+/* ---- base64: RFC 4648 section 4, nothing else ---- */
+
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static int digit_of(uint8_t c)
+{
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* Four digits, of which the last @pads are padding: three bytes, or fewer. */
+static int decode_group(const uint8_t *group, unsigned pads, uint8_t bytes[3])
+{
+	uint32_t bits = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		int digit = i + pads >= 4 ? 0 : digit_of(group[i]);
+
+		if (digit < 0)
+			return -1;
+		bits = bits << 6 | (uint32_t)digit;
+	}
+	/* what the padding cuts off must be nothing, or two texts would mean the same */
+	if (bits & ((1u << 8 * pads) - 1))
+		return -1;
+	bytes[0] = (uint8_t)(bits >> 16);
+	bytes[1] = (uint8_t)(bits >> 8);
+	bytes[2] = (uint8_t)bits;
+	return 0;
+}
+
+int base64_decode(struct slice text, struct arena *arena, struct slice *bytes)
+{
+	size_t n = text.len / 4;
+	unsigned pads = 0;
+	uint8_t *out;
+
+	if (text.len % 4)
+		return -1;
+	while (n && pads < 2 && text.data[text.len - 1 - pads] == '=')
+		pads++;
+	out = arena_alloc(arena, n * 3 + 1);
+	for (size_t i = 0; i < n; i++)
+		if (decode_group(text.data + 4 * i, i + 1 == n ? pads : 0, out + 3 * i) < 0)
+			return -1;
+	*bytes = slice_of(out, n * 3 - pads);
+	return 0;
+}
+
+struct slice base64_encode(struct slice bytes, struct arena *arena)
+{
+	size_t n = (bytes.len + 2) / 3;
+	char *out = arena_alloc(arena, n * 4 + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		size_t left = bytes.len - 3 * i;
+		const uint8_t *from = bytes.data + 3 * i;
+		uint32_t bits = (uint32_t)from[0] << 16;
+
+		bits |= left > 1 ? (uint32_t)from[1] << 8 : 0;
+		bits |= left > 2 ? from[2] : 0u;
+		for (unsigned k = 0; k < 4; k++)
+			out[4 * i + k] = k > left ? '=' : digits[bits >> (18 - 6 * k) & 63];
+	}
+	out[4 * n] = '\0';
+	return slice_of(out, 4 * n);
+}
