@@ -143,13 +143,14 @@ src_libbridle_a_SOURCES = \
 	src/model/config_allow.c src/model/config_allow.h \
 	src/model/config_bind.c src/model/config_bind.h \
 	src/model/config_check.c src/model/config_check.h \
+	src/model/config_derive.c \
 	src/model/config_dump.c src/model/config_dump.h \
 	src/model/config_env.c \
 	src/model/config_expect.c \
 	src/model/config_fact.c \
 	src/model/config_fill.c \
 	src/model/config_keys.h \
-	src/model/config_load.c \
+	src/model/config_load.c src/model/config_load.h \
 	src/model/config_location.c \
 	src/model/config_manual.c \
 	src/model/config_match.c \

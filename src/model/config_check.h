@@ -21,9 +21,10 @@ struct check {
 	const struct config *config;
 	struct problems *problems;
 	struct table addresses; /* what listeners bind -> struct listener_config */
-	struct allows *allows;  /* comments of the file; NULL: none */
+	struct allows *allows;  /* comments of the file; NULL: nobody wants warnings */
 };
 
+/* @allows: NULL where warnings are not looked for. */
 void config_check(const struct config *config, struct problems *problems, struct allows *allows);
 
 /* Its parts. */

@@ -1,6 +1,6 @@
-#include "model/config.h"
+#include "model/config_load.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -8,7 +8,6 @@
 #include "model/config_bind.h"
 #include "model/config_check.h"
 #include "model/config_dump.h"
-#include "model/config_source.h"
 
 #define LISTENERS_MAX 1000u
 
@@ -54,7 +53,7 @@ static void schema_of(const struct key *key, FILE *to)
 const struct key_type key_listeners = {
     "list of listeners", parse_listeners, NULL, schema_of, KEY_LIST, NULL};
 
-static struct config *new_config(void)
+static struct config *new_config(struct config_tree *tree)
 {
 	struct config *config = mem_calloc(1, sizeof *config);
 	struct config_origins *origins;
@@ -63,6 +62,7 @@ static struct config *new_config(void)
 	origins = arena_calloc(&config->arena, 1, sizeof *origins);
 	table_init(&origins->table, 0);
 	config->origins = origins;
+	config->tree = config_tree_ref(tree);
 	return config;
 }
 
@@ -75,53 +75,72 @@ void config_free(struct config **config)
 	config_free_regexes((struct config_origins *)(uintptr_t)c->origins);
 	table_fini((struct table *)(uintptr_t)&c->origins->table);
 	arena_fini(&c->arena);
+	config_tree_unref(&c->tree);
 	free(c);
 	*config = NULL;
 }
 
-/* The tree is read by now, or NULL. */
-static void bind_tree(struct binder *b, const struct yaml_node *root)
+static void bind_tree(struct binder *b, const struct config_binding *binding)
 {
 	struct config *config = b->config;
 
-	bind_declare(b, yaml_find(root, SLICE_LIT("services")));
+	bind_declare(b, yaml_find(binding->root, SLICE_LIT("services")));
 	bind_defaults(b, &top_scope, config);
-	bind_scope(b, &top_scope, root, config, NULL);
+	bind_scope(b, &top_scope, binding->root, config, NULL);
 	for (const struct late *late = b->late; late; late = late->next) {
 		b->path = late->path;
 		late->bind(b, late);
 	}
 	config_number_policies(config);
+	if (binding->adjust)
+		binding->adjust(config, binding->arg);
 	config_check(config, b->problems, b->allows);
-	config_hash(config);
+	if (binding->hash)
+		snprintf(config->hash, sizeof config->hash, "%s", binding->hash);
+	else
+		config_hash(config);
+}
+
+struct config *config_bind(const struct config_binding *binding)
+{
+	const struct config_source from = {.getenv = binding->tree->getenv};
+	struct config *config = new_config(binding->tree);
+	struct binder b = {
+	    .config = config,
+	    .arena = &config->arena,
+	    .scratch = binding->scratch,
+	    .origins = (struct config_origins *)(uintptr_t)config->origins,
+	    .problems = binding->problems,
+	    .from = &from,
+	    .late_end = &b.late,
+	    .allows = binding->allows,
+	};
+
+	bind_tree(&b, binding);
+	if (binding->problems->n_errors > 0)
+		config_free(&config);
+	return config;
 }
 
 static struct config *load(const struct config_source *source, const char *name, struct slice text,
     struct problems *problems)
 {
-	struct config *config = new_config();
+	struct config_tree *tree = config_tree_new();
+	struct config *config = NULL;
 	struct arena scratch;
 	struct allows allows = {&scratch, NULL};
-	struct source reader = {source, &scratch, &config->arena, problems, &allows};
-	struct binder b = {
-	    .config = config,
-	    .arena = &config->arena,
-	    .scratch = &scratch,
-	    .origins = (struct config_origins *)(uintptr_t)config->origins,
-	    .problems = problems,
-	    .from = source,
-	    .late_end = &b.late,
-	    .allows = &allows,
-	};
-	const struct yaml_node *root;
+	struct source reader = {source, &tree->arena, problems, &allows};
+	struct config_binding binding = {
+	    .tree = tree, .scratch = &scratch, .problems = problems, .allows = &allows};
 
 	arena_init(&scratch, NULL, 0);
-	root = name ? source_read_text(&reader, name, text) : source_read(&reader);
-	if (root)
-		bind_tree(&b, root);
+	tree->getenv = source->getenv;
+	tree->root = name ? source_read_text(&reader, name, text) : source_read(&reader);
+	binding.root = tree->root;
+	if (tree->root)
+		config = config_bind(&binding);
 	arena_fini(&scratch);
-	if (root == NULL || problems->n_errors > 0)
-		config_free(&config);
+	config_tree_unref(&tree);
 	return config;
 }
 

@@ -10,6 +10,32 @@
 #include "base/mem.h"
 #include "model/config_allow.h"
 
+struct config_tree *config_tree_new(void)
+{
+	struct config_tree *tree = mem_calloc(1, sizeof *tree);
+
+	ref_init(&tree->ref);
+	arena_init(&tree->arena, NULL, 0);
+	return tree;
+}
+
+struct config_tree *config_tree_ref(struct config_tree *tree)
+{
+	ref_take(&tree->ref);
+	return tree;
+}
+
+void config_tree_unref(struct config_tree **ptree)
+{
+	struct config_tree *tree = *ptree;
+
+	*ptree = NULL;
+	if (tree == NULL || !ref_drop(&tree->ref))
+		return;
+	arena_fini(&tree->arena);
+	free(tree);
+}
+
 static void complain(const struct source *s, const char *name, const char *what)
 {
 	problems_error(
@@ -60,7 +86,7 @@ static struct yaml_node *parse_text(const struct source *s, const char *name, st
 static struct yaml_node *read_file(
     const struct source *s, int dir, const char *file, const char *shown)
 {
-	const char *name = arena_str(s->names, slice_str(shown));
+	const char *name = arena_str(s->nodes, slice_str(shown));
 	struct yaml_node *root = NULL;
 	struct slice text;
 	struct stat st;
@@ -170,7 +196,7 @@ struct yaml_node *source_read(const struct source *s)
 
 struct yaml_node *source_read_text(const struct source *s, const char *name, struct slice text)
 {
-	return finish(s, parse_text(s, arena_str(s->names, slice_str(name)), text));
+	return finish(s, parse_text(s, arena_str(s->nodes, slice_str(name)), text));
 }
 
 const char *source_getenv(const struct config_source *from, const char *name)

@@ -5,6 +5,7 @@
 #ifndef BRIDLE_MODEL_CONFIG_SOURCE_H
 #define BRIDLE_MODEL_CONFIG_SOURCE_H
 
+#include "base/ref.h"
 #include "model/yaml.h"
 
 #define SOURCE_MAX_FILES 1000u
@@ -12,10 +13,21 @@
 
 struct allows;
 
+/* What a configuration was bound from. It stays with it, and with all that is derived from it. */
+struct config_tree {
+	struct ref ref;
+	struct arena arena;                      /* owns all of it, and the names of files */
+	const struct yaml_node *root;            /* a map; never changed once it is read */
+	const char *(*getenv)(const char *name); /* as the source had it */
+};
+
+struct config_tree *config_tree_new(void);
+struct config_tree *config_tree_ref(struct config_tree *tree);
+void config_tree_unref(struct config_tree **tree);
+
 struct source {
 	const struct config_source *from;
-	struct arena *nodes; /* the tree */
-	struct arena *names; /* of files: they outlive the tree */
+	struct arena *nodes; /* the tree, and the names of files */
 	struct problems *problems;
 	struct allows *allows; /* what comments allow is put here; NULL: nowhere */
 };
@@ -31,9 +43,24 @@ const char *source_getenv(const struct config_source *from, const char *name);
 /* The steps, each in a file of its own. */
 /* Puts the keys of @from into @into; values that meet are clashes, at the top lists of @lists join. */
 void source_merge(const struct source *s, struct yaml_node *into, struct yaml_node *from);
-/* Puts path=value over the tree. */
+/* Puts path=value, of the command line, over the tree. */
 void source_override(const struct source *s, struct yaml_node *root, const char *assignment);
 /* Replaces ${NAME}, ${NAME:-default} and $${ in every scalar below. */
 void source_expand(const struct source *s, struct yaml_node *root);
+
+/* A value that is put over the tree. */
+struct source_value {
+	struct arena *nodes;
+	struct problems *problems;
+	struct slice text; /* YAML */
+	const char *path;  /* whole, for messages */
+	const char *file;  /* for what is wrong within the text */
+	struct place at;   /* of everything that is made */
+	const char *by;    /* who gives it, for messages */
+	bool is_whole;     /* one with an error in it is not used at all */
+};
+
+/* Puts it at @path as seen from the map @from. Returns -1 when it has complained. */
+int source_put(const struct source_value *value, struct yaml_node *from, struct slice path);
 
 #endif
