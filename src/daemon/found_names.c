@@ -185,10 +185,12 @@ void found_names_used(struct found_names *names, struct slice name, uint64_t cal
 	}
 }
 
-void found_names_clear(struct found_names *names)
+void found_names_clear(struct found_names *names, usec_t now)
 {
 	bool was_any = names->by_name.used > 0;
 
+	list_each_safe (link, &names->of_state[FOUND_LOOKING])
+		fail(list_item(link, struct entry, link), "names are not looked up any more", now);
 	forget_all(names);
 	if (was_any)
 		names->events->changed(names->arg);

@@ -49,8 +49,8 @@ void found_names_heard(
     struct found_names *names, struct slice name, bool has_endpoints, const char *why, usec_t now);
 /* How many calls it has had so far; looked at now and then, so that what is not used goes. */
 void found_names_used(struct found_names *names, struct slice name, uint64_t calls, usec_t now);
-/* Forgets all, as when a reload takes "*" away. */
-void found_names_clear(struct found_names *names);
+/* Forgets all, as when a reload takes "*" away; who waits for one is told that it failed. */
+void found_names_clear(struct found_names *names, usec_t now);
 /* In no order; do not change anything meanwhile. */
 void found_names_visit(const struct found_names *names,
     void (*visit)(void *arg, const struct found_name *name), void *arg);

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "base/mem.h"
+#include "proxy/naming.h"
 #include "proxy/slot_queue.h"
 
 static access_sink_fn access_sink(const struct log_writer *access)
@@ -37,6 +38,13 @@ static void wake(void *arg, unsigned worker, struct limit_tally *tally, uint64_t
 	worker_thread_post(w->threads[worker], tell_freed, slot);
 }
 
+static void want_name(void *arg, struct slice name)
+{
+	struct workers *w = arg;
+
+	w->want_name(w->want_arg, name);
+}
+
 static int start_all(
     struct workers *w, struct snapshot *snapshot, struct log_writer *access, struct err *err)
 {
@@ -52,6 +60,7 @@ static int start_all(
 		w->list[i]->access_sink = access_sink(access);
 		w->list[i]->access_arg = access;
 		w->list[i]->wake = wake;
+		w->list[i]->want_name = w->want_name ? want_name : NULL;
 		w->list[i]->wake_arg = w;
 	}
 	for (unsigned i = 0; i < w->n; i++)
@@ -63,7 +72,7 @@ static int start_all(
 int workers_start(struct workers *w, unsigned n, struct snapshot *snapshot,
     struct log_writer *access, struct err *err)
 {
-	*w = (struct workers){.n = n};
+	w->n = n;
 	w->threads = mem_calloc(n, sizeof *w->threads);
 	w->list = mem_calloc(n, sizeof *w->list);
 	if (start_all(w, snapshot, access, err) < 0) {
@@ -79,10 +88,13 @@ void workers_stop(struct workers *w)
 	for (unsigned i = 0; i < w->n; i++)
 		if (w->threads[i])
 			worker_thread_stop(w->threads[i]);
-	/* Nobody is left who could be told of a free slot. */
-	for (unsigned i = 0; i < w->n; i++)
-		if (w->list[i])
-			w->list[i]->wake = NULL;
+	/* Nobody is left who could be told of a free slot, or asked for a name. */
+	for (unsigned i = 0; i < w->n; i++) {
+		if (w->list[i] == NULL)
+			continue;
+		w->list[i]->wake = NULL;
+		w->list[i]->want_name = NULL;
+	}
 	for (unsigned i = 0; i < w->n; i++)
 		if (w->threads[i])
 			worker_thread_empty(w->threads[i]);
@@ -104,6 +116,38 @@ void workers_drain(struct workers *w, usec_t spread)
 {
 	for (unsigned i = 0; i < w->n; i++)
 		worker_thread_drain(w->threads[i], spread);
+}
+
+struct settled_name {
+	struct worker *worker;
+	struct slice name;
+	const char *why; /* NULL: it is a service now */
+	char text[];     /* of both */
+};
+
+static void tell_named(void *arg)
+{
+	struct settled_name *s = arg;
+
+	naming_settled(s->worker, s->name, s->why);
+	free(s);
+}
+
+void workers_named(struct workers *w, struct slice name, const char *why)
+{
+	size_t why_size = why ? strlen(why) + 1 : 0;
+
+	for (unsigned i = 0; i < w->n; i++) {
+		struct settled_name *s = mem_alloc(sizeof *s + why_size + name.len);
+
+		s->worker = w->list[i];
+		s->why = why ? s->text : NULL;
+		if (why)
+			memcpy(s->text, why, why_size);
+		memcpy(s->text + why_size, name.data, name.len);
+		s->name = slice_of(s->text + why_size, name.len);
+		worker_thread_post(w->threads[i], tell_named, s);
+	}
 }
 
 void workers_overload(struct workers *w, struct overload_levels levels)

@@ -9,12 +9,16 @@ struct workers {
 	struct worker_thread **threads; /* owned */
 	struct worker **list;           /* owned array of the workers inside, for their readers */
 	unsigned n;
-	struct acceptor *acceptor;    /* owned */
+	struct acceptor *acceptor; /* owned */
+	/* Takes names that calls ask for and no file lists, in the thread of the worker that asks. NULL:
+	 * nobody does. To be set before they start. */
+	void (*want_name)(void *arg, struct slice name);
+	void *want_arg;
 	struct process_shares shares; /* all workers' */
 };
 
-/* Makes @n of them and starts their threads; access lines go to @access, which may be NULL. Returns 0,
- * or -1 with @err set and nothing left. */
+/* Makes @n of them and starts their threads; access lines go to @access, which may be NULL. @w is all
+ * zero but for want_name. Returns 0, or -1 with @err set and nothing left. */
 int workers_start(struct workers *w, unsigned n, struct snapshot *snapshot,
     struct log_writer *access, struct err *err);
 /* Ends the threads, closes every connection and frees all. */
@@ -22,6 +26,8 @@ void workers_stop(struct workers *w);
 
 void workers_adopt(struct workers *w, struct snapshot *snapshot, struct log_writer *access);
 void workers_drain(struct workers *w, usec_t spread);
+/* Tells those who wait for @name that it is a service now, or (@why) that it is not to be had. */
+void workers_named(struct workers *w, struct slice name, const char *why);
 /* How short the process is of memory and descriptors, from now on. */
 void workers_overload(struct workers *w, struct overload_levels levels);
 /* Connections from callers, those on their way to a worker included. */
