@@ -161,6 +161,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config_peer.c \
 	src/model/config_policy.c \
 	src/model/config_regex.c \
+	src/model/config_registry.c \
 	src/model/config_retry.c \
 	src/model/config_route.c \
 	src/model/config_schema.c \
@@ -185,6 +186,7 @@ src_libbridle_a_SOURCES = \
 	src/model/keys_guard.c \
 	src/model/keys_listener.c \
 	src/model/keys_policy.c \
+	src/model/keys_registry.c \
 	src/model/keys_route.c \
 	src/model/keys_service.c \
 	src/model/keys_test.c \

@@ -111,13 +111,47 @@ static void check_missing_endpoints(struct check *c, const struct service_config
 	struct key_path path;
 
 	/* Not NULL: they were refused. */
-	if (service->n_endpoints > 0 || service->endpoints || is_led_elsewhere(service))
+	if (service->n_endpoints > 0 || service->endpoints || service->discover.from ||
+	    is_led_elsewhere(service))
 		return;
 	check_service_path(service, "endpoints", &path);
 	problems_error(c->problems, origin_place(c->config, service, "endpoints"), path.text,
-	    "%s\nexpected a list of at least one address: where it is found; or routes that all lead "
-	    "to other services, the last of them without match",
+	    "%s\nexpected a list of at least one address: where it is found; or discover: the "
+	    "registry in which it is looked up; or routes that all lead to other services, the last "
+	    "of them without match",
 	    origin_named(c->config, service, "endpoints") ? "an empty list" : "is missing");
+}
+
+/* Either what the file says, or what a registry says. */
+static void check_discovery(struct check *c, const struct service_config *service)
+{
+	struct key_path path;
+
+	if (service->discover.from && service->n_endpoints > 0) {
+		check_service_path(service, "discover", &path);
+		problems_error(c->problems, origin_place(c->config, service, "discover.from"),
+		    path.text,
+		    "there are endpoints, too\nexpected one of endpoints and discover");
+	}
+	if (service->discover.from == NULL && service->discover.tags.n > 0) {
+		check_service_path(service, "discover.tags", &path);
+		problems_error(c->problems, origin_place(c->config, service, "discover.tags"),
+		    path.text,
+		    "means nothing without a registry\nexpected discover: {from: NAME, tags: ...}");
+	}
+}
+
+static void check_template(struct check *c, const struct service_config *any)
+{
+	struct key_path path;
+
+	check_discovery(c, any);
+	if (any->discover.from || any->endpoints)
+		return;
+	check_service_path(any, "discover", &path);
+	problems_error(c->problems, origin_place(c->config, any, NULL), path.text,
+	    "is missing\nexpected the name of a registry, in which the names that are not listed "
+	    "are looked up");
 }
 
 static void check_endpoints(struct check *c, const struct service_config *service)
@@ -207,6 +241,7 @@ void check_services(struct check *c)
 		struct key_path path;
 
 		check_missing_endpoints(c, service);
+		check_discovery(c, service);
 		check_endpoints(c, service);
 		check_multiplex(c, service);
 		check_service_path(service, NULL, &path);
@@ -217,5 +252,9 @@ void check_services(struct check *c)
 			    "no listener leads here\nexpected a listener with service: %s, or one without "
 			    "service",
 			    service->label);
+	}
+	if (c->config->any) {
+		check_template(c, c->config->any);
+		check_multiplex(c, c->config->any);
 	}
 }

@@ -397,7 +397,7 @@ const struct origin *origin_named(const struct config *config, const void *base,
 {
 	static const struct scope *const scopes[] = {&top_scope, &listener_scope, &service_scope,
 	    &endpoint_scope, &method_scope, &policy_scope, &limit_scope, &breaker_scope, &acl_scope,
-	    &route_scope, &fault_scope, &test_scope};
+	    &route_scope, &fault_scope, &test_scope, &registry_scope, &tls_scope};
 
 	for (size_t s = 0; s < ARRAY_LEN(scopes); s++) {
 		for (size_t i = 0; i < scopes[s]->n; i++) {

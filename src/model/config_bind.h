@@ -56,7 +56,7 @@ struct declared {
 	const struct yaml_node **methods; /* once it is bound: as service->methods */
 };
 
-#define TEMPLATES_MAX 12u
+#define TEMPLATES_MAX 16u
 
 struct binder {
 	struct config *config;
@@ -69,7 +69,8 @@ struct binder {
 	size_t index;                   /* of the item of a list that is being bound */
 	size_t merged;                  /* policies of routes */
 	enum level level;               /* of the policy that is being bound */
-	struct declared *declared;      /* as config->services */
+	struct declared *declared;      /* in the order of their labels, "*" among them */
+	size_t n_declared;
 	struct service_config *service; /* that is being bound, or whose routes are */
 	struct late *late, **late_end;
 	struct allows *allows;

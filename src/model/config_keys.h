@@ -80,7 +80,7 @@ struct scope {
 
 extern const struct scope top_scope, listener_scope, service_scope, endpoint_scope, method_scope,
     policy_scope, backoff_scope, limit_scope, breaker_scope, acl_scope, route_scope, fault_scope,
-    route_policy_scope, test_scope;
+    route_policy_scope, test_scope, registry_scope, tls_scope;
 
 /* Key @i of the scope and of what it includes, with the struct it fills in @base (which may be NULL);
  * NULL past the end. */
@@ -100,6 +100,9 @@ extern const struct key_type key_service, key_subset, key_subsets, key_split, ke
     key_routes, key_route_policy, key_fault, key_abort_reason, key_exception, key_reset;
 extern const struct key_type key_location, key_tests, key_test_listener, key_test_call,
     key_test_facts, key_test_id, key_reason, key_slice;
+extern const struct key_type key_registries, key_registry, key_registry_endpoints, key_register_in,
+    key_register_address, key_tls, key_ca, key_secret, key_empty, key_prefix, key_base, key_port,
+    key_locked;
 extern const struct key_type key_policy, key_listeners, key_services, key_endpoints, key_methods;
 
 /* Works out what depends on the machine. */
@@ -118,6 +121,12 @@ void slots_print(const struct key *key, const struct policy *policy, FILE *to);
 bool slot_is_inherited(const struct key *key, const void *base);
 bool rule_is_deny(const struct key *key, const void *base);
 bool rule_is_allow(const struct key *key, const void *base);
+
+/* Whether a reference stands for one that leads nowhere, about which enough is said. */
+bool registry_is_nowhere(const struct registry_config *registry);
+/* Of a service: it is the template of names that are not listed; or it is discovered. */
+bool service_is_template(const struct key *key, const void *base);
+bool service_is_without_endpoints(const struct key *key, const void *base);
 
 /* A text as it is written in YAML, quoted where it must be. */
 void print_text(struct slice text, FILE *to);

@@ -13,6 +13,11 @@ static const struct {
 	const char *text;
 } sections[] = {
     {&top_scope, "", "The keys at the top of the file."},
+    {&registry_scope, "registries.NAME.",
+	"Where services are found and registered. The key of the map is the name by which discover, "
+	"register and governance refer to it. A key of other types than the registry's is an "
+	"error."},
+    {&tls_scope, "registries.NAME.tls.", "How connections that are opened are encrypted."},
     {&listener_scope, "listeners[].", "Where calls come in. A list."},
     {&service_scope, "services.LABEL.",
 	"Who answers. The key of the map is the label by which listeners and calls refer to it. The "

@@ -71,7 +71,7 @@ static void print_none(const struct key *key, const void *base, FILE *to)
 static const struct declared *declared_of(
     const struct binder *b, const struct service_config *service)
 {
-	for (size_t i = 0; i < b->config->n_services; i++)
+	for (size_t i = 0; i < b->n_declared; i++)
 		if (b->declared[i].service == service)
 			return &b->declared[i];
 	return NULL;

@@ -190,7 +190,7 @@ void config_schema(FILE *to)
 	static const struct scope *const scopes[] = {&listener_scope, &service_scope,
 	    &endpoint_scope, &method_scope, &policy_scope, &backoff_scope, &limit_scope,
 	    &breaker_scope, &acl_scope, &route_scope, &fault_scope, &route_policy_scope,
-	    &test_scope};
+	    &test_scope, &registry_scope, &tls_scope};
 
 	fputs("{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n"
 	      "\"title\": \"bridled.yaml\",\n"

@@ -134,6 +134,31 @@ static void remember_methods(
 		declared->methods = sort_values(b, methods);
 }
 
+/* What only one service can have. */
+static void check_template(struct binder *b, const struct yaml_node *value)
+{
+	static const struct {
+		const char *key, *remedy;
+	} refused_keys[] = {
+	    {"name", "leave it out: the name is the one that the call gives"},
+	    {"endpoints", "expected discover: the registry in which the names are looked up"},
+	    {"aliases", "list the service under its own label to give it other names"},
+	    {"register", "list the service that is to be registered under its own label"},
+	};
+
+	for (size_t i = 0; value->kind == NODE_MAP && i < ARRAY_LEN(refused_keys); i++) {
+		struct slice name = slice_str(refused_keys[i].key);
+		const struct yaml_node *child = yaml_find(value, name);
+		size_t before = key_path_key(&b->path, name);
+
+		if (child)
+			problems_error(b->problems, child->key_at, b->path.text,
+			    "stands for many services here, which cannot share it\n%s",
+			    refused_keys[i].remedy);
+		key_path_cut(&b->path, before);
+	}
+}
+
 static void bind_service(struct binder *b, struct declared *declared)
 {
 	const struct yaml_node *value = declared->node;
@@ -148,9 +173,7 @@ static void bind_service(struct binder *b, struct declared *declared)
 	bind_origin(b, service, NULL, value->key_at);
 	bind_origin(b, &service->policy, NULL, value->key_at);
 	if (slice_eq_str(value->key, "*"))
-		problems_error(b->problems, value->key_at, b->path.text,
-		    "services that are not listed are not supported by this version\n"
-		    "list each service under its own label");
+		check_template(b, value);
 	else
 		check_label(b, value);
 	if (value->kind == NODE_MAP) {
@@ -169,21 +192,26 @@ void bind_declare(struct binder *b, const struct yaml_node *services)
 {
 	const struct service_config **list;
 	const struct yaml_node **values;
+	size_t n = 0;
 
 	if (services == NULL || services->kind != NODE_MAP)
 		return;
 	values = sort_values(b, services);
 	list = arena_calloc(b->arena, services->n + 1, sizeof *list);
 	b->declared = arena_calloc(b->scratch, services->n + 1, sizeof *b->declared);
+	b->n_declared = services->n;
 	for (size_t i = 0; i < services->n; i++) {
 		struct service_config *service = arena_calloc(b->arena, 1, sizeof *service);
 
 		service->label = arena_str(b->arena, values[i]->key);
 		b->declared[i] = (struct declared){service, values[i], NULL};
-		list[i] = service;
+		if (slice_eq_str(values[i]->key, "*"))
+			b->config->any = service;
+		else
+			list[n++] = service;
 	}
 	b->config->services = list;
-	b->config->n_services = services->n;
+	b->config->n_services = n;
 }
 
 static int parse_services(
@@ -201,6 +229,21 @@ static int parse_services(
 		key_path_cut(&b->path, before);
 	}
 	return 0;
+}
+
+bool service_is_template(const struct key *key, const void *base)
+{
+	const struct service_config *service = base;
+
+	(void)key;
+	return strcmp(service->label, "*") == 0;
+}
+
+bool service_is_without_endpoints(const struct key *key, const void *base)
+{
+	const struct service_config *service = base;
+
+	return service_is_template(key, base) || (service->discover.from && !service->n_endpoints);
 }
 
 static void schema_of(const struct key *key, FILE *to)

@@ -204,6 +204,10 @@ static int parse_path(
 {
 	struct slice text;
 
+	if (bind_is_none(key, node)) {
+		*text_at(key, base) = NULL;
+		return 0;
+	}
 	if (parse_any_text(b, key, node, &text) < 0 || check_path(b, node, text) < 0)
 		return -1;
 	*text_at(key, base) = arena_str(b->arena, text);

@@ -92,6 +92,9 @@ static const struct word zones[] = {
     {NULL, 0, false},
 };
 
+static const struct word register_whens[] = {
+    {"ready", 0, false}, {"always", 1, false}, {NULL, 0, false}};
+
 static const struct word subset_fallbacks[] = {
     {"base", SUBSET_BASE, false},
     {"any", SUBSET_ANY, false},
@@ -105,18 +108,33 @@ static const struct key service_keys[] = {
 	.offset = offsetof(struct service_config, name),
 	.worked_out = "the label",
 	.fill = fill_service_name,
-	.text = "Its name on the wire."},
+	.is_absent = service_is_template,
+	.text = "Its name on the wire and in registries."},
     {.name = "endpoints",
 	.type = &key_endpoints,
 	.scope = &endpoint_scope,
 	.fallback = "[]",
-	.text = "Where it is found; each an address, or a map with the keys of an endpoint. There "
-		"may be none only where routes send every call to other services."},
-    {.name = "discover"},
+	.is_absent = service_is_without_endpoints,
+	.text = "Where it is found; each an address, or a map with the keys of an endpoint. Exactly "
+		"one of endpoints and discover is there; neither may be only where routes send every "
+		"call to other services."},
+    {.name = "discover.from",
+	.type = &key_registry,
+	.offset = offsetof(struct service_config, discover.from),
+	.fallback = "none",
+	.flags = KEY_NONE | KEY_SHORT,
+	.text = "The registry in which it is found, under its name."},
+    {.name = "discover.tags",
+	.type = &key_pairs,
+	.offset = offsetof(struct service_config, discover.tags),
+	.fallback = "{}",
+	.text = "Tags that an endpoint must have; others are left out. The value \"\" means that "
+		"the tag is missing or empty."},
     {.name = "aliases",
 	.type = &key_names,
 	.offset = offsetof(struct service_config, aliases),
 	.fallback = "[]",
+	.is_absent = service_is_template,
 	.text = "Other names by which calls may ask for it, like the service of its IDL."},
     {.name = "protocol",
 	.type = &key_word,
@@ -242,18 +260,84 @@ static const struct key service_keys[] = {
 	.fallback = "{}",
 	.scope = &method_scope,
 	.text = "Policies of single methods, by name; \"*\" stands for those not named."},
-    {.name = "register"},
-    {.name = "governance"},
+    {.name = "register.in",
+	.type = &key_register_in,
+	.offset = offsetof(struct service_config, registration),
+	.fallback = "none",
+	.flags = KEY_NONE | KEY_SHORT,
+	.is_absent = service_is_template,
+	.text = "The registry in which the service is published under its name, or a list of them."},
+    {.name = "register.address",
+	.type = &key_register_address,
+	.offset = offsetof(struct service_config, registration),
+	.fallback = "none",
+	.flags = KEY_NONE,
+	.is_absent = service_is_template,
+	.text = "The address that others are told: an IP address and a port. With none the first TCP "
+		"address of the listener that is pinned to the service; where that is a wildcard, its "
+		"host becomes the address from which the registry is reached."},
+    {.name = "register.weight",
+	.type = &key_count,
+	.offset = offsetof(struct service_config, registration.weight),
+	.fallback = "10",
+	.min = 1,
+	.max = 1000000,
+	.is_absent = service_is_template,
+	.text = "Its share of the calls, relative to the others that are registered."},
+    {.name = "register.tags",
+	.type = &key_pairs,
+	.offset = offsetof(struct service_config, registration.tags),
+	.fallback = "{}",
+	.is_absent = service_is_template,
+	.text = "Names and values that describe it."},
+    {.name = "register.ttl",
+	.type = &key_time,
+	.offset = offsetof(struct service_config, registration.ttl),
+	.fallback = "60s",
+	.min = 5 * USEC_S,
+	.max = 3600 * USEC_S,
+	.is_absent = service_is_template,
+	.text = "How long a registry keeps what it does not hear of again; in zookeeper its session "
+		"counts, in nacos its beat."},
+    {.name = "register.when",
+	.type = &key_word_bool,
+	.offset = offsetof(struct service_config, registration.always),
+	.fallback = "ready",
+	.words = register_whens,
+	.is_absent = service_is_template,
+	.text = "ready: while the service's own endpoints answer: its health check, else a connect "
+		"every second. always: as long as the daemon runs."},
+    {.name = "governance.from",
+	.type = &key_registry,
+	.offset = offsetof(struct service_config, governance.from),
+	.fallback = "none",
+	.flags = KEY_NONE | KEY_SHORT,
+	.text = "The registry with the documents of Kitex's dynamic configuration for this service; "
+		"they go over what the file says."},
+    {.name = "governance.prefix",
+	.type = &key_base,
+	.offset = offsetof(struct service_config, governance.prefix),
+	.fallback = "/KitexConfig",
+	.max = 200,
+	.text = "What stands before the keys of the documents."},
+    {.name = "governance.locked",
+	.type = &key_locked,
+	.offset = offsetof(struct service_config, governance.locked),
+	.fallback = "[]",
+	.text = "What stays as the file says: timeout, retry, breaker, limit, degrade."},
 };
 
 static const void *service_item(const void *base, size_t i, const char **label)
 {
 	const struct config *config = base;
+	const struct service_config *service = config->any;
 
-	if (i >= config->n_services)
+	if (i < config->n_services)
+		service = config->services[i];
+	else if (i > config->n_services || service == NULL)
 		return NULL;
-	*label = config->services[i]->label;
-	return config->services[i];
+	*label = service->label;
+	return service;
 }
 
 const struct scope service_scope = {

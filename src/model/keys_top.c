@@ -72,7 +72,12 @@ static const struct key keys[] = {
 	.fallback = "{}",
 	.scope = &policy_scope,
 	.text = "The policy that every service starts from."},
-    {.name = "registries"},
+    {.name = "registries",
+	.type = &key_registries,
+	.fallback = "{}",
+	.scope = &registry_scope,
+	.text = "Where services are found and registered: names, which services refer to, and what "
+		"they stand for."},
     {.name = "listeners",
 	.type = &key_listeners,
 	.scope = &listener_scope,
@@ -83,7 +88,9 @@ static const struct key keys[] = {
 	.type = &key_services,
 	.fallback = "{}",
 	.scope = &service_scope,
-	.text = "Who answers: labels, which listeners refer to, and what they stand for."},
+	.text = "Who answers: labels, which listeners refer to, and what they stand for. \"*\" stands "
+		"for the names that are not listed, each of which is looked up when it is first "
+		"called."},
 
     {.name = "admin.socket",
 	.type = &key_path,
@@ -147,7 +154,14 @@ static const struct key keys[] = {
 	.text = "Calls that took longer are written whatever the share."},
     {.name = "tracing"},
 
-    {.name = "shutdown.deregister_wait"},
+    {.name = "shutdown.deregister_wait",
+	.type = &key_time_or_zero,
+	.offset = offsetof(struct config, shutdown.deregister_wait),
+	.fallback = "6s",
+	.flags = KEY_NONE,
+	.text = "When the daemon is asked to stop and something is registered: how long calls are "
+		"taken as before once it is withdrawn, so that callers hear of it. Clients of Kitex "
+		"look every 5s."},
     {.name = "shutdown.drain",
 	.type = &key_time,
 	.offset = offsetof(struct config, shutdown.drain),

@@ -1,0 +1,642 @@
+/* The types of keys that are registries, what belongs to them, and what refers to them. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "model/config_bind.h"
+#include "model/config_dump.h"
+
+#define REGISTRIES_MAX 100u
+#define SERVERS_MAX    64u
+#define SECRET_MAX     4096u
+
+static void schema_of(const struct key *key, FILE *to)
+{
+	config_schema_values(key, to);
+}
+
+static void schema_string(const struct key *key, FILE *to)
+{
+	(void)key;
+	fputs("{\"type\": \"string\"}", to);
+}
+
+static void print_none(const struct key *key, const void *base, FILE *to)
+{
+	(void)key;
+	(void)base;
+	fputs("none", to);
+}
+
+static void print_plain(const struct key *key, const void *base, FILE *to)
+{
+	key_text.print(key, base, to);
+}
+
+static const void *field(const struct key *key, const void *base)
+{
+	return (const char *)base + key->offset;
+}
+
+/* ---- the map of registries ---- */
+
+static int compare_keys(const void *a, const void *b)
+{
+	const struct yaml_node *const *left = a, *const *right = b;
+
+	return slice_cmp((*left)->key, (*right)->key);
+}
+
+static void bind_registry(
+    struct binder *b, const struct yaml_node *value, struct registry_config *registry)
+{
+	struct yaml_node label = {.at = value->key_at};
+
+	*registry = *(const struct registry_config *)bind_template(b, &registry_scope);
+	registry->name = arena_str(b->arena, value->key);
+	bind_origin(b, registry, NULL, value->key_at);
+	bind_name(b, &label, value->key);
+	if (value->kind == NODE_MAP)
+		bind_scope(b, &registry_scope, value, registry, NULL);
+	else if (!value->is_bad)
+		bind_expected(b, value, "a map",
+		    "a map, like {type: etcd, endpoints: [\"127.0.0.1:2379\"]}");
+}
+
+static int parse_registries(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	const struct yaml_node **values;
+	const struct registry_config **list;
+	struct config *config = base;
+	size_t n = 0;
+
+	(void)key;
+	if (node->kind != NODE_MAP)
+		return bind_expected(b, node, "a map",
+		    "a map, like {main: {type: etcd, endpoints: [\"127.0.0.1:2379\"]}}");
+	if (node->n > REGISTRIES_MAX)
+		return bind_error(
+		    b, node, "%zu registries\nexpected at most %u", node->n, REGISTRIES_MAX);
+	values = arena_calloc(b->scratch, node->n + 1, sizeof *values);
+	list = arena_calloc(b->arena, node->n + 1, sizeof *list);
+	for (const struct yaml_node *value = node->first; value; value = value->next)
+		values[n++] = value;
+	qsort(values, n, sizeof *values, compare_keys);
+	for (size_t i = 0; i < n; i++) {
+		size_t before = key_path_key(&b->path, values[i]->key);
+		struct registry_config *registry = arena_calloc(b->arena, 1, sizeof *registry);
+
+		bind_registry(b, values[i], registry);
+		list[i] = registry;
+		key_path_cut(&b->path, before);
+	}
+	config->registries = list;
+	config->n_registries = n;
+	return 0;
+}
+
+const struct key_type key_registries = {
+    "map of registries", parse_registries, NULL, schema_of, KEY_MAP, NULL};
+
+static int compare_name(const void *wanted, const void *element)
+{
+	const struct registry_config *const *registry = element;
+
+	return slice_cmp(*(const struct slice *)wanted, slice_str((*registry)->name));
+}
+
+const struct registry_config *config_registry(const struct config *config, struct slice name)
+{
+	const struct registry_config *const *found;
+
+	if (config->n_registries == 0)
+		return NULL;
+	found = bsearch(&name, config->registries, config->n_registries, sizeof *config->registries,
+	    compare_name);
+	return found ? *found : NULL;
+}
+
+/* ---- references ---- */
+
+/* What a reference that leads nowhere leads to, so that nothing more is said about it. */
+static const struct registry_config nowhere = {.name = "", .type = REGISTRY_ETCD};
+
+bool registry_is_nowhere(const struct registry_config *registry)
+{
+	return registry == &nowhere;
+}
+
+static int find_registry(
+    struct binder *b, const struct yaml_node *node, const struct registry_config **registry)
+{
+	const struct config *config = b->config;
+	struct nearest nearest;
+	struct slice name;
+
+	*registry = &nowhere;
+	if (node->is_bad || bind_text(b, node, &name) < 0 || bind_name(b, node, name) < 0)
+		return -1;
+	*registry = config_registry(config, name);
+	if (*registry)
+		return 0;
+	*registry = &nowhere;
+	nearest_init(&nearest, name);
+	for (size_t i = 0; i < config->n_registries; i++)
+		nearest_try(&nearest, slice_str(config->registries[i]->name));
+	return bind_error(b, node,
+	    "there is no registry \"%.*s\"\nexpected a name under registries%s", (int)name.len,
+	    (const char *)name.data, bind_meant(b, &nearest));
+}
+
+static int parse_registry(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	const struct registry_config **registry =
+	    (const struct registry_config **)(uintptr_t)field(key, base);
+
+	*registry = NULL;
+	return bind_is_plain_none(key, node) ? 0 : find_registry(b, node, registry);
+}
+
+static void print_registry(const struct key *key, const void *base, FILE *to)
+{
+	const struct registry_config *const *registry = field(key, base);
+
+	if (*registry)
+		print_text(slice_str((*registry)->name), to);
+	else
+		fputs("none", to);
+}
+
+const struct key_type key_registry = {
+    "registry", parse_registry, print_registry, schema_string, KEY_VALUE, NULL};
+
+/* The key's offset is that of the registration: a list and its length. */
+static int parse_in(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	struct register_config *registration = (void *)(uintptr_t)field(key, base);
+	const struct registry_config **list;
+	size_t n = 0, i = 0;
+	int rc = 0;
+
+	registration->in = NULL;
+	registration->n_in = 0;
+	if (bind_is_plain_none(key, node))
+		return 0;
+	if (node->kind == NODE_MAP || (node->kind == NODE_LIST && node->n == 0) ||
+	    node->n > REGISTRIES_MAX)
+		return bind_error(b, node,
+		    "%s where registries belong\nexpected the name of a registry, or a list of them",
+		    node->kind == NODE_LIST && node->n == 0 ? "an empty list"
+							    : bind_shows(b, node));
+	list = arena_calloc(b->arena, node->n + 1, sizeof *list);
+	registration->in = list;
+	registration->n_in = node->kind == NODE_LIST ? node->n : 1;
+	if (node->kind == NODE_SCALAR)
+		return find_registry(b, node, &list[0]);
+	for (const struct yaml_node *item = node->first; item; item = item->next) {
+		size_t before = key_path_index(&b->path, i++);
+
+		if (find_registry(b, item, &list[n++]) < 0)
+			rc = -1;
+		key_path_cut(&b->path, before);
+	}
+	return rc;
+}
+
+static void print_in(const struct key *key, const void *base, FILE *to)
+{
+	const struct register_config *registration = field(key, base);
+
+	if (registration->n_in == 0) {
+		fputs("none", to);
+		return;
+	}
+	fputc('[', to);
+	for (size_t i = 0; i < registration->n_in; i++) {
+		fputs(i ? ", " : "", to);
+		print_text(slice_str(registration->in[i]->name), to);
+	}
+	fputc(']', to);
+}
+
+static void schema_in(const struct key *key, FILE *to)
+{
+	(void)key;
+	fputs("{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"minItems\": 1, "
+	      "\"items\": {\"type\": \"string\"}}]}",
+	    to);
+}
+
+const struct key_type key_register_in = {
+    "registry or list of them", parse_in, print_in, schema_in, KEY_VALUE, NULL};
+
+/* ---- addresses ---- */
+
+static int parse_endpoints(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	struct registry_config *registry = base;
+	struct key one = {.name = key->name};
+	struct address *addresses;
+	size_t n = 0, i = 0;
+	int rc = 0;
+
+	if (node->kind != NODE_LIST || node->n > SERVERS_MAX)
+		return bind_expected(b, node, "a list",
+		    "a list of up to 64 addresses, like [\"127.0.0.1:2379\"]");
+	addresses = arena_calloc(b->arena, node->n + 1, sizeof *addresses);
+	registry->endpoints = addresses;
+	for (const struct yaml_node *item = node->first; item; item = item->next) {
+		size_t before = key_path_index(&b->path, i++);
+
+		if (item->is_bad || key_address.parse(b, &one, item, &addresses[n]) < 0)
+			rc = -1;
+		else
+			bind_origin(b, &addresses[n++], NULL, item->at);
+		key_path_cut(&b->path, before);
+	}
+	registry->n_endpoints = n;
+	return rc;
+}
+
+static void print_endpoints(const struct key *key, const void *base, FILE *to)
+{
+	const struct registry_config *registry = base;
+
+	(void)key;
+	fputc('[', to);
+	for (size_t i = 0; i < registry->n_endpoints; i++) {
+		fputs(i ? ", " : "", to);
+		print_text(slice_str(registry->endpoints[i].text), to);
+	}
+	fputc(']', to);
+}
+
+static void schema_endpoints(const struct key *key, FILE *to)
+{
+	(void)key;
+	fputs("{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/address\"}}", to);
+}
+
+const struct key_type key_registry_endpoints = {
+    "list of addresses", parse_endpoints, print_endpoints, schema_endpoints, KEY_VALUE, NULL};
+
+static bool is_wildcard(const struct address *address)
+{
+	const struct sockaddr_in *v4 = (const void *)&address->sa;
+	const struct sockaddr_in6 *v6 = (const void *)&address->sa;
+
+	if (address->sa.ss_family == AF_INET)
+		return v4->sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+}
+
+/* What others are told: it must lead here from anywhere. The key's offset is the registration's. */
+static int parse_register_address(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	static const char expected[] = "an IP address and a port, like 10.0.0.5:8888";
+	struct register_config *registration = (void *)(uintptr_t)field(key, base);
+	struct key one = {
+	    .name = key->name, .offset = offsetof(struct register_config, address)};
+
+	registration->has_address = false;
+	if (bind_is_plain_none(key, node))
+		return 0;
+	if (key_address.parse(b, &one, node, registration) < 0)
+		return -1;
+	if (registration->address.kind == ADDRESS_NAME)
+		return bind_error(b, node,
+		    "%s: a name cannot be registered, those who find it connect to addresses\n"
+		    "expected %s",
+		    bind_shows(b, node), expected);
+	if (registration->address.kind != ADDRESS_IP)
+		return bind_error(b, node,
+		    "%s: a unix socket cannot be reached from other machines\nexpected %s",
+		    bind_shows(b, node), expected);
+	if (is_wildcard(&registration->address))
+		return bind_error(b, node,
+		    "%s: all addresses of this machine, not one that others can reach\n"
+		    "expected %s; or leave it out: then it is the one from which the registry is "
+		    "reached",
+		    bind_shows(b, node), expected);
+	registration->has_address = true;
+	return 0;
+}
+
+static void print_register_address(const struct key *key, const void *base, FILE *to)
+{
+	const struct register_config *registration = field(key, base);
+
+	if (registration->has_address)
+		print_text(slice_str(registration->address.text), to);
+	else
+		fputs("none", to);
+}
+
+static void schema_register_address(const struct key *key, FILE *to)
+{
+	key_address.schema(key, to);
+}
+
+const struct key_type key_register_address = {"address", parse_register_address,
+    print_register_address, schema_register_address, KEY_VALUE, NULL};
+
+static int parse_port(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	struct key number = {.name = key->name, .min = 1, .max = UINT16_MAX, .flags = key->flags};
+	unsigned port;
+
+	if (key_count_or_zero.parse(b, &number, node, &port) < 0)
+		return -1;
+	*(uint16_t *)(uintptr_t)field(key, base) = (uint16_t)port;
+	return 0;
+}
+
+static void print_port(const struct key *key, const void *base, FILE *to)
+{
+	uint16_t port = *(const uint16_t *)field(key, base);
+
+	if (port)
+		fprintf(to, "%" PRIu16, port);
+	else
+		fputs("none", to);
+}
+
+static void schema_port(const struct key *key, FILE *to)
+{
+	struct key number = {.name = key->name, .min = 1, .max = UINT16_MAX, .flags = key->flags};
+
+	key_count.schema(&number, to);
+}
+
+const struct key_type key_port = {"port", parse_port, print_port, schema_port, KEY_VALUE, NULL};
+
+/* ---- encryption ---- */
+
+static int parse_tls(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	struct tls_config *tls = (void *)(uintptr_t)field(key, base);
+
+	*tls = (struct tls_config){0};
+	if (bind_is_none(key, node))
+		return 0;
+	if (node->kind != NODE_MAP)
+		return bind_expected(
+		    b, node, "a map", "a map like {ca: /etc/ssl/registry.pem}, {}, or none");
+	*tls = *(const struct tls_config *)bind_template(b, &tls_scope);
+	bind_scope(b, &tls_scope, node, tls, NULL);
+	tls->is_on = true;
+	return 0;
+}
+
+static const void *find_tls(const struct key *key, const void *base)
+{
+	const struct tls_config *tls = field(key, base);
+
+	return tls->is_on ? tls : NULL;
+}
+
+const struct key_type key_tls = {"map", parse_tls, print_none, schema_of, KEY_STRUCT, find_tls};
+
+static int parse_ca(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	if (node->kind != NODE_SCALAR || !slice_eq_str(node->text, "system"))
+		return key_path.parse(b, key, node, base);
+	*(const char **)(uintptr_t)field(key, base) = NULL;
+	return 0;
+}
+
+static void print_ca(const struct key *key, const void *base, FILE *to)
+{
+	const char *const *path = field(key, base);
+
+	print_text(slice_str(*path ? *path : "system"), to);
+}
+
+const struct key_type key_ca = {"path or system", parse_ca, print_ca, schema_string, KEY_VALUE, NULL};
+
+/* ---- secrets ---- */
+
+static const char secret_like[] = "a text, or {file: /path/of/it}";
+
+/* None of the messages may hold the text. */
+static int parse_secret_text(
+    struct binder *b, const struct yaml_node *node, struct secret_config *secret)
+{
+	enum scalar_kind kind = yaml_scalar_kind(node);
+
+	if (kind != SCALAR_TEXT && !node->variable)
+		return bind_error(b, node, "%s where a secret belongs\nexpected %s%s",
+		    kind == SCALAR_NULL     ? "nothing"
+		    : kind == SCALAR_NUMBER ? "a number"
+					    : "a bool",
+		    secret_like, kind == SCALAR_NULL ? "" : "; put it in quotes");
+	if (node->text.len == 0 || node->text.len > SECRET_MAX)
+		return bind_error(
+		    b, node, "a secret of %zu bytes\nexpected 1 to %u", node->text.len, SECRET_MAX);
+	for (size_t i = 0; i < node->text.len; i++)
+		if (node->text.data[i] < 0x20 || node->text.data[i] == 0x7f)
+			return bind_error(b, node,
+			    "a control character in a secret\nexpected a text on one line");
+	secret->text = arena_str(b->arena, node->text);
+	return 0;
+}
+
+static int parse_secret_file(
+    struct binder *b, const struct yaml_node *node, struct secret_config *secret)
+{
+	size_t before = key_path_key(&b->path, node->key);
+	struct key path = {.name = "file", .offset = offsetof(struct secret_config, file)};
+	int rc = node->is_bad ? -1 : key_path.parse(b, &path, node, secret);
+
+	key_path_cut(&b->path, before);
+	return rc;
+}
+
+static int parse_secret(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	struct secret_config *secret = (void *)(uintptr_t)field(key, base);
+
+	*secret = (struct secret_config){NULL, NULL};
+	if (bind_is_plain_none(key, node))
+		return 0;
+	if (node->kind == NODE_SCALAR)
+		return parse_secret_text(b, node, secret);
+	if (node->kind == NODE_MAP && node->n == 1 && slice_eq_str(node->first->key, "file"))
+		return parse_secret_file(b, node->first, secret);
+	return bind_error(b, node, "%s where a secret belongs\nexpected %s",
+	    node->kind == NODE_LIST ? "a list" : "a map of other keys than file", secret_like);
+}
+
+/* What is printed loads again, as another secret. */
+static void print_secret(const struct key *key, const void *base, FILE *to)
+{
+	const struct secret_config *secret = field(key, base);
+
+	if (secret->file) {
+		fputs("{file: ", to);
+		print_text(slice_str(secret->file), to);
+		fputc('}', to);
+	} else {
+		fputs(secret->text ? "\"<redacted>\"" : "none", to);
+	}
+}
+
+static void schema_secret(const struct key *key, FILE *to)
+{
+	(void)key;
+	fputs("{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"object\", \"required\": "
+	      "[\"file\"], \"additionalProperties\": false, \"properties\": {\"file\": "
+	      "{\"type\": \"string\"}}}]}",
+	    to);
+}
+
+const struct key_type key_secret = {
+    "text or {file: PATH}", parse_secret, print_secret, schema_secret, KEY_VALUE, NULL};
+
+/* ---- the rest of a registry's ---- */
+
+static int parse_empty(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	if (node->kind != NODE_SCALAR || !slice_eq_str(node->text, "obey"))
+		return key_time.parse(b, key, node, base);
+	*(usec_t *)(uintptr_t)field(key, base) = 0;
+	return 0;
+}
+
+static void print_empty(const struct key *key, const void *base, FILE *to)
+{
+	if (*(const usec_t *)field(key, base) == 0)
+		fputs("obey", to);
+	else
+		key_time.print(key, base, to);
+}
+
+static void schema_empty(const struct key *key, FILE *to)
+{
+	fputs("{\"anyOf\": [{\"const\": \"obey\"}, ", to);
+	key_time.schema(key, to);
+	fputs("]}", to);
+}
+
+const struct key_type key_empty = {
+    "time or obey", parse_empty, print_empty, schema_empty, KEY_VALUE, NULL};
+
+static bool has_control(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] <= 0x20 || text.data[i] == 0x7f)
+			return true;
+	return false;
+}
+
+/* Parts of keys of a registry: names between single slashes. */
+static bool is_key_path(struct slice text)
+{
+	for (size_t i = 0; i + 1 < text.len; i++)
+		if (text.data[i] == '/' && text.data[i + 1] == '/')
+			return false;
+	return !has_control(text) && (text.len == 0 || text.data[text.len - 1] != '/');
+}
+
+static int parse_prefix(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	if (key_text.parse(b, key, node, base) < 0)
+		return -1;
+	if (is_key_path(node->text))
+		return 0;
+	return bind_error(b, node,
+	    "%s is no prefix of keys\nexpected names with single slashes between them and none at "
+	    "the end, like kitex/registry-etcd",
+	    bind_shows(b, node));
+}
+
+const struct key_type key_prefix = {
+    "text", parse_prefix, print_plain, schema_string, KEY_VALUE, NULL};
+
+static int parse_base(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	if (key_text.parse(b, key, node, base) < 0)
+		return -1;
+	if (is_key_path(node->text) && (node->text.len == 0 || node->text.data[0] == '/'))
+		return 0;
+	return bind_error(b, node,
+	    "%s is no path of a registry\nexpected a path that starts with a slash and does not end "
+	    "with one, like /rpcx, or an empty text",
+	    bind_shows(b, node));
+}
+
+const struct key_type key_base = {"text", parse_base, print_plain, schema_string, KEY_VALUE, NULL};
+
+/* ---- dynamic configuration ---- */
+
+/* What the documents speak of: the keys of a policy that may stay as the file says. */
+static const char *const lockable[] = {"timeout", "retry", "breaker", "limit", "degrade"};
+
+static bool is_lockable(struct slice name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(lockable); i++)
+		if (slice_eq_str(name, lockable[i]))
+			return true;
+	return false;
+}
+
+static int check_lockable(struct binder *b, const struct yaml_node *node, struct slice name)
+{
+	struct nearest nearest;
+
+	if (is_lockable(name))
+		return 0;
+	nearest_init(&nearest, name);
+	for (size_t i = 0; i < ARRAY_LEN(lockable); i++)
+		nearest_try(&nearest, slice_str(lockable[i]));
+	return bind_error(b, node,
+	    "%s is nothing that a registry could say\nexpected one of: timeout, retry, breaker, "
+	    "limit, degrade%s",
+	    bind_shows(b, node), bind_meant(b, &nearest));
+}
+
+static int parse_locked(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	size_t i = 0;
+	int rc = key_names.parse(b, key, node, base);
+
+	for (const struct yaml_node *item = rc == 0 ? node->first : NULL; item; item = item->next) {
+		size_t before = key_path_index(&b->path, i++);
+
+		if (check_lockable(b, item, item->text) < 0)
+			rc = -1;
+		key_path_cut(&b->path, before);
+	}
+	return rc;
+}
+
+static void print_locked(const struct key *key, const void *base, FILE *to)
+{
+	key_names.print(key, base, to);
+}
+
+static void schema_locked(const struct key *key, FILE *to)
+{
+	(void)key;
+	fputs("{\"type\": \"array\", \"items\": {\"enum\": [", to);
+	for (size_t i = 0; i < ARRAY_LEN(lockable); i++)
+		fprintf(to, "%s\"%s\"", i ? ", " : "", lockable[i]);
+	fputs("]}}", to);
+}
+
+const struct key_type key_locked = {
+    "list of keys", parse_locked, print_locked, schema_locked, KEY_VALUE, NULL};
