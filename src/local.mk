@@ -250,7 +250,10 @@ src_libbridle_a_SOURCES = \
 	src/proxy/worker.c src/proxy/worker.h \
 	src/proxy/world.c src/proxy/world.h \
 	src/registry/client.h \
+	src/registry/consul_read.c src/registry/consul_read.h \
 	src/registry/dns.c src/registry/dns.h \
+	src/registry/gathering.c src/registry/gathering.h \
+	src/registry/http_place.c src/registry/http_place.h \
 	src/registry/json.c src/registry/json.h \
 	src/registry/kitex_governance.h \
 	src/registry/record.c src/registry/record.h \
