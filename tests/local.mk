@@ -52,6 +52,7 @@ UNIT_TESTS = \
 	tests/unit/test_explain \
 	tests/unit/test_fact \
 	tests/unit/test_facts \
+	tests/unit/test_found_names \
 	tests/unit/test_grpc_head \
 	tests/unit/test_guards \
 	tests/unit/test_h2_flood \
