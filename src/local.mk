@@ -119,13 +119,14 @@ src_libbridle_a_SOURCES = \
 	src/daemon/workers.c src/daemon/workers.h \
 	src/net/conn.c src/net/conn.h \
 	src/net/http_ask.c src/net/http_ask.h \
-	src/net/http_client.h \
+	src/net/http_client.c src/net/http_client.h \
+	src/net/http_link.c src/net/http_link.h \
 	src/net/inbox.c src/net/inbox.h \
 	src/net/listener.c src/net/listener.h \
 	src/net/loop.c src/net/loop.h \
 	src/net/output.c src/net/output.h \
 	src/net/socket_file.c src/net/socket_file.h \
-	src/net/tls.h \
+	src/net/tls.c src/net/tls.h \
 	src/model/access_field.c src/model/access_field.h \
 	src/model/admission.c src/model/admission.h \
 	src/model/balance.c src/model/balance.h \

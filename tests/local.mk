@@ -61,6 +61,7 @@ UNIT_TESTS = \
 	tests/unit/test_host \
 	tests/unit/test_http \
 	tests/unit/test_http_ask \
+	tests/unit/test_http_client \
 	tests/unit/test_http_server \
 	tests/unit/test_inbox \
 	tests/unit/test_key_path \
@@ -170,6 +171,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/h2_end.c tests/support/h2_end.h \
 	tests/support/h2_frames.c tests/support/h2_frames.h \
 	tests/support/h2_pair.c tests/support/h2_pair.h \
+	tests/support/http_script.c tests/support/http_script.h \
 	tests/support/lb_bench.c tests/support/lb_bench.h \
 	tests/support/loaded.c tests/support/loaded.h \
 	tests/support/reading.c tests/support/reading.h \

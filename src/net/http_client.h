@@ -46,6 +46,9 @@ struct http_request {
 	usec_t
 	    timeout; /* of the whole; a stream: of silence at its begin, until the head of its answer */
 	size_t at_most; /* bytes of the body; a stream: of one chunk */
+	/* The server answers when something has happened: not one of those few that share connections.
+	 * A stream never is. */
+	bool waits;
 };
 
 struct http_response {
@@ -56,7 +59,8 @@ struct http_response {
 };
 
 struct http_done {
-	/* A stream's next bytes, as they came: a message may come in pieces. NULL: not a stream. */
+	/* A stream's next bytes, as they came: a message may come in pieces. NULL: not a stream. Only
+	 * for a status of 2xx; the body of another is that of the response. */
 	void (*piece)(void *arg, struct slice bytes);
 	/* The end, well or not: once, never inside http_client_ask; the exchange is gone afterwards. */
 	void (*done)(void *arg, const struct http_response *response);

@@ -23,6 +23,8 @@ void tls_client_free(struct tls_client **tls);
 /* A stream, not connected yet, that asks for and verifies @name (a host name or an address). */
 struct bufferevent *tls_client_stream(
     struct tls_client *tls, struct event_base *base, const char *name, struct err *err);
+/* Why such a stream failed; false when TLS was not to blame. */
+bool tls_stream_reason(struct bufferevent *stream, char *room, size_t size);
 /* What the library says of the last failure on this thread, for a log line. */
 void tls_reason(char *room, size_t size);
 const char *tls_library_version(void);
