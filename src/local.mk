@@ -250,10 +250,14 @@ src_libbridle_a_SOURCES = \
 	src/proxy/upstream_events.c \
 	src/proxy/worker.c src/proxy/worker.h \
 	src/proxy/world.c src/proxy/world.h \
-	src/registry/client.h \
+	src/registry/cache.c src/registry/cache.h \
+	src/registry/cache_read.c \
+	src/registry/cache_writer.c src/registry/cache_writer.h \
+	src/registry/client.c src/registry/client.h \
 	src/registry/consul_read.c src/registry/consul_read.h \
 	src/registry/dns.c src/registry/dns.h \
 	src/registry/gathering.c src/registry/gathering.h \
+	src/registry/history.c src/registry/history.h \
 	src/registry/http_place.c src/registry/http_place.h \
 	src/registry/json.c src/registry/json.h \
 	src/registry/kitex_governance.h \
@@ -262,7 +266,9 @@ src_libbridle_a_SOURCES = \
 	src/registry/record_kitex.c \
 	src/registry/record_parts.h \
 	src/registry/record_rpcx.c \
-	src/registry/registry.h
+	src/registry/registration.c \
+	src/registry/registry.c src/registry/registry.h src/registry/registry_impl.h \
+	src/registry/registry_sets.c
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \
 	$(NGHTTP2_LIBS) $(XXHASH_LIBS)

@@ -10,6 +10,7 @@
 #ifndef BRIDLE_REGISTRY_CLIENT_H
 #define BRIDLE_REGISTRY_CLIENT_H
 
+#include "base/arena.h"
 #include "base/list.h"
 #include "base/rng.h"
 #include "base/wheel.h"
@@ -18,6 +19,7 @@
 #define REGISTRY_TIMEOUT       (3 * USEC_S) /* of one exchange, unless it is a watch */
 #define REGISTRY_BACKOFF_MIN   USEC_S       /* between tries, doubled up to the maximum */
 #define REGISTRY_BACKOFF_MAX   (30 * USEC_S)
+#define REGISTRY_RECONNECT_MAX (2 * USEC_S)       /* while nobody answers at all */
 #define REGISTRY_ANSWER_MAX    (8u * 1024 * 1024) /* bytes of one answer */
 #define REGISTRY_ENDPOINTS_MAX 10000u /* of one service; more are left out, and counted */
 
@@ -50,6 +52,11 @@ extern const struct registry_client_ops etcd_ops, zookeeper_ops, consul_ops, nac
     file_ops;
 /* False for zookeeper where it was left out when this was built. */
 bool registry_type_is_built(enum registry_type type);
+/* registry_new with another client than the one of its type: for tests. */
+struct registry *registry_new_with(const struct registry_client_ops *ops,
+    struct shared_config *shared, const struct registry_config *config,
+    const struct registry_place *place, const struct registry_events *events, void *arg,
+    struct err *err);
 
 /* ---- what a client hears ---- */
 
@@ -74,13 +81,20 @@ void registry_heard_document(
 struct registration {
 	struct list link; /* the registry's */
 	struct registry *registry;
-	struct registration_plan plan; /* owned copies within */
+	struct registration_plan plan; /* what it points to lies in the arena */
+	struct arena arena;
 	enum registration_state state;
 	uint64_t drifts;
 	char error[256];
+	void *arg;    /* its owner's */
+	void *client; /* the client's own */
+	/* The registry's: */
+	struct list changed;   /* among those whose owner is to be told */
 	struct timer patience; /* of a withdrawal */
-	void *arg;             /* its owner's */
-	void *client;          /* the client's own */
+	bool is_held; /* the client does not know it yet: one that is leaving stands in its place */
+	bool is_leaving; /* to be withdrawn */
+	bool is_told;    /* its owner knows that it is gone */
+	bool is_gone;    /* the client has nothing to do with it any more */
 };
 
 /* A state that a client has found; @why is for the operator, "" when PRESENT. LOST and CONTESTED
@@ -97,6 +111,10 @@ struct registry_pause {
 	usec_t last; /* 0: nothing failed yet */
 };
 usec_t registry_pause_next(struct registry_pause *pause, struct rng *rng);
+/* The same where no server could be reached, or an exchange broke: never long, for what an outage took
+ * away has to be back within five seconds of its end. Refusals (a wrong password, an error in answer)
+ * take the long pauses. */
+usec_t registry_pause_reconnect(struct registry_pause *pause, struct rng *rng);
 static inline void registry_pause_reset(struct registry_pause *pause)
 {
 	pause->last = 0;
