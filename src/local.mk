@@ -268,7 +268,8 @@ src_libbridle_a_SOURCES = \
 	src/registry/record_rpcx.c \
 	src/registry/registration.c \
 	src/registry/registry.c src/registry/registry.h src/registry/registry_impl.h \
-	src/registry/registry_sets.c
+	src/registry/registry_sets.c \
+	src/registry/registry_types.c
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \
 	$(NGHTTP2_LIBS) $(XXHASH_LIBS)

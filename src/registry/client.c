@@ -7,31 +7,6 @@
 #include <unistd.h>
 
 #include "registry/dns.h"
-#include "registry/registry_impl.h"
-
-const struct registry_client_ops *registry_ops(enum registry_type type)
-{
-	switch (type) {
-	case REGISTRY_ETCD:
-		return &etcd_ops;
-	case REGISTRY_ZOOKEEPER:
-		return &zookeeper_ops;
-	case REGISTRY_CONSUL:
-		return &consul_ops;
-	case REGISTRY_NACOS:
-		return &nacos_ops;
-	case REGISTRY_DNS:
-		return &names_ops;
-	case REGISTRY_FILE:
-		return &file_ops;
-	}
-	return &file_ops;
-}
-
-bool registry_type_is_built(enum registry_type type)
-{
-	return registry_ops(type)->open != NULL;
-}
 
 static usec_t pause_next(struct registry_pause *pause, usec_t at_most, struct rng *rng)
 {

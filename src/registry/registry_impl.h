@@ -39,8 +39,9 @@ struct followed {
 	usec_t at;    /* calendar */
 	char error[256];
 	char revision[32];
-	struct timer keep; /* set: an empty answer is not believed until then */
-	bool is_doubted;   /* an empty answer came, and is not believed yet */
+	struct timer keep;  /* set: an empty answer is not believed until then */
+	bool is_doubted;    /* an empty answer came, and is not believed yet */
+	unsigned n_skipped; /* records of the answer that is being read */
 	struct history history;
 	char name[];
 };
@@ -77,8 +78,6 @@ struct registry {
 	struct cached *cached;       /* owned: what the cache held, until somebody answers */
 	struct cache_writer *writer; /* owned; NULL: there is no cache */
 };
-
-const struct registry_client_ops *registry_ops(enum registry_type type);
 
 /* registry.c */
 void registry_tell_service(struct followed *f);

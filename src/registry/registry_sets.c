@@ -16,6 +16,8 @@
 #include "registry/cache_writer.h"
 #include "registry/registry_impl.h"
 
+#define SKIPPED_LINES 20u /* of one answer */
+
 /* ---- lists ---- */
 
 static struct config_map copy_tags(struct arena *arena, const struct config_map *tags)
@@ -272,6 +274,7 @@ void registry_heard(struct registry *r, struct slice service, const struct endpo
 		registry_skipped(r, service, SLICE_NONE, text);
 		n_kept = REGISTRY_ENDPOINTS_MAX;
 	}
+	f->n_skipped = 0;
 	f->is_answered = true;
 	f->is_away = false;
 	if (n_kept)
@@ -290,7 +293,8 @@ void registry_skipped(
 	log_escape(escaped, sizeof escaped, record);
 	snprintf(text, sizeof text, "skipped: %s", why);
 	/* A registry repeats what it holds: one line for each record while it stays as it is. */
-	if (f == NULL || history_has_error(&f->history, escaped, text))
+	if (f == NULL || f->n_skipped++ >= SKIPPED_LINES ||
+	    history_has_error(&f->history, escaped, text))
 		return;
 	log_warn("registry", "a record is skipped", "name=%s service=%s record=\"%s\" why=\"%s\"",
 	    r->config->name, f->name, escaped, why);
@@ -299,8 +303,8 @@ void registry_skipped(
 
 static void fail_service(struct followed *f, const char *why)
 {
-	bool is_new = strcmp(f->error, why) != 0 && !f->is_doubted;
 	bool was_fresh = f->state == ENDPOINTS_FRESH;
+	bool is_new = was_fresh || (!f->is_doubted && strcmp(f->error, why) != 0);
 
 	f->is_away = true;
 	if (was_fresh)
@@ -308,32 +312,43 @@ static void fail_service(struct followed *f, const char *why)
 	if (!f->is_doubted)
 		snprintf(f->error, sizeof f->error, "%s", why);
 	remember(f, CHANGE_ERROR, "", why);
-	if (was_fresh || is_new)
+	if (is_new)
 		registry_tell_service(f);
+}
+
+static void fail_one(struct followed *f, const char *why)
+{
+	if (strcmp(f->error, why) != 0)
+		log_warn("registry", "a service cannot be asked for",
+		    "name=%s service=%s error=\"%s\"", f->registry->config->name, f->name, why);
+	fail_service(f, why);
+}
+
+static void fail_all(struct registry *r, const char *why)
+{
+	struct followed *f;
+	size_t at = 0;
+
+	if (strcmp(r->error, why) != 0)
+		log_warn(
+		    "registry", "it cannot be asked", "name=%s error=\"%s\"", r->config->name, why);
+	while ((f = table_next(&r->services, &at)))
+		fail_service(f, why);
 }
 
 void registry_failed(struct registry *r, struct slice service, const struct err *why)
 {
-	struct followed *f;
-	size_t at = 0;
-	bool is_new = strcmp(r->error, why->text) != 0;
-	char text[256];
+	struct followed *f = service.data ? table_get(&r->services, service) : NULL;
+	char text[sizeof r->error];
 
 	snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, why->text);
+	if (f)
+		fail_one(f, text);
+	else if (service.data == NULL)
+		fail_all(r, text);
 	r->errors++;
 	r->is_up = false;
-	if (is_new)
-		log_warn("registry", "it cannot be asked", "name=%s service=%.*s error=\"%s\"",
-		    r->config->name, (int)service.len, (const char *)service.data, text);
 	snprintf(r->error, sizeof r->error, "%s", text);
-	if (service.data) {
-		f = table_get(&r->services, service);
-		if (f)
-			fail_service(f, text);
-		return;
-	}
-	while ((f = table_next(&r->services, &at)))
-		fail_service(f, text);
 }
 
 struct registry_set registry_set(const struct registry *r, struct slice service)
