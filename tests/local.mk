@@ -30,6 +30,7 @@ UNIT_TESTS = \
 	tests/unit/test_codec_ttstream_ends \
 	tests/unit/test_codec_ttstream_queue \
 	tests/unit/test_config_check \
+	tests/unit/test_config_derive \
 	tests/unit/test_config_dump \
 	tests/unit/test_config_load \
 	tests/unit/test_config_policy \
