@@ -137,6 +137,8 @@ src_libbridle_a_SOURCES = \
 	src/model/check_listeners.c \
 	src/model/check_policies.c \
 	src/model/check_protocols.c \
+	src/model/check_registrations.c \
+	src/model/check_registries.c \
 	src/model/check_retries.c \
 	src/model/check_routes.c \
 	src/model/check_services.c \
@@ -145,6 +147,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config_bind.c src/model/config_bind.h \
 	src/model/config_check.c src/model/config_check.h \
 	src/model/config_derive.c \
+	src/model/config_discover.c \
 	src/model/config_dump.c src/model/config_dump.h \
 	src/model/config_env.c \
 	src/model/config_expect.c \
@@ -205,6 +208,7 @@ src_libbridle_a_SOURCES = \
 	src/model/warn.c src/model/warn.h src/model/config_warn.h \
 	src/model/warn_balance.c \
 	src/model/warn_guard.c \
+	src/model/warn_registry.c \
 	src/model/warn_route.c \
 	src/model/warn_time.c \
 	src/model/yaml.c src/model/yaml.h \
@@ -244,6 +248,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/naming.c src/proxy/naming.h \
 	src/proxy/overload.c src/proxy/overload.h \
 	src/proxy/relay.c src/proxy/relay.h \
+	src/proxy/settling.c src/proxy/settling.h \
 	src/proxy/slot_queue.c src/proxy/slot_queue.h \
 	src/proxy/slots.c src/proxy/slots.h \
 	src/proxy/upstream.c src/proxy/upstream.h \

@@ -16,6 +16,11 @@ static bool is_down(const struct endpoint_tally *e)
 	return atomic_load_explicit(&e->health, memory_order_relaxed) == HEALTH_DOWN;
 }
 
+bool endpoint_tally_is_present(const struct endpoint_tally *e)
+{
+	return atomic_load_explicit(&e->is_present, memory_order_relaxed);
+}
+
 static usec_t back_at(const struct endpoint_tally *e)
 {
 	return atomic_load_explicit(&e->ejected_until, memory_order_relaxed);
@@ -94,19 +99,24 @@ static size_t count_marked_or_down(const struct service_tally *s)
 	return n;
 }
 
+static void note_present(struct endpoint_tally *e, bool is_present)
+{
+	atomic_store_explicit(&e->is_present, is_present, memory_order_relaxed);
+}
+
 void service_tally_present(struct service_tally *s, struct endpoint_tally *const *list, size_t n)
 {
 	size_t cap;
 
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = 0; i < s->n_endpoints; i++)
-		s->endpoints[i]->is_present = false;
+		note_present(s->endpoints[i], false);
 	free(s->endpoints);
 	s->endpoints = n ? mem_alloc(n * sizeof(struct endpoint_tally *)) : NULL;
 	s->n_endpoints = n;
 	for (size_t i = 0; i < n; i++) {
 		s->endpoints[i] = list[i];
-		list[i]->is_present = true;
+		note_present(list[i], true);
 	}
 	s->had_endpoints |= n > 0;
 	cap = eject_cap(&s->ejected_by, n);
@@ -170,7 +180,7 @@ bool endpoint_tally_bad(struct endpoint_tally *e, const struct eject_policy *p, 
 		return false;
 	pthread_mutex_lock(&e->service->lock);
 	/* Many may come here at once, and something good may have come between. */
-	if (e->is_present && !endpoint_tally_is_ejected(e, now) &&
+	if (endpoint_tally_is_present(e) && !endpoint_tally_is_ejected(e, now) &&
 	    atomic_load_explicit(&e->failures, memory_order_relaxed) >= p->consecutive)
 		ejected = eject(e, p, now);
 	pthread_mutex_unlock(&e->service->lock);
@@ -186,7 +196,7 @@ bool endpoint_tally_set_health(struct endpoint_tally *e, enum health health)
 	was_down = is_down(e);
 	is_another =
 	    atomic_exchange_explicit(&e->health, (int)health, memory_order_relaxed) != (int)health;
-	if (e->is_present && was_down != is_down(e))
+	if (endpoint_tally_is_present(e) && was_down != is_down(e))
 		note_troubles(s, count_marked_or_down(s));
 	pthread_mutex_unlock(&s->lock);
 	return is_another;

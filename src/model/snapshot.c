@@ -68,6 +68,9 @@ static void copy_endpoints(struct snapshot *s, struct service *service,
 		list[i].zone =
 		    set->list[i].zone ? arena_str(&s->arena, slice_str(set->list[i].zone)) : NULL;
 	}
+	service->is_local = set->n > 0;
+	for (size_t i = 0; i < set->n; i++)
+		service->is_local &= address_is_local(&list[i].address);
 	service->endpoints = list;
 	service->n_endpoints = set->n;
 	service->state = set->state;
@@ -200,6 +203,18 @@ void snapshot_unref(struct snapshot **snapshot)
 	arena_fini(&s->arena);
 	shared_config_unref(&s->shared);
 	free(s);
+}
+
+static int compare_label(const void *label, const void *element)
+{
+	return slice_cmp(*(const struct slice *)label, ((const struct service *)element)->label);
+}
+
+const struct service *snapshot_service(const struct snapshot *s, struct slice label)
+{
+	if (s->n_services == 0)
+		return NULL;
+	return bsearch(&label, s->services, s->n_services, sizeof *s->services, compare_label);
 }
 
 const struct listener_config *snapshot_listener(const struct snapshot *s, struct slice name)

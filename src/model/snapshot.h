@@ -53,6 +53,7 @@ struct service {
 	const struct endpoint *endpoints;
 	size_t n_endpoints;
 	enum endpoint_state state;
+	bool is_local;    /* it has endpoints, and all are on this machine */
 	const char *zone; /* this node's; borrowed; NULL: none, then zones play no part */
 	/* All endpoints; then one for each of config->subsets, in their order; then those of subset_by:
 	 * first the base (the endpoints without the tag), then one for each value, sorted. */
@@ -102,6 +103,8 @@ struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoin
     struct tallies *tallies, const struct snapshot *before, usec_t now);
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot **s);
+/* The service with that label, or NULL. */
+const struct service *snapshot_service(const struct snapshot *s, struct slice label);
 const struct listener_config *snapshot_listener(const struct snapshot *s, struct slice name);
 
 #endif

@@ -108,6 +108,12 @@ struct endpoint_tally *tallies_endpoint(
 	return e;
 }
 
+struct endpoint_tally *endpoint_tally_ref(struct endpoint_tally *tally)
+{
+	ref_take(&tally->ref);
+	return tally;
+}
+
 void endpoint_tally_unref(struct endpoint_tally **tally)
 {
 	struct endpoint_tally *e = *tally;

@@ -37,8 +37,8 @@ struct endpoint_tally {
 	_Atomic uint64_t ejected_until; /* 0: not ejected */
 	_Atomic unsigned failures;      /* in a row */
 	_Atomic uint64_t ejections;     /* ever */
-	bool is_present;                /* in the newest snapshot; under the service's lock */
-	usec_t absent_since;            /* private to the table */
+	atomic_bool is_present; /* in the newest snapshot; written under the service's lock */
+	usec_t absent_since;    /* private to the table */
 };
 
 struct service_tally {
@@ -70,7 +70,10 @@ struct endpoint_tally *tallies_endpoint(
 void service_tally_present(
     struct service_tally *service, struct endpoint_tally *const *list, size_t n);
 void service_tally_unref(struct service_tally **tally);
+struct endpoint_tally *endpoint_tally_ref(struct endpoint_tally *tally);
 void endpoint_tally_unref(struct endpoint_tally **tally);
+/* Is it an endpoint of the newest snapshot? Any thread. */
+bool endpoint_tally_is_present(const struct endpoint_tally *tally);
 
 /* Any thread. A good end of an attempt, or a bad one that counts; true when that ejects it now. */
 void endpoint_tally_good(struct endpoint_tally *tally);

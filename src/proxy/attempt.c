@@ -279,7 +279,7 @@ static bool try_connect(struct attempt *a)
 
 bool attempt_begin(struct attempt *a, size_t endpoint)
 {
-	struct backend *backend = a->call->service->backends[endpoint];
+	struct backend *backend = world_backend(a->call->world, a->call->service, endpoint);
 	usec_t now = now_of(a);
 
 	a->endpoint = endpoint;

@@ -7,16 +7,17 @@
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
-static char *make_key(struct slice label, const char *address, size_t *len)
+#define KEY_MAX (256u + 1 + ADDRESS_TEXT_MAX)
+
+/* label NUL address; @room has KEY_MAX bytes. Labels have at most 200. */
+static struct slice make_key(char *room, struct slice label, const char *address)
 {
 	size_t address_len = strlen(address);
-	char *key = mem_alloc(label.len + 1 + address_len);
 
-	memcpy(key, label.data, label.len);
-	key[label.len] = '\0';
-	memcpy(key + label.len + 1, address, address_len);
-	*len = label.len + 1 + address_len;
-	return key;
+	memcpy(room, label.data, label.len);
+	room[label.len] = '\0';
+	memcpy(room + label.len + 1, address, address_len);
+	return slice_of(room, label.len + 1 + address_len);
 }
 
 /* Whether calls of this service have their connections for themselves. */
@@ -39,42 +40,58 @@ static void set_pool(struct backend *b, const struct service_config *service)
 		loop_defer(b->worker->loop, &b->supply);
 }
 
-static struct backend *backend_new(struct worker *worker, char *key, size_t key_len)
+static void set_limits(
+    struct backend *b, const struct service *service, const struct snapshot *snapshot)
+{
+	set_pool(b, service->config);
+	b->limits = (struct codec_limits){.max_message = snapshot->max_message,
+	    .max_header = snapshot->max_header,
+	    .protocols = ~0u,
+	    .node = slice_str(b->worker->node)};
+}
+
+static struct backend *backend_new(
+    struct worker *worker, struct slice key, struct endpoint_tally *tally)
 {
 	struct backend *b = mem_calloc(1, sizeof *b);
 
 	b->worker = worker;
-	b->key = key;
-	b->key_len = key_len;
+	b->key = slice_dup(key);
+	b->key_len = key.len;
+	list_init(&b->link);
 	list_init(&b->idle);
 	list_init(&b->busy);
 	list_init(&b->shared);
 	list_init(&b->oneways);
 	list_init(&b->hungry);
 	b->supply.run = upstream_supply;
-	table_put(&worker->backends, slice_of(key, key_len), b);
+	b->tally = endpoint_tally_ref(tally);
+	/* A call of an older world may still go there; nobody else finds it. */
+	b->is_vanished = !endpoint_tally_is_present(tally);
+	if (b->is_vanished)
+		return b;
+	list_push_back(&worker->backend_list, &b->link);
+	pthread_mutex_lock(&worker->backends_lock);
+	table_put(&worker->backends, slice_of(b->key, b->key_len), b);
+	pthread_mutex_unlock(&worker->backends_lock);
 	return b;
 }
 
-struct backend *backend_use(struct worker *worker, const struct service *service,
-    const struct address *address, struct service_stats *stats, const struct snapshot *snapshot)
+struct backend *backend_use(struct worker *worker, const struct service *service, size_t endpoint,
+    struct service_stats *stats, const struct snapshot *snapshot)
 {
-	size_t key_len;
-	char *key = make_key(service->label, address->text, &key_len);
-	struct backend *b = table_get(&worker->backends, slice_of(key, key_len));
+	const struct address *address = &service->endpoints[endpoint].address;
+	char room[KEY_MAX];
+	struct slice key = make_key(room, service->label, address->text);
+	struct backend *b = table_get(&worker->backends, key);
 
-	if (b)
-		free(key);
-	else
-		b = backend_new(worker, key, key_len);
+	if (b == NULL) {
+		b = backend_new(worker, key, service->endpoint_tallies[endpoint]);
+		b->address = *address;
+		b->stats = stats;
+		set_limits(b, service, snapshot);
+	}
 	b->users++;
-	set_pool(b, service->config);
-	b->address = *address;
-	b->stats = stats;
-	b->limits = (struct codec_limits){.max_message = snapshot->max_message,
-	    .max_header = snapshot->max_header,
-	    .protocols = ~0u,
-	    .node = slice_str(worker->node)};
 	return b;
 }
 
@@ -84,11 +101,14 @@ static bool has_connections(const struct backend *b)
 	       !list_is_empty(&b->oneways);
 }
 
-/* Readers find a backend through the table, under the lock, so it leaves the table with its users
- * and may be freed later without the lock. */
-static void backend_free(struct backend *b)
+/* Readers find a backend through the table, under the lock, so it leaves the table first and may be
+ * freed later without the lock. */
+static void free_if_done(struct backend *b)
 {
+	if (!b->is_vanished || b->users > 0 || has_connections(b))
+		return;
 	loop_undefer(&b->supply);
+	endpoint_tally_unref(&b->tally);
 	free(b->key);
 	free(b);
 }
@@ -98,14 +118,31 @@ void backend_unuse(struct backend **p)
 	struct backend *b = *p;
 
 	*p = NULL;
-	if (--b->users > 0)
-		return;
+	b->users--;
+	free_if_done(b);
+}
+
+void backend_vanish(struct backend *b)
+{
+	b->is_vanished = true;
+	list_remove(&b->link);
+	pthread_mutex_lock(&b->worker->backends_lock);
 	table_remove(&b->worker->backends, slice_of(b->key, b->key_len));
+	pthread_mutex_unlock(&b->worker->backends_lock);
 	b->users++; /* closing connections must not free it under us */
 	upstream_close_unused(b);
-	b->users--;
-	if (!has_connections(b))
-		backend_free(b);
+	backend_unuse(&b);
+}
+
+void backend_follow(struct backend *b, const struct snapshot *snapshot)
+{
+	const struct service *service =
+	    snapshot_service(snapshot, slice_of(b->key, strlen(b->key)));
+
+	if (service && endpoint_tally_is_present(b->tally))
+		set_limits(b, service, snapshot);
+	else
+		backend_vanish(b);
 }
 
 static void close_all(struct list *list)
@@ -143,6 +180,5 @@ struct lb_load backend_load(const struct backend *b, usec_t now)
 
 void backend_connection_gone(struct backend *b)
 {
-	if (b->users == 0 && !has_connections(b))
-		backend_free(b);
+	free_if_done(b);
 }

@@ -1,6 +1,7 @@
 /*
  * One worker's mutable side of an endpoint: the connections to it and what they did. Keyed by service
- * and address, so it outlives snapshots for as long as one of them names the endpoint.
+ * and address; made when the endpoint is first wanted, so that a snapshot of thousands costs a worker
+ * nothing, and kept for as long as the snapshots name it.
  */
 #ifndef BRIDLE_PROXY_BACKEND_H
 #define BRIDLE_PROXY_BACKEND_H
@@ -13,6 +14,7 @@
 #include "policy/lb.h"
 #include "rpc/codec.h"
 
+struct endpoint_tally;
 struct service;
 struct service_stats;
 struct snapshot;
@@ -25,7 +27,11 @@ struct backend {
 	struct worker *worker; /* borrowed */
 	char *key;             /* owned: label NUL address */
 	size_t key_len;
-	unsigned users; /* worlds that name it */
+	struct list link; /* in worker->backend_list */
+	unsigned users;   /* worlds that have it in their arrays */
+	bool
+	    is_vanished; /* no snapshot names it: nothing is kept, and it goes with what is left of it */
+	struct endpoint_tally *tally; /* owned reference */
 	struct address address;
 	struct service_stats *stats; /* borrowed from the worker */
 	struct codec_limits limits;  /* of replies */
@@ -53,12 +59,16 @@ struct backend {
 	struct histogram took;
 };
 
-/* Finds or makes the backend and counts one more user. The worker's backends_lock is held. */
-struct backend *backend_use(struct worker *worker, const struct service *service,
-    const struct address *address, struct service_stats *stats, const struct snapshot *snapshot);
-/* The last user's leaving closes what is idle; busy connections go when their calls end, and the
- * backend with them. The lock is held. */
+/* Finds or makes the backend of @endpoint and counts one more user. */
+struct backend *backend_use(struct worker *worker, const struct service *service, size_t endpoint,
+    struct service_stats *stats, const struct snapshot *snapshot);
 void backend_unuse(struct backend **backend);
+/* Does the snapshot that the worker has now still name it? Then it follows what the snapshot says of its
+ * pool; else it vanishes. */
+void backend_follow(struct backend *backend, const struct snapshot *snapshot);
+/* No snapshot names it any more: closes what is idle; busy connections go when their calls end, and
+ * the backend with the last of them and its last user. */
+void backend_vanish(struct backend *backend);
 /* Closes every connection, at the end of everything. */
 void backend_close_all(struct backend *backend);
 /* A reply took so long; a connect did. */

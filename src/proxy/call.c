@@ -630,7 +630,7 @@ static void count(struct call *call, usec_t now)
 	    .caller = call->caller,
 	    .protocol = call_protocol(call),
 	    .retries = call->n_attempts ? call->n_attempts - 1 : 0,
-	    .is_server = call->listener->service && service && call->service->is_local,
+	    .is_server = call->listener->service && service && call->service->service->is_local,
 	};
 
 	call_series_count(

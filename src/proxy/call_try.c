@@ -90,7 +90,7 @@ static struct lb_load load_of(const void *arg, size_t endpoint)
 {
 	const struct call *call = arg;
 
-	return backend_load(call->service->backends[endpoint], now_of(call));
+	return backend_load(world_backend(call->world, call->service, endpoint), now_of(call));
 }
 
 static struct balance_request balance_request(const struct call *call)
@@ -115,7 +115,7 @@ static size_t pick(struct call *call)
 	if (call->n_attempts > 0 && call->policy->retry.same_endpoint)
 		return call->attempt->endpoint;
 	return balance_pick(
-	    &call->service->balance[request.group->index], &request, &call->worker->rng);
+	    world_balance(call->world, call->service, request.group), &request, &call->worker->rng);
 }
 
 /* The call may have to be written later, or again, when its first bytes have not surely left. */

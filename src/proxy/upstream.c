@@ -439,8 +439,6 @@ static bool warm_one(struct backend *b)
 /* A call that gets a connection may end at once, and be the last one to need the backend. */
 static void offer_free(struct backend *b)
 {
-	struct worker *worker = b->worker;
-
 	b->users++;
 	while (!list_is_empty(&b->hungry) && (!list_is_empty(&b->idle) || !is_at_most(b))) {
 		struct attempt *a = list_item(b->hungry.next, struct attempt, link);
@@ -448,9 +446,7 @@ static void offer_free(struct backend *b)
 		list_remove(&a->link);
 		attempt_offered(a);
 	}
-	pthread_mutex_lock(&worker->backends_lock);
 	backend_unuse(&b);
-	pthread_mutex_unlock(&worker->backends_lock);
 }
 
 void upstream_supply(struct loop_work *work)
@@ -462,7 +458,7 @@ void upstream_supply(struct loop_work *work)
 		offer_free(b);
 		return;
 	}
-	if (b->users == 0 || b->worker->draining ||
+	if (b->is_vanished || b->worker->draining ||
 	    overload_get(&shares->overload) >= OVERLOAD_SHRINK)
 		return;
 	while (b->n_idle + b->n_warming < b->warm && !is_at_most(b))
@@ -543,7 +539,7 @@ void upstream_keep(struct upstream *u)
 	struct loop *loop = loop_of(u);
 	unsigned keep = may_keep(u);
 
-	if (b->users == 0 || b->worker->draining || keep == 0) {
+	if (b->is_vanished || b->worker->draining || keep == 0) {
 		upstream_close(u);
 		return;
 	}
@@ -600,7 +596,7 @@ static void discard(struct upstream *u, usec_t until)
 {
 	struct backend *b = u->backend;
 
-	if (b->n_discarding >= BACKEND_DISCARDING_MAX || b->users == 0 || b->worker->draining ||
+	if (b->n_discarding >= BACKEND_DISCARDING_MAX || b->is_vanished || b->worker->draining ||
 	    !list_is_empty(&b->hungry)) {
 		upstream_close(u);
 		return;

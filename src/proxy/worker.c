@@ -9,6 +9,7 @@
 #include "proxy/call.h"
 #include "proxy/downstream.h"
 #include "proxy/naming.h"
+#include "proxy/settling.h"
 #include "proxy/slot_queue.h"
 #include "proxy/upstream.h"
 #include "proxy/world.h"
@@ -63,11 +64,14 @@ struct worker *worker_new(unsigned index, struct loop *loop, struct process_shar
 	list_init(&w->orphans);
 	slot_queue_init(w);
 	naming_init(w);
+	list_init(&w->backend_list);
 	table_init(&w->backends, rng_next(&w->rng));
+	table_init(&w->stats_by_label, rng_next(&w->rng));
 	pthread_mutex_init(&w->backends_lock, NULL);
 	call_stats_init(&w->calls, rng_next(&w->rng));
 	w->node = mem_strdup(snapshot->config->node.service);
 	w->world = world_new(w, snapshot);
+	settling_begin(w);
 	return w;
 }
 
@@ -111,11 +115,14 @@ static void end_calls(struct worker *w)
 
 static void close_upstreams(struct worker *w)
 {
-	size_t position = 0;
-	struct backend *b;
+	list_each_safe (link, &w->backend_list)
+		backend_close_all(list_item(link, struct backend, link));
+}
 
-	while ((b = table_next(&w->backends, &position)))
-		backend_close_all(b);
+static void end_backends(struct worker *w)
+{
+	list_each_safe (link, &w->backend_list)
+		backend_vanish(list_item(link, struct backend, link));
 }
 
 void worker_free(struct worker **p)
@@ -126,7 +133,9 @@ void worker_free(struct worker **p)
 	w->is_ending = true;
 	end_calls(w);
 	close_upstreams(w);
+	settling_end(w);
 	world_free(&w->world);
+	end_backends(w);
 	while (w->free_calls) {
 		struct call *call = w->free_calls;
 
@@ -136,16 +145,16 @@ void worker_free(struct worker **p)
 	slot_queue_fini(w);
 	naming_fini(w);
 	table_fini(&w->backends);
+	table_fini(&w->stats_by_label);
 	pthread_mutex_destroy(&w->backends_lock);
 	free_stats(w);
 	free(w->node);
 	free(w);
 }
 
-void worker_adopt(struct worker *w, struct snapshot *snapshot)
+/* Those of a listener that is gone are drained. */
+static void follow_listeners(struct worker *w, const struct snapshot *snapshot)
 {
-	struct world *old = w->world;
-
 	list_each_safe (link, &w->downstreams) {
 		struct downstream *d = list_item(link, struct downstream, link);
 		const struct listener_config *l =
@@ -156,7 +165,16 @@ void worker_adopt(struct worker *w, struct snapshot *snapshot)
 		else
 			downstream_orphan(d);
 	}
+}
+
+void worker_adopt(struct worker *w, struct snapshot *snapshot)
+{
+	struct world *old = w->world;
+
+	if (snapshot->config != old->snapshot->config)
+		follow_listeners(w, snapshot);
 	w->world = world_new(w, snapshot);
+	settling_begin(w);
 	world_retire(old);
 }
 
@@ -192,24 +210,21 @@ void worker_drain(struct worker *w, usec_t spread)
 
 void worker_shrink(struct worker *w)
 {
-	size_t position = 0;
-	struct backend *b;
-
-	while ((b = table_next(&w->backends, &position)))
-		upstream_close_unused(b);
+	list_each_safe (link, &w->backend_list)
+		upstream_close_unused(list_item(link, struct backend, link));
 }
 
 /* ---- counters by name ---- */
 
 struct service_stats *worker_service_stats(struct worker *w, struct slice label)
 {
-	struct service_stats *s = atomic_load(&w->services);
+	struct service_stats *s = table_get(&w->stats_by_label, label);
 
-	for (; s; s = atomic_load(&s->next))
-		if (slice_eq_str(label, s->label))
-			return s;
+	if (s)
+		return s;
 	s = mem_calloc(1, sizeof *s);
 	s->label = slice_dup(label);
+	table_put(&w->stats_by_label, slice_of(s->label, label.len), s);
 	atomic_store(&s->next, atomic_load(&w->services));
 	atomic_store_explicit(&w->services, s, memory_order_release);
 	return s;

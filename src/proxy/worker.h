@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "base/stat.h"
+#include "base/wheel.h"
 #include "model/snapshot.h"
 #include "proxy/call_stats.h"
 #include "proxy/overload.h"
@@ -84,6 +85,14 @@ struct service_stats {
 	    odd_sequence_ids; /* TTHeader SEQ of a reply differs, on a leased connection */
 };
 
+/* What is left to do before all backends follow the present world; a part in each turn of the loop, so
+ * that thousands of endpoints hold no call up. Private to settling.c. */
+struct settling {
+	size_t n_backends;        /* from the front of the list, not looked at yet */
+	size_t service, endpoint; /* where making backends for pool.warm is */
+	struct timer next;
+};
+
 struct worker {
 	unsigned index;
 	struct loop *loop;             /* borrowed */
@@ -94,8 +103,10 @@ struct worker {
 	struct world *world;   /* the present snapshot with this worker's side of its services */
 	struct list worlds;    /* older ones whose calls still run */
 	struct table backends; /* "label\0address" -> backend */
-	pthread_mutex_t
-	    backends_lock; /* guards the table against readers; never taken for a call */
+	/* Guards the table against readers: taken when a backend is made or goes. */
+	pthread_mutex_t backends_lock;
+	struct list backend_list; /* of those in the table */
+	struct settling settling;
 
 	struct table
 	    slot_queues; /* by limit: calls that wait for a slot; private to slot_queue.c */
@@ -124,6 +135,7 @@ struct worker {
 	struct call_stats calls;
 	_Atomic(struct listener_stats *) listeners;
 	_Atomic(struct service_stats *) services;
+	struct table stats_by_label;        /* the same, for this thread */
 	struct counter bytes_in, bytes_out; /* callers' side */
 	struct counter metadata_dropped[METADATA_CLASSES];
 	struct counter calls_running, calls_total;

@@ -6,25 +6,6 @@
 #include "proxy/backend.h"
 #include "proxy/worker.h"
 
-static void fill_service(
-    struct world *world, struct world_service *ws, const struct service *service)
-{
-	struct worker *worker = world->worker;
-
-	ws->service = service;
-	ws->stats = worker_service_stats(worker, service->label);
-	ws->backends = mem_calloc(service->n_endpoints, sizeof(struct backend *));
-	ws->balance = mem_calloc(service->n_groups, sizeof *ws->balance);
-	for (size_t i = 0; i < service->n_groups; i++)
-		balance_state_init(&ws->balance[i], &service->groups[i], &worker->rng);
-	ws->is_local = service->n_endpoints > 0;
-	for (size_t i = 0; i < service->n_endpoints; i++)
-		ws->is_local &= address_is_local(&service->endpoints[i].address);
-	for (size_t i = 0; i < service->n_endpoints; i++)
-		ws->backends[i] = backend_use(
-		    worker, service, &service->endpoints[i].address, ws->stats, world->snapshot);
-}
-
 struct world *world_new(struct worker *worker, struct snapshot *snapshot)
 {
 	struct world *world = mem_calloc(1, sizeof *world);
@@ -33,11 +14,48 @@ struct world *world_new(struct worker *worker, struct snapshot *snapshot)
 	world->worker = worker;
 	world->snapshot = snapshot_ref(snapshot);
 	world->services = mem_calloc(snapshot->n_services, sizeof *world->services);
-	pthread_mutex_lock(&worker->backends_lock);
-	for (size_t i = 0; i < snapshot->n_services; i++)
-		fill_service(world, &world->services[i], &snapshot->services[i]);
-	pthread_mutex_unlock(&worker->backends_lock);
+	for (size_t i = 0; i < snapshot->n_services; i++) {
+		const struct service *service = &snapshot->services[i];
+
+		world->services[i].service = service;
+		world->services[i].stats = worker_service_stats(worker, service->label);
+	}
 	return world;
+}
+
+struct backend *world_backend(struct world *world, struct world_service *ws, size_t endpoint)
+{
+	if (ws->backends == NULL)
+		ws->backends = mem_calloc(ws->service->n_endpoints, sizeof(struct backend *));
+	if (ws->backends[endpoint] == NULL)
+		ws->backends[endpoint] =
+		    backend_use(world->worker, ws->service, endpoint, ws->stats, world->snapshot);
+	return ws->backends[endpoint];
+}
+
+struct balance_state *world_balance(
+    struct world *world, struct world_service *ws, const struct endpoint_group *group)
+{
+	const struct service *service = ws->service;
+
+	if (ws->balance == NULL) {
+		ws->balance = mem_calloc(service->n_groups, sizeof *ws->balance);
+		for (size_t i = 0; i < service->n_groups; i++)
+			balance_state_init(
+			    &ws->balance[i], &service->groups[i], &world->worker->rng);
+	}
+	return &ws->balance[group->index];
+}
+
+static void free_service(struct world_service *ws)
+{
+	for (size_t i = 0; ws->backends && i < ws->service->n_endpoints; i++)
+		if (ws->backends[i])
+			backend_unuse(&ws->backends[i]);
+	free(ws->backends);
+	for (size_t i = 0; ws->balance && i < ws->service->n_groups; i++)
+		balance_state_fini(&ws->balance[i]);
+	free(ws->balance);
 }
 
 void world_free(struct world **p)
@@ -45,18 +63,8 @@ void world_free(struct world **p)
 	struct world *world = *p;
 
 	*p = NULL;
-	pthread_mutex_lock(&world->worker->backends_lock);
-	for (size_t i = 0; i < world->snapshot->n_services; i++) {
-		struct world_service *ws = &world->services[i];
-
-		for (size_t k = 0; k < ws->service->n_endpoints; k++)
-			backend_unuse(&ws->backends[k]);
-		free(ws->backends);
-		for (size_t k = 0; k < ws->service->n_groups; k++)
-			balance_state_fini(&ws->balance[k]);
-		free(ws->balance);
-	}
-	pthread_mutex_unlock(&world->worker->backends_lock);
+	for (size_t i = 0; i < world->snapshot->n_services; i++)
+		free_service(&world->services[i]);
 	free(world->services);
 	list_remove(&world->link);
 	snapshot_unref(&world->snapshot);

@@ -17,9 +17,8 @@ struct worker;
 struct world_service {
 	const struct service *service; /* borrowed from the snapshot */
 	struct service_stats *stats;   /* borrowed from the worker */
-	bool is_local;                 /* all its endpoints are on this machine */
-	struct backend **backends;     /* owned array, one for each endpoint; borrowed backends */
-	struct balance_state *balance; /* owned array, one for each group of endpoints */
+	struct backend **backends;     /* private, owned; NULL where none was wanted yet */
+	struct balance_state *balance; /* private, owned; NULL until the first call */
 };
 
 struct world {
@@ -31,7 +30,13 @@ struct world {
 	bool is_old;
 };
 
+/* Costs next to nothing for each endpoint: what calls need of one is made when they need it. */
 struct world *world_new(struct worker *worker, struct snapshot *snapshot);
+/* This worker's side of an endpoint of the service. */
+struct backend *world_backend(struct world *world, struct world_service *service, size_t endpoint);
+/* Its place in the balancing of a group. */
+struct balance_state *world_balance(
+    struct world *world, struct world_service *service, const struct endpoint_group *group);
 /* No call may be left in it. */
 void world_free(struct world **world);
 /* No more new calls; frees it with its last. */
