@@ -261,6 +261,9 @@ src_libbridle_a_SOURCES = \
 	src/registry/client.c src/registry/client.h \
 	src/registry/consul_read.c src/registry/consul_read.h \
 	src/registry/dns.c src/registry/dns.h \
+	src/registry/file.c \
+	src/registry/file_services.c src/registry/file_services.h \
+	src/registry/file_watch.c src/registry/file_watch.h \
 	src/registry/gathering.c src/registry/gathering.h \
 	src/registry/history.c src/registry/history.h \
 	src/registry/http_place.c src/registry/http_place.h \

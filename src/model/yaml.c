@@ -30,6 +30,7 @@ struct reading {
 	size_t depth;
 	struct yaml_node *root;
 	unsigned documents;
+	size_t max_nodes;
 };
 
 static struct place place_of(const struct reading *r, yaml_mark_t mark)
@@ -224,9 +225,10 @@ static int take_event(struct reading *r, const yaml_event_t *event)
 	default:
 		break;
 	}
-	if (r->in->n_nodes <= YAML_MAX_NODES)
+	if (r->in->n_nodes <= r->max_nodes)
 		return 0;
-	refuse(r, event->start_mark, "too many values\na file may hold 100000");
+	problems_error(r->in->problems, place_of(r, event->start_mark), NULL,
+	    "too many values\na file may hold %zu", r->max_nodes);
 	return -1;
 }
 
@@ -332,14 +334,14 @@ static size_t find_directive(struct slice text)
 }
 
 /* What can be told before parsing. */
-static int check_bytes(const struct yaml_input *in)
+static int check_bytes(const struct yaml_input *in, size_t max_bytes)
 {
 	size_t bad;
 
-	if (in->text.len > YAML_MAX_BYTES) {
+	if (in->text.len > max_bytes) {
 		problems_error(in->problems, (struct place){in->file, 0, 0}, NULL,
-		    "%zu bytes long\na file may have 1 MiB; use a directory of files",
-		    in->text.len);
+		    "%zu bytes long\na file may have %zu MiB; use a directory of files",
+		    in->text.len, max_bytes >> 20);
 		return -1;
 	}
 	bad = yaml_bad_byte(in->text);
@@ -361,12 +363,17 @@ static int check_bytes(const struct yaml_input *in)
 
 struct yaml_node *yaml_read(struct yaml_input *in)
 {
-	struct reading r = {.in = in};
+	return yaml_read_up_to(in, YAML_MAX_BYTES, YAML_MAX_NODES);
+}
+
+struct yaml_node *yaml_read_up_to(struct yaml_input *in, size_t max_bytes, size_t max_nodes)
+{
+	struct reading r = {.in = in, .max_nodes = max_nodes};
 	int rc;
 
 	if (slice_starts(in->text, SLICE_LIT("\xef\xbb\xbf")))
 		in->text = slice_from(in->text, 3);
-	if (check_bytes(in) < 0)
+	if (check_bytes(in, max_bytes) < 0)
 		return NULL;
 	if (!yaml_parser_initialize(&r.parser)) {
 		problems_error(in->problems, (struct place){in->file, 0, 0}, NULL, "out of memory");

@@ -1,0 +1,36 @@
+/*
+ * Says when a file may have another content: by inotify on every directory that plays a part in its
+ * path (where it lies, where a symbolic link on the way lies, and the last one that is there while
+ * the rest is missing), so that a file that is replaced, a link that is turned and a directory that
+ * comes later are all seen; and by looking at it now and then, for file systems that tell nothing.
+ * Does not read the file.
+ */
+#ifndef BRIDLE_REGISTRY_FILE_WATCH_H
+#define BRIDLE_REGISTRY_FILE_WATCH_H
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+
+struct file_watch;
+struct loop;
+
+/* Nothing has been written for that long, or the writer has closed it and as long has gone by. */
+#define FILE_WATCH_QUIET (50 * USEC_MS)
+/* A writer that has the file still open is waited for at most that long. */
+#define FILE_WATCH_OPEN (1 * USEC_S)
+
+/* Never called inside a call to here. */
+typedef void (*file_changed_fn)(void *arg);
+
+/* Begins with looking: @changed is called soon. @path and @arg are borrowed. @refresh: between two
+ * looks. */
+struct file_watch *file_watch_new(
+    struct loop *loop, const char *path, usec_t refresh, file_changed_fn changed, void *arg);
+void file_watch_free(struct file_watch **watch);
+/* To be called right before the file is read: what happens to it from here on is told. */
+void file_watch_mark(struct file_watch *watch);
+/* Will @changed be called soon? */
+bool file_watch_is_due(const struct file_watch *watch);
+
+#endif
