@@ -259,7 +259,12 @@ src_libbridle_a_SOURCES = \
 	src/registry/cache_read.c \
 	src/registry/cache_writer.c src/registry/cache_writer.h \
 	src/registry/client.c src/registry/client.h \
+	src/registry/consul.c src/registry/consul_impl.h \
+	src/registry/consul_agent.c \
+	src/registry/consul_enroll.c \
+	src/registry/consul_lock.c \
 	src/registry/consul_read.c src/registry/consul_read.h \
+	src/registry/consul_watch.c \
 	src/registry/dns.c src/registry/dns.h \
 	src/registry/file.c \
 	src/registry/file_services.c src/registry/file_services.h \

@@ -125,6 +125,15 @@ int consul_read_session(struct slice body, struct arena *arena, struct slice *id
 	return id->len ? 0 : err_set(err, 0, "the answer has no ID of a session");
 }
 
+void consul_read_id(struct slice wanted, struct text *id)
+{
+	struct err err;
+	cJSON *object = json_parse(wanted, &err);
+
+	text_add(id, json_text(object, "ID"));
+	cJSON_Delete(object);
+}
+
 /* None, null and an empty list are the same list of tags. */
 static bool same_tags(const cJSON *a, const cJSON *b)
 {

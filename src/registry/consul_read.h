@@ -7,6 +7,7 @@
 #ifndef BRIDLE_REGISTRY_CONSUL_READ_H
 #define BRIDLE_REGISTRY_CONSUL_READ_H
 
+#include "base/text.h"
 #include "registry/gathering.h"
 
 /* /v1/health/service/NAME. Returns -1 with @err set when it is no list at all. */
@@ -25,6 +26,8 @@ int consul_read_key(
     struct slice body, struct arena *arena, struct consul_key *key, struct err *err);
 /* /v1/session/create: the new session's ID, in @arena. */
 int consul_read_session(struct slice body, struct arena *arena, struct slice *id, struct err *err);
+/* The ID in the body of a registration of our own. */
+void consul_read_id(struct slice wanted, struct text *id);
 /* Is /v1/agent/service/ID the service that @wanted, the body of its registration, describes? Returns
  * 1, or 0 with @why saying what is another, or -1 with @why when it is no such answer. */
 int consul_compare(struct slice body, struct slice wanted, struct err *why);

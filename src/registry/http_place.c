@@ -81,8 +81,6 @@ int http_place_refuse(const struct http_response *response, struct err *err)
 
 usec_t http_place_pause(struct http_place *place, struct registry_pause *pause, int status)
 {
-	if (status >= 500)
-		http_client_turn(place->http);
 	if (status == 0 || status >= 500)
 		return registry_pause_reconnect(pause, &place->rng);
 	return registry_pause_next(pause, &place->rng);

@@ -32,7 +32,7 @@ int http_place_refuse(const struct http_response *response, struct err *err);
 /*
  * How long to wait after such an answer. Silence and errors of the server's own (5xx: it starts, or
  * elects a leader) end some time by themselves, and what they took away has to be back soon after:
- * never long pauses, and the next server is asked. All else is a refusal that only people mend.
+ * never long pauses. All else is a refusal that only people mend.
  * @status: 0 where there was none.
  */
 usec_t http_place_pause(struct http_place *place, struct registry_pause *pause, int status);
