@@ -321,7 +321,7 @@ tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 dist_check_SCRIPTS += tests/e2e/check
 TESTS += tests/e2e/check
 EXTRA_DIST += \
-	tests/e2e/bridled.py tests/e2e/ends.py tests/e2e/h2.py tests/e2e/h2_case.py \
+	tests/e2e/bridled.py tests/e2e/ends.py tests/e2e/registries.py tests/e2e/h2.py tests/e2e/h2_case.py \
 	tests/e2e/h2_upstream.py \
 	tests/e2e/hpack.py tests/e2e/peers.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/tts.py \
 	tests/e2e/upstream.py tests/e2e/wire.py \
