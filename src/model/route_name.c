@@ -108,7 +108,7 @@ static bool is_place(struct slice authority)
 
 	if (slice_eq_str(authority, "localhost"))
 		return true;
-	if (authority.len >= sizeof text)
+	if (authority.len == 0 || authority.len >= sizeof text)
 		return false;
 	memcpy(text, authority.data, authority.len);
 	text[authority.len] = '\0';

@@ -118,6 +118,8 @@ void backend_unuse(struct backend **p)
 	struct backend *b = *p;
 
 	*p = NULL;
+	if (b->users == 1 && b->is_vanished)
+		upstream_close_unused(b);
 	b->users--;
 	free_if_done(b);
 }
@@ -129,8 +131,8 @@ void backend_vanish(struct backend *b)
 	pthread_mutex_lock(&b->worker->backends_lock);
 	table_remove(&b->worker->backends, slice_of(b->key, b->key_len));
 	pthread_mutex_unlock(&b->worker->backends_lock);
-	b->users++; /* closing connections must not free it under us */
-	upstream_close_unused(b);
+	b->users++;
+	upstream_close_unused(b); /* which must not free it under us */
 	backend_unuse(&b);
 }
 
