@@ -98,6 +98,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/discovery.c src/daemon/discovery.h \
 	src/daemon/effective.h \
+	src/daemon/enrolment.c src/daemon/enrolment.h \
 	src/daemon/found_names.c src/daemon/found_names.h \
 	src/daemon/registrations.h \
 	src/daemon/http.c src/daemon/http.h \
@@ -112,6 +113,8 @@ src_libbridle_a_SOURCES = \
 	src/daemon/notify.c src/daemon/notify.h \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/overload_watch.c src/daemon/overload_watch.h \
+	src/daemon/readiness.c src/daemon/readiness.h \
+	src/daemon/registration_address.c src/daemon/registration_address.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/thread.c src/daemon/thread.h \
@@ -123,6 +126,7 @@ src_libbridle_a_SOURCES = \
 	src/net/http_link.c src/net/http_link.h \
 	src/net/inbox.c src/net/inbox.h \
 	src/net/listener.c src/net/listener.h \
+	src/net/local_address.c src/net/local_address.h \
 	src/net/loop.c src/net/loop.h \
 	src/net/output.c src/net/output.h \
 	src/net/socket_file.c src/net/socket_file.h \
@@ -282,7 +286,14 @@ src_libbridle_a_SOURCES = \
 	src/registry/registration.c \
 	src/registry/registry.c src/registry/registry.h src/registry/registry_impl.h \
 	src/registry/registry_sets.c \
-	src/registry/registry_types.c
+	src/registry/registry_types.c \
+	src/registry/zookeeper.c src/registry/zookeeper_impl.h \
+	src/registry/zookeeper_documents.c \
+	src/registry/zookeeper_entries.c \
+	src/registry/zookeeper_entry.c src/registry/zookeeper_entry.h \
+	src/registry/zookeeper_services.c \
+	src/registry/zookeeper_session.c src/registry/zookeeper_session.h \
+	src/registry/zookeeper_set.c src/registry/zookeeper_set.h
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \
 	$(NGHTTP2_LIBS) $(XXHASH_LIBS)

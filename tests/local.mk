@@ -76,6 +76,7 @@ UNIT_TESTS = \
 	tests/unit/test_limiter \
 	tests/unit/test_list \
 	tests/unit/test_listener \
+	tests/unit/test_local_address \
 	tests/unit/test_log \
 	tests/unit/test_log_format \
 	tests/unit/test_log_writer \
@@ -89,6 +90,7 @@ UNIT_TESTS = \
 	tests/unit/test_overload \
 	tests/unit/test_overload_watch \
 	tests/unit/test_probe \
+	tests/unit/test_readiness \
 	tests/unit/test_reason \
 	tests/unit/test_retry \
 	tests/unit/test_rng \
@@ -194,6 +196,7 @@ tests_unit_test_lb_scale_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc
 tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4
 tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
+tests_unit_test_readiness_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_monotonic
 tests_unit_test_socket_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind,--wrap=rename,--wrap=flock
 
 check_LIBRARIES += tests/support/libsim.a
