@@ -131,7 +131,7 @@ static void check_reach(struct check *c, const struct listener_config *listener)
 {
 	if (listener->service)
 		return;
-	if (c->config->n_services == 0)
+	if (c->config->n_services == 0 && c->config->any == NULL)
 		warn(c, WARN_LISTENER, listener, NULL,
 		    "leads nowhere: there are no services\nexpected entries under services");
 	else if (listener->protocols && (listener->protocols & CHECK_NAMING_PROTOCOLS) == 0)

@@ -146,7 +146,7 @@ static void check_fallback(struct check *c, const struct policy *policy)
 		    "it says whom to ask, but not when\nexpected on: with some of timeout, breaker, "
 		    "no_endpoint, any");
 	if (policy->fallback && policy->fallback->label && policy->fallback->n_endpoints == 0 &&
-	    policy->fallback->endpoints == NULL)
+	    policy->fallback->endpoints == NULL && policy->fallback->discover.from == NULL)
 		check_refuse(c, policy, "fallback.to.service",
 		    "the service \"%s\" has no endpoints of its own, and its routes are not looked at\n"
 		    "expected a service with endpoints",

@@ -77,7 +77,8 @@ static void check_subset_by(struct check *c, const struct service_config *servic
 
 static bool has_no_endpoints(const struct service_config *service)
 {
-	return service && service->label && service->n_endpoints == 0 && service->endpoints == NULL;
+	return service && service->label && service->n_endpoints == 0 &&
+	       service->endpoints == NULL && service->discover.from == NULL;
 }
 
 static void check_targets(struct check *c, const struct route_config *route)
@@ -130,9 +131,9 @@ static void check_names(struct check *c, const struct service_config *service)
 
 void check_routes(struct check *c)
 {
-	for (size_t i = 0; i < c->config->n_services; i++) {
-		const struct service_config *service = c->config->services[i];
+	const struct service_config *service;
 
+	for (size_t k = 0; (service = check_service_at(c->config, k)) != NULL; k++) {
 		check_balance(c, service);
 		check_subset_by(c, service);
 		check_names(c, service);

@@ -17,6 +17,13 @@ const char *check_service_path(
 	return path->text;
 }
 
+const struct service_config *check_service_at(const struct config *config, size_t i)
+{
+	if (i < config->n_services)
+		return config->services[i];
+	return i == config->n_services ? config->any : NULL;
+}
+
 static void check_alias(
     struct check *c, struct table *names, const struct service_config *service, size_t i)
 {
@@ -43,9 +50,11 @@ static void check_names(struct check *c)
 	struct table names;
 
 	table_init(&names, 0);
+	/* What a call was the first to name is not in the file, and makes way. */
 	for (size_t i = 0; i < c->config->n_services; i++)
-		table_put(&names, slice_str(c->config->services[i]->label),
-		    (void *)(uintptr_t)c->config->services[i]);
+		if (!c->config->services[i]->is_found)
+			table_put(&names, slice_str(c->config->services[i]->label),
+			    (void *)(uintptr_t)c->config->services[i]);
 	for (size_t i = 0; i < c->config->n_services; i++)
 		for (size_t j = 0; j < c->config->services[i]->aliases.n; j++)
 			check_alias(c, &names, c->config->services[i], j);
@@ -122,30 +131,10 @@ static void check_missing_endpoints(struct check *c, const struct service_config
 	    origin_named(c->config, service, "endpoints") ? "an empty list" : "is missing");
 }
 
-/* Either what the file says, or what a registry says. */
-static void check_discovery(struct check *c, const struct service_config *service)
-{
-	struct key_path path;
-
-	if (service->discover.from && service->n_endpoints > 0) {
-		check_service_path(service, "discover", &path);
-		problems_error(c->problems, origin_place(c->config, service, "discover.from"),
-		    path.text,
-		    "there are endpoints, too\nexpected one of endpoints and discover");
-	}
-	if (service->discover.from == NULL && service->discover.tags.n > 0) {
-		check_service_path(service, "discover.tags", &path);
-		problems_error(c->problems, origin_place(c->config, service, "discover.tags"),
-		    path.text,
-		    "means nothing without a registry\nexpected discover: {from: NAME, tags: ...}");
-	}
-}
-
 static void check_template(struct check *c, const struct service_config *any)
 {
 	struct key_path path;
 
-	check_discovery(c, any);
 	if (any->discover.from || any->endpoints)
 		return;
 	check_service_path(any, "discover", &path);
@@ -204,9 +193,9 @@ static void check_multiplex(struct check *c, const struct service_config *servic
 
 bool check_is_led_to(const struct config *config, const struct service_config *service)
 {
-	for (size_t i = 0; i < config->n_services; i++) {
-		const struct service_config *from = config->services[i];
+	const struct service_config *from;
 
+	for (size_t i = 0; (from = check_service_at(config, i)) != NULL; i++) {
 		for (size_t k = 0; k < from->n_routes; k++)
 			if (from->routes[k].to == service || from->routes[k].mirror == service)
 				return true;
@@ -229,32 +218,36 @@ static bool is_reachable(const struct check *c, const struct service_config *ser
 	return false;
 }
 
+static void check_reached(
+    struct check *c, const struct service_config *service, const char *remedy, const char *label)
+{
+	struct key_path path;
+
+	/* After an error the listener that does may be among what is wrong. */
+	if (c->problems->n_errors > 0 || is_reachable(c, service))
+		return;
+	check_service_path(service, NULL, &path);
+	warn_at(c, WARN_UNREACHED, origin_place(c->config, service, NULL), path.text,
+	    "no listener leads here\nexpected %s%s%s", remedy, label,
+	    *label ? ", or one without service" : "");
+}
+
 void check_services(struct check *c)
 {
-	bool any_open = false;
+	const struct service_config *any = c->config->any;
 
-	for (size_t i = 0; i < c->config->n_listeners; i++)
-		any_open |= c->config->listeners[i].service == NULL;
 	check_names(c);
 	for (size_t i = 0; i < c->config->n_services; i++) {
 		const struct service_config *service = c->config->services[i];
-		struct key_path path;
 
 		check_missing_endpoints(c, service);
-		check_discovery(c, service);
 		check_endpoints(c, service);
 		check_multiplex(c, service);
-		check_service_path(service, NULL, &path);
-		/* After an error the listener that does may be among what is wrong. */
-		if (!any_open && c->problems->n_errors == 0 && !is_reachable(c, service))
-			warn_at(c, WARN_UNREACHED, origin_place(c->config, service, NULL),
-			    path.text,
-			    "no listener leads here\nexpected a listener with service: %s, or one without "
-			    "service",
-			    service->label);
+		check_reached(c, service, "a listener with service: ", service->label);
 	}
-	if (c->config->any) {
-		check_template(c, c->config->any);
-		check_multiplex(c, c->config->any);
+	if (any) {
+		check_template(c, any);
+		check_multiplex(c, any);
+		check_reached(c, any, "a listener without service", "");
 	}
 }

@@ -100,8 +100,10 @@ void config_check(const struct config *config, struct problems *problems, struct
 	struct check c = {.config = config, .problems = problems, .allows = allows};
 
 	table_init(&c.addresses, 0);
+	check_registries(&c);
 	check_listeners(&c);
 	check_services(&c);
+	check_registrations(&c);
 	check_protocols(&c);
 	check_policies(&c);
 	check_retries(&c);

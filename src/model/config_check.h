@@ -30,7 +30,9 @@ void config_check(const struct config *config, struct problems *problems, struct
 /* Its parts. */
 void check_listeners(struct check *c);
 void check_listener_alone(struct check *c, const struct listener_config *listener);
+void check_registries(struct check *c);
 void check_services(struct check *c);
+void check_registrations(struct check *c);
 void check_protocols(struct check *c);
 void check_policies(struct check *c);
 void check_retries(struct check *c);
@@ -45,6 +47,15 @@ bool check_is_led_to(const struct config *config, const struct service_config *s
 bool check_is_own(const struct check *c, const void *base, const char *key);
 /* Appends the parts of balance.zone. */
 void check_path_dotted(struct key_path *path, const char *key);
+/* The services, and behind them the template "*" if there is one; NULL past the end. */
+const struct service_config *check_service_at(const struct config *config, size_t i);
+/* The address that is registered, as far as the file says it: its port may be 0 and its host a
+ * wildcard. NULL where it says nothing. */
+const struct address *check_registered_address(
+    const struct config *config, const struct service_config *service);
+/* registries.a.key */
+const char *check_registry_path(
+    const struct registry_config *registry, const char *key, struct key_path *path);
 /* services.a.key */
 const char *check_service_path(
     const struct service_config *service, const char *key, struct key_path *path);

@@ -124,9 +124,20 @@ bool rule_is_allow(const struct key *key, const void *base);
 
 /* Whether a reference stands for one that leads nowhere, about which enough is said. */
 bool registry_is_nowhere(const struct registry_config *registry);
-/* Of a service: it is the template of names that are not listed; or it is discovered. */
+/* What is printed in place of a secret that stands in the file. */
+#define SECRET_REDACTED "<redacted>"
+/* Whether a registry of its type and format has that key. */
+bool registry_knows(const struct registry_config *registry, const char *key);
+/* The types that have it: "etcd, nacos". */
+void registry_list_types(const char *key, char *text, size_t size);
+
+/* What the dump leaves out of a registry, and of services. */
+bool registry_key_is_foreign(const struct key *key, const void *base);
 bool service_is_template(const struct key *key, const void *base);
 bool service_is_without_endpoints(const struct key *key, const void *base);
+bool service_is_not_discovered(const struct key *key, const void *base);
+bool service_is_not_registered(const struct key *key, const void *base);
+bool service_is_not_governed(const struct key *key, const void *base);
 
 /* A text as it is written in YAML, quoted where it must be. */
 void print_text(struct slice text, FILE *to);

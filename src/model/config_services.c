@@ -231,21 +231,6 @@ static int parse_services(
 	return 0;
 }
 
-bool service_is_template(const struct key *key, const void *base)
-{
-	const struct service_config *service = base;
-
-	(void)key;
-	return strcmp(service->label, "*") == 0;
-}
-
-bool service_is_without_endpoints(const struct key *key, const void *base)
-{
-	const struct service_config *service = base;
-
-	return service_is_template(key, base) || (service->discover.from && !service->n_endpoints);
-}
-
 static void schema_of(const struct key *key, FILE *to)
 {
 	config_schema_values(key, to);

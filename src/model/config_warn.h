@@ -58,6 +58,20 @@ enum warning_id {
 	WARN_MULTIPLEX,
 	WARN_UNREACHED,
 	WARN_ACCESS_LOG,
+	WARN_REGISTERED_NAME,
+	WARN_REGISTER_ALWAYS,
+	WARN_REGISTER_TTL,
+	WARN_REGISTER_LOCAL,
+	WARN_DEREGISTER_WAIT,
+	WARN_EMPTY_OBEY,
+	WARN_REGISTRY_UNUSED,
+	WARN_REGISTRY_FILE,
+	WARN_CACHE,
+	WARN_SECRET,
+	WARN_TLS_VERIFY,
+	WARN_PREFIX,
+	WARN_DISCOVER_TAG,
+	WARN_REDACTED,
 };
 
 /* Tells, unless it is allowed there. The text may hold a newline: what follows is the remedy. */
@@ -84,6 +98,7 @@ void warn_of_acl(struct check *c, const struct policy *policy);
 void warn_of_balance(struct check *c, const struct service_config *service);
 void warn_of_routes(struct check *c, const struct service_config *service);
 /* Of the whole file. */
+void warn_of_registries(struct check *c);
 void warn_of_facts(struct check *c);
 void warn_of_tests(struct check *c);
 

@@ -1,4 +1,7 @@
 /* The table of keys: a registry, and how connections to it are encrypted. */
+#include <stdio.h>
+#include <string.h>
+
 #include "base/mem.h"
 #include "model/config_keys.h"
 
@@ -29,6 +32,66 @@ const char *registry_type_name(enum registry_type type)
 		if (!types[i].is_later && types[i].value == (unsigned)type)
 			return types[i].word;
 	return "unknown";
+}
+
+#define TYPE(name) (1u << REGISTRY_##name)
+
+/* The keys that not every type has. */
+static const struct {
+	const char *key;
+	unsigned types;
+} of_types[] = {
+    {"endpoints", TYPE(ETCD) | TYPE(ZOOKEEPER) | TYPE(CONSUL) | TYPE(NACOS)},
+    {"tls", TYPE(ETCD) | TYPE(CONSUL) | TYPE(NACOS)},
+    {"user", TYPE(ETCD) | TYPE(NACOS)},
+    {"password", TYPE(ETCD) | TYPE(NACOS)},
+    {"refresh", TYPE(CONSUL) | TYPE(NACOS) | TYPE(DNS)},
+    {"prefix", TYPE(ETCD)},
+    {"base", TYPE(ZOOKEEPER) | TYPE(CONSUL)},
+    {"session", TYPE(ZOOKEEPER)},
+    {"auth", TYPE(ZOOKEEPER)},
+    {"token", TYPE(CONSUL)},
+    {"datacenter", TYPE(CONSUL)},
+    {"check", TYPE(CONSUL)},
+    {"namespace", TYPE(NACOS)},
+    {"group", TYPE(NACOS)},
+    {"cluster", TYPE(NACOS)},
+    {"beat", TYPE(NACOS)},
+    {"port", TYPE(DNS)},
+    {"path", TYPE(FILE)},
+};
+
+static unsigned types_of(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(of_types); i++)
+		if (strcmp(of_types[i].key, key) == 0)
+			return of_types[i].types;
+	return ~0u;
+}
+
+bool registry_knows(const struct registry_config *registry, const char *key)
+{
+	/* Consul's own services have no path; its key-value store has. */
+	if (registry->type == REGISTRY_CONSUL && registry->format == REGISTRY_FORMAT_KITEX &&
+	    strcmp(key, "base") == 0)
+		return false;
+	return types_of(key) & (1u << registry->type);
+}
+
+void registry_list_types(const char *key, char *text, size_t size)
+{
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; types[i].word && len < size; i++)
+		if (!types[i].is_later && (types_of(key) & (1u << types[i].value)))
+			len += (size_t)snprintf(
+			    text + len, size - len, "%s%s", len ? ", " : "", types[i].word);
+}
+
+bool registry_key_is_foreign(const struct key *key, const void *base)
+{
+	return !registry_knows(base, key->name);
 }
 
 static const struct key tls_keys[] = {
@@ -84,6 +147,7 @@ static const struct key registry_keys[] = {
     {.name = "endpoints",
 	.type = &key_registry_endpoints,
 	.fallback = "[]",
+	.is_absent = registry_key_is_foreign,
 	.text = "Its servers, tried one after the other. etcd, zookeeper, consul and nacos need "
 		"them; dns asks the resolvers of the top level."},
     {.name = "tls",
@@ -92,6 +156,7 @@ static const struct key registry_keys[] = {
 	.fallback = "none",
 	.scope = &tls_scope,
 	.flags = KEY_NONE,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of etcd, consul and nacos: how connections to it are encrypted; {} is as usual."},
     {.name = "user",
 	.type = &key_text,
@@ -99,12 +164,14 @@ static const struct key registry_keys[] = {
 	.fallback = "none",
 	.max = 200,
 	.flags = KEY_NONE,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of etcd and nacos: who we are. It needs password."},
     {.name = "password",
 	.type = &key_secret,
 	.offset = offsetof(struct registry_config, password),
 	.fallback = "none",
 	.flags = KEY_NONE,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of etcd and nacos: the password of user; a text, or {file: PATH} for one that is "
 		"read whenever it is needed, without its last line end. It is never printed."},
     {.name = "refresh",
@@ -113,9 +180,10 @@ static const struct key registry_keys[] = {
 	.fallback = "5s",
 	.min = 100 * USEC_MS,
 	.max = 3600 * USEC_S,
-	.text = "Of nacos and dns: how often it is looked at, since they do not say when "
-		"something changes. What dns has is looked at when its TTL says so, but not later "
-		"than 5m and not more often than every 1s; where it failed, after this time."},
+	.is_absent = registry_key_is_foreign,
+	.text = "Of consul, nacos and dns: how often it is asked where it does not say by itself "
+		"that something has changed. Answers of DNS are kept as long as they say, between "
+		"1s and 5m; where there is none, this is when it is asked again."},
     {.name = "cache",
 	.type = &key_path,
 	.offset = offsetof(struct registry_config, cache),
@@ -143,6 +211,7 @@ static const struct key registry_keys[] = {
 	.offset = offsetof(struct registry_config, prefix),
 	.fallback = "kitex/registry-etcd",
 	.max = 200,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of etcd: what stands before the service's name in keys, without a slash at the "
 		"end; of format rpcx its base path."},
     {.name = "base",
@@ -150,6 +219,7 @@ static const struct key registry_keys[] = {
 	.offset = offsetof(struct registry_config, base),
 	.fallback = "\"\"",
 	.max = 200,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of zookeeper, and of consul with format rpcx: the path above those of services, "
 		"like /rpcx."},
     {.name = "session",
@@ -158,6 +228,7 @@ static const struct key registry_keys[] = {
 	.fallback = "30s",
 	.min = USEC_S,
 	.max = 600 * USEC_S,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of zookeeper: the time after which the server drops us, and what we registered, "
 		"when it does not hear from us."},
     {.name = "auth",
@@ -165,6 +236,7 @@ static const struct key registry_keys[] = {
 	.offset = offsetof(struct registry_config, auth),
 	.fallback = "none",
 	.flags = KEY_NONE,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of zookeeper: user:password of the digest scheme, a text or {file: PATH}. It is "
 		"never printed."},
     {.name = "token",
@@ -172,6 +244,7 @@ static const struct key registry_keys[] = {
 	.offset = offsetof(struct registry_config, token),
 	.fallback = "none",
 	.flags = KEY_NONE,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of consul: the ACL token, a text or {file: PATH}. It is never printed."},
     {.name = "datacenter",
 	.type = &key_text,
@@ -179,12 +252,14 @@ static const struct key registry_keys[] = {
 	.fallback = "none",
 	.max = 200,
 	.flags = KEY_NONE,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of consul: the data centre that is asked; with none, the agent's."},
     {.name = "check",
 	.type = &key_word_bool,
 	.offset = offsetof(struct registry_config, check_ttl),
 	.fallback = "tcp",
 	.words = checks,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of consul: how the agent finds out that what we registered is there. tcp: it "
 		"connects to the address. ttl: we tell it."},
     {.name = "namespace",
@@ -192,18 +267,21 @@ static const struct key registry_keys[] = {
 	.offset = offsetof(struct registry_config, namespace),
 	.fallback = "\"\"",
 	.max = 200,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of nacos: the id of the namespace; empty is the public one."},
     {.name = "group",
 	.type = &key_text,
 	.offset = offsetof(struct registry_config, group),
 	.fallback = "DEFAULT_GROUP",
 	.max = 200,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of nacos: the group of services."},
     {.name = "cluster",
 	.type = &key_text,
 	.offset = offsetof(struct registry_config, cluster),
 	.fallback = "DEFAULT",
 	.max = 200,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of nacos: the cluster in which instances are looked for and registered."},
     {.name = "beat",
 	.type = &key_time,
@@ -211,12 +289,14 @@ static const struct key registry_keys[] = {
 	.fallback = "5s",
 	.min = 500 * USEC_MS,
 	.max = 60 * USEC_S,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of nacos: how often we say that what we registered is there."},
     {.name = "port",
 	.type = &key_port,
 	.offset = offsetof(struct registry_config, port),
 	.fallback = "none",
 	.flags = KEY_NONE,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of dns: the port of endpoints. A name that starts with _ is asked for as SRV, "
 		"which says the port itself."},
     {.name = "path",
@@ -224,6 +304,7 @@ static const struct key registry_keys[] = {
 	.offset = offsetof(struct registry_config, path),
 	.fallback = "none",
 	.flags = KEY_NONE,
+	.is_absent = registry_key_is_foreign,
 	.text = "Of file: a file of YAML or JSON with the endpoints of each service. It is read "
 		"again whenever it changes."},
 };

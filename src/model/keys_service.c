@@ -115,9 +115,10 @@ static const struct key service_keys[] = {
 	.scope = &endpoint_scope,
 	.fallback = "[]",
 	.is_absent = service_is_without_endpoints,
-	.text = "Where it is found; each an address, or a map with the keys of an endpoint. Exactly "
-		"one of endpoints and discover is there; neither may be only where routes send every "
-		"call to other services."},
+	.text =
+	    "Where it is found; each an address, or a map with the keys of an endpoint. Exactly "
+	    "one of endpoints and discover is there; neither may be only where routes send every "
+	    "call to other services."},
     {.name = "discover.from",
 	.type = &key_registry,
 	.offset = offsetof(struct service_config, discover.from),
@@ -128,6 +129,7 @@ static const struct key service_keys[] = {
 	.type = &key_pairs,
 	.offset = offsetof(struct service_config, discover.tags),
 	.fallback = "{}",
+	.is_absent = service_is_not_discovered,
 	.text = "Tags that an endpoint must have; others are left out. The value \"\" means that "
 		"the tag is missing or empty."},
     {.name = "aliases",
@@ -266,29 +268,31 @@ static const struct key service_keys[] = {
 	.fallback = "none",
 	.flags = KEY_NONE | KEY_SHORT,
 	.is_absent = service_is_template,
-	.text = "The registry in which the service is published under its name, or a list of them."},
+	.text =
+	    "The registry in which the service is published under its name, or a list of them."},
     {.name = "register.address",
 	.type = &key_register_address,
 	.offset = offsetof(struct service_config, registration),
 	.fallback = "none",
 	.flags = KEY_NONE,
-	.is_absent = service_is_template,
-	.text = "The address that others are told: an IP address and a port. With none the first TCP "
-		"address of the listener that is pinned to the service; where that is a wildcard, its "
-		"host becomes the address from which the registry is reached."},
+	.is_absent = service_is_not_registered,
+	.text =
+	    "The address that others are told: an IP address and a port. With none the first TCP "
+	    "address of the listener that is pinned to the service; where that is a wildcard, its "
+	    "host becomes the address from which the registry is reached."},
     {.name = "register.weight",
 	.type = &key_count,
 	.offset = offsetof(struct service_config, registration.weight),
 	.fallback = "10",
 	.min = 1,
 	.max = 1000000,
-	.is_absent = service_is_template,
+	.is_absent = service_is_not_registered,
 	.text = "Its share of the calls, relative to the others that are registered."},
     {.name = "register.tags",
 	.type = &key_pairs,
 	.offset = offsetof(struct service_config, registration.tags),
 	.fallback = "{}",
-	.is_absent = service_is_template,
+	.is_absent = service_is_not_registered,
 	.text = "Names and values that describe it."},
     {.name = "register.ttl",
 	.type = &key_time,
@@ -296,15 +300,16 @@ static const struct key service_keys[] = {
 	.fallback = "60s",
 	.min = 5 * USEC_S,
 	.max = 3600 * USEC_S,
-	.is_absent = service_is_template,
-	.text = "How long a registry keeps what it does not hear of again; in zookeeper its session "
-		"counts, in nacos its beat."},
+	.is_absent = service_is_not_registered,
+	.text =
+	    "How long a registry keeps what it does not hear of again; in zookeeper its session "
+	    "counts, in nacos its beat."},
     {.name = "register.when",
 	.type = &key_word_bool,
 	.offset = offsetof(struct service_config, registration.always),
 	.fallback = "ready",
 	.words = register_whens,
-	.is_absent = service_is_template,
+	.is_absent = service_is_not_registered,
 	.text = "ready: while the service's own endpoints answer: its health check, else a connect "
 		"every second. always: as long as the daemon runs."},
     {.name = "governance.from",
@@ -312,18 +317,21 @@ static const struct key service_keys[] = {
 	.offset = offsetof(struct service_config, governance.from),
 	.fallback = "none",
 	.flags = KEY_NONE | KEY_SHORT,
-	.text = "The registry with the documents of Kitex's dynamic configuration for this service; "
-		"they go over what the file says."},
+	.text =
+	    "The registry with the documents of Kitex's dynamic configuration for this service; "
+	    "they go over what the file says."},
     {.name = "governance.prefix",
 	.type = &key_base,
 	.offset = offsetof(struct service_config, governance.prefix),
 	.fallback = "/KitexConfig",
 	.max = 200,
+	.is_absent = service_is_not_governed,
 	.text = "What stands before the keys of the documents."},
     {.name = "governance.locked",
 	.type = &key_locked,
 	.offset = offsetof(struct service_config, governance.locked),
 	.fallback = "[]",
+	.is_absent = service_is_not_governed,
 	.text = "What stays as the file says: timeout, retry, breaker, limit, degrade."},
 };
 

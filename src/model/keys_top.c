@@ -88,9 +88,10 @@ static const struct key keys[] = {
 	.type = &key_services,
 	.fallback = "{}",
 	.scope = &service_scope,
-	.text = "Who answers: labels, which listeners refer to, and what they stand for. \"*\" stands "
-		"for the names that are not listed, each of which is looked up when it is first "
-		"called."},
+	.text =
+	    "Who answers: labels, which listeners refer to, and what they stand for. \"*\" stands "
+	    "for the names that are not listed, each of which is looked up when it is first "
+	    "called."},
 
     {.name = "admin.socket",
 	.type = &key_path,
@@ -159,9 +160,10 @@ static const struct key keys[] = {
 	.offset = offsetof(struct config, shutdown.deregister_wait),
 	.fallback = "6s",
 	.flags = KEY_NONE,
-	.text = "When the daemon is asked to stop and something is registered: how long calls are "
-		"taken as before once it is withdrawn, so that callers hear of it. Clients of Kitex "
-		"look every 5s."},
+	.text =
+	    "When the daemon is asked to stop and something is registered: how long calls are "
+	    "taken as before once it is withdrawn, so that callers hear of it. Clients of Kitex "
+	    "look every 5s."},
     {.name = "shutdown.drain",
 	.type = &key_time,
 	.offset = offsetof(struct config, shutdown.drain),

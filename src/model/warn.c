@@ -115,6 +115,39 @@ static const struct warning warnings[] = {
     {WARN_UNREACHED, "a service that no listener leads to",
 	"No listener is pinned to it, and none lets calls name their service."},
     {WARN_ACCESS_LOG, "keys of an access log that is not written", "access_log.to is none."},
+    {WARN_REGISTERED_NAME, "a service that is registered takes the calls to its name",
+	"A listener without service leads calls for the name to the application beside us, and never "
+	"to others that are registered under it. Give the local one a label of its own, with name."},
+    {WARN_REGISTER_ALWAYS, "registered also while the application is away",
+	"With register.when: always callers come while every call fails."},
+    {WARN_REGISTER_TTL, "a ttl that no registry looks at",
+	"In zookeeper the session counts, in nacos the beat, and an agent of consul with check: tcp "
+	"connects by itself."},
+    {WARN_REGISTER_LOCAL, "registered under an address that others cannot reach",
+	"An address of the loopback network leads every caller to itself."},
+    {WARN_DEREGISTER_WAIT, "callers come after we have left",
+	"shutdown.deregister_wait is below 5s, and clients of Kitex look into their registry every "
+	"5s."},
+    {WARN_EMPTY_OBEY, "an empty answer is believed at once",
+	"A registry that has lost its memory then ends all calls."},
+    {WARN_REGISTRY_UNUSED, "a registry that nothing uses",
+	"No service is found or registered there, nor does one have its documents there."},
+    {WARN_REGISTRY_FILE, "a file that cannot be read",
+	"It is read when it is needed; until it is there the registry is as if it were away."},
+    {WARN_CACHE, "a cache that cannot be written",
+	"Its directory is not there, or may not be written to: what a registry said is not kept "
+	"over a restart."},
+    {WARN_SECRET, "a secret in a file that everybody can read",
+	"Take the right to read away from others, or write {file: PATH}."},
+    {WARN_TLS_VERIFY, "nobody looks at the registry's certificate",
+	"With verify: none whoever is between can say where services are, and sees the password."},
+    {WARN_PREFIX, "a percent sign in a prefix of etcd",
+	"Kitex takes its prefix for a format, so its applications use another one."},
+    {WARN_DISCOVER_TAG, "subset_by of a tag that discover holds fast",
+	"discover.tags leaves endpoints with one value of the tag alone, so there is no choice."},
+    {WARN_REDACTED, "a secret that is none",
+	"<redacted> is what is printed in place of a secret, so this file was written from what "
+	"bridled -T or /config showed."},
 };
 
 const struct warning *warning_list(size_t *n)
@@ -263,6 +296,8 @@ static void check_allows(struct check *c)
 
 void config_warn(struct check *c)
 {
+	const struct service_config *service;
+
 	for (size_t i = 0; i < c->config->n_policies; i++) {
 		const struct policy *policy = c->config->policies[i];
 
@@ -273,10 +308,11 @@ void config_warn(struct check *c)
 		warn_of_guards(c, policy);
 		warn_of_acl(c, policy);
 	}
-	for (size_t i = 0; i < c->config->n_services; i++) {
-		warn_of_balance(c, c->config->services[i]);
-		warn_of_routes(c, c->config->services[i]);
+	for (size_t i = 0; (service = check_service_at(c->config, i)) != NULL; i++) {
+		warn_of_balance(c, service);
+		warn_of_routes(c, service);
 	}
+	warn_of_registries(c);
 	warn_of_facts(c);
 	warn_of_tests(c);
 	check_allows(c);
