@@ -90,3 +90,23 @@ AC_DEFUN([BRIDLE_COVERAGE], [
 	AS_IF([test "x$enable_coverage" = xyes], [COV_CFLAGS="--coverage -O0"])
 	AC_SUBST([COV_CFLAGS])
 ])
+
+# The ZooKeeper client comes without a file for pkg-config. Without it there is everything but that
+# type of registry.
+AC_DEFUN([BRIDLE_ZOOKEEPER], [
+	AC_ARG_WITH([zookeeper],
+		[AS_HELP_STRING([--with-zookeeper=auto|yes|no], [registries of type zookeeper (default: auto)])],
+		[], [with_zookeeper=auto])
+	have_zookeeper=no
+	ZOOKEEPER_LIBS=
+	AS_IF([test "x$with_zookeeper" != xno], [
+		AC_CHECK_HEADER([zookeeper/zookeeper.h],
+			[AC_CHECK_LIB([zookeeper_mt], [zoo_awget], [have_zookeeper=yes])])
+		AS_IF([test $have_zookeeper = yes], [
+			ZOOKEEPER_LIBS=-lzookeeper_mt
+			AC_DEFINE([HAVE_ZOOKEEPER], [1], [Define to 1 if there is the ZooKeeper client library.])
+		], [test "x$with_zookeeper" = xyes],
+			[AC_MSG_ERROR([the multi-threaded ZooKeeper client library is needed: zookeeper/zookeeper.h, libzookeeper_mt])])
+	])
+	AC_SUBST([ZOOKEEPER_LIBS])
+])

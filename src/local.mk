@@ -296,7 +296,7 @@ src_libbridle_a_SOURCES = \
 	src/registry/zookeeper_set.c src/registry/zookeeper_set.h
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \
-	$(NGHTTP2_LIBS) $(XXHASH_LIBS)
+	$(NGHTTP2_LIBS) $(XXHASH_LIBS) $(ZOOKEEPER_LIBS)
 
 sbin_PROGRAMS += src/bridled
 src_bridled_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)

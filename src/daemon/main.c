@@ -10,6 +10,7 @@
 #include "daemon/reload.h"
 #include "model/yaml.h"
 #include "registry/dns.h"
+#include "registry/zookeeper_session.h"
 #include "rpc/codec.h"
 
 static void print_build(void)
@@ -25,6 +26,8 @@ static void print_build(void)
 	printf("c-ares:    %s\n", dns_library_version());
 	printf("libyaml:   %s\n", yaml_library_version());
 	printf("cJSON:     %s\n", admin_library_version());
+	printf("zookeeper: %s\n",
+	    zookeeper_library_version() ? zookeeper_library_version() : "left out");
 	printf("protocols: buffered framed ttheader ttheader_streaming grpc\n");
 }
 
