@@ -137,6 +137,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_limits_slots \
 	tests/sim/test_sim_memory \
 	tests/sim/test_sim_mux \
+	tests/sim/test_sim_names \
 	tests/sim/test_sim_oneway \
 	tests/sim/test_sim_order \
 	tests/sim/test_sim_pool \
@@ -225,6 +226,7 @@ tests_sim_test_sim_limits_rate_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_slots_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_memory_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_names_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_oneway_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_order_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_pool_LDADD = $(SIM_LIBS)

@@ -52,6 +52,8 @@ static void credit_caller(struct call *call)
 {
 	struct attempt *a = call->attempt;
 
+	if (call->step == CALL_ROUTE && !call->upload_is_discarded)
+		return; /* nobody knows yet who is to read it */
 	if (call->upload_is_discarded || !call->is_stream || call->step == CALL_COLLECT)
 		credit(&call->up, call->up.bytes, call->downstream->codec, call->id);
 	else if (a->stream)
@@ -205,7 +207,8 @@ static void collect_body(struct call *call, struct slice data)
 static void keep_unrouted(struct call *call, struct slice data)
 {
 	if (call->kept_len + data.len > CODEC_STREAM_QUEUE || !call_collect(call, data))
-		cannot_collect(call, REASON_OVERLOAD, NO_MEMORY);
+		cannot_collect(call, REASON_OVERLOAD,
+		    "too much came before its service was known (limits.memory)");
 }
 
 static bool unary_body(struct call *call, struct slice data, bool last)
