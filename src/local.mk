@@ -96,6 +96,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin_status.c \
 	src/daemon/bindings.c src/daemon/bindings.h \
 	src/daemon/control.c src/daemon/control.h \
+	src/daemon/control_stop.c \
 	src/daemon/discovery.c src/daemon/discovery.h \
 	src/daemon/effective.h \
 	src/daemon/enrolment.c src/daemon/enrolment.h \
