@@ -278,7 +278,9 @@ src_libbridle_a_SOURCES = \
 	src/registry/history.c src/registry/history.h \
 	src/registry/http_place.c src/registry/http_place.h \
 	src/registry/json.c src/registry/json.h \
-	src/registry/kitex_governance.h \
+	src/registry/kitex_governance.c src/registry/kitex_governance.h \
+	src/registry/kitex_reading.c src/registry/kitex_reading.h \
+	src/registry/kitex_retry.c src/registry/kitex_retry.h \
 	src/registry/record.c src/registry/record.h \
 	src/registry/record_agents.c \
 	src/registry/record_kitex.c \
