@@ -96,8 +96,10 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin_status.c \
 	src/daemon/bindings.c src/daemon/bindings.h \
 	src/daemon/control.c src/daemon/control.h \
+	src/daemon/control_ready.c \
 	src/daemon/control_stop.c \
-	src/daemon/discovery.c src/daemon/discovery.h \
+	src/daemon/discovery.c src/daemon/discovery.h src/daemon/discovery_impl.h \
+	src/daemon/discovery_sets.c \
 	src/daemon/effective.h \
 	src/daemon/enrolment.c src/daemon/enrolment.h \
 	src/daemon/found_names.c src/daemon/found_names.h \
@@ -116,6 +118,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/overload_watch.c src/daemon/overload_watch.h \
 	src/daemon/readiness.c src/daemon/readiness.h \
 	src/daemon/registration_address.c src/daemon/registration_address.h \
+	src/daemon/own_addresses.c src/daemon/own_addresses.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/thread.c src/daemon/thread.h \

@@ -12,8 +12,7 @@
 #include "net/loop.h"
 #include "proxy/health_check.h"
 
-#define FIRST_ANSWERS_WITHIN (2 * USEC_S)
-#define SWEEP_EVERY          USEC_MIN
+#define SWEEP_EVERY USEC_MIN
 
 const char *control_state_name(enum control_state state)
 {
@@ -40,56 +39,17 @@ void control_publish(struct control *c, struct shared_config *shared)
 	health_checks_follow(c->health_checks, fresh);
 }
 
-void control_missing(const struct control *c, char *room, size_t size)
-{
-	struct slice host;
-	size_t n = discovery_unanswered(c->discovery, c->snapshot->config, &host);
-
-	room[0] = '\0';
-	if (n)
-		snprintf(room, size, "no answer yet for %zu name%s, among them %.*s", n,
-		    n == 1 ? "" : "s", (int)host.len, (const char *)host.data);
-}
-
-static void become_ready(struct control *c)
-{
-	char missing[320];
-
-	wheel_clear(&c->start_wait);
-	c->state = CONTROL_READY;
-	control_missing(c, missing, sizeof missing);
-	log_info("control", "ready", "workers=%u hash=%s missing=\"%s\"", c->workers.n,
-	    c->snapshot->config->hash, missing);
-	notify_ready();
-}
-
-static void start_waited(struct timer *timer, usec_t now)
-{
-	(void)now;
-	become_ready(container_of(timer, struct control, start_wait));
-}
-
-/* Ready at once when no name is waited for, else with the last answer, or when time is up. */
-static void look_whether_ready(struct control *c)
-{
-	struct slice host;
-
-	if (c->state != CONTROL_STARTING)
-		return;
-	if (discovery_unanswered(c->discovery, c->snapshot->config, &host) == 0)
-		become_ready(c);
-	else if (!timer_is_set(&c->start_wait))
-		wheel_set(loop_wheel(c->loop), &c->start_wait,
-		    usec_after(loop_now(c->loop), FIRST_ANSWERS_WITHIN), start_waited);
-}
-
 static void endpoints_changed(void *arg)
 {
 	struct control *c = arg;
 
 	control_publish(c, c->snapshot->shared);
-	look_whether_ready(c);
+	control_look_ready(c);
 }
+
+static const struct discovery_events discovery_events = {
+    .changed = endpoints_changed,
+};
 
 int control_reopen(struct control *c, struct err *err)
 {
@@ -183,6 +143,21 @@ static void sweep(struct timer *timer, usec_t now)
 	wheel_set(loop_wheel(c->loop), timer, usec_after(now, SWEEP_EVERY), sweep);
 }
 
+static int open_discovery(struct control *c, struct shared_config *shared, struct err *err)
+{
+	const struct discovery_start start = {
+	    .loop = c->loop,
+	    .inbox = c->inbox,
+	    .seed = clock_calendar(),
+	    .bindings = &c->bindings,
+	    .events = &discovery_events,
+	    .arg = c,
+	};
+
+	c->discovery = discovery_new(&start, err);
+	return c->discovery ? discovery_follow(c->discovery, shared, err) : -1;
+}
+
 static int start(struct control *c, struct shared_config *shared, struct err *err)
 {
 	struct bindings_plan plan;
@@ -196,8 +171,7 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 	c->signals = signals_new(c->loop, signal_arrived, c);
 	if (bind_all(c, shared->config, &plan, err) < 0)
 		return -1;
-	c->discovery = discovery_new(c->loop, clock_calendar(), endpoints_changed, c, err);
-	if (c->discovery == NULL || discovery_follow(c->discovery, shared->config, err) < 0) {
+	if (open_discovery(c, shared, err) < 0) {
 		bindings_cancel(&plan);
 		return -1;
 	}
@@ -207,7 +181,7 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 	sweep(&c->sweep, loop_now(c->loop));
 	c->started_at = clock_monotonic();
 	c->loaded_at = clock_calendar();
-	look_whether_ready(c);
+	control_look_ready(c);
 	return 0;
 }
 

@@ -2,7 +2,7 @@
  * The control thread: starts the daemon in order, reloads it in place, answers signals and the admin
  * socket, and stops it. Nothing here is on the path of a call.
  *
- *     STARTING --names answered, or 2 s--> READY --drain, TERM, INT, QUIT--> DRAINING --> gone
+ *     STARTING --first answers, or 2 s, 10 s--> READY --drain, TERM, INT, QUIT--> DRAINING --> gone
  */
 #ifndef BRIDLE_DAEMON_CONTROL_H
 #define BRIDLE_DAEMON_CONTROL_H
@@ -19,7 +19,7 @@
 #include "net/inbox.h"
 
 enum control_state {
-	CONTROL_STARTING, /* waits for the first answers about names */
+	CONTROL_STARTING, /* waits for the first answers about names and of registries */
 	CONTROL_READY,
 	CONTROL_DRAINING, /* no new work is wanted; perhaps on the way to the end */
 };
@@ -34,12 +34,20 @@ struct reload_record {
 	char error[512];
 };
 
-/* On the way to the end. */
+/* The way out, as far as it has been gone: see control_stop.c. */
+enum leaving {
+	LEAVING_NOT,
+	LEAVING_REGISTRIES, /* waits until what is registered is withdrawn */
+	LEAVING_NEWS,       /* waits until callers have heard of that */
+	LEAVING_CALLERS,    /* callers were asked to go elsewhere */
+};
+
 struct stopping {
-	bool is_under_way;
-	bool is_hurried; /* a limit was asked for; asked for again, it is now */
-	usec_t deadline; /* USEC_NONE: as long as it takes */
-	struct timer look;
+	enum leaving leaving;
+	bool is_under_way; /* to the end of the process */
+	bool is_hurried;   /* a limit was asked for; asked for again, it is now */
+	usec_t deadline;   /* USEC_NONE: as long as it takes */
+	struct timer wait, look;
 };
 
 /* Belongs to the control thread, like all that it points at. */
@@ -55,6 +63,7 @@ struct control {
 	struct liveness *liveness;
 	struct health_checks *health_checks;
 	struct overload_watch *overload_watch;
+	struct registrations *registrations;
 	struct admin *admin;
 	struct tallies *tallies;   /* owned */
 	struct timer sweep;        /* forgets tallies that nobody names any more */
@@ -74,6 +83,8 @@ enum exit_code control_run(const struct options *options);
 void control_publish(struct control *c, struct shared_config *shared);
 /* Why the daemon is not ready, or might not be complete; "" when nothing is missing. */
 void control_missing(const struct control *c, char *room, size_t size);
+/* While it starts: is it ready now? */
+void control_look_ready(struct control *c);
 
 /* Opens the log files anew. Returns 0, or -1 with @err set. */
 int control_reopen(struct control *c, struct err *err);

@@ -1,63 +1,171 @@
 #include "daemon/discovery.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
-#include "net/loop.h"
+#include "daemon/discovery_impl.h"
 #include "registry/dns.h"
 
-#define DEBOUNCE (100 * USEC_MS)
+#define DEBOUNCE      (100 * USEC_MS)
+#define FIRST_SET     (3 * USEC_MS) /* where calls wait for it; several are still one */
+#define CLEANUP_EVERY (500 * USEC_MS)
 
-struct discovery {
-	struct loop *loop; /* borrowed */
-	struct dns *dns;   /* owned */
-	struct timer debounce;
-	void (*changed)(void *arg);
-	void *arg; /* borrowed */
+struct untold_name {
+	struct list link;
+	size_t len;
+	char text[];
 };
 
-/* What one service's sources come to, while a snapshot is built. */
-struct gathering {
-	struct arena *arena;
-	struct table seen; /* by address: two names may share one */
-	struct endpoint *list;
-	size_t n, room;
-	bool has_unknown, has_stale;
-};
+/* ---- events ---- */
 
 static void debounced(struct timer *timer, usec_t now)
 {
 	struct discovery *d = container_of(timer, struct discovery, debounce);
 
 	(void)now;
-	d->changed(d->arg);
+	d->start.events->changed(d->start.arg);
+}
+
+/* Counted from the first change, so that what changes without end is heard, too. */
+void discovery_schedule(struct discovery *d, bool at_once)
+{
+	usec_t at = loop_now(d->start.loop) + (at_once ? FIRST_SET : DEBOUNCE);
+
+	if (!timer_is_set(&d->debounce) || d->debounce.at > at)
+		wheel_set(loop_wheel(d->start.loop), &d->debounce, at, debounced);
 }
 
 static void dns_changed(void *arg)
 {
 	struct discovery *d = arg;
 
-	/* Counted from the first change, so that a name that changes without end is heard too. */
-	if (!timer_is_set(&d->debounce))
-		wheel_set(
-		    loop_wheel(d->loop), &d->debounce, loop_now(d->loop) + DEBOUNCE, debounced);
+	discovery_schedule(d, d->waits_for_names);
 }
 
-struct discovery *discovery_new(
-    struct loop *loop, uint64_t seed, void (*changed)(void *arg), void *arg, struct err *err)
+/* The clients ask for addresses when they need them. */
+static void hosts_changed(void *arg)
+{
+	(void)arg;
+}
+
+static void tell_name(struct discovery *d, struct slice name)
+{
+	const struct service_config *any = d->shared->config->any;
+	struct registry_set set = {.error = ""};
+	struct registry *r;
+	const char *why;
+	bool has;
+
+	if (any == NULL || any->discover.from == NULL || d->start.events->name_heard == NULL)
+		return;
+	r = discovery_registry(d, any->discover.from);
+	if (r)
+		set = registry_set(r, name);
+	if (!set.is_answered)
+		return;
+	has = discovery_has_endpoints(d, any, name, &why);
+	d->start.events->name_heard(d->start.arg, name, has, why);
+}
+
+static void tell_names(struct loop_work *work)
+{
+	struct discovery *d = container_of(work, struct discovery, tell_names);
+	struct list *link;
+
+	while ((link = list_pop_front(&d->untold))) {
+		struct untold_name *u = list_item(link, struct untold_name, link);
+
+		tell_name(d, slice_of(u->text, u->len));
+		free(u);
+	}
+}
+
+/* One that is leaving has nothing to say any more. */
+static bool is_current(const struct discovery *d, const struct registry *registry)
+{
+	return d->shared && discovery_registry(d, registry_config_of(registry)) == registry;
+}
+
+static void set_changed(void *arg, struct registry *registry, struct slice service)
+{
+	struct discovery *d = arg;
+	const struct service_config *any;
+	bool is_first = registry_set(registry, service).n && table_get(&d->without, service);
+
+	if (!is_current(d, registry))
+		return;
+	any = d->shared->config->any;
+	discovery_schedule(d, is_first);
+	if (table_get(&d->names_table, service) && any && any->discover.from &&
+	    discovery_registry(d, any->discover.from) == registry)
+		tell_name(d, service);
+}
+
+static void document_changed(void *arg, struct registry *registry, struct slice key)
+{
+	struct discovery *d = arg;
+
+	if (d->start.events->document_changed && is_current(d, registry))
+		d->start.events->document_changed(d->start.arg, registry, key);
+}
+
+static void registration_changed(void *arg, struct registration *registration)
+{
+	struct discovery *d = arg;
+
+	if (d->start.events->registration_changed)
+		d->start.events->registration_changed(d->start.arg, registration);
+}
+
+static const struct registry_events registry_events = {
+    set_changed, document_changed, registration_changed};
+
+/* ---- its life ---- */
+
+struct discovery *discovery_new(const struct discovery_start *start, struct err *err)
 {
 	struct discovery *d = mem_calloc(1, sizeof *d);
 
-	d->loop = loop;
-	d->changed = changed;
-	d->arg = arg;
-	d->dns = dns_new(loop, seed, dns_changed, d, err);
-	if (d->dns == NULL) {
-		free(d);
-		return NULL;
-	}
+	d->start = *start;
+	list_init(&d->opened);
+	list_init(&d->leaving);
+	list_init(&d->untold);
+	own_addresses_init(&d->own);
+	table_init(&d->told, start->seed);
+	table_init(&d->without, start->seed);
+	table_init(&d->names_table, start->seed);
+	arena_init(&d->told_arena, NULL, 0);
+	d->tell_names.run = tell_names;
+	d->dns = dns_new(start->loop, start->seed, dns_changed, d, err);
+	d->hosts = dns_new(start->loop, start->seed + 1, hosts_changed, d, err);
+	if (d->dns == NULL || d->hosts == NULL)
+		discovery_free(&d);
 	return d;
+}
+
+static void close_opened(struct opened *o)
+{
+	list_remove(&o->link);
+	registry_free(&o->registry);
+	free(o);
+}
+
+static void close_all(struct list *list)
+{
+	list_each_safe (link, list)
+		close_opened(list_item(link, struct opened, link));
+}
+
+static void drop_names(struct discovery *d)
+{
+	table_fini(&d->names_table);
+	table_init(&d->names_table, d->start.seed);
+	for (size_t i = 0; i < d->n_names; i++)
+		free((void *)d->names[i].data);
+	free(d->names);
+	d->names = NULL;
+	d->n_names = 0;
 }
 
 void discovery_free(struct discovery **pd)
@@ -67,9 +175,42 @@ void discovery_free(struct discovery **pd)
 	if (d == NULL)
 		return;
 	*pd = NULL;
-	dns_free(&d->dns);
+	close_all(&d->opened);
+	close_all(&d->leaving);
+	list_each_safe (link, &d->untold)
+		free(list_item(link, struct untold_name, link));
+	loop_undefer(&d->tell_names);
 	wheel_clear(&d->debounce);
+	wheel_clear(&d->cleanup);
+	drop_names(d);
+	dns_free(&d->dns);
+	dns_free(&d->hosts);
+	if (d->shared)
+		shared_config_unref(&d->shared);
+	if (d->pictured)
+		shared_config_unref(&d->pictured);
+	own_addresses_fini(&d->own);
+	table_fini(&d->told);
+	table_fini(&d->without);
+	table_fini(&d->names_table);
+	arena_fini(&d->told_arena);
 	free(d);
+}
+
+/* ---- names of hosts ---- */
+
+struct slices {
+	struct slice *list; /* owned */
+	size_t n, room;
+};
+
+static void slices_add(struct slices *s, struct slice one)
+{
+	if (s->n == s->room) {
+		s->room = s->room ? s->room * 2 : 16;
+		s->list = mem_realloc(s->list, s->room * sizeof *s->list);
+	}
+	s->list[s->n++] = one;
 }
 
 /* Calls @visit for each endpoint of the configuration whose host is a name. */
@@ -85,152 +226,303 @@ static void each_name(const struct config *config,
 	}
 }
 
-struct host_list {
-	struct slice *list; /* owned */
-	size_t n, room;
-};
-
 static void add_host(void *arg, const struct endpoint_config *e)
 {
-	struct host_list *hosts = arg;
-
-	if (hosts->n == hosts->room) {
-		hosts->room = hosts->room ? hosts->room * 2 : 16;
-		hosts->list = mem_realloc(hosts->list, hosts->room * sizeof *hosts->list);
-	}
-	hosts->list[hosts->n++] = address_host(&e->address);
+	slices_add(arg, address_host(&e->address));
 }
 
-int discovery_follow(struct discovery *d, const struct config *config, struct err *err)
+static void follow_hosts(struct discovery *d, const struct config *config)
 {
-	struct host_list hosts = {0};
+	struct slices hosts = {0}, servers = {0};
 
-	if (dns_set_servers(d->dns, &config->resolvers, err) < 0)
-		return -1;
 	each_name(config, add_host, &hosts);
 	dns_follow(d->dns, hosts.list, hosts.n);
 	free(hosts.list);
+	for (size_t i = 0; i < config->n_registries; i++) {
+		const struct registry_config *r = config->registries[i];
+
+		for (size_t j = 0; j < r->n_endpoints; j++)
+			if (r->endpoints[j].kind == ADDRESS_NAME)
+				slices_add(&servers, address_host(&r->endpoints[j]));
+	}
+	dns_follow(d->hosts, servers.list, servers.n);
+	free(servers.list);
+}
+
+static bool same_list(const struct config_list *a, const struct config_list *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return false;
+	return true;
+}
+
+static int set_resolvers(struct discovery *d, const struct config *config, struct err *err)
+{
+	if (d->shared && same_list(&d->shared->config->resolvers, &config->resolvers))
+		return 0;
+	if (dns_set_servers(d->hosts, &config->resolvers, err) < 0)
+		return -1;
+	return dns_set_servers(d->dns, &config->resolvers, err);
+}
+
+/* ---- registries ---- */
+
+static struct opened *find_opened(const struct list *list, const char *name)
+{
+	list_each (link, list) {
+		struct opened *o = list_item(link, struct opened, link);
+
+		if (strcmp(registry_config_of(o->registry)->name, name) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+/* One of a configuration to come: the one that is open, if that would be the same. */
+static struct opened *reuse(
+    struct discovery *d, const struct registry_config *config, const struct config *of)
+{
+	struct opened *o = find_opened(&d->opened, config->name);
+
+	if (o == NULL || !registry_is_as(o->registry, config))
+		return NULL;
+	/* It looks names up by itself. */
+	if (config->type == REGISTRY_DNS &&
+	    !same_list(&d->shared->config->resolvers, &of->resolvers))
+		return NULL;
+	return o;
+}
+
+static struct opened *open_one(struct discovery *d, struct shared_config *shared,
+    const struct registry_config *config, struct err *err)
+{
+	const struct registry_place place = {
+	    .loop = d->start.loop,
+	    .inbox = d->start.inbox,
+	    .hosts = d->hosts,
+	    .seed = d->start.seed,
+	};
+	struct registry *r = registry_new(shared, config, &place, &registry_events, d, err);
+	struct opened *o;
+
+	if (r == NULL)
+		return NULL;
+	o = mem_calloc(1, sizeof *o);
+	o->registry = r;
+	list_init(&o->link);
+	return o;
+}
+
+/* Opens what is not open yet, in the order of the configuration, into @fresh: NULL for those that are
+ * used again. On failure none is open that was not before. */
+static int open_new(
+    struct discovery *d, struct shared_config *shared, struct opened **fresh, struct err *err)
+{
+	const struct config *config = shared->config;
+
+	for (size_t i = 0; i < config->n_registries; i++) {
+		fresh[i] = NULL;
+		if (reuse(d, config->registries[i], config))
+			continue;
+		fresh[i] = open_one(d, shared, config->registries[i], err);
+		if (fresh[i])
+			continue;
+		while (i-- > 0)
+			if (fresh[i])
+				close_opened(fresh[i]);
+		return -1;
+	}
 	return 0;
 }
 
-static void add_endpoint(
-    struct gathering *g, const struct address *address, const struct endpoint_config *e)
+/* What of ours stands in it is withdrawn by its owner first; then nobody needs it. */
+static void clean_up(struct timer *timer, usec_t now)
 {
-	if (table_get(&g->seen, slice_str(address->text)))
-		return;
-	if (g->n == g->room) {
-		struct endpoint *bigger;
+	struct discovery *d = container_of(timer, struct discovery, cleanup);
 
-		g->room = g->room ? g->room * 2 : 8;
-		bigger = arena_calloc(g->arena, g->room, sizeof *bigger);
-		if (g->n)
-			memcpy(bigger, g->list, g->n * sizeof *bigger);
-		g->list = bigger;
+	list_each_safe (link, &d->leaving) {
+		struct opened *o = list_item(link, struct opened, link);
+
+		if (registry_report(o->registry).n_registrations == 0)
+			close_opened(o);
 	}
-	g->list[g->n++] = (struct endpoint){
-	    .address = *address,
-	    .weight = e->weight,
-	    .zone = e->zone,
-	    .tags = e->tags,
-	};
-	/* The key must stay where it is, and the list may move. */
-	table_put(&g->seen, arena_copy(g->arena, slice_str(address->text)), g);
+	if (!list_is_empty(&d->leaving))
+		wheel_set(
+		    loop_wheel(d->start.loop), timer, usec_after(now, CLEANUP_EVERY), clean_up);
 }
 
-static struct address with_port(const struct address *address, uint16_t port)
+static void take_leave(struct discovery *d, struct opened *o)
 {
-	struct sockaddr_storage sa = address->sa;
-	struct address with;
-
-	if (sa.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)&sa)->sin6_port = htons(port);
-	else
-		((struct sockaddr_in *)&sa)->sin_port = htons(port);
-	address_from_sockaddr(&with, (const struct sockaddr *)&sa, address->len);
-	return with;
+	list_push_back(&d->leaving, &o->link);
+	wheel_set(loop_wheel(d->start.loop), &d->cleanup,
+	    usec_after(loop_now(d->start.loop), CLEANUP_EVERY), clean_up);
 }
 
-static void gather_name(
-    struct gathering *g, const struct discovery *d, const struct endpoint_config *e)
+static void exchange(struct discovery *d, const struct config *config, struct opened **fresh)
 {
-	struct dns_answer answer = dns_answer(d->dns, address_host(&e->address));
+	struct list before;
+	struct list *link;
 
-	g->has_unknown = g->has_unknown || !answer.is_known;
-	g->has_stale = g->has_stale || answer.is_stale;
-	for (size_t i = 0; i < answer.n; i++) {
-		struct address address = with_port(&answer.list[i], e->address.port);
+	list_init(&before);
+	while ((link = list_pop_front(&d->opened)))
+		list_push_back(&before, link);
+	for (size_t i = 0; i < config->n_registries; i++) {
+		struct opened *o =
+		    fresh[i] ? fresh[i] : find_opened(&before, config->registries[i]->name);
 
-		add_endpoint(g, &address, e);
+		list_remove(&o->link);
+		list_push_back(&d->opened, &o->link);
+	}
+	while ((link = list_pop_front(&before)))
+		take_leave(d, list_item(link, struct opened, link));
+}
+
+/* In each registry the services that are found there, and in that of "*" what calls have named. */
+static void follow_services(struct discovery *d)
+{
+	const struct config *config = d->shared->config;
+
+	list_each (link, &d->opened) {
+		struct registry *r = list_item(link, struct opened, link)->registry;
+		const char *name = registry_config_of(r)->name;
+		struct slices services = {0};
+
+		for (size_t i = 0; i < config->n_services; i++) {
+			const struct service_config *s = config->services[i];
+
+			if (s->discover.from && strcmp(s->discover.from->name, name) == 0)
+				slices_add(&services, slice_str(s->name));
+		}
+		if (config->any && config->any->discover.from &&
+		    strcmp(config->any->discover.from->name, name) == 0)
+			for (size_t i = 0; i < d->n_names; i++)
+				slices_add(&services, d->names[i]);
+		registry_follow(r, services.list, services.n);
+		free(services.list);
 	}
 }
 
-static struct endpoint_set gather(
-    const struct discovery *d, const struct service_config *s, struct arena *arena)
-{
-	struct gathering g = {.arena = arena};
-	struct endpoint_set set;
-
-	table_init(&g.seen, 0);
-	for (size_t i = 0; i < s->n_endpoints; i++) {
-		if (s->endpoints[i].address.kind == ADDRESS_NAME)
-			gather_name(&g, d, &s->endpoints[i]);
-		else
-			add_endpoint(&g, &s->endpoints[i].address, &s->endpoints[i]);
-	}
-	table_fini(&g.seen);
-	set = (struct endpoint_set){g.list, g.n, ENDPOINTS_FRESH};
-	if (g.n == 0)
-		set.state = g.has_unknown ? ENDPOINTS_UNKNOWN : ENDPOINTS_EMPTY;
-	else if (g.has_stale)
-		set.state = ENDPOINTS_STALE;
-	return set;
-}
-
-struct snapshot *discovery_snapshot(const struct discovery *d, struct shared_config *shared,
-    struct tallies *tallies, const struct snapshot *before, usec_t now)
+int discovery_follow(struct discovery *d, struct shared_config *shared, struct err *err)
 {
 	const struct config *config = shared->config;
-	struct endpoint_set *sets = mem_calloc(config->n_services, sizeof *sets);
-	struct snapshot *snapshot;
-	struct arena arena;
+	struct opened **fresh = mem_calloc(config->n_registries + 1, sizeof(struct opened *));
+	struct shared_config *old = d->shared;
+	int result = open_new(d, shared, fresh, err);
 
-	arena_init(&arena, NULL, 0);
-	for (size_t i = 0; i < config->n_services; i++)
-		sets[i] = gather(d, config->services[i], &arena);
-	snapshot = snapshot_new(shared, sets, tallies, before, now);
-	arena_fini(&arena);
-	free(sets);
-	return snapshot;
+	if (result == 0 && set_resolvers(d, config, err) < 0) {
+		for (size_t i = 0; i < config->n_registries; i++)
+			if (fresh[i])
+				close_opened(fresh[i]);
+		result = -1;
+	}
+	if (result == 0) {
+		follow_hosts(d, config);
+		exchange(d, config, fresh);
+		d->shared = shared_config_ref(shared);
+		follow_services(d);
+		if (old)
+			shared_config_unref(&old);
+	}
+	free(fresh);
+	return result;
 }
 
-struct unanswered {
+static void note_untold(struct discovery *d, struct slice name)
+{
+	struct untold_name *u = mem_alloc(sizeof *u + name.len);
+
+	u->len = name.len;
+	memcpy(u->text, name.data, name.len);
+	list_push_back(&d->untold, &u->link);
+	loop_defer(d->start.loop, &d->tell_names);
+}
+
+void discovery_follow_names(struct discovery *d, const struct slice *names, size_t n)
+{
+	struct slice *copies = mem_calloc(n + 1, sizeof *copies);
+
+	for (size_t i = 0; i < n; i++) {
+		copies[i] = slice_of(slice_dup(names[i]), names[i].len);
+		if (table_get(&d->names_table, names[i]) == NULL)
+			note_untold(d, names[i]);
+	}
+	drop_names(d);
+	d->names = copies;
+	d->n_names = n;
+	for (size_t i = 0; i < n; i++)
+		table_put(&d->names_table, copies[i], d);
+	if (d->shared)
+		follow_services(d);
+}
+
+/* ---- what is known ---- */
+
+struct registry *discovery_registry(const struct discovery *d, const struct registry_config *config)
+{
+	struct opened *o = config ? find_opened(&d->opened, config->name) : NULL;
+
+	return o ? o->registry : NULL;
+}
+
+void discovery_visit(
+    const struct discovery *d, void (*visit)(void *arg, const struct registry *registry), void *arg)
+{
+	list_each (link, &d->opened)
+		visit(arg, list_item(link, struct opened, link)->registry);
+}
+
+struct missing_hosts {
 	const struct discovery *d;
-	struct slice host;
-	size_t n;
+	struct discovery_missing *missing;
 };
 
-static void count_unanswered(void *arg, const struct endpoint_config *e)
+static void count_missing_host(void *arg, const struct endpoint_config *e)
 {
-	struct unanswered *u = arg;
+	struct missing_hosts *m = arg;
 
-	if (dns_answer(u->d->dns, address_host(&e->address)).is_known)
+	if (dns_answer(m->d->dns, address_host(&e->address)).is_known)
 		return;
-	u->host = address_host(&e->address);
-	u->n++;
+	m->missing->host = address_host(&e->address);
+	m->missing->hosts++;
 }
 
-size_t discovery_unanswered(
-    const struct discovery *d, const struct config *config, struct slice *host)
+struct discovery_missing discovery_missing(const struct discovery *d, const struct config *config)
 {
-	struct unanswered u = {.d = d};
+	struct discovery_missing missing = {.registry = ""};
+	struct missing_hosts hosts = {d, &missing};
 
-	each_name(config, count_unanswered, &u);
-	*host = u.host;
-	return u.n;
+	each_name(config, count_missing_host, &hosts);
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct service_config *s = config->services[i];
+		struct registry_set set;
+
+		if (s->is_found || !discovery_set(d, s, &set) || set.is_answered)
+			continue;
+		missing.services++;
+		missing.service = slice_str(s->label);
+		missing.registry = s->discover.from->name;
+	}
+	return missing;
+}
+
+bool discovery_set(
+    const struct discovery *d, const struct service_config *service, struct registry_set *set)
+{
+	struct registry *r = discovery_registry(d, service->discover.from);
+
+	if (r == NULL)
+		return false;
+	*set = registry_set(r, slice_str(service->name));
+	return true;
 }
 
 const char *discovery_source(const struct service_config *service)
 {
+	if (service->discover.from)
+		return registry_type_name(service->discover.from->type);
 	for (size_t i = 0; i < service->n_endpoints; i++)
 		if (service->endpoints[i].address.kind == ADDRESS_NAME)
 			return "dns";

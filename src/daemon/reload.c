@@ -104,29 +104,29 @@ static void cancel(struct reload_plan *plan)
 }
 
 static int prepare(
-    struct control *c, const struct config *config, struct reload_plan *plan, struct err *err)
+    struct control *c, struct shared_config *shared, struct reload_plan *plan, struct err *err)
 {
+	const struct config *config = shared->config;
+
 	*plan = (struct reload_plan){.logs = {-1, -1}, .admin = {.fd = -1}};
 	if (logs_prepare(&c->logs, config, &plan->logs, err) == 0 &&
 	    bindings_prepare(&c->bindings, config, &plan->bindings, err) == 0 &&
 	    admin_prepare(c->admin, config, &plan->admin, err) == 0 &&
-	    discovery_follow(c->discovery, config, err) == 0)
+	    discovery_follow(c->discovery, shared, err) == 0)
 		return 0;
 	cancel(plan);
 	return -1;
 }
 
-static void commit(struct control *c, struct config *config, struct reload_plan *plan)
+static void commit(struct control *c, struct shared_config *shared, struct reload_plan *plan)
 {
-	struct shared_config *shared = shared_config_new(config);
 	struct acceptor_plan doors;
 
-	logs_commit(&c->logs, config, &plan->logs);
-	admin_commit(c->admin, config, &plan->admin);
+	logs_commit(&c->logs, shared->config, &plan->logs);
+	admin_commit(c->admin, shared->config, &plan->admin);
 	c->loaded_at = clock_calendar();
 	/* Workers hear of a new listener before its first connection comes. */
 	control_publish(c, shared);
-	shared_config_unref(&shared);
 	doors = bindings_commit(&c->bindings, &plan->bindings);
 	acceptor_apply(c->workers.acceptor, &doors);
 }
@@ -134,7 +134,9 @@ static void commit(struct control *c, struct config *config, struct reload_plan 
 static int run(struct control *c, bool dry_run, struct reload_result *result)
 {
 	struct config *config = reload_read_tested(c->options, &result->problems);
+	struct shared_config *shared;
 	struct reload_plan plan;
+	int prepared;
 
 	if (config == NULL)
 		return err_set(&result->err, 0, "the configuration has %zu error%s",
@@ -144,12 +146,12 @@ static int run(struct control *c, bool dry_run, struct reload_result *result)
 		config_free(&config);
 		return 0;
 	}
-	if (prepare(c, config, &plan, &result->err) < 0) {
-		config_free(&config);
-		return -1;
-	}
-	commit(c, config, &plan);
-	return 0;
+	shared = shared_config_new(config);
+	prepared = prepare(c, shared, &plan, &result->err);
+	if (prepared == 0)
+		commit(c, shared, &plan);
+	shared_config_unref(&shared);
+	return prepared;
 }
 
 static void log_problem(const struct problem *p)

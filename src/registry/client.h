@@ -29,7 +29,8 @@ struct registry_client; /* each kind's own, behind this name */
 struct registry_client_start {
 	const struct registry_config *config;
 	const struct registry_place *place;
-	struct registry *registry; /* whom it tells */
+	const struct config_list *resolvers; /* name servers; empty: the system's */
+	struct registry *registry;           /* whom it tells */
 	struct rng rng;
 };
 

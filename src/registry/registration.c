@@ -223,6 +223,15 @@ struct registration_report registration_report(const struct registration *reg)
 	};
 }
 
+size_t registration_count(const struct registry *r)
+{
+	size_t n = 0;
+
+	list_each (link, &r->registrations)
+		n += !list_item(link, struct registration, link)->is_told;
+	return n;
+}
+
 void registration_tell_all(struct registry *r)
 {
 	struct list *link;

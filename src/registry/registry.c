@@ -57,8 +57,10 @@ struct registry *registry_new_with(const struct registry_client_ops *ops,
 	list_init(&r->changed_documents);
 	list_init(&r->changed_registrations);
 	load_cache(r);
-	r->start =
-	    (struct registry_client_start){.config = config, .place = &r->place, .registry = r};
+	r->start = (struct registry_client_start){.config = config,
+	    .place = &r->place,
+	    .resolvers = &shared->config->resolvers,
+	    .registry = r};
 	rng_init(&r->start.rng, place->seed ^ slice_hash(slice_str(config->name), 0));
 	r->client = ops->open(&r->start, err);
 	if (r->client)
@@ -309,6 +311,7 @@ struct registry_report registry_report(const struct registry *r)
 	    .errors = r->errors,
 	    .n_services = r->services.used,
 	    .n_documents = r->documents.used,
+	    .n_registrations = registration_count(r),
 	    .error = r->error,
 	};
 }

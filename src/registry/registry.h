@@ -119,7 +119,8 @@ struct registry_report {
 	usec_t heard_at;   /* calendar: the last good answer; 0: never */
 	uint64_t changes, errors;
 	size_t n_services, n_documents;
-	const char *error; /* the last one, "" */
+	size_t n_registrations; /* whose owner has not been told that they are gone */
+	const char *error;      /* the last one, "" */
 };
 struct registry_report registry_report(const struct registry *registry);
 

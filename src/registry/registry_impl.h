@@ -88,6 +88,7 @@ void followed_from_cache(struct followed *f);
 void followed_fini(struct followed *f);
 
 /* registration.c */
+size_t registration_count(const struct registry *r);
 void registration_end_all(struct registry *r);
 void registration_tell_all(struct registry *r);
 
