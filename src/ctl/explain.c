@@ -147,6 +147,27 @@ static cJSON *explain_config(const struct request *r, const struct config *confi
 	return root;
 }
 
+/* A name that "*" stands for is explained as if it had been found. */
+static void find_service(const struct request *r, struct config **config, struct problems *problems)
+{
+	struct config_additions with = {0};
+	struct config *derived;
+	struct slice name;
+
+	for (size_t i = 0; i < r->ask.n; i++) {
+		if (r->ask.facts[i].key.kind != FACT_SERVICE)
+			continue;
+		name = r->ask.facts[i].value;
+		with.names = &name;
+		with.n_names = 1;
+	}
+	derived = config_derive(*config, &with, problems);
+	if (derived) {
+		config_free(config);
+		*config = derived;
+	}
+}
+
 static enum ctl_exit ask_file(const struct request *r, const struct ctl *ctl, cJSON **root)
 {
 	struct config_source source = {.path = r->file};
@@ -156,6 +177,8 @@ static enum ctl_exit ask_file(const struct request *r, const struct ctl *ctl, cJ
 
 	problems_init(&problems);
 	config = config_load(&source, &problems);
+	if (config && config->any)
+		find_service(r, &config, &problems);
 	if (config == NULL)
 		problems_print(&problems, ctl->errors, false);
 	problems_fini(&problems);

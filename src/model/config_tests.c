@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -223,15 +224,12 @@ static bool run_test(struct run *r)
 	return !r->is_failed;
 }
 
-size_t config_tests_run(const struct config *config, struct problems *problems)
+static size_t run_all(const struct config *config, struct problems *problems)
 {
 	struct run run = {.config = config, .problems = problems};
-	struct snapshot *snapshot;
+	struct snapshot *snapshot = file_snapshot_new(config);
 	size_t failed = 0;
 
-	if (config->n_tests == 0)
-		return 0;
-	snapshot = file_snapshot_new(config);
 	run.snapshot = snapshot;
 	for (size_t i = 0; i < config->n_tests; i++) {
 		struct arena arena;
@@ -243,5 +241,35 @@ size_t config_tests_run(const struct config *config, struct problems *problems)
 		arena_fini(&arena);
 	}
 	file_snapshot_free(&snapshot);
+	return failed;
+}
+
+/* With the names that tests call and "*" stands for as services, as if they had been found. */
+static struct config *with_names(const struct config *config, struct problems *problems)
+{
+	struct config_additions with = {0};
+	struct slice *names = mem_calloc(config->n_tests, sizeof *names);
+	struct config *derived;
+
+	for (size_t i = 0; i < config->n_tests; i++)
+		if (config->tests[i].service.len)
+			names[with.n_names++] = config->tests[i].service;
+	with.names = names;
+	derived = config_derive(config, &with, problems);
+	free(names);
+	return derived;
+}
+
+size_t config_tests_run(const struct config *config, struct problems *problems)
+{
+	struct config *derived = NULL;
+	size_t failed;
+
+	if (config->n_tests == 0)
+		return 0;
+	if (config->any)
+		derived = with_names(config, problems);
+	failed = run_all(derived ? derived : config, problems);
+	config_free(&derived);
 	return failed;
 }

@@ -1,10 +1,12 @@
 #include "model/file_snapshot.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
-static struct endpoint_set set_of(const struct service_config *service, struct arena *arena)
+static struct endpoint_set written(const struct service_config *service, struct arena *arena)
 {
 	struct endpoint *list = arena_calloc(arena, service->n_endpoints, sizeof *list);
 
@@ -22,6 +24,88 @@ static struct endpoint_set set_of(const struct service_config *service, struct a
 	    list, service->n_endpoints, list ? ENDPOINTS_FRESH : ENDPOINTS_EMPTY};
 }
 
+/* ---- what a registry would say ---- */
+
+/* Stand for endpoints that nobody has looked up: one of each kind that the file knows of. */
+struct imagined {
+	struct arena *arena;
+	const struct service_config *service;
+	struct endpoint *list;
+	size_t n;
+};
+
+static int compare_pairs(const void *a, const void *b)
+{
+	return strcmp(((const struct config_pair *)a)->name, ((const struct config_pair *)b)->name);
+}
+
+/* @more wins over what discovery asks for. */
+static struct config_map with_tags(const struct imagined *im, const struct config_map *more)
+{
+	const struct config_map *asked = &im->service->discover.tags;
+	struct config_pair *pairs = arena_calloc(im->arena, asked->n + more->n, sizeof *pairs);
+	size_t n = 0;
+
+	for (size_t i = 0; i < more->n; i++)
+		if (more->pairs[i].value[0])
+			pairs[n++] = more->pairs[i];
+	for (size_t i = 0; i < asked->n; i++) {
+		bool is_there = false;
+
+		for (size_t k = 0; k < more->n; k++)
+			is_there |= strcmp(asked->pairs[i].name, more->pairs[k].name) == 0;
+		if (!is_there)
+			pairs[n++] = asked->pairs[i];
+	}
+	qsort(pairs, n, sizeof *pairs, compare_pairs);
+	return (struct config_map){pairs, n};
+}
+
+static void imagine(struct imagined *im, const struct config_map *tags)
+{
+	struct endpoint *e = &im->list[im->n++];
+
+	*e = (struct endpoint){.weight = 1, .tags = with_tags(im, tags)};
+	e->address.kind = ADDRESS_NAME;
+	snprintf(e->address.text, sizeof e->address.text, "endpoint-%zu-in-%.200s", im->n,
+	    im->service->discover.from->name);
+}
+
+/* A test that expects endpoints with some tags, or a value of subset_by, takes it that there are such. */
+static void imagine_for_test(struct imagined *im, const struct test_config *test)
+{
+	const struct config_pair pair = {im->service->subset_by.tag, test->subset};
+	const struct config_map by = {&pair, 1};
+
+	if (test->endpoint_tags.n)
+		imagine(im, &test->endpoint_tags);
+	if (pair.name && pair.value && pair.value[0])
+		imagine(im, &by);
+}
+
+static struct endpoint_set discovered(
+    const struct config *config, const struct service_config *service, struct arena *arena)
+{
+	const struct config_map none = {0};
+	struct imagined im = {arena, service, NULL, 0};
+
+	im.list =
+	    arena_calloc(arena, 1 + service->n_subsets + 2 * config->n_tests, sizeof *im.list);
+	imagine(&im, &none);
+	for (size_t i = 0; i < service->n_subsets; i++)
+		imagine(&im, &service->subsets[i].tags);
+	for (size_t i = 0; i < config->n_tests; i++)
+		imagine_for_test(&im, &config->tests[i]);
+	return (struct endpoint_set){im.list, im.n, ENDPOINTS_UNKNOWN};
+}
+
+static struct endpoint_set set_of(
+    const struct config *config, const struct service_config *service, struct arena *arena)
+{
+	return service->discover.from ? discovered(config, service, arena)
+				      : written(service, arena);
+}
+
 struct snapshot *file_snapshot_with(const struct config *config, struct tallies *tallies)
 {
 	/* A snapshot never changes its configuration; only the last owner would free it. */
@@ -33,7 +117,7 @@ struct snapshot *file_snapshot_with(const struct config *config, struct tallies 
 	arena_init(&arena, NULL, 0);
 	sets = arena_calloc(&arena, config->n_services, sizeof *sets);
 	for (size_t i = 0; i < config->n_services; i++)
-		sets[i] = set_of(config->services[i], &arena);
+		sets[i] = set_of(config, config->services[i], &arena);
 	s = snapshot_new(shared, sets, tallies, NULL, 0);
 	shared_config_unref(&shared);
 	arena_fini(&arena);

@@ -1,6 +1,8 @@
 /*
  * The world as a file alone has it: its endpoints as they are written, a host name as one endpoint,
- * nothing ejected, nothing down. For the file's own tests and for explanations without a daemon.
+ * nothing ejected, nothing down. What only a registry knows is imagined: an endpoint without tags, one
+ * for each subset, and one for each that a test of the file expects. For the file's own tests and for
+ * explanations without a daemon.
  */
 #ifndef BRIDLE_MODEL_FILE_SNAPSHOT_H
 #define BRIDLE_MODEL_FILE_SNAPSHOT_H
