@@ -120,6 +120,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/registration_address.c src/daemon/registration_address.h \
 	src/daemon/own_addresses.c src/daemon/own_addresses.h \
 	src/daemon/reload.c src/daemon/reload.h \
+	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/thread.c src/daemon/thread.h \
 	src/daemon/worker_thread.c src/daemon/worker_thread.h \

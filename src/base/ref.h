@@ -25,4 +25,10 @@ static inline bool ref_drop(struct ref *r)
 	return atomic_fetch_sub_explicit(&r->count, 1, memory_order_acq_rel) == 1;
 }
 
+/* Nobody else has one: true stays true for as long as the caller gives none away. */
+static inline bool ref_is_sole(struct ref *r)
+{
+	return atomic_load_explicit(&r->count, memory_order_acquire) == 1;
+}
+
 #endif

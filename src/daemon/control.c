@@ -34,7 +34,7 @@ void control_publish(struct control *c, struct shared_config *shared)
 
 	workers_adopt(&c->workers, fresh, logs_access(&c->logs));
 	if (c->snapshot)
-		snapshot_unref(&c->snapshot);
+		retirement_take(&c->retired, c->loop, c->snapshot);
 	c->snapshot = fresh;
 	health_checks_follow(c->health_checks, fresh);
 }
@@ -199,6 +199,7 @@ static void end(struct control *c)
 	discovery_free(&c->discovery);
 	if (c->snapshot)
 		snapshot_unref(&c->snapshot);
+	retirement_fini(&c->retired);
 	tallies_free(&c->tallies);
 	bindings_fini(&c->bindings);
 	signals_free(&c->signals);

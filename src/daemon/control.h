@@ -14,6 +14,7 @@
 #include "daemon/logs.h"
 #include "daemon/options.h"
 #include "daemon/overload_watch.h"
+#include "daemon/retirement.h"
 #include "daemon/signals.h"
 #include "daemon/workers.h"
 #include "net/inbox.h"
@@ -65,9 +66,12 @@ struct control {
 	struct overload_watch *overload_watch;
 	struct registrations *registrations;
 	struct admin *admin;
-	struct tallies *tallies;   /* owned */
-	struct timer sweep;        /* forgets tallies that nobody names any more */
-	struct snapshot *snapshot; /* the present one; a reference of its own */
+	struct tallies *tallies;         /* owned */
+	struct timer sweep;              /* forgets tallies that nobody names any more */
+	struct snapshot *snapshot;       /* the present one; a reference of its own */
+	struct retirement retired;       /* those before it */
+	struct lookups *lookups;         /* of names that no file lists */
+	struct found_names *found_names; /* theirs */
 	enum control_state state;
 	struct timer start_wait;
 	usec_t started_at; /* monotonic */
