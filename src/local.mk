@@ -275,6 +275,8 @@ src_libbridle_a_SOURCES = \
 	src/registry/consul_read.c src/registry/consul_read.h \
 	src/registry/consul_watch.c \
 	src/registry/dns.c src/registry/dns.h \
+	src/registry/dns_channel.c src/registry/dns_channel.h \
+	src/registry/dns_srv.c src/registry/dns_srv.h \
 	src/registry/file.c \
 	src/registry/file_services.c src/registry/file_services.h \
 	src/registry/file_watch.c src/registry/file_watch.h \
@@ -285,6 +287,7 @@ src_libbridle_a_SOURCES = \
 	src/registry/kitex_governance.c src/registry/kitex_governance.h \
 	src/registry/kitex_reading.c src/registry/kitex_reading.h \
 	src/registry/kitex_retry.c src/registry/kitex_retry.h \
+	src/registry/names.c \
 	src/registry/record.c src/registry/record.h \
 	src/registry/record_agents.c \
 	src/registry/record_kitex.c \

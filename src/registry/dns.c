@@ -1,122 +1,49 @@
 #include "registry/dns.h"
 
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define CARES_NO_DEPRECATED /* ares_search is all that old versions have */
 #include <ares.h>
-#include <event2/event.h>
 
-#include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/table.h"
 #include "net/loop.h"
+#include "registry/dns_channel.h"
 
-#define QUERY_TIMEOUT_MS 1000 /* of one try; the library doubles it for the next */
-#define QUERY_TRIES      3
+#define CLASS_IN 1  /* source: RFC 1035, section 3.2.4 */
+#define TYPE_SRV 33 /* source: RFC 2782 */
 
 /* A name that is followed. */
 struct dns_name {
 	struct dns *dns; /* borrowed; NULL once nobody follows it and only its query is left */
 	struct timer again;
-	struct address *list; /* owned */
-	size_t n;
+	bool is_service;            /* its targets are asked for, else its addresses */
+	struct address *list;       /* owned */
+	struct dns_target *targets; /* owned */
+	size_t n;                   /* of whichever it is */
 	bool is_known, is_stale, is_asked, is_wanted;
+	int status; /* of the last try, the library's */
+	uint64_t serial;
 	usec_t backoff;
 	char host[];
 };
 
-/* A socket of the library's that we watch for it. */
-struct dns_socket {
-	struct list link;
-	struct dns *dns;     /* borrowed */
-	int fd;              /* the library's */
-	struct event *event; /* owned */
-};
-
 struct dns {
-	struct loop *loop;    /* borrowed */
-	ares_channel channel; /* owned */
-	struct table names;   /* host -> struct dns_name, owned */
-	struct list sockets;
-	struct timer tick; /* the library's own timeouts */
+	struct loop *loop;            /* borrowed */
+	struct dns_channel *channel;  /* owned */
+	struct table names, services; /* host -> struct dns_name, owned */
 	struct rng rng;
+	usec_t pause_max; /* between two tries of a name that fails */
+	bool tells_all;
 	dns_changed_fn changed;
 	void *arg; /* borrowed */
 };
 
 static void ask(struct dns_name *name);
-
-/* The timeouts move with every exchange, so this follows each call into the library. */
-static void arm_tick(struct dns *dns);
-
-static void tick(struct timer *timer, usec_t now)
-{
-	struct dns *dns = container_of(timer, struct dns, tick);
-
-	(void)now;
-	ares_process_fd(dns->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	arm_tick(dns);
-}
-
-static void arm_tick(struct dns *dns)
-{
-	struct timeval room, *wait = ares_timeout(dns->channel, NULL, &room);
-	usec_t at = USEC_NONE;
-
-	if (wait)
-		at = loop_now(dns->loop) + (usec_t)wait->tv_sec * USEC_S + (usec_t)wait->tv_usec;
-	wheel_set(loop_wheel(dns->loop), &dns->tick, at, tick);
-}
-
-static void socket_ready(evutil_socket_t fd, short what, void *arg)
-{
-	struct dns_socket *s = arg;
-	struct dns *dns = s->dns; /* the library may close the socket, and so free s */
-
-	ares_process_fd(dns->channel, what & EV_READ ? fd : ARES_SOCKET_BAD,
-	    what & EV_WRITE ? fd : ARES_SOCKET_BAD);
-	arm_tick(dns);
-}
-
-static void socket_free(struct dns_socket *s)
-{
-	list_remove(&s->link);
-	event_free(s->event);
-	free(s);
-}
-
-static struct dns_socket *find_socket(struct dns *dns, int fd)
-{
-	list_each (link, &dns->sockets) {
-		struct dns_socket *s = list_item(link, struct dns_socket, link);
-
-		if (s->fd == fd)
-			return s;
-	}
-	return NULL;
-}
-
-static void socket_changed(void *arg, ares_socket_t fd, int readable, int writable)
-{
-	struct dns *dns = arg;
-	struct dns_socket *s = find_socket(dns, fd);
-	short what = (short)((readable ? EV_READ : 0) | (writable ? EV_WRITE : 0) | EV_PERSIST);
-
-	if (s)
-		socket_free(s);
-	if (!readable && !writable)
-		return;
-	s = mem_calloc(1, sizeof *s);
-	s->dns = dns;
-	s->fd = fd;
-	s->event = event_new(loop_base(dns->loop), fd, what, socket_ready, s);
-	list_push_back(&dns->sockets, &s->link);
-	event_add(s->event, NULL);
-}
 
 static int by_text(const void *a, const void *b)
 {
@@ -155,13 +82,25 @@ static struct address *collect(const struct ares_addrinfo *answer, size_t *n, us
 	return list;
 }
 
-static bool same_list(const struct dns_name *name, const struct address *list, size_t n)
+/* What an answer brought; moves to the name that it is of. */
+struct found {
+	struct address *list;
+	struct dns_target *targets;
+	size_t n;
+	usec_t ttl;
+};
+
+static bool is_same(const struct dns_name *name, const struct found *found)
 {
-	if (name->n != n)
+	if (name->n != found->n)
 		return false;
-	for (size_t i = 0; i < n; i++)
-		if (by_text(&name->list[i], &list[i]) != 0)
+	for (size_t i = 0; i < found->n; i++) {
+		if (!name->is_service && by_text(&name->list[i], &found->list[i]) != 0)
 			return false;
+		if (name->is_service &&
+		    memcmp(&name->targets[i], &found->targets[i], sizeof *found->targets) != 0)
+			return false;
+	}
 	return true;
 }
 
@@ -178,65 +117,116 @@ static void ask_after(struct dns_name *name, usec_t wait)
 	wheel_set(loop_wheel(loop), &name->again, usec_after(loop_now(loop), wait), ask_again);
 }
 
-static void take_answer(struct dns_name *name, const struct ares_addrinfo *answer)
+static void tell(const struct dns *dns, bool is_new)
 {
-	size_t n;
-	usec_t ttl;
-	struct address *list = collect(answer, &n, &ttl);
-	bool is_new = !name->is_known || name->is_stale || !same_list(name, list, n);
+	if (is_new || dns->tells_all)
+		dns->changed(dns->arg);
+}
+
+static void take_answer(struct dns_name *name, const struct found *found)
+{
+	bool is_new = !name->is_known || name->is_stale || !is_same(name, found);
 
 	free(name->list);
-	name->list = list;
-	name->n = n;
+	free(name->targets);
+	name->list = found->list;
+	name->targets = found->targets;
+	name->n = found->n;
+	name->serial++;
 	name->is_known = true;
 	name->is_stale = false;
+	name->status = ARES_SUCCESS;
 	name->backoff = 0;
-	ask_after(name, clamp(ttl, DNS_TTL_MIN, DNS_TTL_MAX));
-	if (is_new)
-		name->dns->changed(name->dns->arg);
+	ask_after(name, clamp(found->ttl, DNS_TTL_MIN, DNS_TTL_MAX));
+	tell(name->dns, is_new);
+}
+
+static bool says_none(const struct dns_name *name)
+{
+	return name->status == ARES_ENOTFOUND || name->status == ARES_ENODATA;
 }
 
 /* Keeps what is known, and waits longer each time; the jitter keeps many sidecars apart. */
 static void take_failure(struct dns_name *name, int status)
 {
-	bool says_none = status == ARES_ENOTFOUND || status == ARES_ENODATA;
-	bool is_new = (name->n && !name->is_stale) || (says_none && !name->is_known);
-	usec_t wait = clamp(name->backoff * 2, DNS_BACKOFF_MIN, DNS_BACKOFF_MAX);
+	usec_t wait = clamp(name->backoff * 2, DNS_BACKOFF_MIN, name->dns->pause_max);
+	bool is_new;
 
+	name->serial++;
+	name->status = status;
+	is_new = (name->n && !name->is_stale) || (says_none(name) && !name->is_known);
 	name->backoff = wait;
-	name->is_known = name->is_known || says_none;
+	name->is_known = name->is_known || says_none(name);
 	name->is_stale = name->n > 0;
 	if (is_new || wait == DNS_BACKOFF_MAX)
 		log_warn("dns", "a name cannot be resolved", "host=%s error=\"%s\" kept=%zu",
 		    name->host, ares_strerror(status), name->n);
 	ask_after(name, wait / 2 + rng_below(&name->dns->rng, wait / 2 + 1));
-	if (is_new)
-		name->dns->changed(name->dns->arg);
+	tell(name->dns, is_new);
 }
 
 static void name_free(struct dns_name *name)
 {
 	wheel_clear(&name->again);
 	free(name->list);
+	free(name->targets);
 	free(name);
 }
 
-static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *answer)
+/* False when there is no answer to look at: @status was an end, or nobody wants to know. */
+static bool is_wanted_answer(struct dns_name *name, int status)
+{
+	name->is_asked = false;
+	if (name->dns == NULL) {
+		name_free(name);
+		return false;
+	}
+	if (status != ARES_EDESTRUCTION && status != ARES_ECANCELLED)
+		return true;
+	ask_after(name, 0); /* the servers have changed under it */
+	return false;
+}
+
+static void addresses_came(void *arg, int status, int timeouts, struct ares_addrinfo *answer)
 {
 	struct dns_name *name = arg;
+	struct found found = {0};
 
 	(void)timeouts;
-	name->is_asked = false;
-	if (name->dns == NULL)
-		name_free(name);
-	else if (status == ARES_SUCCESS && answer && answer->nodes)
-		take_answer(name, answer);
-	else if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED)
-		ask_after(name, 0); /* the servers have changed under it */
-	else
+	if (!is_wanted_answer(name, status)) {
+		/* nothing of it is used */
+	} else if (status == ARES_SUCCESS && answer && answer->nodes) {
+		found.list = collect(answer, &found.n, &found.ttl);
+		take_answer(name, &found);
+	} else {
 		take_failure(name, status == ARES_SUCCESS ? ARES_ENODATA : status);
+	}
 	if (answer)
 		ares_freeaddrinfo(answer);
+}
+
+static void targets_came(void *arg, int status, int timeouts, unsigned char *reply, int len)
+{
+	struct dns_name *name = arg;
+	struct found found = {0};
+
+	(void)timeouts;
+	if (!is_wanted_answer(name, status))
+		return;
+	if (status != ARES_SUCCESS) {
+		take_failure(name, status);
+		return;
+	}
+	if (dns_srv_read(slice_of(reply, (size_t)len), &found.targets, &found.n, &found.ttl) < 0) {
+		take_failure(name, ARES_EBADRESP);
+		return;
+	}
+	if (found.n) {
+		take_answer(name, &found);
+		return;
+	}
+	free(found.targets);
+	take_failure(name, ARES_ENODATA);
 }
 
 static void ask(struct dns_name *name)
@@ -247,43 +237,17 @@ static void ask(struct dns_name *name)
 	    .ai_flags = ARES_AI_NOSORT,
 	};
 	struct dns *dns = name->dns;
+	ares_channel channel = dns_channel_of(dns->channel);
 
 	if (name->is_asked)
 		return;
 	name->is_asked = true;
 	/* May answer at once, from the hosts file. */
-	ares_getaddrinfo(dns->channel, name->host, NULL, &hints, answered, name);
-	arm_tick(dns);
-}
-
-static int open_channel(
-    struct dns *dns, const struct config_list *servers, ares_channel *channel, struct err *err)
-{
-	struct ares_options options = {
-	    .timeout = QUERY_TIMEOUT_MS,
-	    .tries = QUERY_TRIES,
-	    .sock_state_cb = socket_changed,
-	    .sock_state_cb_data = dns,
-	};
-	char csv[1024];
-	size_t len = 0;
-	int status;
-
-	status = ares_init_options(
-	    channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-	if (status != ARES_SUCCESS)
-		return err_set(err, 0, "name resolution: %s", ares_strerror(status));
-	for (size_t i = 0; i < servers->n && len < sizeof csv; i++)
-		len += (size_t)snprintf(
-		    csv + len, sizeof csv - len, "%s%s", i ? "," : "", servers->items[i]);
-	if (len >= sizeof csv)
-		status = ARES_EBADSTR;
-	else if (servers->n)
-		status = ares_set_servers_ports_csv(*channel, csv);
-	if (status == ARES_SUCCESS)
-		return 0;
-	ares_destroy(*channel);
-	return err_set(err, 0, "resolvers: %s", ares_strerror(status));
+	if (name->is_service)
+		ares_search(channel, name->host, CLASS_IN, TYPE_SRV, targets_came, name);
+	else
+		ares_getaddrinfo(channel, name->host, NULL, &hints, addresses_came, name);
+	dns_channel_kick(dns->channel);
 }
 
 struct dns *dns_new(
@@ -295,22 +259,27 @@ struct dns *dns_new(
 	dns->loop = loop;
 	dns->changed = changed;
 	dns->arg = arg;
+	dns->pause_max = DNS_BACKOFF_MAX;
 	rng_init(&dns->rng, seed);
-	list_init(&dns->sockets);
 	table_init(&dns->names, seed);
-	ares_library_init(ARES_LIB_INIT_ALL);
-	if (open_channel(dns, &system_servers, &dns->channel, err) < 0) {
-		ares_library_cleanup();
-		free(dns);
-		return NULL;
-	}
-	return dns;
+	table_init(&dns->services, seed);
+	dns->channel = dns_channel_new(loop, &system_servers, err);
+	if (dns->channel)
+		return dns;
+	free(dns);
+	return NULL;
+}
+
+void dns_set_pace(struct dns *dns, usec_t pause_max)
+{
+	dns->pause_max = pause_max;
+	dns->tells_all = true;
 }
 
 /* Its query, if there is one, still holds it. */
-static void name_forget(struct dns *dns, struct dns_name *name)
+static void name_forget(struct table *names, struct dns_name *name)
 {
-	table_remove(&dns->names, slice_str(name->host));
+	table_remove(names, slice_str(name->host));
 	wheel_clear(&name->again);
 	name->dns = NULL;
 	if (!name->is_asked)
@@ -319,25 +288,25 @@ static void name_forget(struct dns *dns, struct dns_name *name)
 
 /* Forgets what is not wanted any more. A table must not change while it is walked, so from the
  * start after each. */
-static void forget_unwanted(struct dns *dns)
+static void forget_unwanted(struct table *names)
 {
 	struct dns_name *name;
 	size_t at = 0;
 
-	while ((name = table_next(&dns->names, &at))) {
+	while ((name = table_next(names, &at))) {
 		if (name->is_wanted)
 			continue;
-		name_forget(dns, name);
+		name_forget(names, name);
 		at = 0;
 	}
 }
 
-static void want_none(struct dns *dns)
+static void want_none(struct table *names)
 {
 	struct dns_name *name;
 	size_t at = 0;
 
-	while ((name = table_next(&dns->names, &at)))
+	while ((name = table_next(names, &at)))
 		name->is_wanted = false;
 }
 
@@ -348,66 +317,101 @@ void dns_free(struct dns **pdns)
 	if (dns == NULL)
 		return;
 	*pdns = NULL;
-	want_none(dns);
-	forget_unwanted(dns);
-	ares_destroy(dns->channel); /* calls back for what is asked, which frees the names */
-	ares_library_cleanup();
-	list_each_safe (link, &dns->sockets)
-		socket_free(list_item(link, struct dns_socket, link));
-	wheel_clear(&dns->tick);
+	want_none(&dns->names);
+	want_none(&dns->services);
+	forget_unwanted(&dns->names);
+	forget_unwanted(&dns->services);
+	dns_channel_free(&dns->channel); /* calls back for what is asked, which frees the names */
 	table_fini(&dns->names);
+	table_fini(&dns->services);
 	free(dns);
+}
+
+static void ask_all_anew(struct table *names)
+{
+	struct dns_name *name;
+	size_t at = 0;
+
+	while ((name = table_next(names, &at)))
+		ask_after(name, 0);
 }
 
 int dns_set_servers(struct dns *dns, const struct config_list *servers, struct err *err)
 {
-	ares_channel fresh, old = dns->channel;
-	struct dns_name *name;
-	size_t at = 0;
+	struct dns_channel *old = dns->channel, *fresh = dns_channel_new(dns->loop, servers, err);
 
-	if (open_channel(dns, servers, &fresh, err) < 0)
+	if (fresh == NULL)
 		return -1;
 	dns->channel = fresh;
-	ares_destroy(old);
-	while ((name = table_next(&dns->names, &at)))
-		ask_after(name, 0);
-	arm_tick(dns);
+	dns_channel_free(&old);
+	ask_all_anew(&dns->names);
+	ask_all_anew(&dns->services);
 	return 0;
 }
 
-static struct dns_name *name_new(struct dns *dns, struct slice host)
+static struct dns_name *name_new(
+    struct dns *dns, struct table *names, struct slice host, bool is_service)
 {
 	struct dns_name *name = mem_calloc(1, sizeof *name + host.len + 1);
 
 	name->dns = dns;
+	name->is_service = is_service;
 	memcpy(name->host, host.data, host.len);
-	table_put(&dns->names, slice_str(name->host), name);
+	table_put(names, slice_str(name->host), name);
 	return name;
 }
 
-void dns_follow(struct dns *dns, const struct slice *hosts, size_t n)
+static void follow(
+    struct dns *dns, struct table *names, const struct slice *hosts, size_t n, bool is_service)
 {
-	want_none(dns);
+	want_none(names);
 	for (size_t i = 0; i < n; i++) {
-		struct dns_name *name = table_get(&dns->names, hosts[i]);
+		struct dns_name *name = table_get(names, hosts[i]);
 		bool is_new = name == NULL;
 
 		if (is_new)
-			name = name_new(dns, hosts[i]);
+			name = name_new(dns, names, hosts[i], is_service);
 		name->is_wanted = true;
 		if (is_new)
 			ask(name);
 	}
-	forget_unwanted(dns);
+	forget_unwanted(names);
+}
+
+void dns_follow(struct dns *dns, const struct slice *hosts, size_t n)
+{
+	follow(dns, &dns->names, hosts, n, false);
+}
+
+void dns_follow_services(struct dns *dns, const struct slice *names, size_t n)
+{
+	follow(dns, &dns->services, names, n, true);
+}
+
+static struct dns_answer answer_of(const struct dns_name *name)
+{
+	if (name == NULL)
+		return (struct dns_answer){.error = ""};
+	return (struct dns_answer){
+	    .list = name->list,
+	    .targets = name->targets,
+	    .n = name->n,
+	    .serial = name->serial,
+	    .is_known = name->is_known,
+	    .is_stale = name->is_stale,
+	    .says_none = says_none(name),
+	    .error = name->status == ARES_SUCCESS ? "" : ares_strerror(name->status),
+	};
 }
 
 struct dns_answer dns_answer(const struct dns *dns, struct slice host)
 {
-	const struct dns_name *name = table_get(&dns->names, host);
+	return answer_of(table_get(&dns->names, host));
+}
 
-	if (name == NULL)
-		return (struct dns_answer){0};
-	return (struct dns_answer){name->list, name->n, name->is_known, name->is_stale};
+struct dns_answer dns_service(const struct dns *dns, struct slice name)
+{
+	return answer_of(table_get(&dns->services, name));
 }
 
 const char *dns_library_version(void)
