@@ -104,6 +104,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/enrolment.c src/daemon/enrolment.h \
 	src/daemon/found_names.c src/daemon/found_names.h \
 	src/daemon/registrations.h \
+	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/http_server.c src/daemon/http_server.h \
 	src/daemon/liveness.c src/daemon/liveness.h \
@@ -120,7 +121,6 @@ src_libbridle_a_SOURCES = \
 	src/daemon/registration_address.c src/daemon/registration_address.h \
 	src/daemon/own_addresses.c src/daemon/own_addresses.h \
 	src/daemon/reload.c src/daemon/reload.h \
-	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/thread.c src/daemon/thread.h \
 	src/daemon/worker_thread.c src/daemon/worker_thread.h \
@@ -270,7 +270,6 @@ src_libbridle_a_SOURCES = \
 	src/registry/client.c src/registry/client.h \
 	src/registry/consul.c src/registry/consul_impl.h \
 	src/registry/consul_agent.c \
-	src/registry/consul_enroll.c \
 	src/registry/consul_lock.c \
 	src/registry/consul_read.c src/registry/consul_read.h \
 	src/registry/consul_watch.c \
@@ -287,6 +286,11 @@ src_libbridle_a_SOURCES = \
 	src/registry/kitex_governance.c src/registry/kitex_governance.h \
 	src/registry/kitex_reading.c src/registry/kitex_reading.h \
 	src/registry/kitex_retry.c src/registry/kitex_retry.h \
+	src/registry/nacos.c src/registry/nacos_impl.h \
+	src/registry/nacos_enroll.c \
+	src/registry/nacos_login.c \
+	src/registry/nacos_read.c src/registry/nacos_read.h \
+	src/registry/nacos_watch.c \
 	src/registry/names.c \
 	src/registry/record.c src/registry/record.h \
 	src/registry/record_agents.c \
@@ -297,6 +301,7 @@ src_libbridle_a_SOURCES = \
 	src/registry/registry.c src/registry/registry.h src/registry/registry_impl.h \
 	src/registry/registry_sets.c \
 	src/registry/registry_types.c \
+	src/registry/upkeep.c src/registry/upkeep.h \
 	src/registry/zookeeper.c src/registry/zookeeper_impl.h \
 	src/registry/zookeeper_documents.c \
 	src/registry/zookeeper_entries.c \

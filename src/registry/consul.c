@@ -20,7 +20,7 @@ static void close_client(struct registry_client **pc)
 		return;
 	*pc = NULL;
 	consul_unwatch_all(client);
-	consul_forget_enrolled(client);
+	upkeep_drop_all(&client->enrolled);
 	http_place_close(&client->place);
 	free(client);
 }
@@ -113,6 +113,78 @@ void consul_tree(const struct registry_config *config, struct slice service, str
 	text_add_str(prefix, "/");
 }
 
+/* ---- steps of an upkeep ---- */
+
+void consul_step(struct consul_upkeep *c, const char *method, struct text *target,
+    struct slice body, usec_t wait, void (*done)(void *arg, const struct http_response *response))
+{
+	struct consul_request request = {
+	    .method = method,
+	    .target = slice_of(target->bytes, target->len),
+	    .body = body,
+	    .wait = wait,
+	    .done = done,
+	    .arg = c,
+	};
+	struct http_exchange *exchange;
+	struct err err = {0};
+
+	exchange = consul_ask(c->client, &request, &err);
+	text_fini(target);
+	upkeep_began(&c->upkeep, exchange, &err);
+}
+
+void consul_beat(struct consul_upkeep *c, struct text *target,
+    void (*done)(void *arg, const struct http_response *response))
+{
+	struct consul_request request = {
+	    .method = "PUT",
+	    .target = slice_of(target->bytes, target->len),
+	    .done = done,
+	    .arg = c,
+	};
+	struct err err = {0};
+
+	upkeep_beats(&c->upkeep, consul_ask(c->client, &request, &err));
+	text_fini(target);
+}
+
+void consul_upkeep_free(struct upkeep *u)
+{
+	free(consul_of(u));
+}
+
+void consul_upkeep_forget(struct upkeep *u)
+{
+	struct consul_upkeep *c = consul_of(u);
+
+	c->index = 0;
+	c->hash[0] = '\0';
+}
+
+static void enroll(struct registry_client *client, struct registration *registration)
+{
+	bool is_rpcx = client->start->config->format == REGISTRY_FORMAT_RPCX;
+	struct consul_upkeep *c;
+
+	if (registration->client) {
+		upkeep_change(registration->client);
+		return;
+	}
+	c = mem_calloc(1, sizeof *c);
+	c->client = client;
+	upkeep_start(&c->upkeep, is_rpcx ? &consul_lock : &consul_agent, &client->place,
+	    registration, &client->enrolled);
+}
+
+static void withdraw(struct registry_client *client, struct registration *registration)
+{
+	(void)client;
+	upkeep_withdraw(registration->client);
+}
+
+/* ---- what the registry calls ---- */
+
 static void watch(struct registry_client *client, struct slice service)
 {
 	consul_watch(client, service, false);
@@ -140,6 +212,6 @@ const struct registry_client_ops consul_ops = {
     .unwatch = unwatch,
     .watch_document = watch_document,
     .unwatch_document = unwatch_document,
-    .enroll = consul_enroll,
-    .withdraw = consul_withdraw,
+    .enroll = enroll,
+    .withdraw = withdraw,
 };

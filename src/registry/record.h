@@ -46,6 +46,8 @@ void record_write_consul(const struct registration_plan *plan, bool check_ttl, s
 void record_write_nacos(
     const struct registration_plan *plan, const struct registry_config *config, struct text *out);
 
+/* The host of an address as these registries have it: without brackets. A view of it. */
+struct slice record_host(const struct address *address);
 /* Bytes as they may stand in a URL's path or query. */
 void record_escape(struct slice bytes, struct text *out);
 

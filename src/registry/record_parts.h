@@ -21,8 +21,6 @@ const char *record_tag(const struct config_map *tags, const char *name);
 /* The zone that tags give: zone, else Kitex's idc. */
 const char *record_zone(const struct config_map *tags);
 
-/* The host of an address without brackets. */
-struct slice record_host(const struct address *address);
 /* Go's encoding/json of a string and of a map of strings (null when it is empty). */
 void record_write_string(struct slice s, struct text *out);
 void record_write_tags(const struct config_map *tags, struct text *out);

@@ -1,238 +1,196 @@
-/*
- * The life of a registration in Consul, whatever kind it is: put there, looked at for ever, put again
- * when it is missing or changed, taken away at the end.
- *
- *     put --done--> look --as it should be--> (PRESENT) look, waiting for a change ...
- *      ^              |
- *      '--- LOST <----'  missing, changed
- *
- * Looks wait at the agent for a change, so that a loss is seen when it happens, and an agent that
- * goes away by the connection that breaks. Beats (of a TTL check, of a session) run beside.
- */
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/mem.h"
-#include "registry/consul_impl.h"
+#include "registry/upkeep.h"
 
 #define GAP         (2 * USEC_S) /* at most one look and one put within it, whatever is answered */
 #define LEAVING_MAX (4 * USEC_S) /* of trying to take it away */
-#define REFUSED     403          /* as good as: we have no token to show */
+#define REFUSED     403          /* as good as: there is nothing to show that we may */
 
 static void run_next(struct timer *timer, usec_t now)
 {
-	struct consul_enrolled *e = container_of(timer, struct consul_enrolled, again);
+	struct upkeep *u = container_of(timer, struct upkeep, again);
 
 	(void)now;
-	e->next(e);
+	u->next(u);
 }
 
-void consul_later(struct consul_enrolled *e, usec_t wait, void (*next)(struct consul_enrolled *e))
+void upkeep_later(struct upkeep *u, usec_t wait, upkeep_fn next)
 {
-	e->next = next;
-	http_place_timer(&e->client->place, &e->again, wait, run_next);
+	u->next = next;
+	http_place_timer(u->place, &u->again, wait, run_next);
 }
 
 static void run_beat(struct timer *timer, usec_t now)
 {
-	struct consul_enrolled *e = container_of(timer, struct consul_enrolled, beat);
+	struct upkeep *u = container_of(timer, struct upkeep, beat);
 
 	(void)now;
-	e->kind->beat(e);
+	u->kind->beat(u);
 }
 
-void consul_beat_in(struct consul_enrolled *e, usec_t wait)
+void upkeep_beat_in(struct upkeep *u, usec_t wait)
 {
-	http_place_timer(&e->client->place, &e->beat, wait, run_beat);
+	http_place_timer(u->place, &u->beat, wait, run_beat);
 }
 
-/* ---- asking ---- */
-
-void consul_step(struct consul_enrolled *e, const char *method, struct text *target,
-    struct slice body, usec_t wait, void (*done)(void *arg, const struct http_response *response))
+static void forget(struct upkeep *u)
 {
-	struct consul_request request = {
-	    .method = method,
-	    .target = slice_of(target->bytes, target->len),
-	    .body = body,
-	    .wait = wait,
-	    .done = done,
-	    .arg = e,
-	};
-	struct http_response none = {.status = REFUSED};
-	struct err err = {0};
-
-	e->main = consul_ask(e->client, &request, &err);
-	text_fini(target);
-	if (e->main == NULL)
-		consul_failed(e, e->is_leaving ? e->kind->remove : e->kind->put, &none, &err);
+	if (u->kind->forget)
+		u->kind->forget(u);
 }
 
-void consul_put_step(struct consul_enrolled *e, struct text *target, struct slice body,
-    void (*done)(void *arg, const struct http_response *response))
+/* ---- steps ---- */
+
+void upkeep_began(struct upkeep *u, struct http_exchange *exchange, const struct err *err)
 {
-	e->is_putting = e->was_put = true;
-	e->put_at = http_place_now(&e->client->place);
-	consul_step(e, "PUT", target, body, 0, done);
+	u->main = exchange;
+	if (exchange == NULL)
+		upkeep_failed(u, u->is_leaving ? u->kind->remove : u->kind->put, REFUSED, err);
 }
 
-bool consul_answered(struct consul_enrolled *e)
+void upkeep_puts(struct upkeep *u)
 {
-	bool was_putting = e->is_putting;
+	u->is_putting = u->was_put = true;
+	u->put_at = http_place_now(u->place);
+}
 
-	e->main = NULL;
-	e->is_putting = false;
-	if (!e->is_leaving || !was_putting)
+bool upkeep_answered(struct upkeep *u)
+{
+	bool was_putting = u->is_putting;
+
+	u->main = NULL;
+	u->is_putting = false;
+	if (!u->is_leaving || !was_putting)
 		return true;
-	e->kind->remove(e);
+	u->kind->remove(u);
 	return false;
 }
 
-void consul_beat(struct consul_enrolled *e, const char *method, struct text *target,
-    void (*done)(void *arg, const struct http_response *response))
+void upkeep_beats(struct upkeep *u, struct http_exchange *exchange)
 {
-	struct consul_request request = {
-	    .method = method,
-	    .target = slice_of(target->bytes, target->len),
-	    .done = done,
-	    .arg = e,
-	};
-	struct err err = {0};
-
-	if (e->beating)
-		http_exchange_drop(&e->beating);
-	e->beating = consul_ask(e->client, &request, &err);
-	text_fini(target);
-	consul_beat_in(e, e->beat_every);
+	if (u->beating)
+		http_exchange_drop(&u->beating);
+	u->beating = exchange;
+	upkeep_beat_in(u, u->beat_every);
 }
 
 /* ---- how it stands ---- */
 
-static void say(struct consul_enrolled *e, const char *why)
+static void say(struct upkeep *u, const char *why)
 {
-	bool is_new = e->registration->state == REGISTRATION_PENDING;
+	bool is_new = u->registration->state == REGISTRATION_PENDING;
 
-	registration_is(e->registration, is_new ? REGISTRATION_PENDING : REGISTRATION_LOST, why);
+	registration_is(u->registration, is_new ? REGISTRATION_PENDING : REGISTRATION_LOST, why);
 }
 
-void consul_failed(struct consul_enrolled *e, void (*next)(struct consul_enrolled *e),
-    const struct http_response *response, const struct err *err)
+void upkeep_failed(struct upkeep *u, upkeep_fn next, int status, const struct err *err)
 {
-	usec_t pause = http_place_pause(&e->client->place, &e->pause, response->status);
+	usec_t pause = http_place_pause(u->place, &u->pause, status);
 
-	e->index = 0;
-	e->hash[0] = '\0';
-	e->is_putting = false;
-	if (e->is_leaving && http_place_now(&e->client->place) - e->leaving_since > LEAVING_MAX) {
-		consul_gone(e);
+	forget(u);
+	u->is_putting = false;
+	if (u->is_leaving && http_place_now(u->place) - u->leaving_since > LEAVING_MAX) {
+		upkeep_gone(u);
 		return;
 	}
 	/* One exchange that breaks is no loss yet. */
-	if (!e->is_leaving && (e->failures++ > 0 || response->status > 0)) {
-		registry_failed(e->client->start->registry, SLICE_NONE, err);
-		say(e, err->text);
+	if (!u->is_leaving && (u->failures++ > 0 || status > 0)) {
+		registry_failed(u->place->start->registry, SLICE_NONE, err);
+		say(u, err->text);
 	}
-	consul_later(e, e->is_leaving ? usec_min(pause, USEC_S) : pause, next);
+	upkeep_later(u, u->is_leaving ? usec_min(pause, USEC_S) : pause, next);
 }
 
-void consul_present(struct consul_enrolled *e)
+void upkeep_present(struct upkeep *u, usec_t every)
 {
-	usec_t since = http_place_now(&e->client->place) - e->looked_at;
+	usec_t since = http_place_now(u->place) - u->looked_at;
 
-	e->failures = 0;
-	registry_pause_reset(&e->pause);
-	registry_alive(e->client->start->registry);
-	registration_is(e->registration, REGISTRATION_PRESENT, "");
-	consul_later(e, since < GAP ? GAP - since : 0, e->kind->look);
+	if (every < GAP)
+		every = GAP;
+	u->failures = 0;
+	registry_pause_reset(&u->pause);
+	registry_alive(u->place->start->registry);
+	registration_is(u->registration, REGISTRATION_PRESENT, "");
+	upkeep_later(u, since < every ? every - since : 0, u->kind->look);
 }
 
-void consul_lost(struct consul_enrolled *e, const char *why)
+void upkeep_lost(struct upkeep *u, const char *why)
 {
-	usec_t since = http_place_now(&e->client->place) - e->put_at;
+	usec_t since = http_place_now(u->place) - u->put_at;
 
-	if (e->main && e->is_putting)
+	if (u->main && u->is_putting)
 		return;
-	if (e->main)
-		http_exchange_drop(&e->main);
-	e->hash[0] = '\0';
-	e->index = 0;
-	say(e, why);
-	consul_later(e, since < GAP ? GAP - since : 0, e->kind->put);
+	if (u->main)
+		http_exchange_drop(&u->main);
+	forget(u);
+	say(u, why);
+	upkeep_later(u, since < GAP ? GAP - since : 0, u->kind->put);
 }
 
-/* ---- from outside ---- */
+/* ---- its life ---- */
 
-static void enrolled_free(struct consul_enrolled *e)
+void upkeep_start(struct upkeep *u, const struct upkeep_kind *kind, struct http_place *place,
+    struct registration *registration, struct list *list)
 {
-	wheel_clear(&e->again);
-	wheel_clear(&e->beat);
-	if (e->main)
-		http_exchange_drop(&e->main);
-	if (e->beating)
-		http_exchange_drop(&e->beating);
-	list_remove(&e->link);
-	free(e);
+	u->kind = kind;
+	u->place = place;
+	u->registration = registration;
+	registration->client = u;
+	list_push_back(list, &u->link);
+	upkeep_later(u, 0, kind->put);
 }
 
-void consul_gone(struct consul_enrolled *e)
+void upkeep_change(struct upkeep *u)
 {
-	struct registration *registration = e->registration;
+	if (u->main)
+		http_exchange_drop(&u->main);
+	u->is_putting = false;
+	forget(u);
+	upkeep_later(u, 0, u->kind->put);
+}
 
-	registration->client = NULL;
-	enrolled_free(e);
+void upkeep_withdraw(struct upkeep *u)
+{
+	u->is_leaving = true;
+	u->leaving_since = http_place_now(u->place);
+	wheel_clear(&u->again);
+	wheel_clear(&u->beat);
+	if (u->beating)
+		http_exchange_drop(&u->beating);
+	if (u->main && u->is_putting)
+		return;
+	if (u->main)
+		http_exchange_drop(&u->main);
+	upkeep_later(u, 0, u->was_put ? u->kind->remove : upkeep_gone);
+}
+
+void upkeep_wake(struct upkeep *u)
+{
+	if (!u->is_leaving && timer_is_set(&u->again))
+		upkeep_later(u, 0, u->next);
+}
+
+static void drop(struct upkeep *u)
+{
+	wheel_clear(&u->again);
+	wheel_clear(&u->beat);
+	if (u->main)
+		http_exchange_drop(&u->main);
+	if (u->beating)
+		http_exchange_drop(&u->beating);
+	list_remove(&u->link);
+	u->registration->client = NULL;
+	u->kind->free(u);
+}
+
+void upkeep_gone(struct upkeep *u)
+{
+	struct registration *registration = u->registration;
+
+	drop(u);
 	registration_gone(registration);
 }
 
-static struct consul_enrolled *enrolled_new(
-    struct registry_client *client, struct registration *registration)
+void upkeep_drop_all(struct list *list)
 {
-	struct consul_enrolled *e = mem_calloc(1, sizeof *e);
-	bool is_kitex = client->start->config->format == REGISTRY_FORMAT_KITEX;
-
-	e->client = client;
-	e->kind = is_kitex ? &consul_agent : &consul_lock;
-	e->registration = registration;
-	registration->client = e;
-	list_push_back(&client->enrolled, &e->link);
-	return e;
-}
-
-void consul_enroll(struct registry_client *client, struct registration *registration)
-{
-	struct consul_enrolled *e = registration->client;
-
-	if (e == NULL)
-		e = enrolled_new(client, registration);
-	if (e->main)
-		http_exchange_drop(&e->main);
-	e->hash[0] = '\0';
-	e->index = 0;
-	consul_later(e, 0, e->kind->put);
-}
-
-void consul_withdraw(struct registry_client *client, struct registration *registration)
-{
-	struct consul_enrolled *e = registration->client;
-
-	e->is_leaving = true;
-	e->leaving_since = http_place_now(&client->place);
-	wheel_clear(&e->again);
-	wheel_clear(&e->beat);
-	if (e->beating)
-		http_exchange_drop(&e->beating);
-	if (e->main && e->is_putting)
-		return;
-	if (e->main)
-		http_exchange_drop(&e->main);
-	consul_later(e, 0, e->was_put ? e->kind->remove : consul_gone);
-}
-
-void consul_forget_enrolled(struct registry_client *client)
-{
-	list_each_safe (link, &client->enrolled) {
-		struct consul_enrolled *e = list_item(link, struct consul_enrolled, link);
-
-		e->registration->client = NULL;
-		enrolled_free(e);
-	}
+	list_each_safe (link, list)
+		drop(list_item(link, struct upkeep, link));
 }
