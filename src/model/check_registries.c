@@ -55,18 +55,33 @@ static void check_foreign(struct check *c, const struct registry_config *registr
 		refuse(c, registry, key,
 		    "means nothing to a registry of type %s%s\nleave it out: it is for %s%s",
 		    registry_type_name(registry->type),
-		    registry->type == REGISTRY_CONSUL ? " with format kitex" : "", types,
-		    strcmp(key, "base") == 0 ? " (there with format: rpcx)" : "");
+		    registry->type == REGISTRY_CONSUL && strcmp(key, "base") == 0
+			? " with format kitex"
+			: "",
+		    types, strcmp(key, "base") == 0 ? " (there with format: rpcx)" : "");
 	}
+}
+
+/* What was refused is not missing. */
+static bool is_said(const struct check *c, const struct registry_config *registry, const char *key)
+{
+	struct key_path path;
+
+	check_registry_path(registry, key, &path);
+	for (size_t i = 0; i < c->problems->n; i++)
+		if (c->problems->list[i].path && strcmp(c->problems->list[i].path, path.text) == 0)
+			return true;
+	return false;
 }
 
 static void check_needs(struct check *c, const struct registry_config *registry)
 {
-	if (registry_knows(registry, "endpoints") && registry->n_endpoints == 0)
+	if (registry_knows(registry, "endpoints") && registry->endpoints == NULL)
 		refuse(c, registry, "endpoints",
 		    "%s\nexpected a list of at least one address, like [\"127.0.0.1:2379\"]",
 		    is_written(c, registry, "endpoints") ? "an empty list" : "is missing");
-	if (registry->type == REGISTRY_FILE && registry->path == NULL)
+	if (registry->type == REGISTRY_FILE && registry->path == NULL &&
+	    !is_said(c, registry, "path"))
 		refuse(c, registry, "path",
 		    "is missing\nexpected the file with the endpoints of each service");
 	if (registry->format == REGISTRY_FORMAT_RPCX && registry->type != REGISTRY_ETCD &&
@@ -87,10 +102,10 @@ static void check_pairs(struct check *c, const struct registry_config *registry)
 {
 	const struct tls_config *tls = &registry->tls;
 
-	if (registry->user && !has_secret(&registry->password))
+	if (registry->user && registry_knows(registry, "user") && !has_secret(&registry->password))
 		refuse(
 		    c, registry, "user", "a user without a password\nexpected password: beside it");
-	if (!registry->user && has_secret(&registry->password))
+	if (!registry->user && registry_knows(registry, "user") && has_secret(&registry->password))
 		refuse(c, registry, "password", "a password of nobody\nexpected user: beside it");
 	if (tls->cert && !tls->key)
 		refuse(c, registry, "tls",

@@ -59,15 +59,27 @@ static void end_line(struct roff *r)
 	r->column = 0;
 }
 
+/* What it takes in the page: a quote is four bytes there, a backslash two. */
+static size_t written_len(const char *word, size_t len)
+{
+	size_t written = len;
+
+	for (size_t i = 0; i < len; i++)
+		written += word[i] == '"' ? 3 : word[i] == '\\';
+	return written;
+}
+
 static void put_word(struct roff *r, const char *word, size_t len)
 {
-	if (r->column > 0 && r->column + 1 + len > LINE_MAX_BYTES)
+	size_t written = written_len(word, len);
+
+	if (r->column > 0 && r->column + 1 + written > LINE_MAX_BYTES)
 		end_line(r);
 	if (r->column > 0)
 		fputc(' ', r->to);
 	else if (*word == '.' || *word == '\'')
 		fputs("\\&", r->to);
-	r->column += len + 1;
+	r->column += written + 1;
 	for (size_t i = 0; i < len; i++) {
 		if (word[i] == '\\')
 			fputs("\\e", r->to);

@@ -121,6 +121,9 @@ const struct registry_config *config_registry(const struct config *config, struc
 
 /* ---- addresses ---- */
 
+/* What there is when it was said already that they are wrong. */
+static const struct address refused;
+
 static int parse_server(struct binder *b, const struct yaml_node *node, struct address *address)
 {
 	static const struct key one = {.name = "endpoints"};
@@ -143,13 +146,13 @@ static int parse_endpoints(
 	int rc = 0;
 
 	(void)key;
-	registry->endpoints = NULL;
+	registry->endpoints = &refused;
 	registry->n_endpoints = 0;
 	if (node->kind != NODE_LIST || node->n > SERVERS_MAX)
 		return bind_expected(
 		    b, node, "a list", "a list of up to 64 addresses, like [\"127.0.0.1:2379\"]");
 	addresses = arena_calloc(b->arena, node->n + 1, sizeof *addresses);
-	registry->endpoints = addresses;
+	registry->endpoints = node->n ? addresses : NULL;
 	for (const struct yaml_node *item = node->first; item; item = item->next) {
 		size_t before = key_path_index(&b->path, i++);
 
@@ -298,8 +301,15 @@ static int parse_secret_file(
 {
 	size_t before = key_path_key(&b->path, node->key);
 	struct key path = {.name = "file", .offset = offsetof(struct secret_config, file)};
-	int rc = node->is_bad ? -1 : key_path.parse(b, &path, node, secret);
+	int rc = -1;
 
+	/* Who took one for the other must not find the secret in a log. */
+	if (!node->is_bad && node->kind == NODE_SCALAR && !slice_starts(node->text, SLICE_LIT("/")))
+		bind_error(b, node, "what is given is no path\nexpected a whole path, from / on");
+	else if (!node->is_bad)
+		rc = key_path.parse(b, &path, node, secret);
+	if (rc == 0)
+		secret->text = NULL;
 	key_path_cut(&b->path, before);
 	return rc;
 }
@@ -312,6 +322,7 @@ static int parse_secret(
 	*secret = (struct secret_config){NULL, NULL};
 	if (bind_is_plain_none(key, node))
 		return 0;
+	secret->text = ""; /* meant to be there, be it wrong */
 	if (node->kind == NODE_SCALAR)
 		return parse_secret_text(b, node, secret);
 	if (node->kind == NODE_MAP && node->n == 1 && slice_eq_str(node->first->key, "file"))
@@ -411,14 +422,17 @@ const struct key_type key_prefix = {
 static int parse_base(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
 {
+	bool has_default = key->fallback[0] == '/';
+
 	if (key_text.parse(b, key, node, base) < 0)
 		return -1;
 	if (is_key_path(node->text) && (node->text.len == 0 || node->text.data[0] == '/'))
 		return 0;
 	return bind_error(b, node,
 	    "%s is no path of a registry\nexpected a path that starts with a slash and does not end "
-	    "with one, like /rpcx, or an empty text",
-	    bind_shows(b, node));
+	    "with one, like %s%s",
+	    bind_shows(b, node), has_default ? key->fallback : "/rpcx",
+	    has_default ? "" : ", or an empty text");
 }
 
 const struct key_type key_base = {"text", parse_base, print_plain, schema_string, KEY_VALUE, NULL};

@@ -49,6 +49,16 @@ static void assert_same_policies(const struct config *a, const struct config *b)
 	}
 }
 
+/* Files that registries have on a machine (W59, W60) need not be on this one. */
+static bool is_quiet(const struct loaded *l)
+{
+	for (size_t i = 0; i < l->problems.n; i++)
+		if (!strstr(l->problems.list[i].text, "[W59]") &&
+		    !strstr(l->problems.list[i].text, "[W60]"))
+			return false;
+	return true;
+}
+
 /* What is printed loads, without a word, to the same; and so does what that prints. */
 static void assert_round_trip(const struct config *config)
 {
@@ -56,7 +66,7 @@ static void assert_round_trip(const struct config *config)
 	struct loaded again = loaded_from(first);
 
 	ck_assert_msg(strcmp(loaded_config(&again)->hash, config->hash) == 0, "%s", first);
-	ck_assert_msg(again.problems.n == 0, "%s", first);
+	ck_assert_msg(is_quiet(&again), "%s", first);
 	assert_same_policies(config, again.config);
 	second = loaded_dump(again.config);
 	strip_places(first);
@@ -87,7 +97,7 @@ static unsigned check_folder(const char *path)
 		l = loaded_file(entry->d_name);
 		loaded_config(&l);
 		problems_print(&l.problems, stderr, true);
-		ck_assert_msg(l.problems.n == 0, "%s", entry->d_name);
+		ck_assert_msg(is_quiet(&l), "%s", entry->d_name);
 		assert_round_trip(l.config);
 		loaded_free(&l);
 		count++;
@@ -296,8 +306,12 @@ START_TEST(schema_has_the_keys_and_leaves_out_those_to_come)
 	assert_has(text, "\"breaker\"");
 	assert_has(text, "\"peak_ewma\"");
 	assert_has(text, "{\"$ref\": \"#/$defs/Rule of an ACL\"}");
-	ck_assert_ptr_null(strstr(text, "\"registries\""));
-	ck_assert_ptr_null(strstr(text, "\"discover\""));
+	assert_has(text, "\"registries\": {\"allOf\": [{\"type\": \"object\", "
+			 "\"additionalProperties\": {\"$ref\": \"#/$defs/Registry\"}}]");
+	assert_has(text, "\"etcd\", \"zookeeper\", \"consul\", \"nacos\", \"dns\", \"file\"]");
+	assert_has(text, "{\"enum\": [\"timeout\", \"retry\", \"breaker\"");
+	ck_assert_ptr_null(strstr(text, "\"redis\""));
+	ck_assert_ptr_null(strstr(text, "\"tracing\""));
 	ck_assert_ptr_null(strstr(text, "argfield"));
 	free(text);
 }
@@ -315,7 +329,9 @@ START_TEST(manual_describes_each_key_once)
 	assert_has(text, "The value may stand in place of the map\n.Ic http2.resets .\n");
 	assert_has(text, ".It Ic breaker.window\nA time (default: 10s).\n");
 	assert_has(text, ".It Ic services.LABEL.routes[].to.subset\n");
-	ck_assert_ptr_null(strstr(text, ".It Ic registries"));
+	assert_has(text, ".It Ic registries.NAME.empty.keep\nA time or obey (default: 10m).\n");
+	assert_has(text, "The value may stand in place of the map\n.Ic discover .\n");
+	ck_assert_ptr_null(strstr(text, ".It Ic tracing"));
 	for (char *at = text; (at = strstr(at, "\n.It Ic ")) != NULL; at++) {
 		char line[200];
 

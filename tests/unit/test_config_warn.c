@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -62,6 +63,8 @@ START_TEST(each_doubt_has_a_file_that_raises_it_and_one_that_does_not)
 		struct loaded bad, good;
 
 		snprintf(name, sizeof name, "W%02u-bad.yaml", id);
+		/* one of them is about what others may read; whoever got the files chose the rest */
+		(void)!chmod(name, 0644);
 		bad = loaded_file(name);
 		loaded_config(&bad);
 		ck_assert_uint_ge(bad.problems.n, 1);
