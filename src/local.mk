@@ -103,7 +103,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/effective.h \
 	src/daemon/enrolment.c src/daemon/enrolment.h \
 	src/daemon/found_names.c src/daemon/found_names.h \
-	src/daemon/registrations.h \
+	src/daemon/registrations.c src/daemon/registrations.h \
 	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/http_server.c src/daemon/http_server.h \

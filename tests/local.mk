@@ -92,6 +92,7 @@ UNIT_TESTS = \
 	tests/unit/test_probe \
 	tests/unit/test_readiness \
 	tests/unit/test_reason \
+	tests/unit/test_registrations \
 	tests/unit/test_retry \
 	tests/unit/test_rng \
 	tests/unit/test_route \
@@ -198,6 +199,8 @@ tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4
 tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
 tests_unit_test_readiness_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_monotonic
+tests_unit_test_registrations_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=clock_monotonic,--wrap=discovery_registry
 tests_unit_test_socket_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind,--wrap=rename,--wrap=flock
 
 check_LIBRARIES += tests/support/libsim.a

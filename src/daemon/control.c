@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "daemon/admin.h"
 #include "daemon/notify.h"
+#include "daemon/registrations.h"
 #include "daemon/reload.h"
 #include "net/loop.h"
 #include "proxy/health_check.h"
@@ -37,6 +38,8 @@ void control_publish(struct control *c, struct shared_config *shared)
 		retirement_take(&c->retired, c->loop, c->snapshot);
 	c->snapshot = fresh;
 	health_checks_follow(c->health_checks, fresh);
+	if (c->state != CONTROL_STARTING) /* until then nobody could be served */
+		registrations_follow(c->registrations, fresh);
 }
 
 static void endpoints_changed(void *arg)
@@ -47,8 +50,16 @@ static void endpoints_changed(void *arg)
 	control_look_ready(c);
 }
 
+static void registration_changed(void *arg, struct registration *registration)
+{
+	struct control *c = arg;
+
+	registrations_changed(c->registrations, registration);
+}
+
 static const struct discovery_events discovery_events = {
     .changed = endpoints_changed,
+    .registration_changed = registration_changed,
 };
 
 int control_reopen(struct control *c, struct err *err)
@@ -132,6 +143,7 @@ static int start_running(
 	c->health_checks = health_checks_new(c->loop, clock_calendar());
 	health_checks_follow(c->health_checks, c->snapshot);
 	c->overload_watch = overload_watch_new(c->loop, &c->workers, &c->snapshot);
+	c->registrations = registrations_new(c->loop, c->discovery, &c->bindings);
 	return 0;
 }
 
@@ -189,9 +201,11 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 static void end(struct control *c)
 {
 	wheel_clear(&c->start_wait);
+	wheel_clear(&c->stopping.wait);
 	wheel_clear(&c->stopping.look);
 	wheel_clear(&c->sweep);
 	admin_free(&c->admin);
+	registrations_free(&c->registrations);
 	overload_watch_free(&c->overload_watch);
 	health_checks_free(&c->health_checks);
 	liveness_free(&c->liveness);

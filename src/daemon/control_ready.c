@@ -4,6 +4,7 @@
 
 #include "daemon/control.h"
 #include "daemon/notify.h"
+#include "daemon/registrations.h"
 #include "net/loop.h"
 
 #define HOSTS_WITHIN      (2 * USEC_S)
@@ -42,6 +43,7 @@ static void become_ready(struct control *c)
 	log_info("control", "ready", "workers=%u hash=%s missing=\"%s\"", c->workers.n,
 	    c->snapshot->config->hash, missing);
 	notify_ready();
+	registrations_follow(c->registrations, c->snapshot);
 }
 
 static void start_waited(struct timer *timer, usec_t now)

@@ -1,0 +1,527 @@
+/*
+ * A publication is the wish: one service in one registry. It has a present enrolment while it is due,
+ * and for a moment a former one, when its address or its registry has become another: callers find the
+ * new one before the old one goes. Everything is settled in one place (look), at the end of the turn in
+ * which something changed, and once a second: for addresses that may have changed, and for whoever
+ * reads the log.
+ *
+ *     not due --application answers, address known--> PENDING --> PRESENT <--> LOST, CONTESTED
+ *        ^                                                          |
+ *        '---------- the application is down; a reload; leaving ----'
+ */
+#include "daemon/registrations.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/discovery.h"
+#include "daemon/enrolment.h"
+#include "daemon/readiness.h"
+#include "daemon/registration_address.h"
+#include "net/local_address.h"
+#include "net/loop.h"
+
+#define LOOK_EVERY   USEC_S
+#define ROUTES_EVERY (30 * USEC_S) /* how often local addresses are asked for */
+#define FORMER_MAX   (2 * USEC_S)  /* for the new enrolment to be there before the old one goes */
+#define MISSING_SAID USEC_MIN      /* between two lines about the same */
+#define LEAVE_MAX    (6 * USEC_S)  /* registries give up before */
+
+/* One service in one registry. */
+struct publication {
+	struct list link;
+	char *label, *where; /* owned: the service's, the registry's */
+	/* Of the present snapshot; NULL: not wanted any more. */
+	const struct service_config *service;
+	const struct registry_config *config;
+	struct enrolment *present, *former; /* in registrations->enrolments, or NULL */
+	usec_t former_until;
+	struct address host; /* stands for a wildcard; of kind NAME while it is not known */
+	uint64_t drifts;     /* of enrolments that have ended */
+	bool is_ready, is_due;
+	char why[512];        /* it is not there, as far as we know it ourselves; "" */
+	usec_t missing_since; /* due and not there; or since that was said last; 0: it is not so */
+};
+
+struct registrations {
+	struct loop *loop;                 /* borrowed */
+	const struct discovery *discovery; /* borrowed */
+	const struct bindings *bindings;   /* borrowed */
+	struct readiness *readiness;       /* owned */
+	struct snapshot *snapshot;         /* owned reference; NULL: none yet */
+	struct list publications;          /* owned */
+	struct list enrolments;            /* owned; until their registries have let them go */
+	struct loop_work work;             /* look */
+	struct timer again;                /* look */
+	usec_t routes_at;                  /* when local addresses are asked for anew */
+	bool were_any, is_leaving;
+	usec_t leave_until;
+	void (*done)(void *arg); /* NULL: nobody waits */
+	void *arg;               /* borrowed */
+};
+
+static usec_t now_of(const struct registrations *r)
+{
+	return loop_now(r->loop);
+}
+
+/* --- where --- */
+
+static bool has_host(const struct publication *p)
+{
+	return p->host.len != 0;
+}
+
+/* The address through which the registry is reached; false while it is not known. */
+static bool find_server(const struct registry_config *config, struct address *server)
+{
+	for (size_t i = 0; i < config->n_endpoints; i++) {
+		*server = config->endpoints[i];
+		if (server->kind == ADDRESS_IP)
+			return true;
+	}
+	return false;
+}
+
+/* What is known stays while there is no way to the registry: addresses come back with it. */
+static int find_host(
+    struct registrations *r, struct publication *p, const struct address *bound, struct err *err)
+{
+	bool only_v4 = registration_address_is_v4(bound);
+	struct address server, host;
+
+	if (has_host(p) && now_of(r) < r->routes_at)
+		return 0;
+	if (!find_server(p->config, &server))
+		local_address_first(&host);
+	else if (local_address_towards(&server, only_v4, &host, err) < 0)
+		return has_host(p) ? 0 : -1;
+	p->host = host;
+	return 0;
+}
+
+static int make_plan(
+    struct registrations *r, struct publication *p, struct registration_plan *plan, struct err *err)
+{
+	const struct register_config *wish = &p->service->registration;
+	struct address address;
+
+	if (registration_address_find(r->snapshot->config, p->service, r->bindings, &address, err) <
+	    0)
+		return -1;
+	if (registration_address_is_wildcard(&address)) {
+		if (find_host(r, p, &address, err) < 0)
+			return -1;
+		address = registration_address_at(&address, &p->host);
+	}
+	*plan = (struct registration_plan){
+	    .service = slice_str(p->service->name),
+	    .address = address,
+	    .weight = wish->weight,
+	    .tags = wish->tags,
+	    .ttl = wish->ttl,
+	};
+	return 0;
+}
+
+/* --- enrolments --- */
+
+static void withdraw(struct enrolment **moved, const char *why)
+{
+	if (*moved)
+		enrolment_withdraw(*moved, why);
+	*moved = NULL;
+}
+
+static void withdraw_all(struct publication *p, const char *why)
+{
+	withdraw(&p->former, why);
+	withdraw(&p->present, why);
+}
+
+/* A registry that was opened anew is another to us, and the same to those who look into it. Where keys
+ * have owners, the new one takes the old one's over; elsewhere the old one's end would be the end of
+ * both. */
+static bool has_owners(const struct registry_config *config)
+{
+	return config->type == REGISTRY_ETCD || config->type == REGISTRY_ZOOKEEPER;
+}
+
+/* What keeps @plan from being enrolled now: one of another service, or one that has to be gone first. The
+ * registry itself sees to it that what leaves and what comes at one place do not meet. */
+static struct enrolment *find_in_the_way(const struct registrations *r, const struct publication *p,
+    const struct registry *registry, const struct registration_plan *plan)
+{
+	list_each (link, &r->enrolments) {
+		struct enrolment *e = list_item(link, struct enrolment, link);
+
+		if (!enrolment_is_for(e, plan))
+			continue;
+		if (e->registry == registry
+			? !e->is_leaving
+			: strcmp(e->where, p->where) == 0 && !has_owners(p->config))
+			return e;
+	}
+	return NULL;
+}
+
+static bool is_at(const struct enrolment *e, const struct registry *registry,
+    const struct registration_plan *plan)
+{
+	return e && e->registry == registry && enrolment_is_for(e, plan);
+}
+
+static void enroll(struct registrations *r, struct publication *p, struct registry *registry,
+    const struct registration_plan *plan)
+{
+	withdraw(&p->former, "moved");
+	p->former = p->present;
+	p->former_until = usec_after(now_of(r), FORMER_MAX);
+	p->present = enrolment_new(registry, plan, p->label);
+	p->present->of = p;
+	list_push_back(&r->enrolments, &p->present->link);
+}
+
+/* Sees to it that the present enrolment is for @plan. */
+static void place(struct registrations *r, struct publication *p, struct registry *registry,
+    const struct registration_plan *plan)
+{
+	struct enrolment *other;
+
+	if (is_at(p->former, registry, plan)) { /* back to where it was */
+		other = p->present;
+		p->present = p->former;
+		p->former = other;
+	}
+	if (is_at(p->present, registry, plan)) {
+		enrolment_change(p->present, plan);
+		return;
+	}
+	other = find_in_the_way(r, p, registry, plan);
+	if (other == NULL) {
+		enroll(r, p, registry, plan);
+		return;
+	}
+	if (other->of != p && !other->is_leaving) {
+		snprintf(p->why, sizeof p->why, "%s is published there for the service %s already",
+		    plan->address.text, other->label);
+		withdraw_all(p, p->why);
+		return;
+	}
+	snprintf(p->why, sizeof p->why, "waits until it is withdrawn there");
+	withdraw_all(p, "the registry is opened anew");
+}
+
+static bool is_present(const struct publication *p)
+{
+	return p->present && p->present->state == REGISTRATION_PRESENT;
+}
+
+/* Says now and then that something is not as it should be. */
+static void note_missing(struct registrations *r, struct publication *p)
+{
+	usec_t now = now_of(r);
+	const char *why = p->present ? p->present->why : p->why;
+	char text[LOG_ESCAPED_MAX];
+
+	if (is_present(p)) {
+		p->missing_since = 0;
+	} else if (p->missing_since == 0) {
+		p->missing_since = now;
+	} else if (now - p->missing_since >= MISSING_SAID) {
+		p->missing_since = now;
+		log_escape(text, sizeof text, slice_str(why));
+		log_warn("registration", "still not published",
+		    "service=%s registry=%s address=%s why=\"%s\"", p->label, p->where,
+		    p->present ? p->present->plan.address.text : "", text);
+	}
+}
+
+/* Why it should not be there now; NULL: it should. */
+static const char *is_not_due(struct registrations *r, struct publication *p)
+{
+	const char *why;
+
+	if (r->is_leaving)
+		return "the daemon is leaving";
+	p->is_ready = p->service->registration.always ||
+		      readiness_is_ready(r->readiness, slice_str(p->label), &why);
+	return p->is_ready ? NULL : why;
+}
+
+static void settle(struct registrations *r, struct publication *p)
+{
+	const char *not_due = is_not_due(r, p);
+	struct registration_plan plan;
+	struct registry *registry;
+	struct err err;
+
+	p->is_due = not_due == NULL;
+	if (not_due) {
+		snprintf(p->why, sizeof p->why, "%s", not_due);
+		withdraw_all(p, not_due);
+		p->missing_since = 0;
+		return;
+	}
+	p->why[0] = '\0';
+	registry = discovery_registry(r->discovery, p->config);
+	if (registry == NULL) {
+		snprintf(p->why, sizeof p->why, "the registry cannot be opened");
+		withdraw_all(p, p->why);
+	} else if (make_plan(r, p, &plan, &err) < 0) {
+		snprintf(p->why, sizeof p->why, "%s", err.text);
+		withdraw_all(p, p->why);
+	} else {
+		place(r, p, registry, &plan);
+	}
+	if (p->former && (is_present(p) || now_of(r) >= p->former_until))
+		withdraw(&p->former, "moved");
+	note_missing(r, p);
+}
+
+/* --- looking --- */
+
+static void look(struct registrations *r);
+
+static void look_again(struct timer *timer, usec_t now)
+{
+	(void)now;
+	look(container_of(timer, struct registrations, again));
+}
+
+static void end_leaving(struct registrations *r)
+{
+	void (*done)(void *arg) = r->done;
+
+	if (done == NULL)
+		return;
+	if (!list_is_empty(&r->enrolments) && now_of(r) < r->leave_until)
+		return;
+	r->done = NULL;
+	done(r->arg);
+}
+
+static void look(struct registrations *r)
+{
+	usec_t now = now_of(r);
+
+	list_each (link, &r->publications)
+		settle(r, list_item(link, struct publication, link));
+	if (now >= r->routes_at)
+		r->routes_at = usec_after(now, ROUTES_EVERY);
+	if (!list_is_empty(&r->publications) || !list_is_empty(&r->enrolments))
+		wheel_set(loop_wheel(r->loop), &r->again, usec_after(now, LOOK_EVERY), look_again);
+	end_leaving(r);
+}
+
+static void look_deferred(struct loop_work *work)
+{
+	look(container_of(work, struct registrations, work));
+}
+
+/* Later in this turn: what it goes by may still be changing. */
+static void look_soon(void *arg)
+{
+	struct registrations *r = arg;
+
+	loop_defer(r->loop, &r->work);
+}
+
+/* --- which --- */
+
+static void publication_free(struct registrations *r, struct publication *p)
+{
+	list_each (link, &r->enrolments) {
+		struct enrolment *e = list_item(link, struct enrolment, link);
+
+		if (e->of == p)
+			e->of = NULL;
+	}
+	list_remove(&p->link);
+	free(p->label);
+	free(p->where);
+	free(p);
+}
+
+static struct publication *find_or_add(
+    struct registrations *r, const char *label, const char *where)
+{
+	struct publication *p;
+
+	list_each (link, &r->publications) {
+		p = list_item(link, struct publication, link);
+		if (strcmp(p->label, label) == 0 && strcmp(p->where, where) == 0)
+			return p;
+	}
+	p = mem_calloc(1, sizeof *p);
+	p->label = mem_strdup(label);
+	p->where = mem_strdup(where);
+	list_push_back(&r->publications, &p->link);
+	return p;
+}
+
+static void follow_service(struct registrations *r, const struct service_config *service)
+{
+	for (size_t i = 0; i < service->registration.n_in; i++) {
+		const struct registry_config *config = service->registration.in[i];
+		struct publication *p = find_or_add(r, service->label, config->name);
+
+		p->service = service;
+		p->config = config;
+	}
+}
+
+void registrations_follow(struct registrations *r, struct snapshot *snapshot)
+{
+	struct snapshot *before = r->snapshot;
+
+	list_each (link, &r->publications)
+		list_item(link, struct publication, link)->service = NULL;
+	for (size_t i = 0; i < snapshot->config->n_services; i++)
+		follow_service(r, snapshot->config->services[i]);
+	list_each_safe (link, &r->publications) {
+		struct publication *p = list_item(link, struct publication, link);
+
+		if (p->service)
+			continue;
+		withdraw_all(p, "the configuration does not ask for it any more");
+		publication_free(r, p);
+	}
+	r->snapshot = snapshot_ref(snapshot);
+	if (before)
+		snapshot_unref(&before);
+	readiness_follow(r->readiness, snapshot);
+	look_soon(r);
+}
+
+/* --- events --- */
+
+static void end_enrolment(struct enrolment *e)
+{
+	struct publication *p = e->of;
+
+	if (p) {
+		p->drifts += e->drifts;
+		p->present = p->present == e ? NULL : p->present;
+		p->former = p->former == e ? NULL : p->former;
+	}
+	enrolment_free(&e);
+}
+
+void registrations_changed(struct registrations *r, struct registration *registration)
+{
+	struct enrolment *e = registration_report(registration).arg;
+	enum registration_state before = e->state;
+
+	if (!enrolment_hear(e)) {
+		end_enrolment(e);
+	} else if (e->was_present) {
+		r->were_any = true;
+		/* The registry is there again: perhaps on another way. */
+		if (before != REGISTRATION_PRESENT && e->state == REGISTRATION_PRESENT)
+			r->routes_at = 0;
+	}
+	look_soon(r);
+}
+
+void registrations_leave(struct registrations *r, void (*done)(void *arg), void *arg)
+{
+	r->is_leaving = true;
+	r->leave_until = usec_after(now_of(r), LEAVE_MAX);
+	r->done = done;
+	r->arg = arg;
+	look_soon(r);
+}
+
+void registrations_return(struct registrations *r)
+{
+	r->is_leaving = false;
+	r->done = NULL;
+	look_soon(r);
+}
+
+bool registrations_were_any(const struct registrations *r)
+{
+	return r->were_any;
+}
+
+/* --- life --- */
+
+struct registrations *registrations_new(
+    struct loop *loop, struct discovery *discovery, const struct bindings *bindings)
+{
+	struct registrations *r = mem_calloc(1, sizeof *r);
+
+	r->loop = loop;
+	r->discovery = discovery;
+	r->bindings = bindings;
+	r->work.run = look_deferred;
+	list_init(&r->publications);
+	list_init(&r->enrolments);
+	r->readiness = readiness_new(loop, look_soon, r);
+	return r;
+}
+
+void registrations_free(struct registrations **pr)
+{
+	struct registrations *r = *pr;
+
+	if (r == NULL)
+		return;
+	*pr = NULL;
+	readiness_free(&r->readiness);
+	wheel_clear(&r->again);
+	loop_undefer(&r->work);
+	list_each_safe (link, &r->publications)
+		publication_free(r, list_item(link, struct publication, link));
+	list_each_safe (link, &r->enrolments) {
+		struct enrolment *e = list_item(link, struct enrolment, link);
+
+		enrolment_free(&e);
+	}
+	if (r->snapshot)
+		snapshot_unref(&r->snapshot);
+	free(r);
+}
+
+/* --- seen from outside --- */
+
+static uint64_t drifts_of(const struct registrations *r, const struct publication *p)
+{
+	uint64_t drifts = p->drifts;
+
+	list_each (link, &r->enrolments) {
+		const struct enrolment *e = list_item(link, struct enrolment, link);
+
+		drifts += e->of == p ? e->drifts : 0;
+	}
+	return drifts;
+}
+
+static enum registration_state state_of(const struct publication *p)
+{
+	if (p->present)
+		return p->present->state;
+	return p->is_due ? REGISTRATION_PENDING : REGISTRATION_WITHDRAWN;
+}
+
+void registrations_visit(const struct registrations *r,
+    void (*visit)(void *arg, const struct registered_report *report), void *arg)
+{
+	list_each (link, &r->publications) {
+		const struct publication *p = list_item(link, struct publication, link);
+		struct registered_report report = {
+		    .label = p->label,
+		    .registry = p->where,
+		    .address = p->present ? p->present->plan.address.text : "",
+		    .is_ready = p->is_ready,
+		    .why = p->present ? p->present->why : p->why,
+		    .state = state_of(p),
+		    .drifts = drifts_of(r, p),
+		};
+
+		visit(arg, &report);
+	}
+}
