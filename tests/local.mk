@@ -96,9 +96,9 @@ UNIT_TESTS = \
 	tests/unit/test_retry \
 	tests/unit/test_rng \
 	tests/unit/test_route \
-	tests/unit/test_settling \
 	tests/unit/test_route_random \
 	tests/unit/test_route_rules \
+	tests/unit/test_settling \
 	tests/unit/test_simulation \
 	tests/unit/test_slice \
 	tests/unit/test_slot_queue \
