@@ -100,9 +100,11 @@ src_libbridle_a_SOURCES = \
 	src/daemon/control_stop.c \
 	src/daemon/discovery.c src/daemon/discovery.h src/daemon/discovery_impl.h \
 	src/daemon/discovery_sets.c \
-	src/daemon/effective.h \
+	src/daemon/effective.c src/daemon/effective.h \
 	src/daemon/enrolment.c src/daemon/enrolment.h \
+	src/daemon/fixed_keys.c src/daemon/fixed_keys.h \
 	src/daemon/found_names.c src/daemon/found_names.h \
+	src/daemon/governance.c src/daemon/governance.h \
 	src/daemon/registrations.c src/daemon/registrations.h \
 	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/http.c src/daemon/http.h \

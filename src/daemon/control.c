@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "daemon/admin.h"
+#include "daemon/effective.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
 #include "daemon/reload.h"
@@ -50,6 +51,13 @@ static void endpoints_changed(void *arg)
 	control_look_ready(c);
 }
 
+static void document_changed(void *arg, struct registry *registry, struct slice key)
+{
+	(void)registry;
+	(void)key;
+	effective_changed(arg);
+}
+
 static void registration_changed(void *arg, struct registration *registration)
 {
 	struct control *c = arg;
@@ -59,6 +67,7 @@ static void registration_changed(void *arg, struct registration *registration)
 
 static const struct discovery_events discovery_events = {
     .changed = endpoints_changed,
+    .document_changed = document_changed,
     .registration_changed = registration_changed,
 };
 
@@ -190,6 +199,8 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 	c->tallies = tallies_new();
 	if (start_running(c, shared, &plan, err) < 0)
 		return -1;
+	c->effective = effective_new(c, shared);
+	effective_changed(c);
 	sweep(&c->sweep, loop_now(c->loop));
 	c->started_at = clock_monotonic();
 	c->loaded_at = clock_calendar();
@@ -210,6 +221,7 @@ static void end(struct control *c)
 	health_checks_free(&c->health_checks);
 	liveness_free(&c->liveness);
 	workers_stop(&c->workers);
+	effective_free(&c->effective);
 	discovery_free(&c->discovery);
 	if (c->snapshot)
 		snapshot_unref(&c->snapshot);

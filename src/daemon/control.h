@@ -72,6 +72,8 @@ struct control {
 	struct retirement retired;       /* those before it */
 	struct lookups *lookups;         /* of names that no file lists */
 	struct found_names *found_names; /* theirs */
+	struct effective *effective;     /* what the file comes to with all that is found */
+	struct governance *governance;   /* theirs */
 	enum control_state state;
 	struct timer start_wait;
 	usec_t started_at; /* monotonic */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/admin.h"
+#include "daemon/effective.h"
 #include "daemon/notify.h"
 #include "model/config_tests.h"
 
@@ -33,68 +34,6 @@ struct reload_plan {
 	struct bindings_plan bindings;
 	struct admin_plan admin;
 };
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_map(const struct config_map *a, const struct config_map *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (!same_text(a->pairs[i].name, b->pairs[i].name) ||
-		    !same_text(a->pairs[i].value, b->pairs[i].value))
-			return false;
-	return true;
-}
-
-static bool same_node(const struct config *a, const struct config *b)
-{
-	return same_text(a->node.service, b->node.service) &&
-	       same_text(a->node.cluster, b->node.cluster) &&
-	       same_text(a->node.zone, b->node.zone) && same_text(a->node.id, b->node.id) &&
-	       same_map(&a->node.tags, &b->node.tags);
-}
-
-static const char *copy_text(struct arena *arena, const char *text)
-{
-	return text ? arena_str(arena, slice_str(text)) : NULL;
-}
-
-static void copy_node(struct config *to, const struct config *from)
-{
-	struct config_pair *pairs = arena_calloc(&to->arena, from->node.tags.n, sizeof *pairs);
-
-	for (size_t i = 0; i < from->node.tags.n; i++) {
-		pairs[i].name = copy_text(&to->arena, from->node.tags.pairs[i].name);
-		pairs[i].value = copy_text(&to->arena, from->node.tags.pairs[i].value);
-	}
-	to->node.service = copy_text(&to->arena, from->node.service);
-	to->node.cluster = copy_text(&to->arena, from->node.cluster);
-	to->node.zone = copy_text(&to->arena, from->node.zone);
-	to->node.id = copy_text(&to->arena, from->node.id);
-	to->node.tags = (struct config_map){pairs, from->node.tags.n};
-}
-
-/* What lasts for the life of the process stays as it was at its start. */
-static void keep_fixed(
-    struct config *fresh, const struct config *present, struct reload_result *result)
-{
-	if (!same_node(fresh, present)) {
-		copy_node(fresh, present);
-		result->kept[result->n_kept++] = "node";
-	}
-	if (fresh->workers != present->workers) {
-		fresh->workers = present->workers;
-		result->kept[result->n_kept++] = "workers";
-	}
-	if (!same_text(fresh->admin.socket, present->admin.socket)) {
-		fresh->admin.socket = copy_text(&fresh->arena, present->admin.socket);
-		result->kept[result->n_kept++] = "admin.socket";
-	}
-}
 
 static void cancel(struct reload_plan *plan)
 {
@@ -126,9 +65,10 @@ static void commit(struct control *c, struct shared_config *shared, struct reloa
 	admin_commit(c->admin, shared->config, &plan->admin);
 	c->loaded_at = clock_calendar();
 	/* Workers hear of a new listener before its first connection comes. */
-	control_publish(c, shared);
+	effective_reload(c, shared);
 	doors = bindings_commit(&c->bindings, &plan->bindings);
 	acceptor_apply(c->workers.acceptor, &doors);
+	effective_limit_doors(c);
 }
 
 static int run(struct control *c, bool dry_run, struct reload_result *result)
@@ -141,7 +81,7 @@ static int run(struct control *c, bool dry_run, struct reload_result *result)
 	if (config == NULL)
 		return err_set(&result->err, 0, "the configuration has %zu error%s",
 		    result->problems.n_errors, result->problems.n_errors == 1 ? "" : "s");
-	keep_fixed(config, c->snapshot->config, result);
+	result->n_kept = fixed_keys_keep(config, c->snapshot->config, result->kept);
 	if (dry_run) {
 		config_free(&config);
 		return 0;

@@ -6,12 +6,13 @@
 #define BRIDLE_DAEMON_RELOAD_H
 
 #include "daemon/control.h"
+#include "daemon/fixed_keys.h"
 
 struct reload_result {
 	bool ok;
-	struct err err;           /* when not ok */
-	struct problems problems; /* of the file; warnings too */
-	const char *kept[3];      /* keys whose new values wait for the next start */
+	struct err err;                   /* when not ok */
+	struct problems problems;         /* of the file; warnings too */
+	const char *kept[FIXED_KEYS_MAX]; /* keys whose new values wait for the next start */
 	size_t n_kept;
 };
 
