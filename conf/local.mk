@@ -9,6 +9,7 @@ dist_example_DATA = \
 	conf/lanes.yaml \
 	conf/legacy-framed.yaml \
 	conf/limits.yaml \
+	conf/mesh.yaml \
 	conf/multiplex.yaml \
 	conf/outbound.yaml \
 	conf/quickstart.yaml \

@@ -34,6 +34,7 @@ UNIT_TESTS = \
 	tests/unit/test_config_dump \
 	tests/unit/test_config_load \
 	tests/unit/test_config_policy \
+	tests/unit/test_config_registry \
 	tests/unit/test_config_route \
 	tests/unit/test_config_source \
 	tests/unit/test_config_tests \
