@@ -119,7 +119,9 @@ UNIT_TESTS = \
 	tests/unit/test_wire_thrift \
 	tests/unit/test_wire_ttheader \
 	tests/unit/test_wire_ttstream \
-	tests/unit/test_yaml
+	tests/unit/test_yaml \
+	tests/unit/test_zookeeper_entry \
+	tests/unit/test_zookeeper_set
 
 # Scenarios: the proxy on a network that is not there. libsim.a has the symbols of net/ that proxy/
 # uses, so it comes before the library that has the real ones.
