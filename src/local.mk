@@ -116,6 +116,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/metrics.c src/daemon/metrics.h \
 	src/daemon/metrics_family.c src/daemon/metrics_family.h \
 	src/daemon/metrics_policies.c src/daemon/metrics_policies.h \
+	src/daemon/metrics_registrations.c src/daemon/metrics_registrations.h \
 	src/daemon/notify.c src/daemon/notify.h \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/overload_watch.c src/daemon/overload_watch.h \

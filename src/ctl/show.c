@@ -163,10 +163,24 @@ static unsigned count_usable(const cJSON *endpoints)
 	return n;
 }
 
+/* In how many of its registries a service stands. */
+static void add_registered(struct answer_table *table, const cJSON *registered)
+{
+	const cJSON *one;
+	unsigned present = 0;
+
+	cJSON_ArrayForEach(one, registered) present +=
+	    strcmp(answer_text(one, "state"), "present") == 0;
+	if (cJSON_GetArraySize(registered))
+		answer_table_add(table, "%u of %d", present, cJSON_GetArraySize(registered));
+	else
+		answer_table_add(table, "-");
+}
+
 static void print_services(const cJSON *list, FILE *out)
 {
 	static const char *const heads[] = {"SERVICE", "STATE", "BREAKER", "#USABLE", "#ENDPOINTS",
-	    "#IN-FLIGHT", "#CALLS", "#ERRORS", "FROM"};
+	    "#IN-FLIGHT", "#CALLS", "#ERRORS", "FROM", "REGISTERED"};
 	struct answer_table table;
 	const cJSON *one;
 
@@ -184,6 +198,7 @@ static void print_services(const cJSON *list, FILE *out)
 		answer_table_add(&table, "%.0f", answer_sum(endpoints, "calls_total"));
 		answer_table_add(&table, "%.0f", answer_sum(endpoints, "errors_total"));
 		answer_table_add(&table, "%s", answer_text(one, "from"));
+		add_registered(&table, member(one, "registered"));
 	}
 	answer_table_print(&table, out);
 	answer_table_fini(&table);
@@ -237,8 +252,28 @@ static void print_endpoints(const cJSON *list, FILE *out)
 	answer_table_fini(&table);
 }
 
+static void print_registered(const cJSON *list, FILE *out)
+{
+	static const char *const heads[] = {"REGISTRY", "ADDRESS", "STATE", "#DRIFTS", "WHY"};
+	struct answer_table table;
+	const cJSON *one;
+
+	answer_table_init(&table, heads, ARRAY_LEN(heads));
+	cJSON_ArrayForEach(one, list)
+	{
+		answer_table_add(&table, "%s", answer_text(one, "registry"));
+		answer_table_add(&table, "%s", answer_text(one, "address"));
+		answer_table_add(&table, "%s", answer_text(one, "state"));
+		answer_table_add(&table, "%.0f", answer_number(one, "drifts"));
+		answer_table_add(&table, "%s", answer_text(one, "why"));
+	}
+	answer_table_print(&table, out);
+	answer_table_fini(&table);
+}
+
 static void print_service(const cJSON *root, FILE *out)
 {
+	const cJSON *registered = member(root, "registered");
 	const cJSON *endpoints = member(root, "endpoints");
 
 	fprintf(out, "service    %s\n", answer_text(root, "label"));
@@ -247,6 +282,10 @@ static void print_service(const cJSON *root, FILE *out)
 	fprintf(out, "breaker    %s\n", answer_text(root, "breaker"));
 	fprintf(out, "endpoints  %d, usable %u\n", cJSON_GetArraySize(endpoints),
 	    count_usable(endpoints));
+	if (cJSON_GetArraySize(registered)) {
+		fputc('\n', out);
+		print_registered(registered, out);
+	}
 	if (cJSON_GetArraySize(endpoints)) {
 		fputc('\n', out);
 		print_endpoints(endpoints, out);

@@ -100,6 +100,7 @@ static void get_metrics(
 	    .logs = logs,
 	    .reloads_succeeded = c->last_reload.succeeded,
 	    .reloads_failed = c->last_reload.failed,
+	    .registrations = c->registrations,
 	};
 	struct text page = {0};
 

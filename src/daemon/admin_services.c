@@ -3,6 +3,7 @@
 #include <cJSON.h>
 
 #include "daemon/control.h"
+#include "daemon/registrations.h"
 #include "net/loop.h"
 
 /* One endpoint as all workers together see it. */
@@ -69,6 +70,29 @@ static enum breaker_state breaker_of(const struct control *c, const struct servi
 	return worst;
 }
 
+/* Its registrations, while they are gathered. */
+struct registered_list {
+	const char *label;
+	cJSON *list;
+};
+
+static void add_registered(void *arg, const struct registered_report *report)
+{
+	struct registered_list *r = arg;
+	cJSON *one;
+
+	if (strcmp(report->label, r->label) != 0)
+		return;
+	one = cJSON_CreateObject();
+	cJSON_AddStringToObject(one, "registry", report->registry);
+	cJSON_AddStringToObject(one, "address", report->address);
+	cJSON_AddStringToObject(one, "state", registration_state_name(report->state));
+	cJSON_AddBoolToObject(one, "ready", report->is_ready);
+	cJSON_AddStringToObject(one, "why", report->why);
+	cJSON_AddNumberToObject(one, "drifts", (double)report->drifts);
+	cJSON_AddItemToArray(r->list, one);
+}
+
 static cJSON *build_service(const struct control *c, const struct service *s)
 {
 	cJSON *root = cJSON_CreateObject(), *list;
@@ -81,6 +105,12 @@ static cJSON *build_service(const struct control *c, const struct service *s)
 	list = cJSON_AddArrayToObject(root, "endpoints");
 	for (size_t i = 0; i < s->n_endpoints; i++)
 		cJSON_AddItemToArray(list, build_endpoint(c, s, i));
+	if (s->config->registration.n_in) {
+		struct registered_list registered = {
+		    s->config->label, cJSON_AddArrayToObject(root, "registered")};
+
+		registrations_visit(c->registrations, add_registered, &registered);
+	}
 	return root;
 }
 

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "daemon/metrics_family.h"
 #include "daemon/metrics_policies.h"
+#include "daemon/metrics_registrations.h"
 
 /* Kitex's buckets are 5 ms to 1 s of ours. Source: kitex-contrib/monitor-prometheus. */
 #define KITEX_BOUNDS_FIRST 5u
@@ -451,6 +452,7 @@ void metrics_render(const struct metrics_source *source, struct text *out)
 	for (size_t i = 0; i < ARRAY_LEN(listener_families); i++)
 		render_listener_family(&p, &listener_families[i]);
 	render_traffic(&p);
+	metrics_render_registrations(source->registrations, &p.arena, out);
 	render_daemon(&p);
 	text_fini(&p.labels);
 	arena_fini(&p.arena);

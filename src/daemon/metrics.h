@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "proxy/worker.h"
 
+struct registrations;
+
 struct metrics_log {
 	const char *name;
 	uint64_t dropped;
@@ -23,6 +25,7 @@ struct metrics_source {
 	const struct metrics_log *logs;
 	size_t n_logs;
 	uint64_t reloads_succeeded, reloads_failed;
+	const struct registrations *registrations; /* NULL: there are none */
 };
 
 void metrics_render(const struct metrics_source *source, struct text *out);
