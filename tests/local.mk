@@ -66,6 +66,7 @@ UNIT_TESTS = \
 	tests/unit/test_http_client \
 	tests/unit/test_http_server \
 	tests/unit/test_inbox \
+	tests/unit/test_json \
 	tests/unit/test_key_path \
 	tests/unit/test_latency \
 	tests/unit/test_lb \
@@ -93,6 +94,7 @@ UNIT_TESTS = \
 	tests/unit/test_probe \
 	tests/unit/test_readiness \
 	tests/unit/test_reason \
+	tests/unit/test_record \
 	tests/unit/test_registrations \
 	tests/unit/test_retry \
 	tests/unit/test_rng \
@@ -192,6 +194,8 @@ tests_support_libsupport_a_SOURCES = \
 tests_unit_test_access_log_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_ctl_explain_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_json_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_simulation_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 
 # Some put themselves between the code and the system.
@@ -276,6 +280,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_kitexpb \
 	tests/fuzz/fuzz_meshheader \
+	tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_sniff \
 	tests/fuzz/fuzz_thrift_exception \
 	tests/fuzz/fuzz_thrift_walk \
@@ -323,6 +328,8 @@ tests_fuzz_fuzz_head_edit_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_http_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_kitexpb_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_meshheader_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_record_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_fuzz_fuzz_sniff_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_exception_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_walk_LDADD = $(FUZZ_LIBS)

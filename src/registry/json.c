@@ -64,12 +64,29 @@ static const char *scan_byte(struct scan *s)
 	}
 }
 
+/* As yaml_bad_byte, but what JSON allows beyond YAML: DEL and the control characters behind it. */
+static size_t bad_byte(struct slice text)
+{
+	size_t at = 0;
+
+	for (;;) {
+		at += yaml_bad_byte(slice_from(text, at));
+		if (at < text.len && text.data[at] == 0x7f)
+			at++;
+		else if (at + 1 < text.len && text.data[at] == 0xc2 &&
+			 (text.data[at + 1] & 0xe0) == 0x80)
+			at += 2;
+		else
+			return at;
+	}
+}
+
 static const char *scan_text(struct slice text, size_t *at)
 {
 	struct scan s = {.text = text};
 	const char *why = NULL;
 
-	*at = yaml_bad_byte(text);
+	*at = bad_byte(text);
 	if (*at < text.len)
 		return "no UTF-8 text, or a control byte";
 	for (; why == NULL && s.at < text.len; s.at++) {
