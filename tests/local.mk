@@ -95,7 +95,11 @@ UNIT_TESTS = \
 	tests/unit/test_readiness \
 	tests/unit/test_reason \
 	tests/unit/test_record \
+	tests/unit/test_registration \
 	tests/unit/test_registrations \
+	tests/unit/test_registry \
+	tests/unit/test_registry_cache \
+	tests/unit/test_registry_history \
 	tests/unit/test_retry \
 	tests/unit/test_rng \
 	tests/unit/test_route \
@@ -177,6 +181,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/bytes.h \
 	tests/support/changes_text.c tests/support/changes_text.h \
 	tests/support/descriptors.c tests/support/descriptors.h \
+	tests/support/fake_registry.c tests/support/fake_registry.h \
 	tests/support/frames.c tests/support/frames.h \
 	tests/support/golden.c tests/support/golden.h \
 	tests/support/h2_end.c tests/support/h2_end.h \
@@ -207,6 +212,11 @@ tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4
 tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
 tests_unit_test_readiness_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_monotonic
+WRAP_CLOCKS = -Wl,--wrap=clock_monotonic,--wrap=clock_calendar
+tests_unit_test_registration_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCKS)
+tests_unit_test_registry_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCKS)
+tests_unit_test_registry_cache_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCKS)
+tests_unit_test_registry_history_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCKS)
 tests_unit_test_registrations_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=clock_monotonic,--wrap=discovery_registry
 tests_unit_test_socket_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind,--wrap=rename,--wrap=flock
@@ -280,6 +290,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_kitexpb \
 	tests/fuzz/fuzz_meshheader \
+	tests/fuzz/fuzz_registry_cache \
 	tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_sniff \
 	tests/fuzz/fuzz_thrift_exception \
@@ -328,6 +339,7 @@ tests_fuzz_fuzz_head_edit_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_http_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_kitexpb_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_meshheader_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_registry_cache_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_record_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_fuzz_fuzz_sniff_LDADD = $(FUZZ_LIBS)

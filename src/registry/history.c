@@ -94,6 +94,13 @@ void history_fini(struct history *h)
 	*h = (struct history){0};
 }
 
+static const char *into_room(struct text *text, char *room, size_t size)
+{
+	snprintf(room, size, "%.*s", (int)text->len, text->bytes ? text->bytes : "");
+	text_fini(text);
+	return room;
+}
+
 static void add_tags(struct text *out, const struct config_map *tags)
 {
 	for (size_t i = 0; i < tags->n; i++)
@@ -141,9 +148,7 @@ const char *history_difference(
 		text_add_str(&out, " -> ");
 		add_tags(&out, &after->tags);
 	}
-	snprintf(room, size, "%s", out.bytes ? out.bytes : "");
-	text_fini(&out);
-	return room;
+	return into_room(&out, room, size);
 }
 
 static const char *describe(const struct endpoint *e, char *room, size_t size)
@@ -157,9 +162,7 @@ static const char *describe(const struct endpoint *e, char *room, size_t size)
 		text_add_str(&out, ", tags ");
 		add_tags(&out, &e->tags);
 	}
-	snprintf(room, size, "%s", out.bytes);
-	text_fini(&out);
-	return room;
+	return into_room(&out, room, size);
 }
 
 /* One merge of two sorted lists under way. */
