@@ -104,6 +104,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/enrolment.c src/daemon/enrolment.h \
 	src/daemon/fixed_keys.c src/daemon/fixed_keys.h \
 	src/daemon/found_names.c src/daemon/found_names.h \
+	src/daemon/lookups.c src/daemon/lookups.h \
 	src/daemon/governance.c src/daemon/governance.h \
 	src/daemon/registrations.c src/daemon/registrations.h \
 	src/daemon/retirement.c src/daemon/retirement.h \

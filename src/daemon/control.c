@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "daemon/admin.h"
 #include "daemon/effective.h"
+#include "daemon/lookups.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
 #include "daemon/reload.h"
@@ -41,6 +42,7 @@ void control_publish(struct control *c, struct shared_config *shared)
 	health_checks_follow(c->health_checks, fresh);
 	if (c->state != CONTROL_STARTING) /* until then nobody could be served */
 		registrations_follow(c->registrations, fresh);
+	lookups_published(c->lookups);
 }
 
 static void endpoints_changed(void *arg)
@@ -49,6 +51,13 @@ static void endpoints_changed(void *arg)
 
 	control_publish(c, c->snapshot->shared);
 	control_look_ready(c);
+}
+
+static void name_heard(void *arg, struct slice name, bool has_endpoints, const char *why)
+{
+	struct control *c = arg;
+
+	lookups_heard(c->lookups, name, has_endpoints, why);
 }
 
 static void document_changed(void *arg, struct registry *registry, struct slice key)
@@ -67,6 +76,7 @@ static void registration_changed(void *arg, struct registration *registration)
 
 static const struct discovery_events discovery_events = {
     .changed = endpoints_changed,
+    .name_heard = name_heard,
     .document_changed = document_changed,
     .registration_changed = registration_changed,
 };
@@ -141,6 +151,8 @@ static int start_running(
 	struct acceptor_plan doors;
 
 	c->snapshot = discovery_snapshot(c->discovery, shared, c->tallies, NULL, clock_monotonic());
+	c->workers.want_name = lookups_want;
+	c->workers.want_arg = c->lookups;
 	if (workers_start(&c->workers, shared->config->workers, c->snapshot, logs_access(&c->logs),
 		err) < 0) {
 		bindings_cancel(plan);
@@ -197,6 +209,7 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 		return -1;
 	}
 	c->tallies = tallies_new();
+	c->lookups = lookups_new(c);
 	if (start_running(c, shared, &plan, err) < 0)
 		return -1;
 	c->effective = effective_new(c, shared);
@@ -221,6 +234,7 @@ static void end(struct control *c)
 	health_checks_free(&c->health_checks);
 	liveness_free(&c->liveness);
 	workers_stop(&c->workers);
+	lookups_free(&c->lookups);
 	effective_free(&c->effective);
 	discovery_free(&c->discovery);
 	if (c->snapshot)

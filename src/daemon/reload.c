@@ -5,6 +5,7 @@
 
 #include "daemon/admin.h"
 #include "daemon/effective.h"
+#include "daemon/lookups.h"
 #include "daemon/notify.h"
 #include "model/config_tests.h"
 
@@ -66,6 +67,7 @@ static void commit(struct control *c, struct shared_config *shared, struct reloa
 	c->loaded_at = clock_calendar();
 	/* Workers hear of a new listener before its first connection comes. */
 	effective_reload(c, shared);
+	lookups_reloaded(c->lookups);
 	doors = bindings_commit(&c->bindings, &plan->bindings);
 	acceptor_apply(c->workers.acceptor, &doors);
 	effective_limit_doors(c);
