@@ -41,6 +41,7 @@ UNIT_TESTS = \
 	tests/unit/test_config_warn \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
+	tests/unit/test_consul \
 	tests/unit/test_convert \
 	tests/unit/test_convert_back \
 	tests/unit/test_ctl \
@@ -176,6 +177,7 @@ AM_CPPFLAGS += $(CHECK_CFLAGS)
 TEST_SUPPORT = tests/support/libsupport.a
 check_LIBRARIES += $(TEST_SUPPORT)
 tests_support_libsupport_a_SOURCES = \
+	tests/support/asked_registry.c tests/support/asked_registry.h \
 	tests/support/balanced.c tests/support/balanced.h \
 	tests/support/block.c tests/support/block.h \
 	tests/support/bytes.h \
