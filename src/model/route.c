@@ -165,7 +165,8 @@ static void decide(struct deciding *w)
 		return;
 	choose_route(w);
 	choose_policy(w);
-	if (w->d.route == NULL && w->d.service->config->n_endpoints == 0) {
+	if (w->d.route == NULL && w->d.service->config->n_endpoints == 0 &&
+	    w->d.service->config->discover.from == NULL) {
 		deciding_refuse(w, REASON_NO_ROUTE, NULL,
 		    "no route of the service matches, and it has no endpoints of its own");
 		return;

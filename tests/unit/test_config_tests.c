@@ -169,6 +169,53 @@ START_TEST(a_file_without_tests_passes)
 }
 END_TEST
 
+/* What a registry will say is not known; that it says something is taken for granted. */
+START_TEST(a_call_to_a_service_of_a_registry_can_be_tested)
+{
+	static const struct {
+		const char *test;
+		unsigned failed;
+	} cases[] = {
+	    {"call: price/Quote, expect: {service: price, reason: ok, timeout: 2s}", 0},
+	    {"call: price/Quote, meta: {env: gray}, expect: {subset: gray, endpoint_tags: {lane: "
+	     "gray}}",
+		0},
+	    {"call: price/Quote, expect: {subset: gray}", 1},
+	    {"call: other/Get, expect: {service: other, reason: ok, timeout: 5s}", 0},
+	    {"call: other/Get, expect: {timeout: 2s}", 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char whole[2000];
+
+		loaded_free(&loaded);
+		snprintf(whole, sizeof whole,
+		    "registries: {main: {type: etcd, endpoints: [\"127.0.0.1:2379\"]}}\n"
+		    "listeners: [{address: 127.0.0.1:0}]\n"
+		    "services:\n"
+		    "  price: {discover: main, timeout: 2s, subsets: {gray: {lane: gray}}, routes: "
+		    "[{match: {meta.env: gray}, to: gray}]}\n"
+		    "  \"*\": {discover: main, timeout: 5s}\n"
+		    "tests: [{%s}]\n",
+		    cases[i].test);
+		loaded = loaded_from(whole);
+		failed = config_tests_run(loaded_config(&loaded), &loaded.problems);
+		ck_assert_msg(failed == cases[i].failed, "%s", cases[i].test);
+	}
+}
+END_TEST
+
+START_TEST(a_name_that_is_not_listed_is_expected_only_of_its_own_calls)
+{
+	loaded = loaded_from("registries: {main: {type: etcd, endpoints: [\"127.0.0.1:2379\"]}}\n"
+			     "listeners: [{address: 127.0.0.1:0}]\n"
+			     "services: {\"*\": {discover: main}}\n"
+			     "tests: [{call: other/Get, expect: {service: othr}}]\n");
+	ck_assert_ptr_null(loaded.config);
+	ck_assert(loaded_says(&loaded, "tests[0].expect.service", "no service \"othr\"", NULL));
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -179,6 +226,8 @@ int main(void)
 	    {a_test_says_by_whom_and_by_which_listener, 1},
 	    {chance_is_the_same_at_every_run, 1},
 	    {a_file_without_tests_passes, 1},
+	    {a_call_to_a_service_of_a_registry_can_be_tested, 1},
+	    {a_name_that_is_not_listed_is_expected_only_of_its_own_calls, 1},
 	};
 
 	return suite_run_between("config_tests", tests, ARRAY_LEN(tests), NULL, forget);
