@@ -99,6 +99,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/control_ready.c \
 	src/daemon/control_stop.c \
 	src/daemon/discovery.c src/daemon/discovery.h src/daemon/discovery_impl.h \
+	src/daemon/discovery_follow.c \
 	src/daemon/discovery_sets.c \
 	src/daemon/effective.c src/daemon/effective.h \
 	src/daemon/enrolment.c src/daemon/enrolment.h \

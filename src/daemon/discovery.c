@@ -7,15 +7,8 @@
 #include "daemon/discovery_impl.h"
 #include "registry/dns.h"
 
-#define DEBOUNCE      (100 * USEC_MS)
-#define FIRST_SET     (3 * USEC_MS) /* where calls wait for it; several are still one */
-#define CLEANUP_EVERY (500 * USEC_MS)
-
-struct untold_name {
-	struct list link;
-	size_t len;
-	char text[];
-};
+#define DEBOUNCE  (100 * USEC_MS)
+#define FIRST_SET (3 * USEC_MS) /* where calls wait for it; several are still one */
 
 /* ---- events ---- */
 
@@ -28,7 +21,7 @@ static void debounced(struct timer *timer, usec_t now)
 }
 
 /* Counted from the first change, so that what changes without end is heard, too. */
-void discovery_schedule(struct discovery *d, bool at_once)
+static void schedule(struct discovery *d, bool at_once)
 {
 	usec_t at = loop_now(d->start.loop) + (at_once ? FIRST_SET : DEBOUNCE);
 
@@ -40,7 +33,7 @@ static void dns_changed(void *arg)
 {
 	struct discovery *d = arg;
 
-	discovery_schedule(d, d->waits_for_names);
+	schedule(d, d->waits_for_names);
 }
 
 /* The clients ask for addresses when they need them. */
@@ -96,7 +89,7 @@ static void set_changed(void *arg, struct registry *registry, struct slice servi
 	if (!is_current(d, registry))
 		return;
 	any = d->shared->config->any;
-	discovery_schedule(d, is_first);
+	schedule(d, is_first);
 	if (table_get(&d->names_table, service) && any && any->discover.from &&
 	    discovery_registry(d, any->discover.from) == registry)
 		tell_name(d, service);
@@ -118,7 +111,7 @@ static void registration_changed(void *arg, struct registration *registration)
 		d->start.events->registration_changed(d->start.arg, registration);
 }
 
-static const struct registry_events registry_events = {
+const struct registry_events discovery_registry_events = {
     set_changed, document_changed, registration_changed};
 
 /* ---- its life ---- */
@@ -144,28 +137,10 @@ struct discovery *discovery_new(const struct discovery_start *start, struct err 
 	return d;
 }
 
-static void close_opened(struct opened *o)
-{
-	list_remove(&o->link);
-	registry_free(&o->registry);
-	free(o);
-}
-
 static void close_all(struct list *list)
 {
 	list_each_safe (link, list)
-		close_opened(list_item(link, struct opened, link));
-}
-
-static void drop_names(struct discovery *d)
-{
-	table_fini(&d->names_table);
-	table_init(&d->names_table, d->start.seed);
-	for (size_t i = 0; i < d->n_names; i++)
-		free((void *)d->names[i].data);
-	free(d->names);
-	d->names = NULL;
-	d->n_names = 0;
+		discovery_close(list_item(link, struct opened, link));
 }
 
 void discovery_free(struct discovery **pd)
@@ -182,7 +157,7 @@ void discovery_free(struct discovery **pd)
 	loop_undefer(&d->tell_names);
 	wheel_clear(&d->debounce);
 	wheel_clear(&d->cleanup);
-	drop_names(d);
+	discovery_drop_names(d);
 	dns_free(&d->dns);
 	dns_free(&d->hosts);
 	if (d->shared)
@@ -197,272 +172,11 @@ void discovery_free(struct discovery **pd)
 	free(d);
 }
 
-/* ---- names of hosts ---- */
-
-struct slices {
-	struct slice *list; /* owned */
-	size_t n, room;
-};
-
-static void slices_add(struct slices *s, struct slice one)
-{
-	if (s->n == s->room) {
-		s->room = s->room ? s->room * 2 : 16;
-		s->list = mem_realloc(s->list, s->room * sizeof *s->list);
-	}
-	s->list[s->n++] = one;
-}
-
-/* Calls @visit for each endpoint of the configuration whose host is a name. */
-static void each_name(const struct config *config,
-    void (*visit)(void *arg, const struct endpoint_config *e), void *arg)
-{
-	for (size_t i = 0; i < config->n_services; i++) {
-		const struct service_config *s = config->services[i];
-
-		for (size_t j = 0; j < s->n_endpoints; j++)
-			if (s->endpoints[j].address.kind == ADDRESS_NAME)
-				visit(arg, &s->endpoints[j]);
-	}
-}
-
-static void add_host(void *arg, const struct endpoint_config *e)
-{
-	slices_add(arg, address_host(&e->address));
-}
-
-static void follow_hosts(struct discovery *d, const struct config *config)
-{
-	struct slices hosts = {0}, servers = {0};
-
-	each_name(config, add_host, &hosts);
-	dns_follow(d->dns, hosts.list, hosts.n);
-	free(hosts.list);
-	for (size_t i = 0; i < config->n_registries; i++) {
-		const struct registry_config *r = config->registries[i];
-
-		for (size_t j = 0; j < r->n_endpoints; j++)
-			if (r->endpoints[j].kind == ADDRESS_NAME)
-				slices_add(&servers, address_host(&r->endpoints[j]));
-	}
-	dns_follow(d->hosts, servers.list, servers.n);
-	free(servers.list);
-}
-
-static bool same_list(const struct config_list *a, const struct config_list *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (strcmp(a->items[i], b->items[i]) != 0)
-			return false;
-	return true;
-}
-
-static int set_resolvers(struct discovery *d, const struct config *config, struct err *err)
-{
-	if (d->shared && same_list(&d->shared->config->resolvers, &config->resolvers))
-		return 0;
-	if (dns_set_servers(d->hosts, &config->resolvers, err) < 0)
-		return -1;
-	return dns_set_servers(d->dns, &config->resolvers, err);
-}
-
-/* ---- registries ---- */
-
-static struct opened *find_opened(const struct list *list, const char *name)
-{
-	list_each (link, list) {
-		struct opened *o = list_item(link, struct opened, link);
-
-		if (strcmp(registry_config_of(o->registry)->name, name) == 0)
-			return o;
-	}
-	return NULL;
-}
-
-/* One of a configuration to come: the one that is open, if that would be the same. */
-static struct opened *reuse(
-    struct discovery *d, const struct registry_config *config, const struct config *of)
-{
-	struct opened *o = find_opened(&d->opened, config->name);
-
-	if (o == NULL || !registry_is_as(o->registry, config))
-		return NULL;
-	/* It looks names up by itself. */
-	if (config->type == REGISTRY_DNS &&
-	    !same_list(&d->shared->config->resolvers, &of->resolvers))
-		return NULL;
-	return o;
-}
-
-static struct opened *open_one(struct discovery *d, struct shared_config *shared,
-    const struct registry_config *config, struct err *err)
-{
-	const struct registry_place place = {
-	    .loop = d->start.loop,
-	    .inbox = d->start.inbox,
-	    .hosts = d->hosts,
-	    .seed = d->start.seed,
-	};
-	struct registry *r = registry_new(shared, config, &place, &registry_events, d, err);
-	struct opened *o;
-
-	if (r == NULL)
-		return NULL;
-	o = mem_calloc(1, sizeof *o);
-	o->registry = r;
-	list_init(&o->link);
-	return o;
-}
-
-/* Opens what is not open yet, in the order of the configuration, into @fresh: NULL for those that are
- * used again. On failure none is open that was not before. */
-static int open_new(
-    struct discovery *d, struct shared_config *shared, struct opened **fresh, struct err *err)
-{
-	const struct config *config = shared->config;
-
-	for (size_t i = 0; i < config->n_registries; i++) {
-		fresh[i] = NULL;
-		if (reuse(d, config->registries[i], config))
-			continue;
-		fresh[i] = open_one(d, shared, config->registries[i], err);
-		if (fresh[i])
-			continue;
-		while (i-- > 0)
-			if (fresh[i])
-				close_opened(fresh[i]);
-		return -1;
-	}
-	return 0;
-}
-
-/* What of ours stands in it is withdrawn by its owner first; then nobody needs it. */
-static void clean_up(struct timer *timer, usec_t now)
-{
-	struct discovery *d = container_of(timer, struct discovery, cleanup);
-
-	list_each_safe (link, &d->leaving) {
-		struct opened *o = list_item(link, struct opened, link);
-
-		if (registry_report(o->registry).n_registrations == 0)
-			close_opened(o);
-	}
-	if (!list_is_empty(&d->leaving))
-		wheel_set(
-		    loop_wheel(d->start.loop), timer, usec_after(now, CLEANUP_EVERY), clean_up);
-}
-
-static void take_leave(struct discovery *d, struct opened *o)
-{
-	list_push_back(&d->leaving, &o->link);
-	wheel_set(loop_wheel(d->start.loop), &d->cleanup,
-	    usec_after(loop_now(d->start.loop), CLEANUP_EVERY), clean_up);
-}
-
-static void exchange(struct discovery *d, const struct config *config, struct opened **fresh)
-{
-	struct list before;
-	struct list *link;
-
-	list_init(&before);
-	while ((link = list_pop_front(&d->opened)))
-		list_push_back(&before, link);
-	for (size_t i = 0; i < config->n_registries; i++) {
-		struct opened *o =
-		    fresh[i] ? fresh[i] : find_opened(&before, config->registries[i]->name);
-
-		list_remove(&o->link);
-		list_push_back(&d->opened, &o->link);
-	}
-	while ((link = list_pop_front(&before)))
-		take_leave(d, list_item(link, struct opened, link));
-}
-
-/* In each registry the services that are found there, and in that of "*" what calls have named. */
-static void follow_services(struct discovery *d)
-{
-	const struct config *config = d->shared->config;
-
-	list_each (link, &d->opened) {
-		struct registry *r = list_item(link, struct opened, link)->registry;
-		const char *name = registry_config_of(r)->name;
-		struct slices services = {0};
-
-		for (size_t i = 0; i < config->n_services; i++) {
-			const struct service_config *s = config->services[i];
-
-			if (s->discover.from && strcmp(s->discover.from->name, name) == 0)
-				slices_add(&services, slice_str(s->name));
-		}
-		if (config->any && config->any->discover.from &&
-		    strcmp(config->any->discover.from->name, name) == 0)
-			for (size_t i = 0; i < d->n_names; i++)
-				slices_add(&services, d->names[i]);
-		registry_follow(r, services.list, services.n);
-		free(services.list);
-	}
-}
-
-int discovery_follow(struct discovery *d, struct shared_config *shared, struct err *err)
-{
-	const struct config *config = shared->config;
-	struct opened **fresh = mem_calloc(config->n_registries + 1, sizeof(struct opened *));
-	struct shared_config *old = d->shared;
-	int result = open_new(d, shared, fresh, err);
-
-	if (result == 0 && set_resolvers(d, config, err) < 0) {
-		for (size_t i = 0; i < config->n_registries; i++)
-			if (fresh[i])
-				close_opened(fresh[i]);
-		result = -1;
-	}
-	if (result == 0) {
-		follow_hosts(d, config);
-		exchange(d, config, fresh);
-		d->shared = shared_config_ref(shared);
-		follow_services(d);
-		if (old)
-			shared_config_unref(&old);
-	}
-	free(fresh);
-	return result;
-}
-
-static void note_untold(struct discovery *d, struct slice name)
-{
-	struct untold_name *u = mem_alloc(sizeof *u + name.len);
-
-	u->len = name.len;
-	memcpy(u->text, name.data, name.len);
-	list_push_back(&d->untold, &u->link);
-	loop_defer(d->start.loop, &d->tell_names);
-}
-
-void discovery_follow_names(struct discovery *d, const struct slice *names, size_t n)
-{
-	struct slice *copies = mem_calloc(n + 1, sizeof *copies);
-
-	for (size_t i = 0; i < n; i++) {
-		copies[i] = slice_of(slice_dup(names[i]), names[i].len);
-		if (table_get(&d->names_table, names[i]) == NULL)
-			note_untold(d, names[i]);
-	}
-	drop_names(d);
-	d->names = copies;
-	d->n_names = n;
-	for (size_t i = 0; i < n; i++)
-		table_put(&d->names_table, copies[i], d);
-	if (d->shared)
-		follow_services(d);
-}
-
 /* ---- what is known ---- */
 
 struct registry *discovery_registry(const struct discovery *d, const struct registry_config *config)
 {
-	struct opened *o = config ? find_opened(&d->opened, config->name) : NULL;
+	struct opened *o = config ? discovery_find(&d->opened, config->name) : NULL;
 
 	return o ? o->registry : NULL;
 }
@@ -494,7 +208,7 @@ struct discovery_missing discovery_missing(const struct discovery *d, const stru
 	struct discovery_missing missing = {.registry = ""};
 	struct missing_hosts hosts = {d, &missing};
 
-	each_name(config, count_missing_host, &hosts);
+	discovery_each_name(config, count_missing_host, &hosts);
 	for (size_t i = 0; i < config->n_services; i++) {
 		const struct service_config *s = config->services[i];
 		struct registry_set set;

@@ -1,4 +1,7 @@
-/* What discovery.c (registries, events) and discovery_sets.c (snapshots) share. Not for others. */
+/*
+ * What discovery.c (its life, events), discovery_follow.c (registries, what is asked for) and
+ * discovery_sets.c (snapshots) share. Not for others.
+ */
 #ifndef BRIDLE_DAEMON_DISCOVERY_IMPL_H
 #define BRIDLE_DAEMON_DISCOVERY_IMPL_H
 
@@ -11,6 +14,13 @@
 struct opened {
 	struct list link;
 	struct registry *registry; /* owned */
+};
+
+/* A name that is followed newly: it may be known already. */
+struct untold_name {
+	struct list link;
+	size_t len;
+	char text[];
 };
 
 struct discovery {
@@ -33,8 +43,13 @@ struct discovery {
 	struct list untold; /* of struct untold_name */
 };
 
-/* Publishes soon; at once where a service waits for its first endpoints. */
-void discovery_schedule(struct discovery *d, bool at_once);
+/* Calls @visit for each endpoint of the configuration whose host is a name. */
+void discovery_each_name(const struct config *config,
+    void (*visit)(void *arg, const struct endpoint_config *e), void *arg);
+struct opened *discovery_find(const struct list *list, const char *name);
+void discovery_close(struct opened *o);
+void discovery_drop_names(struct discovery *d);
+extern const struct registry_events discovery_registry_events;
 
 /* What is known of the endpoints that @config would have, if it were of the service @name. */
 bool discovery_has_endpoints(
