@@ -69,6 +69,7 @@ UNIT_TESTS = \
 	tests/unit/test_inbox \
 	tests/unit/test_json \
 	tests/unit/test_key_path \
+	tests/unit/test_kitex_governance \
 	tests/unit/test_latency \
 	tests/unit/test_lb \
 	tests/unit/test_lb_choice \
@@ -287,6 +288,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_convert \
 	tests/fuzz/fuzz_explain \
 	tests/fuzz/fuzz_facts \
+	tests/fuzz/fuzz_governance \
 	tests/fuzz/fuzz_grpc \
 	tests/fuzz/fuzz_head_edit \
 	tests/fuzz/fuzz_http \
@@ -335,6 +337,7 @@ tests_fuzz_fuzz_facts_SOURCES = \
 	tests/fuzz/fuzz_facts.c $(READING) \
 	tests/support/tts_end.c tests/support/tts_end.h
 tests_fuzz_fuzz_facts_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_governance_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_grpc_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_head_edit_SOURCES = tests/fuzz/fuzz_head_edit.c $(READING)
 tests_fuzz_fuzz_head_edit_LDADD = $(FUZZ_LIBS)

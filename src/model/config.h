@@ -497,10 +497,13 @@ struct config_additions {
 };
 
 /*
- * The configuration that @base would be if its file said more: the same texts, bound and checked
- * again with these additions over them; its hash stays that of @base. An overlay that is wrong is left out, and is
- * among the @problems with its source as the file. The result is the caller's and does not need
- * @base. NULL only where the file itself would be refused now.
+ * The configuration that @base would be if its file said more: what was read for it, bound and checked
+ * again with these additions over it; nothing is read anew, and what was added to @base itself does
+ * not count. Its hash stays that of @base: it tells which file is in use. Names that no service may
+ * have, or that the file has as label, name or alias, are left out. An overlay has no variables; a
+ * method that only overlays name begins with what "*" has. One that is wrong is left out, and is among
+ * the @problems with its source as the file; warnings are not looked for. The result is the caller's
+ * and does not need @base. NULL only where the file itself would be refused now.
  */
 struct config *config_derive(
     const struct config *base, const struct config_additions *with, struct problems *problems);

@@ -123,6 +123,46 @@ static struct yaml_node *find_start(const struct attempt *a, struct slice *path)
 	return table_get(&a->services, step.key);
 }
 
+/* The method that a path within a service is about, with the rest of the path; false for others, and
+ * for a method as a whole. */
+static bool take_method(struct slice *path, struct slice *method)
+{
+	struct slice rest = *path;
+	struct key_step step;
+
+	if (!key_path_step(&rest, &step) || step.is_index || !slice_eq_str(step.key, "methods") ||
+	    !key_path_step(&rest, &step) || step.is_index || rest.len == 0)
+		return false;
+	*path = rest;
+	*method = step.key;
+	return true;
+}
+
+/* A method without an entry has that of "*", and so it begins with that when it gets one. */
+static void begin_method(struct attempt *a, const struct yaml_node *service, struct slice path)
+{
+	struct yaml_node *methods = yaml_find(service, SLICE_LIT("methods"));
+	const struct yaml_node *any;
+	struct slice method;
+
+	if (methods == NULL || !take_method(&path, &method) || yaml_find(methods, method))
+		return;
+	any = yaml_find(methods, SLICE_LIT("*"));
+	if (any)
+		yaml_append(methods, arena_copy(&a->scratch, method), copy_node(&a->scratch, any));
+}
+
+/* Those of "*" go first, so that what begins with it has them. */
+static bool is_of_any_method(const struct derivation *d, size_t i)
+{
+	struct slice path = slice_str(d->overlays[i].path), method;
+	struct key_step step;
+
+	return key_path_step(&path, &step) && !step.is_index &&
+	       slice_eq_str(step.key, "services") && key_path_step(&path, &step) &&
+	       !step.is_index && take_method(&path, &method) && slice_eq_str(method, "*");
+}
+
 /* Of all that an overlay makes. Its column tells which one it is; without a line nobody shows it. */
 static struct place place_of(const struct derivation *d, size_t i)
 {
@@ -150,11 +190,23 @@ static void put_overlay(struct attempt *a, size_t i)
 	struct slice path = slice_str(overlay->path);
 	struct yaml_node *start = find_start(a, &path);
 
-	if (start == NULL)
+	if (start == NULL) {
 		problems_error(
 		    &a->problems, value.at, overlay->path, "there is no such service to change");
-	else
-		source_put(&value, start, path);
+		return;
+	}
+	if (start != a->root)
+		begin_method(a, start, path);
+	source_put(&value, start, path);
+}
+
+static void put_overlays(struct attempt *a, bool of_any_method)
+{
+	struct derivation *d = a->d;
+
+	for (size_t i = 0; i < d->n_overlays; i++)
+		if (d->is_on[i] && is_of_any_method(d, i) == of_any_method)
+			put_overlay(a, i);
 }
 
 /* ---- attempts ---- */
@@ -224,9 +276,8 @@ static bool attempt_run(struct attempt *a)
 	a->root = copy_node(&a->scratch, d->base->tree->root);
 	binding.root = a->root;
 	add_services(a);
-	for (size_t i = 0; i < d->n_overlays; i++)
-		if (d->is_on[i])
-			put_overlay(a, i);
+	put_overlays(a, true);
+	put_overlays(a, false);
 	config = config_bind(&binding);
 	if (config == NULL)
 		return false;

@@ -348,6 +348,39 @@ START_TEST(overlays_reach_names_that_were_found)
 }
 END_TEST
 
+START_TEST(a_method_that_overlays_name_begins_with_that_of_any)
+{
+	static const struct config_overlay overlays[] = {
+	    {"services.app.methods.Get.timeout.call", "7s", "doc"},
+	    {"services.app.methods.\"*\".retry.attempts", "1", "doc"},
+	    {"services.app.methods.Put.timeout.call", "8s", "doc"},
+	};
+	struct loaded l = loaded_from(
+	    LISTENERS "services:\n"
+		      "  app:\n"
+		      "    endpoints: [\"127.0.0.1:9000\"]\n"
+		      "    methods:\n"
+		      "      Put: {idempotent: false}\n"
+		      "      \"*\": {idempotent: true, timeout: {call: 2s, connect: 3ms}}\n");
+	struct derived d = derive_overlays(loaded_config(&l), overlays, 3);
+	const struct service_config *app = config_service(d.config, SLICE_LIT("app"));
+	const struct method_config *get = &app->methods[1], *put = &app->methods[2];
+
+	ck_assert_uint_eq(d.problems.n, 0);
+	ck_assert_uint_eq(app->n_methods, 3);
+	ck_assert_str_eq(get->name, "Get");
+	ck_assert(get->policy.is_idempotent);
+	ck_assert_uint_eq(get->policy.timeout_call, 7 * USEC_S);
+	ck_assert_uint_eq(get->policy.timeout_connect, 3 * USEC_MS);
+	ck_assert_uint_eq(get->policy.retry.attempts, 1);
+	/* one that the file has is as the file has it */
+	ck_assert_uint_eq(put->policy.timeout_call, 8 * USEC_S);
+	ck_assert_uint_eq(put->policy.timeout_connect, 250 * USEC_MS);
+	derived_free(&d);
+	loaded_free(&l);
+}
+END_TEST
+
 START_TEST(variables_in_overlays_stay_as_they_are)
 {
 	static const struct config_overlay overlays[] = {
@@ -600,6 +633,7 @@ int main(void)
 	    {an_overlay_is_shown_with_its_source, 1},
 	    {overlays_are_not_inherited_by_what_is_derived_from_the_derived, 1},
 	    {overlays_reach_names_that_were_found, 1},
+	    {a_method_that_overlays_name_begins_with_that_of_any, 1},
 	    {variables_in_overlays_stay_as_they_are, 1},
 	    {an_overlay_that_is_wrong_is_left_out_alone, ARRAY_LEN(wrong)},
 	    {all_that_are_wrong_are_left_out_together, 1},
