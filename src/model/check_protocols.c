@@ -87,10 +87,11 @@ void check_protocols(struct check *c)
 {
 	/* After an error the listener that leads there may be among what is wrong. */
 	bool is_whole = c->problems->n_errors == 0;
+	const struct service_config *service;
 
 	for (size_t i = 0; i < c->config->n_listeners; i++)
 		if (c->config->listeners[i].service)
 			check_pin(c, &c->config->listeners[i]);
-	for (size_t i = 0; is_whole && i < c->config->n_services; i++)
-		check_open(c, c->config->services[i]);
+	for (size_t i = 0; is_whole && (service = check_service_at(c->config, i)) != NULL; i++)
+		check_open(c, service);
 }

@@ -187,14 +187,13 @@ static void check_expected_service(struct check *c, const struct test_config *te
 /* A value of the tag of subset_by is a subset as well, and any text may be one. */
 static void check_expected_subset(struct check *c, const struct test_config *test)
 {
+	const struct service_config *service;
 	struct nearest nearest;
 
 	if (test->subset == NULL)
 		return;
 	nearest_init(&nearest, slice_str(test->subset));
-	for (size_t i = 0; i < c->config->n_services; i++) {
-		const struct service_config *service = c->config->services[i];
-
+	for (size_t i = 0; (service = check_service_at(c->config, i)) != NULL; i++) {
 		if (service->subset_by.tag)
 			return;
 		for (size_t k = 0; k < service->n_subsets; k++) {
@@ -208,14 +207,13 @@ static void check_expected_subset(struct check *c, const struct test_config *tes
 
 static void check_expected_route(struct check *c, const struct test_config *test)
 {
+	const struct service_config *service;
 	struct nearest nearest;
 
 	if (test->route == NULL)
 		return;
 	nearest_init(&nearest, slice_str(test->route));
-	for (size_t i = 0; i < c->config->n_services; i++) {
-		const struct service_config *service = c->config->services[i];
-
+	for (size_t i = 0; (service = check_service_at(c->config, i)) != NULL; i++) {
 		for (size_t k = 0; k < service->n_routes; k++) {
 			const struct route_config *route = &service->routes[k];
 

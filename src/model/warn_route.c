@@ -175,12 +175,11 @@ static void of_service_facts(struct check *c, const struct service_config *servi
 
 void warn_of_facts(struct check *c)
 {
-	const struct config *config = c->config;
+	const struct service_config *service;
 
-	for (size_t i = 0; i < config->n_services; i++)
-		if (!has_metadata(config, config->services[i]) &&
-		    !check_is_led_to(config, config->services[i]))
-			of_service_facts(c, config->services[i]);
+	for (size_t i = 0; (service = check_service_at(c->config, i)) != NULL; i++)
+		if (!has_metadata(c->config, service) && !check_is_led_to(c->config, service))
+			of_service_facts(c, service);
 }
 
 /* ---- tests ---- */
