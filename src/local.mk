@@ -76,6 +76,7 @@ src_libbridle_a_SOURCES = \
 	src/ctl/ctl.c \
 	src/ctl/explain.c \
 	src/ctl/far_end.c src/ctl/far_end.h \
+	src/ctl/history.c \
 	src/ctl/reload.c \
 	src/ctl/show.c \
 	src/ctl/simulate.c \
@@ -90,6 +91,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/acceptor.c src/daemon/acceptor.h \
 	src/daemon/admin.c src/daemon/admin.h \
 	src/daemon/admin_client.c src/daemon/admin_client.h \
+	src/daemon/admin_discovery.c \
 	src/daemon/admin_explain.c src/daemon/admin_explain.h \
 	src/daemon/admin_pages.h \
 	src/daemon/admin_services.c \
@@ -119,6 +121,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/metrics_family.c src/daemon/metrics_family.h \
 	src/daemon/metrics_policies.c src/daemon/metrics_policies.h \
 	src/daemon/metrics_registrations.c src/daemon/metrics_registrations.h \
+	src/daemon/metrics_registries.c src/daemon/metrics_registries.h \
 	src/daemon/notify.c src/daemon/notify.h \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/overload_watch.c src/daemon/overload_watch.h \
@@ -279,6 +282,7 @@ src_libbridle_a_SOURCES = \
 	src/registry/consul_read.c src/registry/consul_read.h \
 	src/registry/consul_watch.c \
 	src/registry/dns.c src/registry/dns.h \
+	src/registry/endpoint_list.c \
 	src/registry/dns_channel.c src/registry/dns_channel.h \
 	src/registry/dns_srv.c src/registry/dns_srv.h \
 	src/registry/file.c \

@@ -36,11 +36,16 @@ struct command {
 };
 
 extern const struct command command_status, command_services, command_endpoints, command_listeners,
-    command_config, command_reload, command_explain, command_why, command_simulate;
+    command_history, command_config, command_reload, command_explain, command_why, command_simulate;
 
 /* Says what is wrong with the words of a command, and how it is used. Returns CTL_USAGE. */
 enum ctl_exit ctl_refuse(const struct ctl *ctl, const struct command *command, const char *format,
     ...) __attribute__((format(printf, 3, 4)));
+
+/* GETs PAGE/LABEL, of the service with that label. */
+struct cJSON;
+enum ctl_exit ctl_get_service(
+    const struct ctl *ctl, const char *page, const char *label, struct cJSON **root);
 
 struct http_answer;
 

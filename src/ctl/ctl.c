@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
     &command_status,
     &command_services,
     &command_endpoints,
+    &command_history,
     &command_listeners,
     &command_config,
     &command_reload,

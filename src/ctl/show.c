@@ -32,6 +32,26 @@ static void print_last_reload(const cJSON *config, FILE *out)
 		    answer_text(last, "error"));
 }
 
+static void print_registries(const cJSON *list, FILE *out)
+{
+	const cJSON *one;
+	char age[24];
+
+	cJSON_ArrayForEach(one, list)
+	{
+		bool is_up = cJSON_IsTrue(member(one, "up"));
+		const char *error = answer_text(one, "error");
+
+		fprintf(out, "registry     %s (%s) is %s", answer_text(one, "name"),
+		    answer_text(one, "type"), is_up ? "up" : "not up");
+		if (cJSON_IsNumber(member(one, "age_s")))
+			fprintf(out, ", heard %s ago",
+			    answer_usec(answer_number(one, "age_s") * 1e6, age));
+		fprintf(out, "; services %.0f%s%s\n", answer_number(one, "services"),
+		    *error ? "; " : "", error);
+	}
+}
+
 static void print_status(const cJSON *root, FILE *out)
 {
 	const cJSON *config = member(root, "config"), *workers = member(root, "workers");
@@ -46,6 +66,7 @@ static void print_status(const cJSON *root, FILE *out)
 	print_last_reload(config, out);
 	fprintf(out, "workers      %d\n", cJSON_GetArraySize(workers));
 	fprintf(out, "listeners    %d\n", cJSON_GetArraySize(listeners));
+	print_registries(member(root, "registries"), out);
 	fprintf(out, "connections  %.0f\n", answer_sum(workers, "connections"));
 	fprintf(out, "calls        %.0f\n", answer_sum(workers, "calls"));
 	fprintf(out, "memory       %.1f MiB\n",
@@ -140,7 +161,8 @@ static bool is_label(const char *text)
 		   len;
 }
 
-static enum ctl_exit get_service(const struct ctl *ctl, const char *label, cJSON **root)
+enum ctl_exit ctl_get_service(
+    const struct ctl *ctl, const char *page, const char *label, cJSON **root)
 {
 	char target[LABEL_MAX + 16];
 
@@ -149,7 +171,7 @@ static enum ctl_exit get_service(const struct ctl *ctl, const char *label, cJSON
 		fprintf(ctl->errors, "bridlectl: \"%s\" is no label of a service\n", label);
 		return CTL_FAILED;
 	}
-	snprintf(target, sizeof target, "/services/%s", label);
+	snprintf(target, sizeof target, "%s/%s", page, label);
 	return answer_get(ctl, target, root);
 }
 
@@ -197,7 +219,8 @@ static void print_services(const cJSON *list, FILE *out)
 		answer_table_add(&table, "%.0f", answer_sum(endpoints, "in_flight"));
 		answer_table_add(&table, "%.0f", answer_sum(endpoints, "calls_total"));
 		answer_table_add(&table, "%.0f", answer_sum(endpoints, "errors_total"));
-		answer_table_add(&table, "%s", answer_text(one, "from"));
+		answer_table_add(&table, "%s%s%s", answer_text(one, "from"),
+		    *answer_text(one, "registry") ? " " : "", answer_text(one, "registry"));
 		add_registered(&table, member(one, "registered"));
 	}
 	answer_table_print(&table, out);
@@ -271,6 +294,20 @@ static void print_registered(const cJSON *list, FILE *out)
 	answer_table_fini(&table);
 }
 
+/* Where it is found, and how well that is known: "etcd main, stale, confirmed 12s ago; why". */
+static void print_source(const cJSON *root, FILE *out)
+{
+	const char *registry = answer_text(root, "registry"), *error = answer_text(root, "error");
+	char age[24];
+
+	fprintf(out, "%s%s%s, %s", answer_text(root, "from"), *registry ? " " : "", registry,
+	    answer_text(root, "state"));
+	if (cJSON_IsNumber(member(root, "age_s")))
+		fprintf(out, ", confirmed %s ago",
+		    answer_usec(answer_number(root, "age_s") * 1e6, age));
+	fprintf(out, "%s%s\n", *error ? "; " : "", error);
+}
+
 static void print_service(const cJSON *root, FILE *out)
 {
 	const cJSON *registered = member(root, "registered");
@@ -278,7 +315,8 @@ static void print_service(const cJSON *root, FILE *out)
 
 	fprintf(out, "service    %s\n", answer_text(root, "label"));
 	fprintf(out, "name       %s\n", answer_text(root, "name"));
-	fprintf(out, "from       %s, %s\n", answer_text(root, "from"), answer_text(root, "state"));
+	fprintf(out, "from       ");
+	print_source(root, out);
 	fprintf(out, "breaker    %s\n", answer_text(root, "breaker"));
 	fprintf(out, "endpoints  %d, usable %u\n", cJSON_GetArraySize(endpoints),
 	    count_usable(endpoints));
@@ -299,7 +337,8 @@ static enum ctl_exit run_services(int argc, char **argv, struct ctl *ctl)
 
 	if (argc > 2)
 		return ctl_refuse(ctl, &command_services, "%s: one name is enough", argv[2]);
-	code = argc == 2 ? get_service(ctl, argv[1], &root) : answer_get(ctl, "/services", &root);
+	code = argc == 2 ? ctl_get_service(ctl, "/services", argv[1], &root)
+			 : answer_get(ctl, "/services", &root);
 	if (code == CTL_DONE && ctl->json)
 		code = answer_print_json(ctl, root);
 	else if (code == CTL_DONE && argc == 2)
@@ -320,11 +359,14 @@ static enum ctl_exit run_endpoints(int argc, char **argv, struct ctl *ctl)
 
 	if (argc != 2)
 		return ctl_refuse(ctl, &command_endpoints, "the label of one service is needed");
-	code = get_service(ctl, argv[1], &root);
+	code = ctl_get_service(ctl, "/services", argv[1], &root);
 	if (code == CTL_DONE && ctl->json)
 		code = answer_print_json(ctl, member(root, "endpoints"));
-	else if (code == CTL_DONE)
+	else if (code == CTL_DONE) {
 		print_endpoints(member(root, "endpoints"), ctl->out);
+		if (strcmp(answer_text(root, "state"), "fresh") != 0)
+			print_source(root, ctl->out);
+	}
 	cJSON_Delete(root);
 	return code;
 }

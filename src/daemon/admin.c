@@ -101,6 +101,7 @@ static void get_metrics(
 	    .reloads_succeeded = c->last_reload.succeeded,
 	    .reloads_failed = c->last_reload.failed,
 	    .registrations = c->registrations,
+	    .discovery = c->discovery,
 	};
 	struct text page = {0};
 
@@ -132,6 +133,17 @@ static void get_services(
 		return;
 	}
 	page = admin_page_service(c, label);
+	if (page)
+		reply_json(reply, 200, page);
+	else
+		reply_error(reply, 404, "no service has that label; /services lists them all");
+}
+
+static void get_history(
+    struct control *c, const struct http_request *request, struct http_reply *reply)
+{
+	cJSON *page = admin_page_history(c, slice_from(request->path, sizeof "/history/" - 1));
+
 	if (page)
 		reply_json(reply, 200, page);
 	else
@@ -250,6 +262,7 @@ static const struct route {
     {"GET", "/metrics", true, false, get_metrics},
     {"GET", "/status", true, false, get_status},
     {"GET", "/services", true, true, get_services},
+    {"GET", "/history", false, true, get_history},
     {"GET", "/config", false, false, get_config},
     {"GET", "/explain", false, false, get_explain},
     {"POST", "/reload", false, false, post_reload},

@@ -99,8 +99,7 @@ static cJSON *build_service(const struct control *c, const struct service *s)
 
 	cJSON_AddStringToObject(root, "label", s->config->label);
 	cJSON_AddStringToObject(root, "name", s->config->name);
-	cJSON_AddStringToObject(root, "from", discovery_source(s->config));
-	cJSON_AddStringToObject(root, "state", endpoint_state_name(s->state));
+	admin_add_source(root, c, s);
 	cJSON_AddStringToObject(root, "breaker", breaker_state_name(breaker_of(c, s)));
 	list = cJSON_AddArrayToObject(root, "endpoints");
 	for (size_t i = 0; i < s->n_endpoints; i++)

@@ -117,6 +117,7 @@ struct cJSON *admin_page_status(const struct control *c)
 	add_config(root, c);
 	add_workers(root, &c->workers);
 	add_listeners(root, c);
+	admin_add_registries(root, c);
 	memory = cJSON_AddObjectToObject(root, "memory");
 	cJSON_AddNumberToObject(memory, "rss_bytes", (double)overload_resident());
 	return root;

@@ -6,6 +6,7 @@
 #include "daemon/metrics_family.h"
 #include "daemon/metrics_policies.h"
 #include "daemon/metrics_registrations.h"
+#include "daemon/metrics_registries.h"
 
 /* Kitex's buckets are 5 ms to 1 s of ours. Source: kitex-contrib/monitor-prometheus. */
 #define KITEX_BOUNDS_FIRST 5u
@@ -452,6 +453,7 @@ void metrics_render(const struct metrics_source *source, struct text *out)
 	for (size_t i = 0; i < ARRAY_LEN(listener_families); i++)
 		render_listener_family(&p, &listener_families[i]);
 	render_traffic(&p);
+	metrics_render_registries(source->discovery, &p.arena, out);
 	metrics_render_registrations(source->registrations, &p.arena, out);
 	render_daemon(&p);
 	text_fini(&p.labels);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "proxy/worker.h"
 
+struct discovery;
 struct registrations;
 
 struct metrics_log {
@@ -26,6 +27,7 @@ struct metrics_source {
 	size_t n_logs;
 	uint64_t reloads_succeeded, reloads_failed;
 	const struct registrations *registrations; /* NULL: there are none */
+	const struct discovery *discovery;         /* whose registries are shown; NULL: none */
 };
 
 void metrics_render(const struct metrics_source *source, struct text *out);

@@ -292,6 +292,7 @@ void registry_answered(struct registry *r)
 	r->has_answered = true;
 	r->error[0] = '\0';
 	r->heard_at = loop_calendar(r->place.loop);
+	r->alive_at = loop_now(r->place.loop);
 	/* From here on it is asked anew for whatever is followed later. */
 	cached_free(&r->cached);
 }
@@ -307,6 +308,7 @@ struct registry_report registry_report(const struct registry *r)
 	    .is_up = r->is_up,
 	    .has_answered = r->has_answered,
 	    .heard_at = r->heard_at,
+	    .age = r->heard_at ? loop_now(r->place.loop) - r->alive_at : USEC_NONE,
 	    .changes = r->changes,
 	    .errors = r->errors,
 	    .n_services = r->services.used,

@@ -54,6 +54,7 @@ struct registry_set {
 	enum endpoint_state state; /* EMPTY only when that is believed */
 	bool is_answered;  /* the registry has said something since we asked, or its cache has */
 	usec_t at;         /* calendar: when the set was last confirmed; 0: never */
+	usec_t age;        /* since then; USEC_NONE: never */
 	const char *error; /* why it is not fresh; "" */
 };
 struct registry_set registry_set(const struct registry *registry, struct slice service);
@@ -117,6 +118,7 @@ struct registry_report {
 	bool is_up;        /* the last exchange worked */
 	bool has_answered; /* once at least, or the cache was loaded */
 	usec_t heard_at;   /* calendar: the last good answer; 0: never */
+	usec_t age;        /* since then; USEC_NONE: never */
 	uint64_t changes, errors;
 	size_t n_services, n_documents;
 	size_t n_registrations; /* whose owner has not been told that they are gone */

@@ -36,7 +36,8 @@ struct followed {
 	enum endpoint_state state;
 	bool is_answered, is_wanted;
 	bool is_away; /* the last try to ask for it failed */
-	usec_t at;    /* calendar */
+	usec_t at;           /* calendar */
+	usec_t confirmed_at; /* the same, monotonic; 0: by an earlier process */
 	char error[256];
 	char revision[32];
 	struct timer keep;  /* set: an empty answer is not believed until then */
@@ -72,7 +73,8 @@ struct registry {
 	struct loop_work tell;
 
 	bool is_up, has_answered, is_loading;
-	usec_t heard_at;
+	usec_t heard_at;   /* calendar */
+	usec_t alive_at;   /* the same, monotonic */
 	uint64_t changes, errors;
 	char error[256];
 	struct cached *cached;       /* owned: what the cache held, until somebody answers */

@@ -20,50 +20,6 @@
 
 /* ---- lists ---- */
 
-static struct config_map copy_tags(struct arena *arena, const struct config_map *tags)
-{
-	struct config_pair *pairs;
-
-	if (tags->n == 0)
-		return (struct config_map){0};
-	pairs = arena_calloc(arena, tags->n, sizeof *pairs);
-	for (size_t i = 0; i < tags->n; i++) {
-		pairs[i].name = arena_str(arena, slice_str(tags->pairs[i].name));
-		pairs[i].value = arena_str(arena, slice_str(tags->pairs[i].value));
-	}
-	return (struct config_map){pairs, tags->n};
-}
-
-struct endpoint_list *endpoint_list_new(const struct endpoint *const *sorted, size_t n)
-{
-	struct endpoint_list *l = mem_calloc(1, sizeof *l);
-
-	ref_init(&l->ref);
-	arena_init(&l->arena, NULL, 0);
-	l->list = mem_calloc(n ? n : 1, sizeof *l->list);
-	for (l->n = 0; l->n < n; l->n++) {
-		const struct endpoint *from = sorted[l->n];
-		struct endpoint *to = &l->list[l->n];
-
-		to->address = from->address;
-		to->weight = from->weight;
-		to->zone = from->zone ? arena_str(&l->arena, slice_str(from->zone)) : NULL;
-		to->tags = copy_tags(&l->arena, &from->tags);
-	}
-	return l;
-}
-
-void endpoint_list_unref(void *list)
-{
-	struct endpoint_list *l = list;
-
-	if (l == NULL || !ref_drop(&l->ref))
-		return;
-	arena_fini(&l->arena);
-	free(l->list);
-	free(l);
-}
-
 /* Of equal addresses the one that was given first comes first. */
 static int by_address(const void *a, const void *b)
 {
@@ -170,6 +126,12 @@ static void take_list(struct followed *f, struct endpoint_list *moved)
 	cache_writer_dirty(r->writer);
 }
 
+static void confirm(struct followed *f)
+{
+	f->at = loop_calendar(f->registry->place.loop);
+	f->confirmed_at = loop_now(f->registry->place.loop);
+}
+
 static void believe_empty(struct followed *f, const char *why)
 {
 	size_t n = endpoints_of(f);
@@ -184,7 +146,7 @@ static void believe_empty(struct followed *f, const char *why)
 		remember(f, CHANGE_REMOVED, "", why);
 	}
 	f->state = ENDPOINTS_EMPTY;
-	f->at = loop_calendar(f->registry->place.loop);
+	confirm(f);
 	registry_tell_service(f);
 }
 
@@ -228,7 +190,7 @@ static void heard_nothing(struct followed *f)
 	bool was_empty = f->state == ENDPOINTS_EMPTY && f->error[0] == '\0';
 
 	if (was_empty)
-		f->at = loop_calendar(f->registry->place.loop);
+		confirm(f);
 	else if (endpoints_of(f) == 0)
 		believe_empty(f, "");
 	else if (f->registry->config->empty_keep == 0)
@@ -245,7 +207,7 @@ static void heard_some(struct followed *f, const struct endpoint *const *sorted,
 	f->is_doubted = false;
 	f->error[0] = '\0';
 	f->state = ENDPOINTS_FRESH;
-	f->at = loop_calendar(f->registry->place.loop);
+	confirm(f);
 	if (!same_list(f->set, sorted, n)) {
 		take_list(f, endpoint_list_new(sorted, n));
 		is_new = true;
@@ -351,18 +313,31 @@ void registry_failed(struct registry *r, struct slice service, const struct err 
 	snprintf(r->error, sizeof r->error, "%s", text);
 }
 
+/* Of what an earlier process left only the calendar tells. */
+static usec_t age_of(const struct registry *r, const struct followed *f)
+{
+	usec_t calendar = loop_calendar(r->place.loop);
+
+	if (f->at == 0)
+		return USEC_NONE;
+	if (f->confirmed_at)
+		return loop_now(r->place.loop) - f->confirmed_at;
+	return calendar > f->at ? calendar - f->at : 0;
+}
+
 struct registry_set registry_set(const struct registry *r, struct slice service)
 {
 	const struct followed *f = table_get(&r->services, service);
 
 	if (f == NULL)
-		return (struct registry_set){.error = ""};
+		return (struct registry_set){.age = USEC_NONE, .error = ""};
 	return (struct registry_set){
 	    .list = f->set ? f->set->list : NULL,
 	    .n = endpoints_of(f),
 	    .state = f->state,
 	    .is_answered = f->is_answered,
 	    .at = f->at,
+	    .age = age_of(r, f),
 	    .error = f->error,
 	};
 }
