@@ -76,7 +76,8 @@ static bool is_said(const struct check *c, const struct registry_config *registr
 
 static void check_needs(struct check *c, const struct registry_config *registry)
 {
-	if (registry_knows(registry, "endpoints") && registry->endpoints == NULL)
+	if (registry_knows(registry, "endpoints") && registry->endpoints == NULL &&
+	    registry->type != REGISTRY_DNS)
 		refuse(c, registry, "endpoints",
 		    "%s\nexpected a list of at least one address, like [\"127.0.0.1:2379\"]",
 		    is_written(c, registry, "endpoints") ? "an empty list" : "is missing");

@@ -41,11 +41,10 @@ static const struct {
 	const char *key;
 	unsigned types;
 } of_types[] = {
-    {"endpoints", TYPE(ETCD) | TYPE(ZOOKEEPER) | TYPE(CONSUL) | TYPE(NACOS)},
+    {"endpoints", TYPE(ETCD) | TYPE(ZOOKEEPER) | TYPE(CONSUL) | TYPE(NACOS) | TYPE(DNS)},
     {"tls", TYPE(ETCD) | TYPE(CONSUL) | TYPE(NACOS)},
     {"user", TYPE(ETCD) | TYPE(NACOS)},
     {"password", TYPE(ETCD) | TYPE(NACOS)},
-    {"refresh", TYPE(CONSUL) | TYPE(NACOS) | TYPE(DNS)},
     {"prefix", TYPE(ETCD)},
     {"base", TYPE(ZOOKEEPER) | TYPE(CONSUL)},
     {"session", TYPE(ZOOKEEPER)},
@@ -180,10 +179,10 @@ static const struct key registry_keys[] = {
 	.fallback = "5s",
 	.min = 100 * USEC_MS,
 	.max = 3600 * USEC_S,
-	.is_absent = registry_key_is_foreign,
-	.text = "Of consul, nacos and dns: how often it is asked where it does not say by itself "
-		"that something has changed. Answers of DNS are kept as long as they say, between "
-		"1s and 5m; where there is none, this is when it is asked again."},
+	.text =
+	    "How often it is asked where it does not say by itself that something has changed: "
+	    "nacos and dns, and a file whose folder cannot be watched. Answers of DNS are kept as long as they say, between "
+	    "1s and 5m; where there is none, this is when it is asked again."},
     {.name = "cache",
 	.type = &key_path,
 	.offset = offsetof(struct registry_config, cache),
