@@ -364,7 +364,7 @@ EXTRA_DIST += \
 	tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
 	tests/e2e/test_config.py tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_examples.py \
 	tests/e2e/test_explain.py \
-	tests/e2e/test_failures.py tests/e2e/test_governance.py \
+	tests/e2e/test_failures.py tests/e2e/test_found_names.py tests/e2e/test_governance.py \
 	tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
 	tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py tests/e2e/test_h2_hostile.py \
 	tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py tests/e2e/test_h2_upstream.py \
