@@ -285,6 +285,13 @@ src_libbridle_a_SOURCES = \
 	src/registry/endpoint_list.c \
 	src/registry/dns_channel.c src/registry/dns_channel.h \
 	src/registry/dns_srv.c src/registry/dns_srv.h \
+	src/registry/etcd.c src/registry/etcd_impl.h \
+	src/registry/etcd_follow.c \
+	src/registry/etcd_lease.c \
+	src/registry/etcd_login.c \
+	src/registry/etcd_read.c src/registry/etcd_read.h \
+	src/registry/etcd_set.c src/registry/etcd_set.h \
+	src/registry/etcd_watch.c \
 	src/registry/file.c \
 	src/registry/file_services.c src/registry/file_services.h \
 	src/registry/file_watch.c src/registry/file_watch.h \
