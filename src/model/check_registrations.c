@@ -84,17 +84,26 @@ static bool can_register(const struct registry_config *registry)
 	return registry->type != REGISTRY_DNS && registry->type != REGISTRY_FILE;
 }
 
+/* Complains about one of the registries of a registration. */
 static void refuse_in(struct check *c, const struct service_config *service, size_t i,
-    const char *format, const char *word)
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void refuse_in(
+    struct check *c, const struct service_config *service, size_t i, const char *format, ...)
 {
 	const struct register_config *r = &service->registration;
 	struct key_path path;
+	char text[512];
+	va_list args;
 
 	check_service_path(service, "register.in", &path);
 	if (r->n_in > 1)
 		key_path_index(&path, i);
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
 	problems_error(
-	    c->problems, origin_place(c->config, &r->in[i], NULL), path.text, format, word);
+	    c->problems, origin_place(c->config, &r->in[i], NULL), path.text, "%s", text);
 }
 
 static void check_in(struct check *c, const struct service_config *service, size_t i)
@@ -110,9 +119,8 @@ static void check_in(struct check *c, const struct service_config *service, size
 		    registry_type_name(registry->type));
 	if (registry == service->discover.from)
 		refuse_in(c, service, i,
-		    "this is where it is found: it would find itself%s\nexpected endpoints: where the "
-		    "application listens; callers reach the others through a label of their own",
-		    "");
+		    "this is where it is found: it would find itself\nexpected endpoints: where the "
+		    "application listens; callers reach the others through a label of their own");
 	for (size_t k = 0; k < i; k++)
 		if (service->registration.in[k] == registry)
 			refuse_in(

@@ -74,6 +74,24 @@ static bool is_said(const struct check *c, const struct registry_config *registr
 	return false;
 }
 
+/* Whoever looks names up cannot be found by one. */
+static void check_name_servers(struct check *c, const struct registry_config *registry)
+{
+	for (size_t i = 0; registry->type == REGISTRY_DNS && i < registry->n_endpoints; i++) {
+		const struct address *server = &registry->endpoints[i];
+		struct key_path path;
+
+		if (server->kind != ADDRESS_NAME)
+			continue;
+		check_registry_path(registry, "endpoints", &path);
+		key_path_index(&path, i);
+		problems_error(c->problems, origin_place(c->config, server, NULL), path.text,
+		    "%s: a DNS server is not found by its name\nexpected an IP address, like "
+		    "\"10.0.0.2:53\"",
+		    server->text);
+	}
+}
+
 static void check_needs(struct check *c, const struct registry_config *registry)
 {
 	if (registry_knows(registry, "endpoints") && registry->endpoints == NULL &&
@@ -143,6 +161,7 @@ void check_registries(struct check *c)
 			continue;
 		check_foreign(c, registry);
 		check_needs(c, registry);
+		check_name_servers(c, registry);
 		check_pairs(c, registry);
 		check_cache(c, i);
 	}

@@ -148,7 +148,7 @@ static const struct key registry_keys[] = {
 	.fallback = "[]",
 	.is_absent = registry_key_is_foreign,
 	.text = "Its servers, tried one after the other. etcd, zookeeper, consul and nacos need "
-		"them; dns asks the resolvers of the top level."},
+		"them; dns asks the resolvers of the top level where it has none of its own."},
     {.name = "tls",
 	.type = &key_tls,
 	.offset = offsetof(struct registry_config, tls),
@@ -181,8 +181,9 @@ static const struct key registry_keys[] = {
 	.max = 3600 * USEC_S,
 	.text =
 	    "How often it is asked where it does not say by itself that something has changed: "
-	    "nacos and dns, and a file whose folder cannot be watched. Answers of DNS are kept as long as they say, between "
-	    "1s and 5m; where there is none, this is when it is asked again."},
+	    "nacos and dns, and a file whose folder cannot be watched. Answers of DNS are kept as "
+	    "long as they say, between 1s and 5m; where there is none, this is when it is asked "
+	    "again."},
     {.name = "cache",
 	.type = &key_path,
 	.offset = offsetof(struct registry_config, cache),
