@@ -102,6 +102,7 @@ static void get_metrics(
 	    .reloads_failed = c->last_reload.failed,
 	    .registrations = c->registrations,
 	    .discovery = c->discovery,
+	    .governance = c->governance,
 	};
 	struct text page = {0};
 

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "daemon/metrics_family.h"
+#include "daemon/metrics_governance.h"
 #include "daemon/metrics_policies.h"
 #include "daemon/metrics_registrations.h"
 #include "daemon/metrics_registries.h"
@@ -455,6 +456,7 @@ void metrics_render(const struct metrics_source *source, struct text *out)
 	render_traffic(&p);
 	metrics_render_registries(source->discovery, &p.arena, out);
 	metrics_render_registrations(source->registrations, &p.arena, out);
+	metrics_render_governance(source->governance, &p.arena, out);
 	render_daemon(&p);
 	text_fini(&p.labels);
 	arena_fini(&p.arena);

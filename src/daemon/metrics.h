@@ -9,6 +9,7 @@
 #include "proxy/worker.h"
 
 struct discovery;
+struct governance;
 struct registrations;
 
 struct metrics_log {
@@ -28,6 +29,7 @@ struct metrics_source {
 	uint64_t reloads_succeeded, reloads_failed;
 	const struct registrations *registrations; /* NULL: there are none */
 	const struct discovery *discovery;         /* whose registries are shown; NULL: none */
+	const struct governance *governance;       /* NULL: there is none */
 };
 
 void metrics_render(const struct metrics_source *source, struct text *out);
