@@ -133,7 +133,7 @@ class FoundNames(TestCase):
 
 class FoundInEtcd(TestCase):
     def test_a_name_is_found_in_etcd_and_a_dead_etcd_costs_no_call(self):
-        etcd = registries.Etcd(self)
+        etcd = registries.Etcd(self).start()
         kitex = registries.Kitex(etcd)
         price = self.upstream()
         kitex.put("shop.price", price.address)
@@ -141,7 +141,7 @@ class FoundInEtcd(TestCase):
             "registries": {"main": {"type": "etcd", "endpoints": [etcd.address]}},
             "listeners": [{"name": "in", "address": "127.0.0.1:0"}],
             "services": {"*": {"discover": "main"}}})
-        with self.caller(daemon, "ttheader") as caller:
+        with self.caller(daemon, "ttheader_framed") as caller:
             self.assertEqual(caller.call("Echo", "hi", **named("shop.price")).text, "hi")
             etcd.kill()
             for _ in range(50):
