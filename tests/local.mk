@@ -55,6 +55,7 @@ UNIT_TESTS = \
 	tests/unit/test_explain \
 	tests/unit/test_fact \
 	tests/unit/test_facts \
+	tests/unit/test_file_registry \
 	tests/unit/test_found_names \
 	tests/unit/test_grpc_head \
 	tests/unit/test_guards \
@@ -185,6 +186,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/changes_text.c tests/support/changes_text.h \
 	tests/support/descriptors.c tests/support/descriptors.h \
 	tests/support/fake_registry.c tests/support/fake_registry.h \
+	tests/support/followed_registry.c tests/support/followed_registry.h \
 	tests/support/frames.c tests/support/frames.h \
 	tests/support/golden.c tests/support/golden.h \
 	tests/support/h2_end.c tests/support/h2_end.h \
@@ -211,6 +213,7 @@ tests_unit_test_codec_ttstream_queue_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_conn_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv
 tests_unit_test_conn_connect_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=connect
 tests_unit_test_lb_scale_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+tests_unit_test_file_registry_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=inotify_init1
 tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4
 tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
@@ -372,7 +375,7 @@ EXTRA_DIST += \
 	tests/e2e/test_health.py \
 	tests/e2e/test_hostile.py tests/e2e/test_limits.py \
 	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py tests/e2e/test_policies.py \
-	tests/e2e/test_simulate.py \
+	tests/e2e/test_registration.py tests/e2e/test_simulate.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
 	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \

@@ -74,29 +74,33 @@ static bool has_host(const struct publication *p)
 	return p->host.len != 0;
 }
 
-/* The address through which the registry is reached; false while it is not known. */
-static bool find_server(const struct registry_config *config, struct address *server)
+/* Where the registry is: at IPv4 if it is there, too, as Kitex's applications tell theirs. */
+static int find_server(const struct registry *registry, struct address *server, struct err *err)
 {
-	for (size_t i = 0; i < config->n_endpoints; i++) {
-		*server = config->endpoints[i];
-		if (server->kind == ADDRESS_IP)
-			return true;
+	struct address one;
+	bool has_any = false;
+
+	for (size_t i = 0; registry_reached_at(registry, i, &one); i++) {
+		if (has_any && !registration_address_is_v4(&one))
+			continue;
+		*server = one;
+		has_any = true;
+		if (registration_address_is_v4(&one))
+			break;
 	}
-	return false;
+	return has_any ? 0 : err_set(err, 0, "the address of the registry is not known yet");
 }
 
 /* What is known stays while there is no way to the registry: addresses come back with it. */
-static int find_host(
-    struct registrations *r, struct publication *p, const struct address *bound, struct err *err)
+static int find_host(struct registrations *r, struct publication *p,
+    const struct registry *registry, bool only_v4, struct err *err)
 {
-	bool only_v4 = registration_address_is_v4(bound);
 	struct address server, host;
 
 	if (has_host(p) && now_of(r) < r->routes_at)
 		return 0;
-	if (!find_server(p->config, &server))
-		local_address_first(&host);
-	else if (local_address_towards(&server, only_v4, &host, err) < 0)
+	if (find_server(registry, &server, err) < 0 ||
+	    local_address_towards(&server, only_v4, &host, err) < 0)
 		return has_host(p) ? 0 : -1;
 	p->host = host;
 	return 0;
@@ -112,7 +116,7 @@ static int make_plan(
 	    0)
 		return -1;
 	if (registration_address_is_wildcard(&address)) {
-		if (find_host(r, p, &address, err) < 0)
+		if (find_host(r, p, registry, registration_address_is_v4(&address), err) < 0)
 			return -1;
 		address = registration_address_at(&address, &p->host);
 	}
@@ -270,7 +274,7 @@ static void settle(struct registrations *r, struct publication *p)
 	if (registry == NULL) {
 		snprintf(p->why, sizeof p->why, "the registry cannot be opened");
 		withdraw_all(p, p->why);
-	} else if (make_plan(r, p, &plan, &err) < 0) {
+	} else if (make_plan(r, p, registry, &plan, &err) < 0) {
 		snprintf(p->why, sizeof p->why, "%s", err.text);
 		withdraw_all(p, p->why);
 	} else {
@@ -393,6 +397,7 @@ void registrations_follow(struct registrations *r, struct snapshot *snapshot)
 	if (before)
 		snapshot_unref(&before);
 	readiness_follow(r->readiness, snapshot);
+	r->routes_at = 0; /* perhaps another registry, or another listener */
 	look_soon(r);
 }
 

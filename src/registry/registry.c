@@ -118,6 +118,11 @@ const struct registry_config *registry_config_of(const struct registry *r)
 	return r->config;
 }
 
+bool registry_reached_at(const struct registry *r, size_t i, struct address *server)
+{
+	return registry_server(&r->start, i, server);
+}
+
 /* ---- what is followed ---- */
 
 static struct followed *follow_service(struct registry *r, struct slice name)

@@ -41,6 +41,9 @@ void registry_free(struct registry **registry);
 /* Would @config be the same registry? Then it need not be opened anew on a reload. */
 bool registry_is_as(const struct registry *registry, const struct registry_config *config);
 const struct registry_config *registry_config_of(const struct registry *registry);
+/* The @i-th address at which it is asked, names looked up; false past the end, or when a name is not
+ * known yet. */
+bool registry_reached_at(const struct registry *registry, size_t i, struct address *server);
 
 /* ---- services ---- */
 
