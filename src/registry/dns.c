@@ -37,7 +37,8 @@ struct dns {
 	struct dns_channel *channel;  /* owned */
 	struct table names, services; /* host -> struct dns_name, owned */
 	struct rng rng;
-	usec_t pause_max; /* between two tries of a name that fails */
+	usec_t pause_max;  /* between two tries of a name that fails */
+	usec_t pause_none; /* ... of one that there is not, where that is another; else 0 */
 	bool tells_all;
 	dns_changed_fn changed;
 	void *arg; /* borrowed */
@@ -161,6 +162,8 @@ static void take_failure(struct dns_name *name, int status)
 	if (is_new || wait == DNS_BACKOFF_MAX)
 		log_warn("dns", "a name cannot be resolved", "host=%s error=\"%s\" kept=%zu",
 		    name->host, ares_strerror(status), name->n);
+	if (says_none(name) && name->dns->pause_none)
+		wait = name->dns->pause_none;
 	ask_after(name, wait / 2 + rng_below(&name->dns->rng, wait / 2 + 1));
 	tell(name->dns, is_new);
 }
@@ -270,9 +273,10 @@ struct dns *dns_new(
 	return NULL;
 }
 
-void dns_set_pace(struct dns *dns, usec_t pause_max)
+void dns_set_pace(struct dns *dns, usec_t pause_max, usec_t pause_none)
 {
 	dns->pause_max = pause_max;
+	dns->pause_none = pause_none;
 	dns->tells_all = true;
 }
 

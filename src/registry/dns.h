@@ -47,8 +47,8 @@ void dns_free(struct dns **dns);
  */
 int dns_set_servers(struct dns *dns, const struct config_list *servers, struct err *err);
 /* For registries: @changed is called after each answer and failure, and a name that fails is tried
- * again after at most @pause_max. */
-void dns_set_pace(struct dns *dns, usec_t pause_max);
+ * again after at most @pause_max; one that there is not, after @pause_none. */
+void dns_set_pace(struct dns *dns, usec_t pause_max, usec_t pause_none);
 /* Follows exactly these names; answers of names that were followed before stay. Copies. */
 void dns_follow(struct dns *dns, const struct slice *hosts, size_t n);
 /* The same for names that are asked for as services (SRV). */

@@ -8,7 +8,7 @@
 #define NODES_MAX 1000000u
 #define TAGS_MAX  4096u
 
-/* "line:column: path: what is wrong" of the first problem; the remedy stays out. */
+/* "line:column: path: what is wrong" of the first problem. */
 static void first_problem(const struct problems *problems, const char *name, struct err *err)
 {
 	const struct problem *first = NULL;
@@ -19,7 +19,8 @@ static void first_problem(const struct problems *problems, const char *name, str
 	if (first == NULL)
 		err_set(err, 0, "%s: it cannot be read", name);
 	else if (first->line == 0)
-		err_set(err, 0, "%s: %s", name, first->text);
+		err_set(err, 0, "%s: %s%s%s", name, first->text, first->remedy ? "; " : "",
+		    first->remedy ? first->remedy : "");
 	else
 		err_set(err, 0, "%s:%u:%u: %s%s%s", name, first->line, first->column,
 		    first->path ? first->path : "", first->path && first->path[0] ? ": " : "",

@@ -378,7 +378,7 @@ static struct registry_client *names_open(
 	table_init(&client->watched, start->place->seed);
 	client->dns = dns_new(client->loop, start->place->seed, answers_came, client, err);
 	if (client->dns && use_servers(client, start, err) == 0) {
-		dns_set_pace(client->dns, REGISTRY_RECONNECT_MAX);
+		dns_set_pace(client->dns, REGISTRY_RECONNECT_MAX, start->config->refresh);
 		return client;
 	}
 	names_close(&client);
