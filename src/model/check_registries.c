@@ -126,6 +126,9 @@ static void check_pairs(struct check *c, const struct registry_config *registry)
 		    c, registry, "user", "a user without a password\nexpected password: beside it");
 	if (!registry->user && registry_knows(registry, "user") && has_secret(&registry->password))
 		refuse(c, registry, "password", "a password of nobody\nexpected user: beside it");
+	if (registry->auth.text && *registry->auth.text && !strchr(registry->auth.text, ':') &&
+	    strcmp(registry->auth.text, SECRET_REDACTED) != 0)
+		refuse(c, registry, "auth", "a user without a password\nexpected user:password");
 	if (tls->cert && !tls->key)
 		refuse(c, registry, "tls",
 		    "a certificate without its key\nexpected key: beside cert in it");

@@ -72,6 +72,7 @@ enum warning_id {
 	WARN_PREFIX,
 	WARN_DISCOVER_TAG,
 	WARN_REDACTED,
+	WARN_RPCX_PREFIX,
 };
 
 /* Tells, unless it is allowed there. The text may hold a newline: what follows is the remedy. */

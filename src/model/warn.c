@@ -148,6 +148,9 @@ static const struct warning warnings[] = {
     {WARN_REDACTED, "a secret that is none",
 	"<redacted> is what is printed in place of a secret, so this file was written from what "
 	"bridled -T or /config showed."},
+    {WARN_RPCX_PREFIX, "format rpcx under the prefix of Kitex",
+	"prefix is not written, so keys begin with kitex/registry-etcd; no application of rpcx looks "
+	"there."},
 };
 
 const struct warning *warning_list(size_t *n)

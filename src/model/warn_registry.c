@@ -9,9 +9,10 @@
 #include "base/mem.h"
 #include "model/config_warn.h"
 
-/* Source of the numbers: the keys' own default, which -T writes out; how often Kitex's clients look. */
-#define TTL_DEFAULT (60 * USEC_S)
-#define KITEX_LOOKS (5 * USEC_S)
+/* Sources: the keys' own defaults, which -T writes out; how often Kitex's clients look. */
+#define TTL_DEFAULT    (60 * USEC_S)
+#define PREFIX_DEFAULT "kitex/registry-etcd"
+#define KITEX_LOOKS    (5 * USEC_S)
 
 static void warn_registry(struct check *c, enum warning_id id,
     const struct registry_config *registry, const char *key, const char *format, ...)
@@ -134,6 +135,11 @@ static void of_registry(struct check *c, const struct registry_config *registry)
 		warn_registry(c, WARN_TLS_VERIFY, registry, "tls",
 		    "whoever is between us and the registry can say what it says\nexpected verify: "
 		    "full, with ca: the file of those who signed its certificate");
+	if (registry->type == REGISTRY_ETCD && registry->format == REGISTRY_FORMAT_RPCX &&
+	    strcmp(registry->prefix, PREFIX_DEFAULT) == 0)
+		warn_registry(c, WARN_RPCX_PREFIX, registry, "format",
+		    "its applications keep their keys under a base path of their own\nexpected prefix: "
+		    "the base path, like rpcx");
 	if (registry->type == REGISTRY_ETCD && strchr(registry->prefix, '%'))
 		warn_registry(c, WARN_PREFIX, registry, "prefix",
 		    "Kitex takes a percent sign for the start of a format\nexpected a prefix without "
