@@ -186,7 +186,7 @@ class OwnListeners(FileCase):
         self.until(daemon, [price.address])
         history = daemon.get("/history/" + SERVICE)[1]
         self.assertIn("a listener of this daemon is there", history)
-        self.assertEqual(daemon.errors().count("calls to it would come back here"), 2)
+        eventually(lambda: daemon.errors().count("calls to it would come back here") == 2)
 
 
 class Shown(FileCase):
@@ -387,7 +387,7 @@ class Cache(EtcdCase):
             file.write(b"\xff")
         self.etcd.start()
         daemon = self.bridled(self.whole)
-        self.assertIn("its cache cannot be used", daemon.errors())
+        eventually(lambda: "its cache cannot be used" in daemon.errors())
         self.until(daemon, [self.price.address])
 
     def test_a_cache_in_a_folder_that_is_not_there_costs_only_the_cache(self):
@@ -411,7 +411,7 @@ class Cache(EtcdCase):
         daemon.process.wait()
         daemon.expect_exit = -9
         daemon = self.bridled(self.config(self.etcd.address, cache=cache))
-        self.assertIn("its cache was loaded", daemon.errors())
+        eventually(lambda: "its cache was loaded" in daemon.errors())
 
 
 class Readiness(EtcdCase):
