@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/table.h"
-#include "base/text.h"
 #include "daemon/discovery.h"
 
 /* One category of one service. */
@@ -247,26 +246,33 @@ static void inherit(struct following *f, struct document *d)
 		complain(d, err.text);
 }
 
+/* Where it is, and what it is known by from one time to the next. */
+static void name_document(struct document *d, const char *client)
+{
+	struct service_config service = service_of(d);
+	struct arena arena;
+	struct slice key;
+
+	arena_init(&arena, NULL, 0);
+	key = governance_key(&service, client, d->category, &arena);
+	d->source = mem_strdup(arena_printf(
+	    &arena, "%s:%.*s", registry_of(d)->name, (int)key.len, (const char *)key.data));
+	d->key = slice_from(slice_str(d->source), strlen(d->source) - key.len);
+	d->id = mem_strdup(
+	    arena_printf(&arena, "%s/%s", d->label, governance_category_name(d->category)));
+	arena_fini(&arena);
+}
+
 static void add(struct following *f, const struct service_config *config, struct slice label,
     enum governance_category category)
 {
-	const struct config *file = f->g->file->config;
 	struct document *d = mem_calloc(1, sizeof *d);
-	struct service_config service;
-	struct text source = {0}, id = {0};
-	struct slice key;
 
 	arena_init(&d->arena, NULL, 0);
 	d->config = config;
 	d->category = category;
 	d->label = slice_dup(label);
-	service = service_of(d);
-	key = governance_key(&service, file->node.service, category, &d->arena);
-	text_printf(&source, "%s:%.*s", registry_of(d)->name, (int)key.len, (const char *)key.data);
-	d->source = source.bytes;
-	d->key = slice_from(slice_str(d->source), source.len - key.len);
-	text_printf(&id, "%s/%s", d->label, governance_category_name(category));
-	d->id = id.bytes;
+	name_document(d, f->g->file->config->node.service);
 	if (f->n == f->room) {
 		f->room = f->room ? f->room * 2 : 16;
 		f->list = mem_realloc(f->list, f->room * sizeof *f->list);
