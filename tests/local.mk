@@ -224,7 +224,7 @@ tests_unit_test_registry_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCKS)
 tests_unit_test_registry_cache_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCKS)
 tests_unit_test_registry_history_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCKS)
 tests_unit_test_registrations_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=clock_monotonic,--wrap=discovery_registry
+	-Wl,--wrap=clock_monotonic,--wrap=discovery_registry,--wrap=local_address_towards
 tests_unit_test_socket_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind,--wrap=rename,--wrap=flock
 
 check_LIBRARIES += tests/support/libsim.a
@@ -375,7 +375,7 @@ EXTRA_DIST += \
 	tests/e2e/test_h2spec.py \
 	tests/e2e/test_health.py \
 	tests/e2e/test_hostile.py tests/e2e/test_limits.py \
-	tests/e2e/test_mux.py tests/e2e/test_operation.py tests/e2e/test_peers.py tests/e2e/test_policies.py \
+	tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py tests/e2e/test_peers.py tests/e2e/test_policies.py \
 	tests/e2e/test_registration.py tests/e2e/test_simulate.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
 	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \

@@ -261,7 +261,7 @@ class Registration(Consul):
         agent.lose("shop.cart:" + daemon.address())
         self.await_registered(agent, 1, BACK_SECONDS)
         self.await_metric(daemon, 1)
-        eventually(lambda: "a registration is not as it should be" in daemon.errors(),
+        eventually(lambda: "registration: lost" in daemon.errors(),
                    what="a warning")
 
     def test_one_that_somebody_changes_is_mended(self):
@@ -349,6 +349,7 @@ class Together(Consul):
         daemon = Bridled(directory, {
             "node": {"service": "shop." + name},
             "registries": {"consul": self.registry(agent)},
+            "shutdown": {"drain": "5s", "spread": "10ms", "deregister_wait": "0s"},
             "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "local"},
                           {"name": "out", "address": "unix:" + directory + "/out.sock",
                            "service": "shop." + other}],
