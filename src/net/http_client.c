@@ -53,7 +53,9 @@ struct http_exchange {
 	size_t server, tried;
 	usec_t until;
 	struct timer timer;
-	char error[256]; /* why it could not even be begun */
+	bool is_stillborn;            /* it could not even be begun */
+	char asked[ADDRESS_TEXT_MAX]; /* the server */
+	char error[ADDRESS_TEXT_MAX + 256];
 };
 
 /* ---- servers ---- */
@@ -184,6 +186,10 @@ static void finish(struct http_exchange *x, const struct http_link_end *end)
 
 	if ((end->status == 0 || end->status >= 500) && x->server == client->at)
 		turn(client);
+	if (end->status == 0 && x->asked[0]) {
+		snprintf(x->error, sizeof x->error, "%s: %s", x->asked, end->error);
+		response.error = x->error;
+	}
 	x->answer = x->connection;
 	if (end->is_reusable && end->status && is_sharing(x))
 		rest(client, take_connection(x), x->server);
@@ -229,7 +235,7 @@ static void expire(struct timer *timer, usec_t now)
 	struct http_exchange *x = container_of(timer, struct http_exchange, timer);
 	bool was_sent = x->connection && http_link_was_sent(x->connection);
 
-	if (x->error[0])
+	if (x->is_stillborn)
 		finish_failed(x, x->error);
 	else if (was_sent)
 		finish_failed(x, "no answer in time");
@@ -303,6 +309,7 @@ static int connect_to(struct http_exchange *x, struct address *server, struct er
 		return err_set(err, 0, "no server's address is known");
 	name_of(server, name, sizeof name);
 	x->server = client->at;
+	snprintf(x->asked, sizeof x->asked, "%s", server->text);
 	x->connection = is_sharing(x) ? wake(client) : NULL;
 	x->is_reused = x->connection != NULL;
 	if (x->connection == NULL) {
@@ -329,7 +336,9 @@ static void begin(struct http_exchange *x)
 	list_remove(&x->link);
 	list_push_back(&client->under_way, &x->link);
 	if (connect_to(x, &server, &err) < 0) {
-		snprintf(x->error, sizeof x->error, "%.250s", err.text);
+		x->is_stillborn = true;
+		x->asked[0] = '\0';
+		snprintf(x->error, sizeof x->error, "%s", err.text);
 		wheel_set(loop_wheel(loop), &x->timer, now, expire);
 		return;
 	}

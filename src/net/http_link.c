@@ -167,7 +167,6 @@ static void on_done(struct evhttp_request *answer, void *arg)
 {
 	struct http_link *link = arg;
 	int status = answer ? evhttp_request_get_response_code(answer) : 0;
-	int code = errno;
 	char why[200];
 
 	if (status < 200) {
@@ -178,7 +177,7 @@ static void on_done(struct evhttp_request *answer, void *arg)
 			fail(link,
 			    status ? "an interim answer nobody asked for" : "the answer broke off");
 		else if (!link->is_ending)
-			fail(link, code ? strerror(code) : "no connection");
+			fail(link, "cannot connect"); /* why has got lost */
 		return;
 	}
 	evhttp_request_own(answer);
@@ -382,7 +381,6 @@ void http_link_ask(struct http_link *link, const struct http_request *request, c
 	evhttp_connection_set_max_body_size(
 	    link->con, link->is_stream ? -1 : (ev_ssize_t)request->at_most);
 	out = request_new(link, request, host);
-	errno = 0;
 	/* A failure frees the request. */
 	if (out == NULL ||
 	    evhttp_make_request(link->con, out, method_of(request->method), request->target) < 0)

@@ -121,6 +121,9 @@ static void take_range(struct etcd_follow *f, const struct etcd_range *range)
 		etcd_watch_restart(f->watch, "its revisions have gone back");
 		return;
 	}
+	/* No event can have come meanwhile, and it may be another store by now. */
+	if (!etcd_watch_is_open(f->watch))
+		etcd_set_fini(&f->set);
 	etcd_set_list(&f->set);
 	for (size_t i = 0; i < range->n; i++)
 		if (is_ours(f, range->keys[i].key))

@@ -103,6 +103,7 @@ void etcd_follow_wake_all(struct registry_client *client);
 void etcd_watch_join(struct etcd_follow *follow);
 /* The last one to leave ends it. */
 void etcd_watch_leave(struct etcd_follow *follow);
+bool etcd_watch_is_open(const struct etcd_watch *watch);
 /* A listing of one of its follows has ended, well or not. */
 void etcd_watch_listed(struct etcd_watch *watch);
 /* The store is older than what was heard of it: another one, or put back from a copy. */

@@ -86,6 +86,11 @@ void etcd_watch_restart(struct etcd_watch *w, const char *why)
 	restart(w, AT_ONCE);
 }
 
+bool etcd_watch_is_open(const struct etcd_watch *w)
+{
+	return w->stream != NULL;
+}
+
 bool etcd_watch_is_past(const struct etcd_watch *w, int64_t revision)
 {
 	return revision < w->revision;
