@@ -1,5 +1,6 @@
 #include "daemon/enrolment.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -81,13 +82,10 @@ static bool same_tags(const struct config_map *a, const struct config_map *b)
 
 void enrolment_change(struct enrolment *e, const struct registration_plan *plan)
 {
-	char label[256];
-
 	if (e->is_leaving || (e->plan.weight == plan->weight && e->plan.ttl == plan->ttl &&
 				 same_tags(&e->plan.tags, &plan->tags)))
 		return;
-	snprintf(label, sizeof label, "%s", e->label);
-	keep_plan(e, plan, label);
+	keep_plan(e, plan, e->label);
 	log_info("registration", "changed", "service=%s registry=%s address=%s weight=%u", e->label,
 	    e->where, e->plan.address.text, e->plan.weight);
 	registration_change(e->registration, plan);
@@ -109,8 +107,9 @@ static void say(const struct enrolment *e, enum log_level level, const char *eve
 	char why[LOG_ESCAPED_MAX];
 
 	log_escape(why, sizeof why, slice_str(e->why));
-	log_write(level, "registration", event, "service=%s registry=%s address=%s%s%s%s", e->label,
-	    e->where, e->plan.address.text, why[0] ? " why=\"" : "", why, why[0] ? "\"" : "");
+	log_write(level, "registration", event,
+	    "service=%s registry=%s address=%s drifts=%" PRIu64 "%s%s%s", e->label, e->where,
+	    e->plan.address.text, e->drifts, why[0] ? " why=\"" : "", why, why[0] ? "\"" : "");
 }
 
 static void say_state(struct enrolment *e)

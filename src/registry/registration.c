@@ -129,10 +129,6 @@ static void waited_enough(struct timer *timer, usec_t now)
 
 	(void)now;
 	snprintf(reg->error, sizeof reg->error, "the registry has not answered in time");
-	log_warn("registry", "not known to be withdrawn: the registry does not answer",
-	    "name=%s service=%.*s address=%s", reg->registry->config->name,
-	    (int)reg->plan.service.len, (const char *)reg->plan.service.data,
-	    reg->plan.address.text);
 	withdrawn(reg);
 }
 
@@ -162,17 +158,12 @@ void registration_is(struct registration *reg, enum registration_state state, co
 		return;
 	if (is_bad && reg->state == REGISTRATION_PRESENT)
 		reg->drifts++;
-	if (is_bad)
-		log_warn("registry", "a registration is not as it should be",
-		    "name=%s service=%.*s address=%s state=%s drifts=%" PRIu64 " why=\"%s\"",
-		    reg->registry->config->name, (int)reg->plan.service.len,
-		    (const char *)reg->plan.service.data, reg->plan.address.text,
-		    registration_state_name(state), reg->drifts, why);
-	else if (state != reg->state)
-		log_info("registry", "a registration", "name=%s service=%.*s address=%s state=%s",
-		    reg->registry->config->name, (int)reg->plan.service.len,
-		    (const char *)reg->plan.service.data, reg->plan.address.text,
-		    registration_state_name(state));
+	/* What is to be done about it, and said, is its owner's business. */
+	log_debug("registry", "a registration",
+	    "name=%s service=%.*s address=%s state=%s drifts=%" PRIu64 " why=\"%s\"",
+	    reg->registry->config->name, (int)reg->plan.service.len,
+	    (const char *)reg->plan.service.data, reg->plan.address.text,
+	    registration_state_name(state), reg->drifts, why);
 	reg->state = state;
 	snprintf(reg->error, sizeof reg->error, "%s", why);
 	tell_registration(reg);

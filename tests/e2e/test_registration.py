@@ -401,7 +401,7 @@ class Addresses(Registering):
     def test_the_first_address_of_the_pinned_listener_that_is_tcp(self):
         place, app = InEtcd(self), self.app()
         daemon = self.bridled(self.config({"main": place}, app, listener={
-            "addresses": ["unix:" + self.path("in.sock"), "127.0.0.1:0", "127.0.0.2:0"]}))
+            "address": ["unix:" + self.path("in.sock"), "127.0.0.1:0", "127.0.0.2:0"]}))
         found = daemon.get_json("/status")["listeners"][0]["addresses"]
         self.await_addresses(place, [found[1]])
 

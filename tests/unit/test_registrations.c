@@ -1,7 +1,7 @@
 /* What is published where, and when, against registries whose clients do what the test says. */
 #include "daemon/registrations.h"
 
-#include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,6 +25,24 @@ usec_t __real_clock_monotonic(void);
 usec_t __wrap_clock_monotonic(void);
 struct registry *__wrap_discovery_registry(
     const struct discovery *d, const struct registry_config *config);
+
+int __real_local_address_towards(
+    const struct address *to, bool only_v4, struct address *own, struct err *err);
+int __wrap_local_address_towards(
+    const struct address *to, bool only_v4, struct address *own, struct err *err);
+
+static const char *own_text; /* what the machine's routes say; NULL: what they really do */
+static bool is_cut_off;
+
+int __wrap_local_address_towards(
+    const struct address *to, bool only_v4, struct address *own, struct err *err)
+{
+	if (is_cut_off)
+		return err_set(err, ENETUNREACH, "no way to %s", to->text);
+	if (own_text)
+		return address_parse(own, slice_str(own_text), err);
+	return __real_local_address_towards(to, only_v4, own, err);
+}
 
 static usec_t skipped;
 
@@ -392,6 +410,61 @@ START_TEST(a_wildcard_becomes_an_address_that_others_can_use)
 }
 END_TEST
 
+START_TEST(a_machine_that_gets_another_address_moves_what_it_has_published)
+{
+	own_text = "10.0.0.1:0";
+	add_binding("in", "0.0.0.0:7777");
+	follow_app("in: main, when: always");
+	settle();
+	ck_assert_str_eq(address_in(clients[0]), "10.0.0.1:7777");
+	own_text = "10.0.0.2:0";
+	for (int i = 0; i < 29; i++)
+		pass(USEC_S);
+	ck_assert_int_eq(clients[0]->enrolled, 1);
+	for (int i = 0; i < 2; i++)
+		pass(USEC_S);
+	ck_assert_str_eq(address_in(clients[0]), "10.0.0.2:7777");
+	ck_assert_int_eq(clients[0]->withdrawn, 1);
+}
+END_TEST
+
+START_TEST(a_registry_that_is_back_may_be_reached_from_another_address)
+{
+	own_text = "10.0.0.1:0";
+	add_binding("in", "0.0.0.0:7777");
+	follow_app("in: main");
+	settle();
+	own_text = "10.0.0.2:0";
+	registration_is(clients[0]->there[0], REGISTRATION_LOST, "gone");
+	settle();
+	ck_assert_str_eq(address_in(clients[0]), "10.0.0.1:7777");
+	registration_is(clients[0]->there[0], REGISTRATION_PRESENT, "");
+	settle();
+	ck_assert_str_eq(address_in(clients[0]), "10.0.0.2:7777");
+}
+END_TEST
+
+START_TEST(without_a_way_to_the_registry_an_address_is_not_guessed)
+{
+	is_cut_off = true;
+	own_text = "10.0.0.1:0";
+	add_binding("in", "0.0.0.0:7777");
+	follow_app("in: main, when: always");
+	settle();
+	ck_assert_int_eq(clients[0]->enrolled, 0);
+	ck_assert_str_eq(report_of("app", "main").why, "no way to 127.0.0.1:2379");
+	ck_assert_int_eq(report_of("app", "main").state, REGISTRATION_PENDING);
+	is_cut_off = false;
+	pass(USEC_S);
+	ck_assert_str_eq(address_in(clients[0]), "10.0.0.1:7777");
+	is_cut_off = true; /* what is known stays */
+	for (int i = 0; i < 40; i++)
+		pass(USEC_S);
+	ck_assert_str_eq(address_in(clients[0]), "10.0.0.1:7777");
+	ck_assert_int_eq(clients[0]->withdrawn, 0);
+}
+END_TEST
+
 START_TEST(a_stated_address_goes_before_all)
 {
 	add_binding("in", "127.0.0.1:8888");
@@ -695,6 +768,9 @@ int main(void)
 	    {when_always_the_application_is_not_asked, 1},
 	    {each_registry_is_told_and_none_waits_for_another, 1},
 	    {a_wildcard_becomes_an_address_that_others_can_use, 1},
+	    {a_machine_that_gets_another_address_moves_what_it_has_published, 1},
+	    {a_registry_that_is_back_may_be_reached_from_another_address, 1},
+	    {without_a_way_to_the_registry_an_address_is_not_guessed, 1},
 	    {a_stated_address_goes_before_all, 1},
 	    {without_an_address_there_is_nothing_to_publish, 1},
 	    {another_weight_changes_what_is_there, 1},
