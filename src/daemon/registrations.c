@@ -106,8 +106,8 @@ static int find_host(struct registrations *r, struct publication *p,
 	return 0;
 }
 
-static int make_plan(
-    struct registrations *r, struct publication *p, struct registration_plan *plan, struct err *err)
+static int make_plan(struct registrations *r, struct publication *p, struct registry *registry,
+    struct registration_plan *plan, struct err *err)
 {
 	const struct register_config *wish = &p->service->registration;
 	struct address address;
