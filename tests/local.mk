@@ -375,7 +375,7 @@ EXTRA_DIST += \
 	tests/e2e/test_h2spec.py \
 	tests/e2e/test_health.py \
 	tests/e2e/test_hostile.py tests/e2e/test_limits.py \
-	tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py tests/e2e/test_peers.py tests/e2e/test_policies.py \
+	tests/e2e/test_kitex_governance.py tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py tests/e2e/test_peers.py tests/e2e/test_policies.py \
 	tests/e2e/test_registration.py tests/e2e/test_simulate.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
 	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \

@@ -1,0 +1,414 @@
+"""Kitex's dynamic configuration: documents in a registry that go over what the file says.
+
+The same tests run against a real etcd, a real ZooKeeper and a file. What a document does is seen on
+calls; `within a second` is how soon.
+"""
+
+import json
+import os
+import threading
+import time
+
+import bridled
+import registries
+import upstream
+import zookeeper_server
+from bridled import eventually
+
+SOON = 1.0 * bridled.SLOWER
+CLIENT = ("retry", "rpc_timeout", "circuit_break", "degradation")
+
+
+def attempts(times, **stop):
+    return {"enable": True, "type": 0,
+            "failure_policy": {"stop_policy": {"max_retry_times": times, **stop}}}
+
+
+class EtcdCentre:
+    def __init__(self, case):
+        self.server = registries.Etcd(case, "centre").start()
+
+    def registry(self):
+        return {"type": "etcd", "endpoints": [self.server.address]}
+
+    def put(self, key, text):
+        self.server.put("/KitexConfig/" + key, text)
+
+    def delete(self, key):
+        self.server.delete("/KitexConfig/" + key)
+
+
+class ZooKeeperCentre:
+    def __init__(self, case):
+        self.server = zookeeper_server.ZooKeeper(case, "centre").start()
+        self.session = self.server.session(case)
+
+    def registry(self):
+        return {"type": "zookeeper", "endpoints": [self.server.address]}
+
+    def put(self, key, text):
+        path = "/KitexConfig/" + key
+        if self.session.get(path) is None:
+            self.session.put(path, text)
+        else:
+            self.session.set(path, text)
+
+    def delete(self, key):
+        self.session.delete("/KitexConfig/" + key)
+
+
+class FileCentre:
+    """One file for all, in which a category is a member of <client>/<server>, or of <server>."""
+
+    MEMBERS = {"rpc_timeout": "timeout", "circuit_break": "circuitbreaker"}
+
+    def __init__(self, case):
+        self.path = case.path("centre.json")
+        self.texts = {}
+        self.write()
+
+    def registry(self):
+        return {"type": "file", "path": self.path}
+
+    def write(self):
+        """By hand, so that what is no JSON can stand in it."""
+        groups = {}
+        for key, text in self.texts.items():
+            names, _, category = key.rpartition("/")
+            groups.setdefault(names, []).append(
+                "%s: %s" % (json.dumps(self.MEMBERS.get(category, category)), text))
+        with open(self.path + ".new", "w", encoding="utf-8") as file:
+            file.write("{%s}" % ", ".join("%s: {%s}" % (json.dumps(names), ", ".join(members))
+                                          for names, members in groups.items()))
+        os.rename(self.path + ".new", self.path)
+
+    def put(self, key, text):
+        self.texts[key] = text
+        self.write()
+
+    def delete(self, key):
+        del self.texts[key]
+        self.write()
+
+
+class Governed:
+    """What holds for every centre; a class below names it."""
+
+    centre_type = None
+
+    def setUp(self):
+        super().setUp()
+        self.centre = self.centre_type(self)
+
+    def put(self, category, document, server="shop.price"):
+        text = document if isinstance(document, str) else json.dumps(document)
+        self.centre.put(self.key(category, server), text)
+
+    def delete(self, category, server="shop.price"):
+        self.centre.delete(self.key(category, server))
+
+    def key(self, category, server):
+        return server + "/limit" if category == "limit" else "test.node/%s/%s" % (server, category)
+
+    def config(self, endpoints, governance=None, services=None, **policy):
+        """A service that is found, as documents of clients are for those alone."""
+        with open(self.path("found.yaml"), "w", encoding="utf-8") as file:
+            json.dump({"shop.price": endpoints}, file)
+        return {"node": {"service": "test.node"},
+                "registries": {"here": {"type": "file", "path": self.path("found.yaml")},
+                               "centre": self.centre.registry()},
+                "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "price"}],
+                "services": {"price": {"name": "shop.price", "discover": "here", "eject": "none",
+                                       "governance": governance or {"from": "centre"}, **policy},
+                             **(services or {})}}
+
+    def governed(self, endpoints, **more):
+        daemon = self.bridled(self.config(endpoints, **more))
+        eventually(lambda: daemon.get_json("/services/price")["endpoints"] if isinstance(
+            daemon.get_json("/services/price"), dict) else daemon.get_json(
+                "/services/price")[0]["endpoints"], what="the endpoints")
+        return daemon
+
+    def state(self, daemon, category, state, value=1, service="price"):
+        return daemon.metric("bridle_governance_documents", service=service, category=category,
+                             state=state) == value
+
+    def wait(self, daemon, category, state, service="price"):
+        began = time.monotonic()
+        eventually(lambda: self.state(daemon, category, state, service=service),
+                   what="%s to be %s" % (category, state))
+        self.assertLess(time.monotonic() - began, SOON)
+
+    def call(self, daemon, method="Echo", listener="in"):
+        with self.caller(daemon, listener=listener) as caller:
+            began = time.monotonic()
+            answer = caller.call(method)
+            return answer, time.monotonic() - began
+
+    def soon(self, check, what):
+        """True within a second."""
+        began = time.monotonic()
+        eventually(check, what=what)
+        self.assertLess(time.monotonic() - began, SOON, what)
+
+    # ---- what documents do ----
+
+    def test_a_timeout_goes_over_the_files_and_away_again(self):
+        silent = self.upstream(upstream.silent)
+        daemon = self.governed([silent.address], timeout={"call": "700ms"}, retry="none")
+        answer, took = self.call(daemon)
+        self.assert_refused(answer, "timeout", 6)
+        self.assertGreaterEqual(took, 0.7)
+        self.put("rpc_timeout", {"*": {"rpc_timeout_ms": 60}})
+        self.wait(daemon, "rpc_timeout", "applied")
+        answer, took = self.call(daemon)
+        self.assert_refused(answer, "timeout", 6)
+        self.assertGreaterEqual(took, 0.06)
+        self.assertLess(took, 0.6)
+        self.put("rpc_timeout", {"Other": {"rpc_timeout_ms": 60}})
+        self.soon(lambda: self.call(daemon)[1] >= 0.7, "a document without the method")
+        self.assertLess(self.call(daemon, "Other")[1], 0.6)
+        self.delete("rpc_timeout")
+        self.soon(lambda: self.state(daemon, "rpc_timeout", "absent"), "the file's value")
+        self.assertGreaterEqual(self.call(daemon, "Other")[1], 0.7)
+
+    def test_retries_follow_timeouts_of_attempts(self):
+        silent = self.upstream(upstream.silent)
+        daemon = self.governed([silent.address], timeout={"call": "5s"})
+        self.put("rpc_timeout", {"*": {"rpc_timeout_ms": 50}})
+        self.put("retry", {"*": attempts(2, cb_policy={"error_rate": 0.3}),
+                           "Once": {"enable": False}})
+        self.wait(daemon, "rpc_timeout", "applied")
+        self.wait(daemon, "retry", "applied")
+        self.call(daemon)
+        self.call(daemon, "Once")
+        self.put("retry", {"*": attempts(1)})
+        self.soon(lambda: daemon.metric("bridle_governance_documents", service="price",
+                                        category="retry") == 1 and "attempts: 1" in self.shown(
+                                            daemon), "the new document")
+        self.call(daemon)
+        self.assertEqual([line["attempts"] for line in daemon.access_log(3)], [3, 1, 2])
+
+    def shown(self, daemon):
+        return daemon.get("/config")[1]
+
+    def test_a_backup_leaves_after_its_delay(self):
+        moods = iter([upstream.silent, upstream.echo])
+        service = self.upstream(lambda connection, packet: next(moods)(connection, packet))
+        daemon = self.governed([service.address], timeout={"call": "5s"})
+        self.put("retry", {"Echo": {"enable": True, "type": 1, "backup_policy": {
+            "retry_delay_ms": 40, "stop_policy": {"max_retry_times": 1}}}})
+        self.wait(daemon, "retry", "applied")
+        answer, took = self.call(daemon)
+        self.assertEqual(answer.text, "hello")
+        self.assertGreaterEqual(took, 0.04)
+
+    def test_degradation_refuses_a_share(self):
+        daemon = self.governed([self.upstream().address])
+        self.assertEqual(self.call(daemon)[0].text, "hello")
+        self.put("degradation", {"enable": True, "percentage": 100})
+        self.soon(lambda: self.call(daemon)[0].exception, "the degradation")
+        self.assert_refused(self.call(daemon)[0], "degraded")
+        self.put("degradation", {"enable": False, "percentage": 100})
+        self.soon(lambda: not self.call(daemon)[0].exception, "its end")
+
+    def test_a_breaker_of_a_method_opens(self):
+        broken = self.upstream(upstream.reset_at_once)
+        daemon = self.governed([broken.address], retry="none")
+        self.put("circuit_break", {"Echo": {"enable": True, "err_rate": 0.5, "min_sample": 3}})
+        self.wait(daemon, "circuit_break", "applied")
+        for _ in range(3):
+            self.assert_refused(self.call(daemon)[0], "reset")
+        self.assert_refused(self.call(daemon)[0], "breaker_open")
+        self.assert_refused(self.call(daemon, "Other")[0], "reset")
+
+    def test_a_limit_is_for_the_application_beside_us(self):
+        app = self.upstream()
+        local = {"local": {"name": "test.node", "endpoints": [app.address],
+                           "governance": {"from": "centre"}}}
+        config = self.config([app.address], services=local)
+        config["listeners"].append({"name": "own", "address": "127.0.0.1:0", "service": "local"})
+        daemon = self.bridled(config)
+        self.put("limit", {"qps_limit": 1, "connection_limit": 2}, "test.node")
+        self.wait(daemon, "limit", "applied", "local")
+        answers = [self.call(daemon, listener="own")[0] for _ in range(5)]
+        refused = [answer for answer in answers if answer.exception]
+        self.assertGreaterEqual(len(refused), 3)
+        self.assert_refused(refused[0], "rate_limited")
+        self.assertIsNone(self.call(daemon)[0].exception)
+        # and of its connections
+        self.put("limit", {"connection_limit": 2}, "test.node")
+        self.soon(lambda: not any(self.call(daemon, listener="own")[0].exception
+                                  for _ in range(3)), "calls without a limit")
+        held = [self.caller(daemon, listener="own") for _ in range(2)]
+        for caller in held:
+            self.assertEqual(caller.call().text, "hello")
+        self.assert_refused(self.call(daemon, listener="own")[0], "connection_limited")
+        self.put("limit", {"connection_limit": 0}, "test.node")
+        self.soon(lambda: not self.call(daemon, listener="own")[0].exception, "no limit")
+
+    def test_documents_that_were_there_before_hold_from_the_start(self):
+        self.put("degradation", {"enable": True, "percentage": 100})
+        daemon = self.governed([self.upstream().address])
+        self.wait(daemon, "degradation", "applied")
+        self.assert_refused(self.call(daemon)[0], "degraded")
+
+    # ---- documents that are wrong, or locked ----
+
+    def test_a_bad_document_changes_nothing(self):
+        silent = self.upstream(upstream.silent)
+        daemon = self.governed([silent.address], retry="none", timeout={"call": "1s"})
+        self.put("rpc_timeout", {"Echo": {"rpc_timeout_ms": 60}})
+        self.wait(daemon, "rpc_timeout", "applied")
+        for bad in ('{"Echo": {"rpc_timeout_ms": -1}}', '{"Echo": {"rpc_timeout_ms": "60"}}',
+                    '{"Echo": 1}', '{"Echo": {}, "a b": {}}', "[]"):
+            with self.subTest(bad=bad):
+                said = daemon.errors().count("a document is wrong")
+                self.put("rpc_timeout", bad)
+                self.soon(lambda: daemon.errors().count("a document is wrong") > said, "a word")
+                self.wait(daemon, "rpc_timeout", "bad")
+                self.assertLess(self.call(daemon)[1], 0.6)
+        self.assertIn("test.node/shop.price/rpc_timeout", daemon.errors())
+        self.put("rpc_timeout", {"Echo": {"rpc_timeout_ms": 70}})
+        self.wait(daemon, "rpc_timeout", "applied")
+        self.assertEqual(self.call(daemon)[0].exception[0], 6)
+
+    def test_a_bad_document_at_first_leaves_the_file(self):
+        self.put("degradation", {"enable": True, "percentage": 101})
+        daemon = self.governed([self.upstream().address])
+        self.wait(daemon, "degradation", "bad")
+        self.assertEqual(self.call(daemon)[0].text, "hello")
+        self.delete("degradation")
+        self.wait(daemon, "degradation", "absent")
+
+    def test_what_is_locked_stays(self):
+        daemon = self.governed([self.upstream().address],
+                               governance={"from": "centre", "locked": ["degrade", "timeout"]},
+                               timeout={"call": "3s"})
+        self.put("degradation", {"enable": True, "percentage": 100})
+        self.put("rpc_timeout", {"*": {"rpc_timeout_ms": 1}})
+        self.put("circuit_break", {"Other": {"enable": True, "err_rate": 0.5, "min_sample": 3}})
+        for category in ("degradation", "rpc_timeout", "circuit_break"):
+            self.wait(daemon, category, "applied")
+        for _ in range(10):
+            self.assertEqual(self.call(daemon)[0].text, "hello")
+        shown = self.shown(daemon)
+        self.assertIn("call: 3s  # " + daemon.config_path, shown)
+        self.assertIn("min_samples: 3  # centre:", shown)
+
+    # ---- beside reloads, names, outages ----
+
+    def test_a_reload_keeps_what_documents_say(self):
+        service = self.upstream()
+        daemon = self.governed([service.address])
+        self.put("degradation", {"enable": True, "percentage": 100})
+        self.wait(daemon, "degradation", "applied")
+        config = self.config([service.address], timeout={"call": "2s"})
+        daemon.reload(config)
+        self.assert_refused(self.call(daemon)[0], "degraded")
+        self.assertTrue(self.state(daemon, "degradation", "applied"))
+        del config["services"]["price"]["governance"]
+        daemon.reload(config)
+        eventually(lambda: not self.call(daemon)[0].exception, what="the file alone")
+        self.assertEqual(daemon.metric("bridle_governance_documents"), 0)
+
+    def test_the_file_is_not_read_for_a_document(self):
+        """Nor does what is wrong in it by now matter."""
+        daemon = self.governed([self.upstream().address])
+        with open(daemon.config_path, "w", encoding="utf-8") as file:
+            file.write("listeners: [")
+        self.put("degradation", {"enable": True, "percentage": 100})
+        self.wait(daemon, "degradation", "applied")
+        self.assert_refused(self.call(daemon)[0], "degraded")
+        before = daemon.get_json("/status")["config"]["hash"]
+        self.delete("degradation")
+        self.wait(daemon, "degradation", "absent")
+        self.assertEqual(self.call(daemon)[0].text, "hello")
+        self.assertEqual(daemon.get_json("/status")["config"]["hash"], before)
+
+    def test_names_that_are_found_are_governed(self):
+        service = self.upstream()
+        config = self.config([service.address])
+        config["services"]["*"] = {"discover": "here", "governance": {"from": "centre"}}
+        with open(self.path("found.yaml"), "w", encoding="utf-8") as file:
+            json.dump({"shop.price": [service.address], "shop.new": [service.address]}, file)
+        config["listeners"].append({"name": "out", "address": "127.0.0.1:0"})
+        daemon = self.bridled(config)
+        self.put("degradation", {"enable": True, "percentage": 100}, "shop.new")
+        with self.caller(daemon, "ttheader_framed", "out") as caller:
+            eventually(lambda: caller.call("Echo", ints={6: "shop.new"}).exception,
+                       what="the document of a name that was found")
+            self.assert_refused(caller.call("Echo", ints={6: "shop.new"}), "degraded")
+            self.assertIsNone(caller.call("Echo", ints={6: "shop.price"}).exception)
+
+    def test_calls_go_on_while_documents_change(self):
+        daemon = self.governed([self.upstream().address])
+        failed, done = [], threading.Event()
+
+        def call():
+            with self.caller(daemon) as caller:
+                while not done.is_set():
+                    answer = caller.call()
+                    if answer.exception:
+                        failed.append(answer)
+
+        callers = [threading.Thread(target=call) for _ in range(3)]
+        for thread in callers:
+            thread.start()
+        for number in range(1, 40):
+            self.put("rpc_timeout", {"Echo": {"rpc_timeout_ms": 20000 + number}})
+        last = "attempt: %dms" % (20000 + number)
+        self.soon(lambda: last in self.shown(daemon), "the last of a burst")
+        done.set()
+        for thread in callers:
+            thread.join()
+        self.assertEqual(failed, [])
+
+
+class ByEtcd(Governed, bridled.TestCase):
+    centre_type = EtcdCentre
+
+    def test_an_outage_changes_nothing(self):
+        daemon = self.governed([self.upstream().address])
+        self.put("degradation", {"enable": True, "percentage": 100})
+        self.wait(daemon, "degradation", "applied")
+        self.centre.server.kill()
+        eventually(lambda: daemon.metric("bridle_registry_up", registry="centre") == 0,
+                   what="the outage")
+        self.assert_refused(self.call(daemon)[0], "degraded")
+        self.centre.server.start()
+        self.put("degradation", {"enable": False})
+        eventually(lambda: not self.call(daemon)[0].exception, what="what is said after it")
+
+
+class ByZooKeeper(Governed, bridled.TestCase):
+    centre_type = ZooKeeperCentre
+
+
+class ByFile(Governed, bridled.TestCase):
+    centre_type = FileCentre
+
+    def test_text_that_is_no_file_changes_nothing(self):
+        daemon = self.governed([self.upstream().address])
+        self.put("degradation", {"enable": True, "percentage": 100})
+        self.wait(daemon, "degradation", "applied")
+        self.put("retry", "{")
+        eventually(lambda: daemon.metric("bridle_registry_up", registry="centre") == 0,
+                   what="the complaint")
+        self.assert_refused(self.call(daemon)[0], "degraded")
+
+
+class Nameless(bridled.TestCase):
+    def test_without_a_name_documents_of_clients_are_not_read(self):
+        service = self.upstream()
+        path = self.path("registry.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"svc": [service.address]}, file)
+        daemon = self.bridled({
+            "registries": {"main": {"type": "file", "path": path}},
+            "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc"}],
+            "services": {"svc": {"discover": "main", "governance": {"from": "main"}}}})
+        eventually(lambda: "node.service" in daemon.errors(), what="the complaint")
+        with self.caller(daemon) as caller:
+            self.assertEqual(caller.call().text, "hello")
+        self.assertEqual(daemon.errors().count("node.service"), 1)
