@@ -5,6 +5,7 @@ dist_example_DATA = \
 	conf/balance.yaml \
 	conf/breaker.yaml \
 	conf/bridge.yaml \
+	conf/governance.yaml \
 	conf/grpc.yaml \
 	conf/lanes.yaml \
 	conf/legacy-framed.yaml \
