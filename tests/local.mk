@@ -89,6 +89,7 @@ UNIT_TESTS = \
 	tests/unit/test_match \
 	tests/unit/test_metrics \
 	tests/unit/test_metrics_policies \
+	tests/unit/test_nacos \
 	tests/unit/test_nearest \
 	tests/unit/test_options \
 	tests/unit/test_output \
