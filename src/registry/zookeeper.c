@@ -5,6 +5,9 @@
  *     no session --addresses known--> CONNECTING <--> CONNECTED
  *         '---- expired, refused, connections that break at once ----'
  *
+ * A session that is away for two seconds gets a probe beside it, another session that does nothing: when
+ * that one is let in and ours is not, ours will never be.
+ *
  * While a session lives, the server keeps watches and our nodes over a lost connection, and the
  * library goes on trying to reach it. In a new session everything is read anew.
  */
@@ -20,6 +23,8 @@
 
 #ifdef HAVE_ZOOKEEPER
 
+#define PROBE_SESSION   (30 * USEC_S) /* of a probe; the library connects every 60th of it */
+#define GRACE           USEC_S        /* for a session after a probe got through */
 #define WATCHDOG_EVERY  (2 * USEC_S)
 #define SHORT_CONNECTED (2 * USEC_S) /* what broke sooner may break again for the same reason */
 #define SHORT_MAX       3u
@@ -144,9 +149,16 @@ static void fail(struct registry_client *client, const char *what)
 
 static void begin_session(struct timer *timer, usec_t now);
 
+static void end_probe(struct registry_client *client)
+{
+	wheel_clear(&client->grace);
+	zookeeper_session_free(&client->probe);
+}
+
 static void end_session(struct registry_client *client, usec_t pause)
 {
 	client->is_connected = false;
+	end_probe(client);
 	zookeeper_session_free(&client->session);
 	wheel_clear(&client->watchdog);
 	wheel_set(loop_wheel(client->start.place->loop), &client->renew,
@@ -165,6 +177,7 @@ static void connected(struct registry_client *client)
 	client->session_number = number;
 	client->changed_at = zookeeper_now(client);
 	client->n_reading = 0;
+	end_probe(client);
 	wheel_clear(&client->watchdog);
 	registry_pause_reset(&client->pause);
 	registry_alive(client->start.registry);
@@ -213,6 +226,43 @@ static void follow_servers(struct registry_client *client)
 	free(client->servers);
 	client->servers = servers;
 	zookeeper_session_move(client->session, servers);
+	end_probe(client); /* the next one asks them */
+}
+
+/* ---- a probe: does the server answer, only not to our session? ---- */
+
+/* One that has lost its data refuses all who have seen more of it than it has, for ever. */
+static void replace_session(struct timer *timer, usec_t now)
+{
+	struct registry_client *client = container_of(timer, struct registry_client, grace);
+
+	(void)now;
+	fail(client, "it answers, but not to our session");
+	log_warn("zookeeper", "a session is given up", "name=%s session=0x%" PRIx64,
+	    client->start.config->name, (uint64_t)client->session_number);
+	end_session(client, 0);
+}
+
+static void probe_state(void *arg, enum zookeeper_state state)
+{
+	struct registry_client *client = arg;
+
+	if (state != ZOOKEEPER_CONNECTED)
+		end_probe(client);
+	else
+		wheel_set(loop_wheel(client->start.place->loop), &client->grace,
+		    usec_after(zookeeper_now(client), GRACE), replace_session);
+}
+
+static void probe(struct registry_client *client)
+{
+	static const struct zookeeper_events events = {.state = probe_state};
+	struct zookeeper_start start = {client->start.place->loop, client->start.place->inbox,
+	    client->servers, PROBE_SESSION, "", &events, client};
+	struct err err;
+
+	if (client->probe == NULL)
+		client->probe = zookeeper_session_new(&start, &err);
 }
 
 static void still_away(struct timer *timer, usec_t now)
@@ -224,6 +274,7 @@ static void still_away(struct timer *timer, usec_t now)
 		zookeeper_registrations_away(
 		    client, "no connection for longer than the session lasts");
 	follow_servers(client);
+	probe(client);
 	wheel_set(loop_wheel(client->start.place->loop), timer, usec_after(now, WATCHDOG_EVERY),
 	    still_away);
 }
@@ -389,6 +440,7 @@ static void client_close(struct registry_client **at)
 	struct registry_client *client = *at;
 
 	*at = NULL;
+	end_probe(client);
 	zookeeper_session_free(&client->session);
 	list_each_safe (link, &client->services)
 		zookeeper_service_free(container_of(list_item(link, struct zookeeper_asker, link),

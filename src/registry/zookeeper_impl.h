@@ -53,15 +53,17 @@ struct registry_client {
 	struct zookeeper_session *session; /* owned; NULL between two */
 	bool is_connected;
 	int64_t session_number;
-	char *servers;       /* owned; as the session knows them */
-	struct table askers; /* number -> struct zookeeper_asker */
-	struct table paths;  /* path -> struct zookeeper_service */
+	char *servers;                   /* owned; as the session knows them */
+	struct zookeeper_session *probe; /* owned; NULL: none is needed */
+	struct table askers;             /* number -> struct zookeeper_asker */
+	struct table paths;              /* path -> struct zookeeper_service */
 	struct list services, documents, entries;
 	uint64_t last_number;
 	unsigned n_reading;
 	struct loop_work work; /* asks what is to be asked */
 
 	struct timer renew;    /* begins a session */
+	struct timer grace;    /* for the session, when the probe got through */
 	struct timer watchdog; /* while it is not connected */
 	usec_t changed_at;     /* since when it is connected, or is not */
 	unsigned n_short;      /* connections one after another that broke at once */

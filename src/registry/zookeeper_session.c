@@ -20,7 +20,8 @@
 #include "net/inbox.h"
 #include "net/loop.h"
 
-#define CLOSE_WITHIN 1 /* second, at the end of the loop */
+#define CLOSE_WITHIN 1  /* second, at the end of the loop */
+#define SAYS_EVERY   10 /* seconds, between two lines of one of its threads */
 #define LOOK_EVERY   (50 * USEC_MS)
 
 struct zookeeper_session {
@@ -313,14 +314,15 @@ static usec_t coarse_time(void)
 	return (usec_t)ts.tv_sec * USEC_S + (usec_t)ts.tv_nsec / 1000;
 }
 
-/* Called by the library's threads with nothing to hold on to, so each thread has its own gate. */
+/* Called by the library's threads with nothing to hold on to, so each thread has its own gate. It
+ * would go on for as long as an outage lasts. */
 static void library_says(const char *message)
 {
 	static _Thread_local struct log_gate gate;
 	char text[LOG_ESCAPED_MAX];
 	unsigned held;
 
-	if (!log_gate_open(&gate, coarse_time(), &held))
+	if (!log_gate_open(&gate, coarse_time() / SAYS_EVERY, &held))
 		return;
 	log_escape(text, sizeof text, slice_str(without_place(message)));
 	log_warn("zookeeper", "the library says", "text=\"%s\" held=%u", text, held);

@@ -367,9 +367,13 @@ class Relay:
         self.is_open = True
 
     def expire(self):
-        """Ends the daemon's session: somebody who knows its password closes it."""
+        """Ends the daemon's session: somebody who knows its password closes it, while the daemon
+        cannot take it back."""
         number, password = self.sessions[-1]
+        was_open = self.is_open
+        self.shut()
         Session(self.address, number=number, password=password).close()
+        self.is_open = was_open
 
     def stop(self):
         self.is_open = False
