@@ -120,6 +120,7 @@ UNIT_TESTS = \
 	tests/unit/test_table \
 	tests/unit/test_tally \
 	tests/unit/test_timeline \
+	tests/unit/test_tls \
 	tests/unit/test_wheel \
 	tests/unit/test_wire_crc32c \
 	tests/unit/test_wire_golden \
@@ -289,6 +290,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_codec_ttstream \
 	tests/fuzz/fuzz_codec_unary \
 	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_consul \
 	tests/fuzz/fuzz_convert \
 	tests/fuzz/fuzz_explain \
 	tests/fuzz/fuzz_facts \
@@ -298,6 +300,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_kitexpb \
 	tests/fuzz/fuzz_meshheader \
+	tests/fuzz/fuzz_nacos \
 	tests/fuzz/fuzz_registry_cache \
 	tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_sniff \
@@ -333,6 +336,7 @@ tests_fuzz_fuzz_codec_ttstream_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_codec_unary_SOURCES = tests/fuzz/fuzz_codec_unary.c $(READING)
 tests_fuzz_fuzz_codec_unary_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_consul_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_convert_SOURCES = tests/fuzz/fuzz_convert.c $(READING)
 tests_fuzz_fuzz_convert_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_explain_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
@@ -348,6 +352,7 @@ tests_fuzz_fuzz_head_edit_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_http_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_kitexpb_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_meshheader_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_nacos_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_registry_cache_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_record_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
