@@ -50,7 +50,9 @@ static void add_taken(struct table *taken, const struct config *config)
 		if (s->is_found)
 			continue;
 		table_put(taken, slice_str(s->label), taken);
-		table_put(taken, slice_str(s->name), taken);
+		/* under its name in the mesh it is one of those that are found */
+		if (s->registration.n_in == 0)
+			table_put(taken, slice_str(s->name), taken);
 		for (size_t a = 0; a < s->aliases.n; a++)
 			table_put(taken, slice_str(s->aliases.items[a]), taken);
 	}

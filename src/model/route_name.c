@@ -13,6 +13,13 @@ static void add_name(struct snapshot *s, struct slice name, struct service *serv
 		table_put(&s->by_name, name, service);
 }
 
+/* Under its name in the mesh the application beside us is one of many: "*" finds them all, with it
+ * among them. */
+static bool leaves_its_name(const struct snapshot *s, const struct service_config *service)
+{
+	return s->config->any && service->registration.n_in > 0;
+}
+
 /* Labels win over wire names, wire names over aliases. */
 void route_index(struct snapshot *s)
 {
@@ -20,7 +27,8 @@ void route_index(struct snapshot *s)
 	for (size_t i = 0; i < s->n_services; i++)
 		add_name(s, s->services[i].label, &s->services[i]);
 	for (size_t i = 0; i < s->n_services; i++)
-		add_name(s, s->services[i].name, &s->services[i]);
+		if (!leaves_its_name(s, s->services[i].config))
+			add_name(s, s->services[i].name, &s->services[i]);
 	for (size_t i = 0; i < s->n_services; i++) {
 		const struct config_list *aliases = &s->services[i].config->aliases;
 

@@ -117,7 +117,8 @@ static const struct warning warnings[] = {
     {WARN_ACCESS_LOG, "keys of an access log that is not written", "access_log.to is none."},
     {WARN_REGISTERED_NAME, "a service that is registered takes the calls to its name",
 	"A listener without service leads calls for the name to the application beside us, and never "
-	"to others that are registered under it. Give the local one a label of its own, with name."},
+	"to others that are registered under it. Give the local one a label of its own, with name, and let the name "
+	"be discovered: as a service of its own, or by \"*\"."},
     {WARN_REGISTER_ALWAYS, "registered also while the application is away",
 	"With register.when: always callers come while every call fails."},
     {WARN_REGISTER_TTL, "a ttl that no registry looks at",

@@ -153,15 +153,19 @@ static void of_registry(struct check *c, const struct registry_config *registry)
 
 /* ---- registrations ---- */
 
-/* Whether a call that says the service's name of the mesh is led to it. */
-static bool answers_to_its_name(const struct service_config *service)
+/* Whether a call that says the service's name of the mesh is led to it; as route_index has it. */
+static bool answers_to_its_name(const struct config *config, const struct service_config *service)
 {
-	if (strcmp(service->label, service->name) == 0)
+	struct slice name = slice_str(service->name);
+
+	if (slice_eq_str(name, service->label))
 		return true;
+	if (config_service(config, name))
+		return false;
 	for (size_t i = 0; i < service->aliases.n; i++)
-		if (strcmp(service->aliases.items[i], service->name) == 0)
+		if (slice_eq_str(name, service->aliases.items[i]))
 			return true;
-	return false;
+	return config->any == NULL;
 }
 
 static bool is_open(const struct config *config)
@@ -225,10 +229,11 @@ static void of_address(struct check *c, const struct service_config *service)
 
 static void of_registration(struct check *c, const struct service_config *service)
 {
-	if (is_open(c->config) && answers_to_its_name(service))
+	if (is_open(c->config) && answers_to_its_name(c->config, service))
 		warn_service(c, WARN_REGISTERED_NAME, service, "register.in",
 		    "calls for \"%s\" on a listener without service end at this application, not at "
-		    "the others of that name\nexpected a label of its own, with name: %s",
+		    "the others of that name\nexpected a label of its own, with name: %s, and discover for the "
+		    "name: at a service labelled so, or at \"*\"",
 		    service->name, service->name);
 	if (service->registration.always)
 		warn_service(c, WARN_REGISTER_ALWAYS, service, "register.when",

@@ -7,6 +7,7 @@
 #include <check.h>
 
 #include "base/mem.h"
+#include "model/config_tests.h"
 #include "support/loaded.h"
 #include "support/suite.h"
 
@@ -38,7 +39,7 @@ static struct loaded with_service(const char *keys)
 	char text[1000];
 
 	snprintf(text, sizeof text,
-	    MAIN LISTENERS "services:\n  a: {endpoints: [\"127.0.0.1:1\"], %s}\n", keys);
+	    MAIN "listeners: [{address: \"127.0.0.1:7000\", service: a}]\nservices:\n  a: {endpoints: [\"127.0.0.1:1\"], %s}\n", keys);
 	return loaded_from(text);
 }
 
@@ -528,11 +529,18 @@ END_TEST
 START_TEST(local_service_with_a_label_of_its_own_leaves_its_name_to_the_mesh)
 {
 	static const struct {
-		const char *label, *keys;
+		const char *label, *keys, *other;
 		bool told;
-	} cases[] = {{"cart.local", "name: shop.cart", false}, {"shop.cart", "degrade: none", true},
-	    {"cart.local", "name: shop.cart, aliases: [shop.cart]", true},
-	    {"cart.local", "name: shop.cart, aliases: [CartService]", false}};
+	} cases[] = {
+	    {"cart.local", "name: shop.cart", "\"*\": {discover: main}", false},
+	    {"cart.local", "name: shop.cart", "shop.cart: {discover: main}", false},
+	    {"cart.local", "name: shop.cart", "shop.other: {discover: main}", true},
+	    {"shop.cart", "degrade: none", "\"*\": {discover: main}", true},
+	    {"cart.local", "name: shop.cart, aliases: [shop.cart]", "\"*\": {discover: main}",
+		true},
+	    {"cart.local", "name: shop.cart, aliases: [CartService]", "\"*\": {discover: main}",
+		false},
+	};
 	char text[600];
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -542,13 +550,32 @@ START_TEST(local_service_with_a_label_of_its_own_leaves_its_name_to_the_mesh)
 		    MAIN
 		    "listeners:\n  - {address: \"127.0.0.1:1\", service: %s}\n  - {address: "
 		    "\"127.0.0.1:0\"}\nservices:\n  %s: {endpoints: [\"127.0.0.1:2\"], register: main, "
-		    "%s}\n  \"*\": {discover: main}\n",
-		    cases[i].label, cases[i].label, cases[i].keys);
+		    "%s}\n  %s\n",
+		    cases[i].label, cases[i].label, cases[i].keys, cases[i].other);
 		l = loaded_from(text);
 		loaded_config(&l);
 		ck_assert_msg(l.problems.n == cases[i].told, "%s", text);
+		if (cases[i].told)
+			ck_assert_ptr_nonnull(strstr(l.problems.list[0].text, "[W52]"));
 		loaded_free(&l);
 	}
+}
+END_TEST
+
+/* What the doubt is about happens so: see above. */
+START_TEST(call_to_the_name_in_the_mesh_is_looked_up)
+{
+	struct loaded l = loaded_from(MAIN
+	    "listeners:\n  - {name: in, address: \"127.0.0.1:1\", service: cart.local}\n"
+	    "  - {name: out, address: \"127.0.0.1:0\"}\n"
+	    "services:\n  cart.local: {name: shop.cart, endpoints: [\"127.0.0.1:2\"], register: "
+	    "main}\n  \"*\": {discover: main}\n"
+	    "tests:\n  - {listener: out, call: shop.cart/Get, expect: {service: shop.cart}}\n"
+	    "  - {listener: out, call: cart.local/Get, expect: {service: cart.local}}\n"
+	    "  - {listener: in, call: shop.cart/Get, expect: {service: cart.local}}\n");
+
+	ck_assert_uint_eq(config_tests_run(loaded_config(&l), &l.problems), 0);
+	loaded_free(&l);
 }
 END_TEST
 
@@ -578,6 +605,7 @@ int main(void)
 	    template_is_not_led_to_by_name,
 	    what_a_registry_has_is_not_missed,
 	    local_service_with_a_label_of_its_own_leaves_its_name_to_the_mesh,
+	    call_to_the_name_in_the_mesh_is_looked_up,
 	};
 
 	return suite_run("config_registry", tests, ARRAY_LEN(tests));
