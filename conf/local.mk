@@ -5,6 +5,7 @@ dist_example_DATA = \
 	conf/balance.yaml \
 	conf/breaker.yaml \
 	conf/bridge.yaml \
+	conf/consul.yaml \
 	conf/governance.yaml \
 	conf/grpc.yaml \
 	conf/lanes.yaml \
@@ -12,6 +13,7 @@ dist_example_DATA = \
 	conf/limits.yaml \
 	conf/mesh.yaml \
 	conf/multiplex.yaml \
+	conf/nacos.yaml \
 	conf/outbound.yaml \
 	conf/quickstart.yaml \
 	conf/simulate.yaml \

@@ -93,6 +93,7 @@ UNIT_TESTS = \
 	tests/unit/test_nearest \
 	tests/unit/test_options \
 	tests/unit/test_output \
+	tests/unit/test_own_addresses \
 	tests/unit/test_overload \
 	tests/unit/test_overload_watch \
 	tests/unit/test_probe \
@@ -382,7 +383,7 @@ EXTRA_DIST += \
 	tests/e2e/test_health.py \
 	tests/e2e/test_hostile.py tests/e2e/test_limits.py \
 	tests/e2e/test_kitex_governance.py tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py tests/e2e/test_peers.py tests/e2e/test_policies.py \
-	tests/e2e/test_registration.py tests/e2e/test_simulate.py \
+	tests/e2e/test_registration.py tests/e2e/test_registry_config.py tests/e2e/test_simulate.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
 	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \

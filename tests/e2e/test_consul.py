@@ -4,8 +4,9 @@ here to ask; see consul_stand_in.py)."""
 import os
 import time
 
-from bridled import Bridled, TestCase, eventually
+from bridled import TOP, Bridled, TestCase, eventually
 from consul_stand_in import ConsulStandIn
+from test_registry_config import Written
 
 BACK_SECONDS = 5  # in which a loss is mended once the registry is there
 
@@ -372,3 +373,32 @@ class Together(Consul):
             with self.caller(daemon, listener="out") as caller:
                 self.assertEqual(caller.call("Echo", text="hi").text, "hi")
             self.assertEqual(len(app.packets), 1)
+
+
+class Example(Consul):
+    """conf/consul.yaml, with the addresses that there are here."""
+
+    def test_what_it_registers_is_there_and_what_it_discovers_is_called(self):
+        agent = self.agent()
+        cart, price, test = self.upstream(name="cart.sock"), self.upstream(), self.upstream()
+        agent.put_instance("shop.price", price.address, ["env:prod"])
+        agent.put_instance("shop.price", test.address, ["env:test"])
+        with open(os.path.join(TOP, "conf", "consul.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        for old, new in (("127.0.0.1:8500\"", agent.address + '"'), ("0.0.0.0:8888", "127.0.0.1:0"),
+                         ("unix:/run/cart/rpc.sock", cart.address),
+                         ("${RUNTIME_DIRECTORY:-/run/bridled}", self.directory)):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        daemon = Written(self.directory, text)
+        self.addCleanup(daemon.stop)
+        daemon.start()
+        self.await_endpoints(daemon, [price.address])
+        with self.caller(daemon, listener="price") as caller:
+            self.assertEqual(caller.call("Echo", text="hi").text, "hi")
+        address = daemon.address("inbound")
+        eventually(lambda: [s["ID"] for s in agent.registered("shop.cart")] ==
+                   ["shop.cart:" + address], what="our own")
+        with self.caller(daemon, listener="inbound") as caller:
+            self.assertEqual(caller.call("Echo", text="hi").text, "hi")
+        self.assertEqual((len(cart.packets), len(price.packets)), (1, 1))
