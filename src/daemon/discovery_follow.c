@@ -255,7 +255,7 @@ void discovery_drop_names(struct discovery *d)
 	table_fini(&d->names_table);
 	table_init(&d->names_table, d->start.seed);
 	for (size_t i = 0; i < d->n_names; i++)
-		free((void *)d->names[i].data);
+		free((void *)(uintptr_t)d->names[i].data);
 	free(d->names);
 	d->names = NULL;
 	d->n_names = 0;

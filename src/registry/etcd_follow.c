@@ -226,8 +226,8 @@ static void unfollow(struct etcd_follow *f)
 	etcd_watch_leave(f);
 	etcd_set_fini(&f->set);
 	free(f->name);
-	free((void *)f->start.data);
-	free((void *)f->end.data);
+	free((void *)(uintptr_t)f->start.data);
+	free((void *)(uintptr_t)f->end.data);
 	free(f);
 }
 

@@ -342,7 +342,7 @@ static void free_upkeep(struct upkeep *u)
 {
 	struct etcd_upkeep *e = etcd_of(u);
 
-	free((void *)e->key.data);
+	free((void *)(uintptr_t)e->key.data);
 	free(e);
 }
 
@@ -358,7 +358,7 @@ static struct slice key_of(struct registry_client *client, const struct registra
 		record_write_rpcx_key(plan, &key);
 	else
 		text_add_str(&key, plan->address.text);
-	free((void *)start.data);
+	free((void *)(uintptr_t)start.data);
 	return slice_of(key.bytes, key.len);
 }
 

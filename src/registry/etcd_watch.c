@@ -389,8 +389,8 @@ void etcd_watch_leave(struct etcd_follow *f)
 	close_stream(w);
 	list_remove(&w->link);
 	if (w->is_shared) {
-		free((void *)w->start.data);
-		free((void *)w->end.data);
+		free((void *)(uintptr_t)w->start.data);
+		free((void *)(uintptr_t)w->end.data);
 	} else {
 		w->client->n_own--;
 	}

@@ -228,7 +228,7 @@ bool json_integer(
     const struct cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value)
 {
 	const cJSON *member = json_get(object, name);
-	int64_t found;
+	int64_t found = 0;
 	bool is_whole = false;
 
 	if (cJSON_IsNumber(member))
