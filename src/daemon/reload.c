@@ -7,17 +7,45 @@
 #include "daemon/effective.h"
 #include "daemon/lookups.h"
 #include "daemon/notify.h"
+#include "model/config_bind.h"
 #include "model/config_tests.h"
+#include "model/problems.h"
+#include "registry/client.h"
+
+/* What a file may say is the same everywhere; what this program was built with is not. */
+static bool is_all_built(const struct config *config, struct problems *problems)
+{
+	bool is_built = true;
+
+	for (size_t i = 0; i < config->n_registries; i++) {
+		const struct registry_config *registry = config->registries[i];
+		char path[300];
+
+		if (registry_type_is_built(registry->type))
+			continue;
+		is_built = false;
+		snprintf(path, sizeof path, "registries.%s.type", registry->name);
+		problems_error(problems, origin_place(config, registry, "type"), path,
+		    "%s was left out when this bridled was built\ninstall its client library and "
+		    "build with --with-%s=yes; bridled -V shows what there is",
+		    registry_type_name(registry->type), registry_type_name(registry->type));
+	}
+	return is_built;
+}
 
 struct config *reload_read(const struct options *options, struct problems *problems)
 {
+	struct config *config;
 	struct config_source source = {
 	    .path = options->config_path,
 	    .overrides = options->overrides,
 	    .n_overrides = options->n_overrides,
 	};
 
-	return config_load(&source, problems);
+	config = config_load(&source, problems);
+	if (config && !is_all_built(config, problems))
+		config_free(&config);
+	return config;
 }
 
 struct config *reload_read_tested(const struct options *options, struct problems *problems)

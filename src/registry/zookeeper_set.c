@@ -7,8 +7,8 @@
 
 /* Between two lists, and between two sets told: next to nothing for few children, but many of them
  * that change all the time must not keep us busy. */
-#define GAP_MIN       (5 * USEC_MS)
-#define GAP_PER_CHILD 10u /* µs */
+#define GAP_MIN       (20 * USEC_MS)
+#define GAP_PER_CHILD 20u /* µs */
 
 enum child_state {
 	CHILD_WANTED, /* in the list of those to be read */
