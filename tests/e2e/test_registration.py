@@ -13,6 +13,7 @@ import upstream
 import wire
 import zookeeper_server
 from bridled import Bridled, TestCase, eventually
+from consul_stand_in import ConsulStandIn
 from sockets import PATIENCE, Caller
 
 SERVICE = "shop.price"
@@ -74,6 +75,18 @@ class InZooKeeper:
 
     def remove(self, address, service=SERVICE):
         self.ask(lambda session, kitex: kitex.delete(service, address))
+
+
+class InConsul:
+    """The same with a stand-in for an agent of Consul."""
+
+    def __init__(self, case):
+        self.server = ConsulStandIn(case)
+        self.config = {"type": "consul", "endpoints": [self.server.address]}
+
+    def addresses(self, service=SERVICE):
+        return sorted("%s:%d" % (one["Address"], one["Port"])
+                      for one in self.server.registered(service))
 
 
 def own_ipv4():
@@ -331,7 +344,7 @@ class Basics:
         owners = [place.owner("127.0.0.1:4321")]
         second = self.sidecar(config, "b")
         self.await_registered(second)
-        end = time.monotonic() + 15
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             owner = place.owner("127.0.0.1:4321")
             if owner and owner != owners[-1]:
@@ -500,6 +513,40 @@ class Several(Registering):
         self.assertEqual([s for s in seen if s != [address]], [])
         time.sleep(TTL + 1)
         self.assertEqual(place.addresses(), [address])
+
+    def test_registries_of_three_kinds_at_once(self):
+        places = {"main": InEtcd(self), "other": InZooKeeper(self), "third": InConsul(self)}
+        app = self.app()
+        daemon = self.bridled(self.config(places, app))
+        for name, place in places.items():
+            self.await_addresses(place, [daemon.address()])
+            self.await_registered(daemon, name)
+        self.assertEqual(daemon.metric("bridle_registered"), 3)
+        self.assertIn("3 of 3", daemon.ctl("services")[1])
+        app.close()
+        for place in places.values():
+            self.await_addresses(place, [])
+        self.app()
+        for place in places.values():
+            self.await_addresses(place, [daemon.address()])
+        daemon.signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(), 0)
+        for place in places.values():
+            self.assertEqual(place.addresses(), [])
+
+    def test_where_keys_have_no_owners_an_end_is_not_the_end_of_what_comes(self):
+        """The registry is configured anew: the old one withdraws what the new one registers."""
+        place = InConsul(self)
+        config = self.config({"main": place}, self.app())
+        daemon = self.bridled(config)
+        self.await_registered(daemon)
+        config["registries"]["main"] = dict(place.config, refresh="7s")
+        daemon.reload(config)
+        eventually(lambda: daemon.errors().count("registration: published") == 2,
+                   what="the new one's")
+        time.sleep(1)
+        self.assertEqual(place.addresses(), [daemon.address()])
+        self.assertEqual(daemon.metric("bridle_registration_drifts_total"), 0)
 
     def test_moved_from_one_registry_to_another(self):
         places = {"main": InEtcd(self, "one"), "other": InEtcd(self, "two")}
