@@ -114,7 +114,8 @@ static int sync_directory(const char *path)
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	result = fsync(fd);
+	/* Some file systems have nothing to do for it, and say so. */
+	result = fsync(fd) < 0 && errno != EINVAL ? -1 : 0;
 	close(fd);
 	return result;
 }
@@ -126,7 +127,7 @@ int cache_replace(const char *path, struct slice bytes, struct err *err)
 
 	if ((size_t)snprintf(fresh, sizeof fresh, "%s.new", path) >= sizeof fresh)
 		return err_set(err, ENAMETOOLONG, "%s: %s", path, strerror(ENAMETOOLONG));
-	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(err, errno, "%s: %s", fresh, strerror(errno));
 	written = write_whole(fd, bytes);

@@ -1,5 +1,6 @@
 #include "registry/cache_writer.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,8 +17,10 @@
 
 /* One writing: all that its thread needs. */
 struct cache_job {
-	struct ref ref; /* the writer's and the thread's */
-	atomic_bool is_done;
+	struct ref ref;       /* the writer's and the thread's */
+	pthread_mutex_t lock; /* guards is_done */
+	pthread_cond_t done;
+	bool is_done;
 	struct shared_config *shared; /* a reference; config lies in it */
 	const struct registry_config *config;
 	struct cached_set *sets; /* owned; with a reference to each set */
@@ -44,6 +47,8 @@ static void job_unref(struct cache_job *job)
 		endpoint_list_unref(job->sets[i].set);
 	arena_fini(&job->arena);
 	shared_config_unref(&job->shared);
+	pthread_mutex_destroy(&job->lock);
+	pthread_cond_destroy(&job->done);
 	free(job->sets);
 	free(job);
 }
@@ -56,9 +61,37 @@ static void *run_job(void *arg)
 	cache_format(&out, job->config, job->sets, job->n);
 	job->result = cache_replace(job->config->cache, slice_of(out.bytes, out.len), &job->err);
 	text_fini(&out);
-	atomic_store_explicit(&job->is_done, true, memory_order_release);
+	pthread_mutex_lock(&job->lock);
+	job->is_done = true;
+	pthread_cond_signal(&job->done);
+	pthread_mutex_unlock(&job->lock);
 	job_unref(job);
 	return NULL;
+}
+
+/* Waits until @until (of the monotonic clock), or not at all. */
+static bool job_is_done(struct cache_job *job, const struct timespec *until)
+{
+	bool is_done;
+
+	pthread_mutex_lock(&job->lock);
+	while (until && !job->is_done)
+		if (pthread_cond_timedwait(&job->done, &job->lock, until) == ETIMEDOUT)
+			break;
+	is_done = job->is_done;
+	pthread_mutex_unlock(&job->lock);
+	return is_done;
+}
+
+static void init_waiting(struct cache_job *job)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&job->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&job->done, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 static struct cache_job *job_new(struct registry *r)
@@ -68,6 +101,7 @@ static struct cache_job *job_new(struct registry *r)
 	size_t at = 0;
 
 	ref_init(&job->ref);
+	init_waiting(job);
 	job->shared = shared_config_ref(r->shared);
 	job->config = r->config;
 	arena_init(&job->arena, NULL, 0);
@@ -137,7 +171,7 @@ static void look(struct timer *timer, usec_t now)
 {
 	struct cache_writer *w = container_of(timer, struct cache_writer, timer);
 
-	if (w->job && atomic_load_explicit(&w->job->is_done, memory_order_acquire)) {
+	if (w->job && job_is_done(w->job, NULL)) {
 		pthread_join(w->thread, NULL);
 		end_job(w);
 		if (w->has_failed)
@@ -180,7 +214,8 @@ static bool wait_for_thread(struct cache_writer *w)
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += LAST_WAIT_S;
-	if (pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) == 0) {
+	if (job_is_done(w->job, &until)) {
+		pthread_join(w->thread, NULL);
 		end_job(w);
 		return true;
 	}
