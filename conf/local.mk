@@ -19,7 +19,8 @@ dist_example_DATA = \
 	conf/simulate.yaml \
 	conf/retry.yaml \
 	conf/routes.yaml \
-	conf/streaming.yaml
+	conf/streaming.yaml \
+	conf/zookeeper.yaml
 EXTRA_DIST += conf/bridled.yaml
 
 # What an operator has written is never written over.

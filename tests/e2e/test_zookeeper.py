@@ -650,3 +650,39 @@ class Meeting(ZooKeeperCase):
             calling.none_failed()
         self.assertEqual(self.call(cart), "from price")
         self.assertEqual(self.call(price), "from cart")
+
+
+class Written(bridled.Bridled):
+    """A daemon whose configuration is a text."""
+
+    def write_config(self, config):
+        with open(self.config_path, "w", encoding="utf-8") as file:
+            file.write(config + 'admin: {socket: "%s"}\naccess_log: {to: "%s"}\n'
+                       % (self.admin_path, self.access_path))
+
+
+class Example(ZooKeeperCase):
+    """conf/zookeeper.yaml, with the addresses that there are here."""
+
+    def test_it_finds_and_publishes_as_its_comments_say(self):
+        cart, price = self.upstream(name="cart.sock"), self.upstream(named("price"))
+        self.kitex.put("shop.price", price.address, tags={"env": "prod"})
+        self.kitex.put("shop.price", "127.0.0.1:1", tags={"env": "test"})
+        with open(os.path.join(bridled.TOP, "conf", "zookeeper.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        for old, new in (("127.0.0.1:2181", self.zookeeper.address),
+                         ("0.0.0.0:8888", "127.0.0.1:0"),
+                         ("unix:/run/cart/rpc.sock", cart.address),
+                         ("${RUNTIME_DIRECTORY:-/run/bridled}", self.directory)):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        daemon = Written(self.directory, text)
+        self.addCleanup(daemon.stop)
+        daemon.start()
+        node = "/shop.cart/" + daemon.address("inbound")
+        eventually(lambda: self.session.get(node))
+        self.assertEqual(self.session.get(node)[0], b'{"Weight":10,"Tags":{"env":"prod"}}')
+        self.wait_for(daemon, [price.address], "shop.price")
+        self.assertEqual(self.call(daemon, "price"), "price")
+        self.call(daemon, "inbound")
+        self.assertEqual(len(cart.packets), 1)
