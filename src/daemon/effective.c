@@ -11,16 +11,20 @@
 #include "net/loop.h"
 
 #define SOON      (10 * USEC_MS)
-#define NOT_AGAIN (100 * USEC_MS) /* before so much has passed */
+#define NOT_AGAIN (100 * USEC_MS) /* before so much has passed, or */
+#define AT_MOST   10u             /* times as long as it took; so it is a tenth of a core */
+#define AFTER_ALL USEC_S          /* but then */
+#define TRY_AGAIN (5 * USEC_S)    /* when the file could not be bound */
 #define ROUNDS    3               /* of leaving documents out that make no sense with the file */
 
 struct effective {
 	struct control *control;    /* borrowed */
 	struct shared_config *file; /* a reference: what was loaded last */
 	struct timer timer;
-	usec_t ran_at;     /* 0: never */
-	bool limits_doors; /* the doors are not as the file has them */
-	bool has_failed;   /* and has said so */
+	usec_t not_before;  /* when it may run next */
+	uint64_t additions; /* what was published, so that the same is not published again */
+	bool limits_doors;  /* the doors are not as the file has them */
+	bool has_failed;    /* and has said so */
 };
 
 /* ---- what is known ---- */
@@ -45,6 +49,22 @@ static struct live_names live_names(const struct control *c)
 	if (c->found_names)
 		found_names_visit(c->found_names, add_live, &live);
 	return live;
+}
+
+/* Names and overlays in one number. Names come in no order. */
+static uint64_t hash_additions(
+    const struct live_names *live, const struct config_overlay *overlays, size_t n)
+{
+	uint64_t hash = live->n;
+
+	for (size_t i = 0; i < live->n; i++)
+		hash += slice_hash(live->list[i], 1);
+	for (size_t i = 0; i < n; i++) {
+		hash = slice_hash(slice_str(overlays[i].path), hash);
+		hash = slice_hash(slice_str(overlays[i].value), hash);
+		hash = slice_hash(slice_str(overlays[i].source), hash);
+	}
+	return hash;
 }
 
 /* ---- what it comes to ---- */
@@ -118,13 +138,10 @@ static struct shared_config *build(struct effective *e, const struct live_names 
 }
 
 /* Nothing to add: the file itself. NULL as in derive. */
-static struct shared_config *build_or_file(struct effective *e, const struct live_names *live)
+static struct shared_config *build_or_file(
+    struct effective *e, const struct live_names *live, size_t n_overlays)
 {
-	size_t n;
-	struct config_overlay *overlays = governance_gather(e->control->governance, &n);
-
-	free(overlays);
-	if (n == 0 && live->n == 0)
+	if (n_overlays == 0 && live->n == 0)
 		return shared_config_ref(e->file);
 	return build(e, live);
 }
@@ -169,26 +186,47 @@ void effective_limit_doors(struct control *c)
 	acceptor_apply(c->workers.acceptor, &doors);
 }
 
+static void publish(
+    struct effective *e, const struct live_names *live, size_t n_overlays, bool must)
+{
+	struct shared_config *shared = build_or_file(e, live, n_overlays);
+
+	if (shared == NULL)
+		complain(e);
+	else
+		e->has_failed = false;
+	if (shared == NULL && must)
+		shared = shared_config_ref(e->file);
+	if (shared == NULL)
+		return;
+	control_publish(e->control, shared);
+	shared_config_unref(&shared);
+}
+
+static void timer_fired(struct timer *timer, usec_t now);
+
 static void run(struct effective *e, bool must_publish)
 {
 	struct control *c = e->control;
+	usec_t began = clock_monotonic(), pause;
 	struct live_names live = live_names(c);
-	struct shared_config *shared;
+	struct config_overlay *overlays;
+	uint64_t additions;
+	size_t n;
 
-	e->ran_at = loop_now(c->loop);
 	governance_follow(c->governance, e->file, live.list, live.n);
-	shared = build_or_file(e, &live);
+	overlays = governance_gather(c->governance, &n);
+	additions = hash_additions(&live, overlays, n);
+	free(overlays);
+	if (must_publish || e->has_failed || additions != e->additions)
+		publish(e, &live, n, must_publish);
+	e->additions = additions;
 	free(live.list);
-	if (shared == NULL) {
-		complain(e);
-		shared = must_publish ? shared_config_ref(e->file) : NULL;
-	} else {
-		e->has_failed = false;
-	}
-	if (shared && (must_publish || shared != c->snapshot->shared))
-		control_publish(c, shared);
-	if (shared)
-		shared_config_unref(&shared);
+	if (e->has_failed)
+		wheel_set(
+		    loop_wheel(c->loop), &e->timer, loop_now(c->loop) + TRY_AGAIN, timer_fired);
+	pause = usec_min(AT_MOST * (clock_monotonic() - began), AFTER_ALL);
+	e->not_before = loop_now(c->loop) + (pause > NOT_AGAIN ? pause : NOT_AGAIN);
 }
 
 static void timer_fired(struct timer *timer, usec_t now)
@@ -205,11 +243,12 @@ void effective_changed(struct control *c)
 	struct effective *e = c->effective;
 	usec_t now = loop_now(c->loop), at = now + SOON;
 
-	if (e == NULL || timer_is_set(&e->timer))
+	if (e == NULL)
 		return;
-	if (e->ran_at && e->ran_at + NOT_AGAIN > at)
-		at = e->ran_at + NOT_AGAIN;
-	wheel_set(loop_wheel(c->loop), &e->timer, at, timer_fired);
+	if (e->not_before > at)
+		at = e->not_before;
+	if (!timer_is_set(&e->timer) || e->timer.at > at)
+		wheel_set(loop_wheel(c->loop), &e->timer, at, timer_fired);
 }
 
 void effective_reload(struct control *c, struct shared_config *file)

@@ -398,6 +398,27 @@ class ByFile(Governed, bridled.TestCase):
         self.assert_refused(self.call(daemon)[0], "degraded")
 
 
+    def test_a_machine_that_has_changed_under_the_file_keeps_what_holds(self):
+        """What the file needs is gone, so that it could not be loaded now; later it is back."""
+        folder = self.path("logs")
+        os.mkdir(folder)
+        config = self.config([self.upstream().address])
+        config["log"] = {"to": os.path.join(folder, "log")}
+        daemon = self.bridled(config)
+        eventually(lambda: self.call(daemon)[0].exception is None, what="a call")
+        os.rename(folder, folder + ".gone")
+        self.put("degradation", {"enable": True, "percentage": 100})
+
+        def said():
+            with open(os.path.join(folder + ".gone", "log"), encoding="utf-8") as file:
+                return file.read()
+        eventually(lambda: "no change is taken over" in said(), what="the complaint")
+        self.assertIsNone(self.call(daemon)[0].exception)
+        os.mkdir(folder)
+        eventually(lambda: self.call(daemon)[0].exception, what="the change")
+        self.assertEqual(said().count("no change is taken over"), 1)
+
+
 class Nameless(bridled.TestCase):
     def test_without_a_name_documents_of_clients_are_not_read(self):
         service = self.upstream()
