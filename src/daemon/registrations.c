@@ -28,6 +28,7 @@
 #define FORMER_MAX   (2 * USEC_S)  /* for the new enrolment to be there before the old one goes */
 #define MISSING_SAID USEC_MIN      /* between two lines about the same */
 #define LEAVE_MAX    (6 * USEC_S)  /* registries give up before */
+#define LEAVE_UNSEEN USEC_S        /* where nothing was ever known to be there */
 
 /* One service in one registry. */
 struct publication {
@@ -223,11 +224,23 @@ static bool is_present(const struct publication *p)
 	return p->present && p->present->state == REGISTRATION_PRESENT;
 }
 
+/* What keeps it from being there. */
+static const char *why_not(const struct publication *p)
+{
+	const char *error;
+
+	if (p->present == NULL)
+		return p->why;
+	if (p->present->why[0] || is_present(p))
+		return p->present->why;
+	error = registry_report(p->present->registry).error;
+	return error[0] ? error : "the registry has not answered yet";
+}
+
 /* Says now and then that something is not as it should be. */
 static void note_missing(struct registrations *r, struct publication *p)
 {
 	usec_t now = now_of(r);
-	const char *why = p->present ? p->present->why : p->why;
 	char text[LOG_ESCAPED_MAX];
 
 	if (is_present(p)) {
@@ -236,7 +249,7 @@ static void note_missing(struct registrations *r, struct publication *p)
 		p->missing_since = now;
 	} else if (now - p->missing_since >= MISSING_SAID) {
 		p->missing_since = now;
-		log_escape(text, sizeof text, slice_str(why));
+		log_escape(text, sizeof text, slice_str(why_not(p)));
 		log_warn("registration", "still not published",
 		    "service=%s registry=%s address=%s why=\"%s\"", p->label, p->where,
 		    p->present ? p->present->plan.address.text : "", text);
@@ -434,7 +447,7 @@ void registrations_changed(struct registrations *r, struct registration *registr
 void registrations_leave(struct registrations *r, void (*done)(void *arg), void *arg)
 {
 	r->is_leaving = true;
-	r->leave_until = usec_after(now_of(r), LEAVE_MAX);
+	r->leave_until = usec_after(now_of(r), r->were_any ? LEAVE_MAX : LEAVE_UNSEEN);
 	r->done = done;
 	r->arg = arg;
 	look_soon(r);
@@ -517,12 +530,12 @@ void registrations_visit(const struct registrations *r,
 {
 	list_each (link, &r->publications) {
 		const struct publication *p = list_item(link, struct publication, link);
-		struct registered_report report = {
+		const struct registered_report report = {
 		    .label = p->label,
 		    .registry = p->where,
 		    .address = p->present ? p->present->plan.address.text : "",
 		    .is_ready = p->is_ready,
-		    .why = p->present ? p->present->why : p->why,
+		    .why = why_not(p),
 		    .state = state_of(p),
 		    .drifts = drifts_of(r, p),
 		};

@@ -742,7 +742,7 @@ START_TEST(where_nothing_is_registered_leaving_is_done_at_once)
 }
 END_TEST
 
-START_TEST(what_was_never_there_keeps_nobody_waiting)
+START_TEST(what_was_never_there_keeps_nobody_waiting_for_long)
 {
 	add_binding("in", "127.0.0.1:8888");
 	follow_app("in: main");
@@ -750,6 +750,12 @@ START_TEST(what_was_never_there_keeps_nobody_waiting)
 	settle();
 	ck_assert_int_eq(clients[0]->enrolled, 1);
 	ck_assert(!registrations_were_any(registrations));
+	ck_assert_str_ne(report_of("app", "main").why, "");
+	registrations_leave(registrations, count_done, NULL);
+	settle();
+	ck_assert_int_eq(done, 0);
+	pass(USEC_S);
+	ck_assert_int_eq(done, 1);
 }
 END_TEST
 
@@ -786,7 +792,7 @@ int main(void)
 	    {leaving_withdraws_all_and_says_when_that_is_done, 1},
 	    {a_registry_that_does_not_answer_holds_nobody_up_for_long, 1},
 	    {where_nothing_is_registered_leaving_is_done_at_once, 1},
-	    {what_was_never_there_keeps_nobody_waiting, 1},
+	    {what_was_never_there_keeps_nobody_waiting_for_long, 1},
 	    {without_registrations_nothing_ticks, 1},
 	};
 
