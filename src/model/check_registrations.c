@@ -144,8 +144,7 @@ const struct address *check_registered_address(
 
 static void check_address(struct check *c, const struct service_config *service)
 {
-	/* After an error the listener, or the address, may be among what is wrong. */
-	if (c->problems->n_errors > 0 || check_registered_address(c->config, service))
+	if (service->registration.n_in == 0 || check_registered_address(c->config, service))
 		return;
 	refuse(c, service, "register.in",
 	    "there is no address to register\nexpected a listener on host:port with service: %s, or "
@@ -189,7 +188,6 @@ static void check_registration(struct check *c, size_t index)
 		check_in(c, service, i);
 	if (r->n_in == 0)
 		return;
-	check_address(c, service);
 	if (service->n_endpoints == 0 && service->endpoints == NULL && !service->discover.from)
 		refuse(c, service, "register.in",
 		    "it has no endpoints of its own, so nothing ever says that it is "
@@ -215,6 +213,8 @@ static void check_governance(struct check *c, const struct service_config *servi
 
 void check_registrations(struct check *c)
 {
+	/* After an error the listener, or the address, may be among what is wrong. */
+	bool is_whole = c->problems->n_errors == 0;
 	const struct service_config *service;
 
 	for (size_t i = 0; (service = check_service_at(c->config, i)) != NULL; i++) {
@@ -222,6 +222,9 @@ void check_registrations(struct check *c)
 		check_discovery(c, service);
 		check_governance(c, service);
 	}
-	for (size_t i = 0; i < c->config->n_services; i++)
+	for (size_t i = 0; i < c->config->n_services; i++) {
 		check_registration(c, i);
+		if (is_whole)
+			check_address(c, c->config->services[i]);
+	}
 }
