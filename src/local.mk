@@ -316,6 +316,7 @@ src_libbridle_a_SOURCES = \
 	src/registry/record_rpcx.c \
 	src/registry/registration.c \
 	src/registry/registry.c src/registry/registry.h src/registry/registry_impl.h \
+	src/registry/registry_same.c \
 	src/registry/registry_sets.c \
 	src/registry/registry_types.c \
 	src/registry/upkeep.c src/registry/upkeep.h \

@@ -5,6 +5,7 @@
  *     registry <name> <type>
  *     service <name> <confirmed at, us> <revision> <endpoints>
  *     <address> <weight> <zone> <tag>=<value> ...
+ *     document <key> <text>
  *
  * Words are separated by one space; bytes that could be taken for something else are written as %xx,
  * an empty word as "-".
@@ -75,8 +76,17 @@ static void add_set(struct text *out, const struct cached_set *s)
 		add_endpoint(out, &s->set->list[i]);
 }
 
+static void add_document(struct text *out, const struct cached_document *d)
+{
+	text_add_str(out, "document ");
+	add_word(out, d->key);
+	text_add(out, SLICE_LIT(" "));
+	add_word(out, d->text);
+	text_add(out, SLICE_LIT("\n"));
+}
+
 void cache_format(
-    struct text *out, const struct registry_config *config, const struct cached_set *sets, size_t n)
+    struct text *out, const struct registry_config *config, const struct cache_content *content)
 {
 	size_t start = out->len + sizeof CACHE_HEAD - 1 + 17;
 	char sum[17];
@@ -84,8 +94,10 @@ void cache_format(
 	text_add_str(out, CACHE_HEAD "0000000000000000\nregistry ");
 	add_word(out, config->name);
 	text_printf(out, " %s\n", registry_type_name(config->type));
-	for (size_t i = 0; i < n; i++)
-		add_set(out, &sets[i]);
+	for (size_t i = 0; i < content->n_sets; i++)
+		add_set(out, &content->sets[i]);
+	for (size_t i = 0; i < content->n_documents; i++)
+		add_document(out, &content->documents[i]);
 	snprintf(sum, sizeof sum, "%016" PRIx64,
 	    cache_checksum(slice_of(out->bytes + start, out->len - start)));
 	memcpy(out->bytes + start - 17, sum, 16);

@@ -12,7 +12,9 @@
 #include "registry/registry_impl.h"
 
 struct cached {
-	struct table sets; /* name -> struct cached_entry, owned */
+	struct table sets;      /* name -> struct cached_entry, owned */
+	struct table documents; /* key -> text, both in the arena */
+	struct arena arena;
 };
 
 struct cached_entry {
@@ -172,18 +174,27 @@ static struct endpoint_list *read_list(struct lines *lines, size_t n)
 	return l;
 }
 
+static bool read_document(struct cached *cached, struct slice line)
+{
+	const char *key, *text;
+
+	if (!read_text(&line, &cached->arena, &key) || !read_text(&line, &cached->arena, &text) ||
+	    line.len)
+		return false;
+	table_put(&cached->documents, slice_str(key), (void *)(uintptr_t)text);
+	return true;
+}
+
 static bool read_set(struct cached *cached, struct lines *lines, struct slice line)
 {
 	struct cached_entry *entry, *before;
 	const char *name, *revision;
 	struct arena arena;
-	struct slice word;
 	uint64_t at, n;
 	bool ok;
 
 	arena_init(&arena, NULL, 0);
-	ok = next_word(&line, &word) && slice_eq(word, SLICE_LIT("service")) &&
-	     read_text(&line, &arena, &name) && read_number(&line, UINT64_MAX, &at) &&
+	ok = read_text(&line, &arena, &name) && read_number(&line, UINT64_MAX, &at) &&
 	     read_text(&line, &arena, &revision) &&
 	     read_number(&line, REGISTRY_ENDPOINTS_MAX, &n) && line.len == 0;
 	if (ok) {
@@ -199,6 +210,17 @@ static bool read_set(struct cached *cached, struct lines *lines, struct slice li
 	}
 	arena_fini(&arena);
 	return ok;
+}
+
+static bool read_part(struct cached *cached, struct lines *lines, struct slice line)
+{
+	struct slice word;
+
+	if (!next_word(&line, &word))
+		return false;
+	if (slice_eq(word, SLICE_LIT("document")))
+		return read_document(cached, line);
+	return slice_eq(word, SLICE_LIT("service")) && read_set(cached, lines, line);
 }
 
 /* Whose it is: a cache of another registry must not be taken for this one's. */
@@ -248,8 +270,10 @@ struct cached *cache_parse(
 	}
 	cached = mem_calloc(1, sizeof *cached);
 	table_init(&cached->sets, 0);
+	table_init(&cached->documents, 0);
+	arena_init(&cached->arena, NULL, 0);
 	while (ok && next_line(&lines, &line))
-		ok = read_set(cached, &lines, line);
+		ok = read_part(cached, &lines, line);
 	if (ok && lines.rest.len == 0)
 		return cached;
 	err_set(err, 0, "line %u is not understood", lines.number);
@@ -314,6 +338,8 @@ void cached_free(struct cached **pcached)
 	while ((entry = table_next(&cached->sets, &at)))
 		entry_free(entry);
 	table_fini(&cached->sets);
+	table_fini(&cached->documents);
+	arena_fini(&cached->arena);
 	free(cached);
 }
 
@@ -330,4 +356,9 @@ bool cached_get(const struct cached *cached, struct slice service, struct cached
 		return false;
 	*set = (struct cached_set){entry->name, entry->revision, entry->at, entry->set};
 	return true;
+}
+
+const char *cached_text(const struct cached *cached, struct slice key)
+{
+	return cached ? table_get(&cached->documents, key) : NULL;
 }

@@ -25,6 +25,8 @@ struct cache_job {
 	const struct registry_config *config;
 	struct cached_set *sets; /* owned; with a reference to each set */
 	size_t n;
+	struct cached_document *documents; /* in the arena, as all texts */
+	size_t n_documents;
 	struct arena arena;
 	int result;
 	struct err err;
@@ -56,9 +58,10 @@ static void job_unref(struct cache_job *job)
 static void *run_job(void *arg)
 {
 	struct cache_job *job = arg;
+	const struct cache_content content = {job->sets, job->n, job->documents, job->n_documents};
 	struct text out = {0};
 
-	cache_format(&out, job->config, job->sets, job->n);
+	cache_format(&out, job->config, &content);
 	job->result = cache_replace(job->config->cache, slice_of(out.bytes, out.len), &job->err);
 	text_fini(&out);
 	pthread_mutex_lock(&job->lock);
@@ -94,6 +97,21 @@ static void init_waiting(struct cache_job *job)
 	pthread_condattr_destroy(&attr);
 }
 
+/* One with a zero byte in it is none that anybody could read. */
+static void gather_documents(struct cache_job *job, const struct registry *r)
+{
+	const struct followed_document *d;
+	size_t at = 0;
+
+	job->documents = arena_calloc(&job->arena, r->documents.used, sizeof *job->documents);
+	while ((d = table_next(&r->documents, &at)))
+		if (d->text && strlen(d->text) == d->len)
+			job->documents[job->n_documents++] = (struct cached_document){
+			    .key = arena_str(&job->arena, slice_str(d->key)),
+			    .text = arena_str(&job->arena, slice_str(d->text)),
+			};
+}
+
 static struct cache_job *job_new(struct registry *r)
 {
 	struct cache_job *job = mem_calloc(1, sizeof *job);
@@ -117,6 +135,7 @@ static struct cache_job *job_new(struct registry *r)
 		    .set = f->set,
 		};
 	}
+	gather_documents(job, r);
 	return job;
 }
 

@@ -21,15 +21,18 @@ static void check_endpoints(const struct endpoint_list *l)
 
 static void check_again(const struct cached_set *set)
 {
+	const struct cached_document document = {"/a", "a text"};
+	const struct cache_content content = {set, 1, &document, 1};
 	struct cached_set back;
 	struct text out = {0};
 	struct cached *cached;
 	struct err err;
 
-	cache_format(&out, &config, set, 1);
+	cache_format(&out, &config, &content);
 	cached = cache_parse(slice_of(out.bytes, out.len), &config, &err);
 	must(cached && cached_services(cached) == 1);
 	must(cached_get(cached, slice_str(set->name), &back));
+	must(strcmp(cached_text(cached, SLICE_LIT("/a")), "a text") == 0);
 	must(back.at == set->at && strcmp(back.revision, set->revision) == 0);
 	must(back.set->n == set->set->n);
 	for (size_t i = 0; i < back.set->n; i++)

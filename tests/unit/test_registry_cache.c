@@ -344,6 +344,9 @@ START_TEST(lines_that_mean_nothing_are_refused_with_their_number)
 	    "registry main etcd\nservice shop 5 - 2\n10.0.0.2:80 10 -\n10.0.0.1:80 10 -\n",
 	    "registry main etcd\nservice shop 5 - 1\n10.0.0.1:80 10 -",
 	    "registry main etcd\nservice shop 5 - 0 more\n",
+	    "registry main etcd\ndocument /a\n",
+	    "registry main etcd\ndocument /a b c\n",
+	    "registry main etcd\nsomething /a\n",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
@@ -385,6 +388,31 @@ START_TEST(strange_texts_come_back_as_they_were)
 }
 END_TEST
 
+START_TEST(documents_come_back_too_until_the_registry_says_otherwise)
+{
+	struct slice keys[] = {SLICE_LIT("/a"), SLICE_LIT("/b"), SLICE_LIT("/c")};
+
+	open_and_follow("shop", NULL);
+	registry_follow_documents(r, keys, 3);
+	registry_heard_document(r, keys[0], SLICE_LIT("{\"x\": 1}\n"), "1");
+	registry_heard_document(r, keys[1], SLICE_LIT(""), "1");
+	registry_heard_document(r, keys[2], SLICE_NONE, "1");
+	registry_free(&r);
+	fake_registry_raised[0] = '\0';
+
+	open_and_follow("shop", NULL);
+	registry_follow_documents(r, keys, 3);
+	fake_registry_turn();
+	ck_assert_str_eq(fake_registry_raised, "document /a\ndocument /b\n");
+	ck_assert(slice_eq_str(registry_document(r, keys[0]).text, "{\"x\": 1}\n"));
+	ck_assert(registry_document(r, keys[1]).exists);
+	ck_assert(!registry_document(r, keys[2]).is_known);
+	registry_heard_document(r, keys[0], SLICE_NONE, "2");
+	ck_assert(!registry_document(r, keys[0]).exists);
+	ck_assert(registry_document(r, keys[1]).exists);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -407,6 +435,7 @@ int main(void)
 	    {what_is_no_file_is_refused, 1},
 	    {lines_that_mean_nothing_are_refused_with_their_number, 1},
 	    {strange_texts_come_back_as_they_were, 1},
+	    {documents_come_back_too_until_the_registry_says_otherwise, 1},
 	};
 
 	return suite_run_between("registry_cache", tests, ARRAY_LEN(tests), begin, end);
