@@ -3,6 +3,7 @@
 #include <cJSON.h>
 
 #include "daemon/control.h"
+#include "daemon/governance.h"
 #include "daemon/registrations.h"
 #include "net/loop.h"
 
@@ -122,10 +123,45 @@ struct cJSON *admin_page_services(const struct control *c)
 	return list;
 }
 
+/* Its documents, while they are gathered. */
+struct document_list {
+	const char *label;
+	cJSON *list;
+};
+
+static void add_document(void *arg, const struct document_report *report)
+{
+	struct document_list *d = arg;
+	cJSON *one;
+
+	if (strcmp(report->service, d->label) != 0)
+		return;
+	one = cJSON_CreateObject();
+	cJSON_AddStringToObject(one, "category", governance_category_name(report->category));
+	cJSON_AddStringToObject(one, "document", report->source);
+	cJSON_AddStringToObject(one, "state", document_state_name(report->state));
+	cJSON_AddNumberToObject(one, "values", (double)report->n_values);
+	cJSON_AddNumberToObject(one, "refused", (double)report->refused);
+	cJSON_AddStringToObject(one, "error", report->error);
+	cJSON_AddItemToArray(d->list, one);
+}
+
 struct cJSON *admin_page_service(const struct control *c, struct slice label)
 {
+	const struct service *s = NULL;
+	cJSON *root;
+
 	for (size_t i = 0; i < c->snapshot->n_services; i++)
 		if (slice_eq(c->snapshot->services[i].label, label))
-			return build_service(c, &c->snapshot->services[i]);
-	return NULL;
+			s = &c->snapshot->services[i];
+	if (s == NULL)
+		return NULL;
+	root = build_service(c, s);
+	if (s->config->governance.from) {
+		struct document_list documents = {
+		    s->config->label, cJSON_AddArrayToObject(root, "governance")};
+
+		governance_visit(c->governance, add_document, &documents);
+	}
+	return root;
 }

@@ -6,6 +6,7 @@ calls; `within a second` is how soon.
 
 import json
 import os
+import re
 import threading
 import time
 
@@ -91,6 +92,14 @@ class FileCentre:
         self.write()
 
 
+class Written(bridled.Bridled):
+    """From a file as somebody wrote it."""
+
+    def write_config(self, config):
+        with open(self.config_path, "w", encoding="utf-8") as file:
+            file.write(config + 'admin: {socket: "%s"}\n' % self.admin_path)
+
+
 class Governed:
     """What holds for every centre; a class below names it."""
 
@@ -124,9 +133,7 @@ class Governed:
 
     def governed(self, endpoints, **more):
         daemon = self.bridled(self.config(endpoints, **more))
-        eventually(lambda: daemon.get_json("/services/price")["endpoints"] if isinstance(
-            daemon.get_json("/services/price"), dict) else daemon.get_json(
-                "/services/price")[0]["endpoints"], what="the endpoints")
+        eventually(lambda: daemon.get_json("/services/price")["endpoints"], what="the endpoints")
         return daemon
 
     def state(self, daemon, category, state, value=1, service="price"):
@@ -269,6 +276,12 @@ class Governed:
                 self.wait(daemon, "rpc_timeout", "bad")
                 self.assertLess(self.call(daemon)[1], 0.6)
         self.assertIn("test.node/shop.price/rpc_timeout", daemon.errors())
+        told = {one["category"]: one for one in daemon.get_json("/services/price")["governance"]}
+        self.assertEqual(sorted(told), sorted(CLIENT))
+        self.assertEqual((told["rpc_timeout"]["state"], told["rpc_timeout"]["refused"]),
+                         ("bad", 5))
+        self.assertIn("expected a map", told["rpc_timeout"]["error"])
+        self.assertEqual(told["retry"]["state"], "absent")
         self.put("rpc_timeout", {"Echo": {"rpc_timeout_ms": 70}})
         self.wait(daemon, "rpc_timeout", "applied")
         self.assertEqual(self.call(daemon)[0].exception[0], 6)
@@ -379,6 +392,41 @@ class ByEtcd(Governed, bridled.TestCase):
         self.centre.server.start()
         self.put("degradation", {"enable": False})
         eventually(lambda: not self.call(daemon)[0].exception, what="what is said after it")
+
+
+    def test_the_example_does_what_its_comments_say(self):
+        cart, price = self.upstream(name="cart.sock"), self.upstream(upstream.silent)
+        with open(os.path.join(bridled.TOP, "conf", "governance.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        said = re.findall(r"etcdctl put (\S+) '(.*)'", text)
+        self.assertEqual(len(said), 3)
+        for old, new in (("127.0.0.1:2379", self.centre.server.address),
+                         ("127.0.0.1:8888", "127.0.0.1:0"),
+                         ("unix:/run/cart/rpc.sock", cart.address),
+                         ("${RUNTIME_DIRECTORY:-/run/bridled}", self.directory)):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        registries.Kitex(self.centre.server).put("shop.price", price.address)
+        daemon = Written(self.directory, text)
+        self.addCleanup(daemon.stop)
+        daemon.start()
+        answer, took = self.call(daemon, listener="price")
+        self.assertGreaterEqual(took, 1)
+        for key, document in said:
+            self.centre.server.put(key, document)
+        for service, category in (("shop.price", "rpc_timeout"), ("shop.price", "degradation"),
+                                  ("cart.local", "limit")):
+            self.wait(daemon, category, "applied", service)
+        reasons = set()
+        while reasons != {"timeout", "degraded"}:
+            answer, took = self.call(daemon, listener="price")
+            self.assertLess(took, 0.9)
+            reasons.add(answer.exception[1].split()[1].strip(":"))
+        shown = self.shown(daemon)
+        for value in ("degrade: 20%  # main:/KitexConfig/shop.cart/shop.price/degradation",
+                      "rate: 500/s  # main:/KitexConfig/shop.cart/limit",
+                      "connections: 100  # main:/KitexConfig/shop.cart/limit"):
+            self.assertIn(value, shown)
 
 
 class ByZooKeeper(Governed, bridled.TestCase):
