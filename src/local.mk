@@ -109,7 +109,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/found_names.c src/daemon/found_names.h \
 	src/daemon/lookups.c src/daemon/lookups.h \
 	src/daemon/governance.c src/daemon/governance.h \
-	src/daemon/registrations.c src/daemon/registrations.h \
+	src/daemon/registrations.c src/daemon/registrations.h src/daemon/registrations_impl.h \
 	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/http_server.c src/daemon/http_server.h \
@@ -126,6 +126,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/notify.c src/daemon/notify.h \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/overload_watch.c src/daemon/overload_watch.h \
+	src/daemon/publication.c \
 	src/daemon/readiness.c src/daemon/readiness.h \
 	src/daemon/registration_address.c src/daemon/registration_address.h \
 	src/daemon/own_addresses.c src/daemon/own_addresses.h \
