@@ -51,7 +51,7 @@ struct http_exchange *consul_ask(
 	    /* The agent adds up to a sixteenth to the wait. */
 	    .timeout = request->wait + request->wait / 16 + REGISTRY_TIMEOUT,
 	    .waits = request->wait > 0,
-	    .at_most = REGISTRY_ANSWER_MAX,
+	    .at_most = CONSUL_ANSWER_MAX,
 	};
 	struct http_exchange *exchange;
 	char *target;

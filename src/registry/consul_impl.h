@@ -10,6 +10,10 @@
 #include "registry/record.h"
 #include "registry/upkeep.h"
 
+/* Bytes of one answer. More than elsewhere: an instance is more than a thousand with all that Consul
+ * says of its node and its checks, and ten thousand of them must be heard. */
+#define CONSUL_ANSWER_MAX (2 * REGISTRY_ANSWER_MAX)
+
 struct registry_client {
 	struct http_place place;
 	const struct registry_client_start *start; /* borrowed */

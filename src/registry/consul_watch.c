@@ -15,6 +15,7 @@
 
 #define WAIT      (55 * USEC_S)
 #define ASK_GAP   (100 * USEC_MS) /* between two asks for the same: many changes are one */
+#define GAP_BYTES 2u              /* of the last answer, for each microsecond more */
 #define NO_LEADER 500             /* what an agent answers that asks a server without one */
 #define REFUSED   403             /* as good as: we have no token to show */
 #define TEXT_MAX  32u             /* of an index, as revision */
@@ -27,6 +28,7 @@ struct consul_watch {
 	struct registry_pause pause;
 	uint64_t index; /* 0: start over */
 	usec_t asked_at;
+	size_t heard_bytes; /* of the last answer */
 	bool is_document;
 	char name[];
 };
@@ -128,18 +130,22 @@ static int take(struct consul_watch *w, const struct http_response *response, st
 			      : take_set(w, response, revision, err);
 }
 
-/* Not at once when the answer came at once: whatever changes all the time is heard ten times a
- * second. Without any index there is nothing to wait for but time. */
+/*
+ * Not at once when the answer came at once: whatever changes all the time is heard ten times a second,
+ * and a large set, of which each change brings the whole, so seldom that reading it takes a tenth of a
+ * core at most. Without any index there is nothing to wait for but time.
+ */
 static void go_on(struct consul_watch *w, uint64_t index)
 {
 	usec_t since = http_place_now(&w->client->place) - w->asked_at;
+	usec_t gap = ASK_GAP + w->heard_bytes / GAP_BYTES;
 	bool has_no_index = index == 0 && w->index == 0;
 
 	w->index = index;
 	if (has_no_index)
 		ask_in(w, w->client->start->config->refresh);
-	else if (since < ASK_GAP)
-		ask_in(w, ASK_GAP - since);
+	else if (since < gap)
+		ask_in(w, gap - since);
 	else
 		ask(w);
 }
@@ -150,6 +156,7 @@ static void answered(void *arg, const struct http_response *response)
 	struct err err = {0};
 
 	w->exchange = NULL;
+	w->heard_bytes = response->body.len;
 	if (take(w, response, &err) < 0) {
 		fail(w, has_no_leader(response) ? NO_LEADER : response->status, &err);
 		return;

@@ -18,6 +18,8 @@
 	"[{\"Service\":{\"Address\":\"10.0.0.1\",\"Port\":80}},"                                   \
 	"{\"Service\":{\"Address\":\"10.0.0.2\",\"Port\":80,\"Weights\":{\"Passing\":3}}}]"
 
+#define ANSWER_MAX (16u << 20)
+
 static struct asked_registry a;
 static struct script_peer *held; /* whoever waits for a change */
 
@@ -279,15 +281,15 @@ static void answer_oversized(
 		answer_one(arg, peer, request);
 		return;
 	}
-	much = mem_alloc(REGISTRY_ANSWER_MAX + 10);
-	memset(much, ' ', REGISTRY_ANSWER_MAX + 10);
+	much = mem_alloc(ANSWER_MAX + 10);
+	memset(much, ' ', ANSWER_MAX + 10);
 	script_send_text(peer, "HTTP/1.1 200 OK\r\nX-Consul-Index: 9\r\n\r\n");
-	script_send(peer, slice_of(much, REGISTRY_ANSWER_MAX + 10));
+	script_send(peer, slice_of(much, ANSWER_MAX + 10));
 	script_close(peer);
 	free(much);
 }
 
-START_TEST(an_answer_of_more_than_eight_mebibytes_is_none)
+START_TEST(an_answer_of_more_than_sixteen_mebibytes_is_none)
 {
 	asked_open(&a, "type: consul", answer_oversized);
 	asked_follow(&a, "s");
@@ -376,6 +378,30 @@ START_TEST(records_that_cannot_be_used_are_left_out_one_by_one)
 	asked_open(&a, "type: consul", answer_bad_records);
 	asked_follow(&a, "s");
 	asked_until_set(&a, "s", "10.0.0.4:80 w10");
+}
+END_TEST
+
+static void answer_always_new_and_much(
+    void *arg, struct script_peer *peer, const struct script_request *request)
+{
+	static char body[1000001];
+
+	(void)arg;
+	(void)request;
+	memset(body, ' ', sizeof body - 1);
+	memcpy(body, ONE, sizeof ONE - 1);
+	say_index(peer, 100 + a.stage++, body);
+}
+
+START_TEST(a_large_set_that_changes_all_the_time_is_asked_for_less_often)
+{
+	asked_open(&a, "type: consul", answer_always_new_and_much);
+	asked_follow(&a, "s");
+	asked_until_set(&a, "s", "10.0.0.1:80 w7 {env=prod}");
+	asked_forget(&a);
+	asked_turn(&a, 1500 * USEC_MS);
+	ck_assert_uint_ge(a.n_requests, 2);
+	ck_assert_uint_le(a.n_requests, 3);
 }
 END_TEST
 
@@ -892,11 +918,12 @@ int main(void)
 	    {what_changes_all_the_time_is_asked_ten_times_a_second_at_most, 1},
 	    {an_answer_that_is_none_keeps_the_set_and_is_asked_for_again,
 		(int)ARRAY_LEN(nonsenses)},
-	    {an_answer_of_more_than_eight_mebibytes_is_none, 1},
+	    {an_answer_of_more_than_sixteen_mebibytes_is_none, 1},
 	    {an_answer_by_drops_is_taken_when_it_ends_in_time_and_given_up_when_not, 1},
 	    {a_server_that_never_answers_is_given_up_after_three_seconds_and_asked_again, 1},
 	    {after_an_outage_the_set_is_asked_for_in_full_within_five_seconds, 1},
 	    {records_that_cannot_be_used_are_left_out_one_by_one, 1},
+	    {a_large_set_that_changes_all_the_time_is_asked_for_less_often, 1},
 	    {a_service_that_is_followed_no_more_is_asked_for_no_more, 1},
 	    {servers_of_rpcx_are_the_keys_right_under_the_service, 1},
 	    {a_tree_that_is_not_there_is_an_empty_set, 1},
