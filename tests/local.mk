@@ -51,6 +51,7 @@ UNIT_TESTS = \
 	tests/unit/test_dns \
 	tests/unit/test_eject \
 	tests/unit/test_err \
+	tests/unit/test_etcd \
 	tests/unit/test_exception \
 	tests/unit/test_explain \
 	tests/unit/test_fact \
@@ -205,6 +206,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/tts_pair.c tests/support/tts_pair.h
 
 tests_unit_test_access_log_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_etcd_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_ctl_explain_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_json_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
@@ -293,6 +295,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_consul \
 	tests/fuzz/fuzz_convert \
+	tests/fuzz/fuzz_etcd \
 	tests/fuzz/fuzz_explain \
 	tests/fuzz/fuzz_facts \
 	tests/fuzz/fuzz_governance \
@@ -340,6 +343,7 @@ tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_consul_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_convert_SOURCES = tests/fuzz/fuzz_convert.c $(READING)
 tests_fuzz_fuzz_convert_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_etcd_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_explain_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_fuzz_fuzz_explain_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_facts_SOURCES = \

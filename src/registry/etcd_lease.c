@@ -42,6 +42,15 @@ static void step(struct etcd_upkeep *e, const char *path, struct text *body, etc
 	upkeep_began(&e->upkeep, exchange, &err);
 }
 
+/* For a token: the login wakes it. */
+static bool must_wait(struct etcd_upkeep *e, upkeep_fn next)
+{
+	if (etcd_may_ask(e->client))
+		return false;
+	upkeep_later(&e->upkeep, REGISTRY_BACKOFF_MAX, next);
+	return true;
+}
+
 static void refused(struct etcd_upkeep *e, upkeep_fn next, const struct http_response *response)
 {
 	struct err err = {0};
@@ -111,6 +120,8 @@ static void look(struct upkeep *u)
 	struct etcd_upkeep *e = etcd_of(u);
 	struct text body = {0};
 
+	if (must_wait(e, look))
+		return;
 	text_add_str(&body, "{");
 	etcd_add_range(&body, e->key, SLICE_NONE);
 	text_add_str(&body, "}");
@@ -285,6 +296,8 @@ static void put(struct upkeep *u)
 {
 	struct etcd_upkeep *e = etcd_of(u);
 
+	if (must_wait(e, put))
+		return;
 	if (e->lease)
 		put_key(e, false);
 	else
