@@ -509,7 +509,7 @@ class Publishing(ZooKeeperCase):
         other = self.zookeeper.session(self)
         contest(other, self.node)
         eventually(lambda: self.registered(daemon) == 0)
-        eventually(lambda: "state=contested" in daemon.errors())
+        eventually(lambda: "contested" in daemon.errors())
         time.sleep(1)  # long enough for somebody who does not yield
         self.assertEqual(self.session.owner(self.node), other.number)
         other.close()
@@ -522,7 +522,7 @@ class Publishing(ZooKeeperCase):
         self.wait_until_present(daemon)
         other = self.zookeeper.session(self)
         contest(other, self.node)
-        eventually(lambda: "state=contested" in daemon.errors())
+        eventually(lambda: "contested" in daemon.errors())
         daemon.stop()
         self.assertEqual(self.session.owner(self.node), other.number)
 
