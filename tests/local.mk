@@ -58,6 +58,7 @@ UNIT_TESTS = \
 	tests/unit/test_facts \
 	tests/unit/test_file_registry \
 	tests/unit/test_found_names \
+	tests/unit/test_governance \
 	tests/unit/test_grpc_head \
 	tests/unit/test_guards \
 	tests/unit/test_h2_flood \
@@ -219,6 +220,9 @@ tests_unit_test_conn_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv
 tests_unit_test_conn_connect_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=connect
 tests_unit_test_lb_scale_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 tests_unit_test_file_registry_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=inotify_init1
+tests_unit_test_governance_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=discovery_registry,--wrap=discovery_visit,--wrap=registry_config_of \
+	-Wl,--wrap=registry_follow_documents,--wrap=registry_document
 tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4
 tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
