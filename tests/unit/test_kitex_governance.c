@@ -365,7 +365,8 @@ START_TEST(degradation_is_of_all_methods)
 	    "services.bare.degrade=none;");
 	assert_means("bare", GOVERNANCE_DEGRADATION, "{\"enable\": true, \"percentage\": 0}",
 	    "services.bare.degrade=none;");
-	assert_means("bare", GOVERNANCE_DEGRADATION, "{}", "services.bare.degrade=none;");
+	assert_means("bare", GOVERNANCE_DEGRADATION, "{\"percentage\": 30}",
+	    "services.bare.degrade=none;");
 	assert_refused(GOVERNANCE_DEGRADATION, "{\"enable\": true, \"percentage\": 101}", "to 100");
 	assert_refused(GOVERNANCE_DEGRADATION, "{\"enable\": true, \"percentage\": 1.5}", "whole");
 }
@@ -418,6 +419,14 @@ START_TEST(what_is_locked_stays_as_the_file_says)
 		ck_assert(!is_good);
 		free(all);
 	}
+}
+END_TEST
+
+/* Kitex's clients of Consul write such where they find nothing. */
+START_TEST(an_empty_document_says_nothing)
+{
+	for (int c = 0; c < GOVERNANCE_CATEGORIES; c++)
+		assert_means("shop.price", (enum governance_category)c, "{}", "");
 }
 END_TEST
 
@@ -491,6 +500,7 @@ int main(void)
 	    {limits_are_of_the_service_and_the_listeners_pinned_to_it, 1},
 	    {no_rate_takes_no_concurrency_away, 1},
 	    {what_is_locked_stays_as_the_file_says, 1},
+	    {an_empty_document_says_nothing, 1},
 	    {yaml_is_read_as_well, 1},
 	    {what_is_no_document_is_refused, 1},
 	    {a_document_has_so_many_methods_and_no_more, 1},
