@@ -92,6 +92,7 @@ UNIT_TESTS = \
 	tests/unit/test_metrics \
 	tests/unit/test_metrics_policies \
 	tests/unit/test_nacos \
+	tests/unit/test_names \
 	tests/unit/test_nearest \
 	tests/unit/test_options \
 	tests/unit/test_output \
@@ -225,6 +226,7 @@ tests_unit_test_governance_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=registry_follow_documents,--wrap=registry_document
 tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4
 tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
+tests_unit_test_names_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
 tests_unit_test_readiness_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_monotonic
 WRAP_CLOCKS = -Wl,--wrap=clock_monotonic,--wrap=clock_calendar
