@@ -145,6 +145,22 @@ class Discovery(Consul):
                    what="doubt")
         self.assertEqual(self.reached(daemon, [one]), [12])
 
+    def test_ten_thousand_instances_are_all_heard(self):
+        """With all that Consul says of each of them they are more than eight mebibytes."""
+        agent = self.agent()
+        one = self.upstream()
+        node = {"Meta": {"consul-network-segment": "", "rack": "r" * 500}}
+        with agent.changed:
+            for i in range(9999):
+                agent.put_instance("shop.price", "10.0.%d.%d:80" % (i // 250, i % 250 + 1),
+                                   weight=1, node=node)
+            agent.put_instance("shop.price", one.address, weight=1000)
+        daemon = self.discovering(agent)
+        eventually(lambda: len(self.endpoints(daemon)) == 10000, 60, "ten thousand")
+        agent.put_instance("shop.price", one.address, weight=2000)
+        eventually(lambda: self.endpoints(daemon)[one.address]["weight"] == 2000, 60, "a change")
+        self.assertNotIn("it cannot be asked", daemon.errors())
+
     def test_without_a_leader_nothing_is_believed(self):
         agent = self.agent()
         one = self.upstream()
@@ -190,16 +206,19 @@ class Discovery(Consul):
     def test_documents_of_governance(self):
         agent = self.agent()
         one = self.upstream()
+        key = "KitexConfig/test.node/shop.price/rpc_timeout"
         agent.put_instance("shop.price", one.address)
-        agent.put_key("KitexConfig/shop.price/limit", '{"connection_limit":0,"qps_limit":0}')
         daemon = self.discovering(
             agent, {"governance": {"from": "consul", "prefix": "/KitexConfig"}})
         self.await_endpoints(daemon, [one.address])
-        eventually(lambda: agent.asked("GET", "/v1/kv/KitexConfig/shop.price/limit?raw"),
-                   what="the document")
-        agent.put_key("KitexConfig/test.node/shop.price/rpc_timeout",
-                      '{"*":{"rpc_timeout_ms":1234}}')
-        eventually(lambda: "1234ms" in daemon.get("/config")[1], what="the document's value")
+        eventually(lambda: agent.asked("GET", "/v1/kv/" + key + "?raw=true&index="),
+                   what="waiting for the document")
+        agent.put_key(key, '{"*": {"rpc_timeout_ms": 1234}}')
+        eventually(lambda: "1234ms" in daemon.get("/config")[1], 2, "the document's value")
+        agent.put_key(key, '{"*": {"rpc_timeout_ms": 4321}}')
+        eventually(lambda: "4321ms" in daemon.get("/config")[1], 2, "another value")
+        agent.remove_key(key)
+        eventually(lambda: "4321ms" not in daemon.get("/config")[1], 2, "no value")
 
 
 class Registration(Consul):
