@@ -1,7 +1,7 @@
 """Kitex's dynamic configuration: documents in a registry that go over what the file says.
 
-The same tests run against a real etcd, a real ZooKeeper and a file. What a document does is seen on
-calls; `within a second` is how soon.
+The same tests run against a real etcd, a real ZooKeeper, a stand-in of Consul and a file. What a
+document does is seen on calls; "soon" is within a second.
 """
 
 import json
@@ -11,6 +11,7 @@ import threading
 import time
 
 import bridled
+import consul_stand_in
 import registries
 import upstream
 import zookeeper_server
@@ -56,6 +57,22 @@ class ZooKeeperCentre:
 
     def delete(self, key):
         self.session.delete("/KitexConfig/" + key)
+
+
+class ConsulCentre:
+    """A stand-in of Consul's agent."""
+
+    def __init__(self, case):
+        self.server = consul_stand_in.ConsulStandIn(case)
+
+    def registry(self):
+        return {"type": "consul", "endpoints": [self.server.address]}
+
+    def put(self, key, text):
+        self.server.put_key("KitexConfig/" + key, text)
+
+    def delete(self, key):
+        self.server.remove_key("KitexConfig/" + key)
 
 
 class FileCentre:
@@ -431,6 +448,16 @@ class ByEtcd(Governed, bridled.TestCase):
 
 class ByZooKeeper(Governed, bridled.TestCase):
     centre_type = ZooKeeperCentre
+
+
+class ByConsulStandIn(Governed, bridled.TestCase):
+    centre_type = ConsulCentre
+
+    def test_a_document_may_be_yaml(self):
+        daemon = self.governed([self.upstream(upstream.silent).address], retry="none")
+        self.put("rpc_timeout", "# all\n'*':\n  rpc_timeout_ms: 60\n")
+        self.wait(daemon, "rpc_timeout", "applied")
+        self.assertLess(self.call(daemon)[1], 0.6)
 
 
 class ByFile(Governed, bridled.TestCase):
