@@ -763,7 +763,7 @@ START_TEST(a_request_is_sent_as_it_was_given_and_no_redirect_followed)
 	const struct http_header header = {"X-Thing", "value of it"};
 	struct asked asked = {0};
 	struct http_request request = get("/path?query=%20x");
-	char host[100];
+	char host[ADDRESS_TEXT_MAX + 16];
 
 	setenv("http_proxy", "http://127.0.0.1:1", 1);
 	request.method = "PUT";
