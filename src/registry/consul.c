@@ -2,7 +2,8 @@
  * Consul, by its HTTP API: sets of instances that pass their checks (or rpcx's tree of keys) and
  * documents by blocking queries, registrations with the agent (or as keys under sessions).
  *
- * Source: Consul's HTTP API, pages features/blocking, health, kv, agent/service, agent/check, session.
+ * Source: Consul's HTTP API, pages features/blocking, health, kv, agent/service, agent/check,
+ * session.
  */
 #include <stdlib.h>
 #include <string.h>

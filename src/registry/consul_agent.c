@@ -1,7 +1,7 @@
 /*
  * A registration as a service of the agent, as Kitex's registry writes it. The check is the agent's
- * own (it connects) or one that we pass. Who registered a service cannot be told in Consul, so nobody
- * else's is ever seen here: the same ID is the same service at the same address.
+ * own (it connects) or one that we pass. Who registered a service cannot be told in Consul, so
+ * nobody else's is ever seen here: the same ID is the same service at the same address.
  */
 #include <string.h>
 
@@ -180,9 +180,11 @@ static void take_away(struct upkeep *u)
 	consul_step(c, "PUT", &target, SLICE_NONE, 0, removed);
 }
 
-const struct upkeep_kind consul_agent = {.forget = consul_upkeep_forget,
-    .free = consul_upkeep_free,
+const struct upkeep_kind consul_agent = {
     .put = put,
     .look = look,
     .beat = pass,
-    .remove = take_away};
+    .remove = take_away,
+    .forget = consul_upkeep_forget,
+    .free = consul_upkeep_free,
+};

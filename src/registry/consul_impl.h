@@ -1,7 +1,7 @@
 /*
- * What the parts of the Consul client share: consul.c (opening it, asking), consul_watch.c (sets and
- * documents), and its two kinds of registrations: consul_agent.c (a service of the agent, as Kitex
- * registers) and consul_lock.c (a key under a session, as rpcx does). Not for anybody else.
+ * What the parts of the Consul client share: consul.c (opening it, asking), consul_watch.c (sets
+ * and documents), and its two kinds of registrations: consul_agent.c (a service of the agent, as
+ * Kitex registers) and consul_lock.c (a key under a session, as rpcx does). Not for anybody else.
  */
 #ifndef BRIDLE_REGISTRY_CONSUL_IMPL_H
 #define BRIDLE_REGISTRY_CONSUL_IMPL_H
@@ -10,8 +10,8 @@
 #include "registry/record.h"
 #include "registry/upkeep.h"
 
-/* Bytes of one answer. More than elsewhere: an instance is more than a thousand with all that Consul
- * says of its node and its checks, and ten thousand of them must be heard. */
+/* Bytes of one answer. More than elsewhere: an instance is more than a thousand with all that
+ * Consul says of its node and its checks, and ten thousand of them must be heard. */
 #define CONSUL_ANSWER_MAX (2 * REGISTRY_ANSWER_MAX)
 
 struct registry_client {
@@ -38,7 +38,8 @@ struct http_exchange *consul_ask(
 void consul_add(struct text *target, const char *parameter, struct slice value);
 /* Asks that the answer comes when the index is past @index, or after @wait. */
 void consul_add_wait(struct text *target, uint64_t index, usec_t wait);
-/* A key of the store as it stands in a path: its slashes are kept, one at its begin is not part of it. */
+/* A key of the store as it stands in a path: its slashes are kept, one at its begin is not part
+ * of it. */
 void consul_add_key(struct text *target, struct slice key);
 /* Where rpcx keeps the servers of a service: BASE/SERVICE/ without a slash at its begin. */
 void consul_tree(const struct registry_config *config, struct slice service, struct text *prefix);

@@ -1,7 +1,8 @@
 /*
  * A registration as rpcx makes it: a key of the store, locked by a session that ends, and takes the
- * key with it, when nobody renews it. The first put takes the key from whoever holds it (we ourselves
- * before a restart); later a key that another session holds is left to it until it is gone.
+ * key with it, when nobody renews it. The first put takes the key from whoever holds it (we
+ * ourselves before a restart); later a key that another session holds is left to it until it is
+ * gone.
  */
 #include <stdio.h>
 #include <string.h>
@@ -299,6 +300,7 @@ static void before_acquire(struct consul_upkeep *c)
 static void put(struct upkeep *u)
 {
 	struct consul_upkeep *c = consul_of(u);
+
 	if (c->session[0])
 		before_acquire(c);
 	else
@@ -333,9 +335,11 @@ static void take_away(struct upkeep *u)
 	consul_step(c, "PUT", &target, SLICE_NONE, 0, removed);
 }
 
-const struct upkeep_kind consul_lock = {.forget = consul_upkeep_forget,
-    .free = consul_upkeep_free,
+const struct upkeep_kind consul_lock = {
     .put = put,
     .look = look,
     .beat = renew,
-    .remove = take_away};
+    .remove = take_away,
+    .forget = consul_upkeep_forget,
+    .free = consul_upkeep_free,
+};

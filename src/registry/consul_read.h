@@ -28,8 +28,8 @@ int consul_read_key(
 int consul_read_session(struct slice body, struct arena *arena, struct slice *id, struct err *err);
 /* The ID in the body of a registration of our own. */
 void consul_read_id(struct slice wanted, struct text *id);
-/* Is /v1/agent/service/ID the service that @wanted, the body of its registration, describes? Returns
- * 1, or 0 with @why saying what is another, or -1 with @why when it is no such answer. */
+/* Is /v1/agent/service/ID the service that @wanted, the body of its registration, describes?
+ * Returns 1, or 0 with @why saying what is another, or -1 with @why when it is no such answer. */
 int consul_compare(struct slice body, struct slice wanted, struct err *why);
 
 /* The next index to wait from, of the header X-Consul-Index (NULL: none) of an answer to @last; 0:

@@ -1,9 +1,9 @@
 /*
  * One blocking query after the other for each service and document that is followed. The first, and
- * each after something went wrong, asks for what there is without waiting; those that follow wait for
- * an index past the last one.
+ * each after something went wrong, asks for what there is without waiting; those that follow wait
+ * for an index past the last one.
  *
- *     ask (index 0) --answer--> ask (index n, wait) --change or end of wait--> ask (index m, wait) ...
+ *     ask (index 0) --answer--> ask (index n, wait) --change, end of wait--> ask (index m, wait) ..
  *          ^----------------- index missing or gone back, no answer, refused --------'
  */
 #include <stdlib.h>
@@ -131,9 +131,9 @@ static int take(struct consul_watch *w, const struct http_response *response, st
 }
 
 /*
- * Not at once when the answer came at once: whatever changes all the time is heard ten times a second,
- * and a large set, of which each change brings the whole, so seldom that reading it takes a tenth of a
- * core at most. Without any index there is nothing to wait for but time.
+ * Not at once when the answer came at once: whatever changes all the time is heard ten times a
+ * second, and a large set, of which each change brings the whole, so seldom that reading it takes a
+ * tenth of a core at most. Without any index there is nothing to wait for but time.
  */
 static void go_on(struct consul_watch *w, uint64_t index)
 {

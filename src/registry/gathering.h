@@ -1,6 +1,6 @@
 /*
- * The endpoints of one answer of a registry, gathered record by record, with what had to be left out.
- * Knows no layout; decoders fill it, and a client tells the registry what is in it.
+ * The endpoints of one answer of a registry, gathered record by record, with what had to be left
+ * out. Knows no layout; decoders fill it, and a client tells the registry what is in it.
  */
 #ifndef BRIDLE_REGISTRY_GATHERING_H
 #define BRIDLE_REGISTRY_GATHERING_H
@@ -23,8 +23,9 @@ struct gathering {
 void gathering_init(struct gathering *g);
 void gathering_fini(struct gathering *g);
 /*
- * What became of a record, as record_read_*() say it: 0 takes @endpoint, 1 leaves it out as it wants
- * to be, -1 as one that cannot be used. @name: how the record is called in a log line; copied.
+ * What became of a record, as record_read_*() say it: 0 takes @endpoint, 1 leaves it out as it
+ * wants to be, -1 as one that cannot be used. @name: how the record is called in a log line;
+ * copied.
  */
 void gathering_take(struct gathering *g, int verdict, const struct endpoint *endpoint,
     struct slice name, const struct err *err);

@@ -1,7 +1,7 @@
 /*
- * How a registry that speaks HTTP is reached: one HTTP client over the servers, the names and the TLS
- * of its configuration; what a bad answer says, and when to ask again after one. What is asked, and
- * with which credentials, is the business of each registry's client.
+ * How a registry that speaks HTTP is reached: one HTTP client over the servers, the names and the
+ * TLS of its configuration; what a bad answer says, and when to ask again after one. What is asked,
+ * and with which credentials, is the business of each registry's client.
  */
 #ifndef BRIDLE_REGISTRY_HTTP_PLACE_H
 #define BRIDLE_REGISTRY_HTTP_PLACE_H
@@ -26,8 +26,8 @@ usec_t http_place_now(const struct http_place *place);
 void http_place_timer(
     const struct http_place *place, struct timer *timer, usec_t wait, timer_fn fire);
 
-/* Says in @err why this answer is none: that there was no answer, or its status and the begin of its
- * text. Nothing of what was asked, where secrets may stand. Returns -1. */
+/* Says in @err why this answer is none: that there was no answer, or its status and the begin of
+ * its text. Nothing of what was asked, where secrets may stand. Returns -1. */
 int http_place_refuse(const struct http_response *response, struct err *err);
 /*
  * How long to wait after such an answer. Silence and errors of the server's own (5xx: it starts, or

@@ -1,6 +1,6 @@
 /*
- * Nacos, by version 1 of its HTTP API: sets of instances by polling, our own instances kept there by
- * beats, requests with a token where there is a user.
+ * Nacos, by version 1 of its HTTP API: sets of instances by polling, our own instances kept there
+ * by beats, requests with a token where there is a user.
  *
  * Source: Nacos' open API, pages service discovery and auth.
  */

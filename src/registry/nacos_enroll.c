@@ -1,7 +1,7 @@
 /*
- * Instances of ours: registered, kept by beats, read back from the list of all instances. What is read
- * there tells nothing about who registered an instance, so nobody else's is ever seen here: the same
- * address in the same service and cluster is the same instance.
+ * Instances of ours: registered, kept by beats, read back from the list of all instances. What is
+ * read there tells nothing about who registered an instance, so nobody else's is ever seen here:
+ * the same address in the same service and cluster is the same instance.
  */
 #include <stdlib.h>
 

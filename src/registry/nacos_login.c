@@ -1,7 +1,7 @@
 /*
  * The token that requests carry where the configuration has a user. It is asked for anew when nine
- * tenths of its time are over, and at once when a request is refused for it, but ever more seldom: a
- * user who may not do something gets no other token for that.
+ * tenths of its time are over, and at once when a request is refused for it, but ever more seldom:
+ * a user who may not do something gets no other token for that.
  */
 #include <stdlib.h>
 #include <string.h>

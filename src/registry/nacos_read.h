@@ -1,6 +1,6 @@
 /*
- * What a Nacos server answers, read: lists of instances, what it says to a beat and to a login. Pure;
- * answers are untrusted.
+ * What a Nacos server answers, read: lists of instances, what it says to a beat and to a login.
+ * Pure; answers are untrusted.
  *
  * Source of all shapes: Nacos' open API of version 1, service discovery and auth.
  */
@@ -20,8 +20,8 @@ enum nacos_found {
 	NACOS_DISABLED, /* somebody took it out of service; that is for people to undo */
 	NACOS_AS_WANTED,
 };
-/* Is the instance of @plan in the same list, with all instances, as it should be? More metadata than
- * ours is nothing wrong. */
+/* Is the instance of @plan in the same list, with all instances, as it should be? More metadata
+ * than ours is nothing wrong. */
 enum nacos_found nacos_find(
     struct slice body, const struct registration_plan *plan, struct err *why);
 

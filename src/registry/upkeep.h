@@ -1,7 +1,7 @@
 /*
- * Keeps one registration in a registry that speaks HTTP: put there, looked at for ever, put again when
- * it is missing or changed, taken away at the end. What is asked for each step is the business of its
- * kind (consul_agent.c, consul_lock.c, nacos_enroll.c).
+ * Keeps one registration in a registry that speaks HTTP: put there, looked at for ever, put again
+ * when it is missing or changed, taken away at the end. What is asked for each step is the business
+ * of its kind (consul_agent.c, consul_lock.c, nacos_enroll.c).
  *
  *     put --done--> look --as it should be--> (PRESENT) look again and again
  *      ^              |

@@ -1,7 +1,7 @@
 /*
- * What a Consul agent answers: the first byte says which reader. Endpoints that are read can be called,
- * what is left out is told with a reason, an answer that cannot be read says why; a service is as it
- * was registered only when it has all that was.
+ * What a Consul agent answers: the first byte says which reader. Endpoints that are read can be
+ * called, what is left out is told with a reason, an answer that cannot be read says why; a service
+ * is as it was registered only when it has all that was.
  */
 #include <stdio.h>
 

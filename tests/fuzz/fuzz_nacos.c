@@ -1,7 +1,7 @@
 /*
- * What a Nacos server answers: the first byte says which reader. Endpoints that are read can be called,
- * an answer that cannot be read says why; an instance is as it was registered only when it is in the
- * list, and times are within what is sensible.
+ * What a Nacos server answers: the first byte says which reader. Endpoints that are read can be
+ * called, an answer that cannot be read says why; an instance is as it was registered only when it
+ * is in the list, and times are within what is sensible.
  */
 #include <stdio.h>
 

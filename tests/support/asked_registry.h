@@ -1,6 +1,6 @@
 /*
- * A registry as the configuration makes it, whose one server is a script, all in the test's own loop:
- * what a client makes of answers, right or wrong, and what it asks.
+ * A registry as the configuration makes it, whose one server is a script, all in the test's own
+ * loop: what a client makes of answers, right or wrong, and what it asks.
  */
 #ifndef BRIDLE_TESTS_ASKED_REGISTRY_H
 #define BRIDLE_TESTS_ASKED_REGISTRY_H
