@@ -47,6 +47,12 @@ static int find_server(const struct registry *registry, struct address *server, 
 	return has_any ? 0 : err_set(err, 0, "the address of the registry is not known yet");
 }
 
+/* Consul is asked through an agent on the same machine, which is no sign that others are there, too. */
+static bool is_agent(const struct registry *registry, const struct address *host)
+{
+	return registry_config_of(registry)->type == REGISTRY_CONSUL && address_is_local(host);
+}
+
 /* What is known stays while there is no way to the registry: addresses come back with it. */
 static int find_host(struct registrations *r, struct publication *p,
     const struct registry *registry, bool only_v4, struct err *err)
@@ -58,6 +64,8 @@ static int find_host(struct registrations *r, struct publication *p,
 	if (find_server(registry, &server, err) < 0 ||
 	    local_address_towards(&server, only_v4, &host, err) < 0)
 		return has_host(p) ? 0 : -1;
+	if (is_agent(registry, &host))
+		local_address_first(&host);
 	p->host = host;
 	return 0;
 }

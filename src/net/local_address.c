@@ -96,8 +96,7 @@ int local_address_towards(
 		return err_set(err, error, "no way to %s: %s", to->text, strerror(error));
 	clear_port(&from);
 	address_from_sockaddr(own, (const struct sockaddr *)&from, len);
-	/* Others are not on this machine's loopback, and not on one link with it. */
-	if (address_is_local(own) || (only_v4 && !is_ipv4(own)))
+	if (only_v4 && !is_ipv4(own))
 		local_address_first(own);
 	return 0;
 }

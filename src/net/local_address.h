@@ -9,7 +9,7 @@
 
 /*
  * The address, with port 0, from which @to is reached, for others that reach @to as well. Where that
- * is a loopback address, or of IPv6 though @only_v4, it is local_address_first. @to: an ADDRESS_IP.
+ * is of IPv6 though @only_v4, it is local_address_first. @to: an ADDRESS_IP.
  * Returns 0, or -1 with @err set when there is no way to @to.
  */
 int local_address_towards(

@@ -394,19 +394,14 @@ END_TEST
 
 /* --- where --- */
 
-START_TEST(a_wildcard_becomes_an_address_that_others_can_use)
+START_TEST(a_wildcard_becomes_the_address_from_which_the_registry_is_reached)
 {
-	struct address own;
-	char expected[64];
-
-	local_address_first(&own); /* for the registry is on this machine */
-	snprintf(expected, sizeof expected, "%.*s:7777", (int)strcspn(own.text, ":"), own.text);
 	add_binding("in", "unix:/run/app.sock");
 	add_binding("in", "0.0.0.0:7777");
 	add_binding("in", "127.0.0.1:8888"); /* not the first */
 	follow_app("in: main");
 	settle();
-	ck_assert_str_eq(address_in(clients[0]), expected);
+	ck_assert_str_eq(address_in(clients[0]), "127.0.0.1:7777"); /* so the registry is reached */
 }
 END_TEST
 
@@ -773,7 +768,7 @@ int main(void)
 	    {an_application_is_published_while_it_answers, 1},
 	    {when_always_the_application_is_not_asked, 1},
 	    {each_registry_is_told_and_none_waits_for_another, 1},
-	    {a_wildcard_becomes_an_address_that_others_can_use, 1},
+	    {a_wildcard_becomes_the_address_from_which_the_registry_is_reached, 1},
 	    {a_machine_that_gets_another_address_moves_what_it_has_published, 1},
 	    {a_registry_that_is_back_may_be_reached_from_another_address, 1},
 	    {without_a_way_to_the_registry_an_address_is_not_guessed, 1},
