@@ -6,6 +6,9 @@ dist_example_DATA = \
 	conf/breaker.yaml \
 	conf/bridge.yaml \
 	conf/consul.yaml \
+	conf/dns.yaml \
+	conf/etcd.yaml \
+	conf/file.yaml \
 	conf/governance.yaml \
 	conf/grpc.yaml \
 	conf/lanes.yaml \
@@ -16,6 +19,7 @@ dist_example_DATA = \
 	conf/nacos.yaml \
 	conf/outbound.yaml \
 	conf/quickstart.yaml \
+	conf/services.json \
 	conf/simulate.yaml \
 	conf/retry.yaml \
 	conf/routes.yaml \

@@ -22,7 +22,8 @@ struct http_client_start {
 	struct loop *loop;
 	struct tls_client *tls; /* NULL: plain; borrowed */
 	const char *sni;        /* NULL: the host of the server */
-	/* The @i-th server to try, false past the end: asked whenever a connection is made. */
+	/* The @i-th server to try, false past the end: asked whenever a connection is made. Its text
+	 * may be that of a name, by which it is then called and verified. */
 	bool (*server)(void *arg, size_t i, struct address *server);
 	void *arg;
 };

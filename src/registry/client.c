@@ -90,7 +90,8 @@ static void set_port(struct address *server, const struct address *host, uint16_
 	address_from_sockaddr(server, (const struct sockaddr *)&sa, host->len);
 }
 
-bool registry_server(const struct registry_client_start *start, size_t i, struct address *server)
+const struct address *registry_server_of(
+    const struct registry_client_start *start, size_t i, struct address *server)
 {
 	const struct registry_config *config = start->config;
 
@@ -102,16 +103,21 @@ bool registry_server(const struct registry_client_start *start, size_t i, struct
 			if (i-- > 0)
 				continue;
 			*server = *endpoint;
-			return true;
+			return endpoint;
 		}
 		if (start->place->hosts == NULL)
 			continue;
 		answer = dns_answer(start->place->hosts, address_host(endpoint));
 		if (i < answer.n) {
 			set_port(server, &answer.list[i], endpoint->port);
-			return true;
+			return endpoint;
 		}
 		i -= answer.n;
 	}
-	return false;
+	return NULL;
+}
+
+bool registry_server(const struct registry_client_start *start, size_t i, struct address *server)
+{
+	return registry_server_of(start, i, server) != NULL;
 }

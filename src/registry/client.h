@@ -127,5 +127,8 @@ int secret_read(const struct secret_config *secret, char *room, size_t size, str
 /* The @i-th address to try of the registry's endpoints, names looked up (all their addresses count);
  * false past the end, or when a name is not known yet. */
 bool registry_server(const struct registry_client_start *start, size_t i, struct address *server);
+/* The same: the endpoint as configured, whose name it has, or NULL. */
+const struct address *registry_server_of(
+    const struct registry_client_start *start, size_t i, struct address *server);
 
 #endif

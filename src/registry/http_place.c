@@ -1,5 +1,7 @@
 #include "registry/http_place.h"
 
+#include <string.h>
+
 #include "base/log.h"
 #include "net/loop.h"
 #include "net/tls.h"
@@ -9,8 +11,12 @@
 static bool server(void *arg, size_t i, struct address *address)
 {
 	const struct http_place *place = arg;
+	const struct address *endpoint = registry_server_of(place->start, i, address);
 
-	return registry_server(place->start, i, address);
+	/* It is asked for, and verified, by the name that is configured. */
+	if (endpoint && endpoint->kind == ADDRESS_NAME)
+		memcpy(address->text, endpoint->text, sizeof address->text);
+	return endpoint != NULL;
 }
 
 static int open_tls(struct http_place *place, const struct tls_config *config, struct err *err)

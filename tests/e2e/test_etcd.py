@@ -10,8 +10,8 @@ import time
 import registries
 import sockets
 import wire
-from bridled import IS_SANITIZED, TestCase, eventually
-from registries import Etcd, Kitex, kitex_value
+from bridled import IS_SANITIZED, TOP, Bridled, TestCase, eventually
+from registries import Dnsmasq, Etcd, Kitex, kitex_value
 
 BACK_SECONDS = 5  # within which a registration is back
 REACHES_SECONDS = 0.2  # within which a change is in use
@@ -451,6 +451,20 @@ class Access(EtcdCase):
         self.new_endpoint(daemon)
         self.call(daemon)
 
+    def test_over_tls_a_server_has_the_name_that_is_configured(self):
+        where = self.certificates("DNS:etcd.test")
+        self.etcd = Etcd(self, "secure", tls=where).start()
+        self.kitex = Kitex(self.etcd)
+        names = Dnsmasq(self)
+        names.write_hosts({"etcd.test": ["127.0.0.1"]})
+        names.start()
+        daemon = self.finder(
+            config={"resolvers": [names.address]},
+            registry={"endpoints": ["etcd.test:%d" % self.etcd.port],
+                      "tls": {"ca": os.path.join(where, "ca.pem")}})
+        self.new_endpoint(daemon)
+        self.call(daemon)
+
     def test_over_tls_a_server_of_another_name_is_not_asked(self):
         where = self.certificates("DNS:other.test")
         self.etcd = Etcd(self, "secure", tls=where).start()
@@ -596,6 +610,43 @@ class Publishing(EtcdCase):
         self.etcd.delete(self.key)
         self.await_key(25)
         self.wait_present(daemon)
+
+
+class Written(Bridled):
+    """A daemon whose configuration is a text."""
+
+    def write_config(self, config):
+        with open(self.config_path, "w", encoding="utf-8") as file:
+            file.write(config + "\nadmin: {socket: \"%s\"}\n" % self.admin_path)
+
+
+class Example(EtcdCase):
+    """conf/etcd.yaml, with the addresses that there are here."""
+
+    def test_what_it_registers_is_there_and_what_it_discovers_is_called(self):
+        cart, price, test = self.upstream(name="cart.sock"), self.upstream(), self.upstream()
+        self.kitex.put("shop.price", price.address, tags={"env": "prod"})
+        self.kitex.put("shop.price", test.address, tags={"env": "test"})
+        with open(os.path.join(TOP, "conf", "etcd.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        for old, new in (("127.0.0.1:2379", self.etcd.address), ("0.0.0.0:8888", "127.0.0.1:0"),
+                         ("unix:/run/cart/rpc.sock", cart.address),
+                         ("${RUNTIME_DIRECTORY:-/run/bridled}", self.directory)):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        daemon = Written(self.directory, text)
+        self.addCleanup(daemon.stop)
+        daemon.start()
+        self.wait_for(daemon, [price], "shop.price")
+        with self.caller(daemon, listener="price") as caller:
+            self.assertEqual(caller.call("Echo", text="hi").text, "hi")
+        address = daemon.address("inbound")
+        eventually(lambda: self.kitex.addresses("shop.cart") == [address], what="our own")
+        self.assertEqual(self.etcd.get(self.kitex.key("shop.cart", address)),
+                         kitex_value(address, 10, {"env": "prod"}))
+        with self.caller(daemon, listener="inbound") as caller:
+            self.assertEqual(caller.call("Echo", text="hi").text, "hi")
+        self.assertEqual((len(cart.packets), len(price.packets)), (1, 1))
 
 
 class Figures(EtcdCase):
