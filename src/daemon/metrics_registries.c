@@ -28,7 +28,7 @@ static uint64_t errors(const struct registry_report *report)
 static const struct registry_family {
 	const char *name, *type, *help;
 	uint64_t (*value)(const struct registry_report *report);
-	bool only_heard; /* not before the first answer */
+	bool only_heard; /* not before the first good answer */
 } registry_families[] = {
     {"bridle_registry_up", "gauge", "Whether the last exchange with a registry worked.", up, false},
     {"bridle_registry_age_seconds", "gauge", "Time since a registry last answered well.", age,
@@ -50,8 +50,8 @@ static void show(void *arg, const struct registry *registry)
 	struct registries_page *p = arg;
 	struct text labels = {0};
 
-	if (p->row->only_heard && report.age == USEC_NONE)
-		return;
+	if (report.age == USEC_NONE && (p->row->only_heard || report.errors == 0))
+		return; /* nothing was asked yet: one that nobody uses is not down */
 	metrics_add_label(&labels, "registry", slice_str(registry_config_of(registry)->name), "");
 	family_cell(&p->family, &labels)->value = p->row->value(&report);
 	text_fini(&labels);

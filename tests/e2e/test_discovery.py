@@ -8,6 +8,7 @@ import time
 
 import middleman
 import registries
+import wire
 from bridled import IS_SANITIZED, SLOWER, TestCase, eventually
 
 SERVICE = "shop.price"
@@ -379,6 +380,21 @@ class Cache(EtcdCase):
         self.assertEqual(kinds[0], "cached")
         self.etcd.start()
         eventually(lambda: daemon.get_json("/services/" + SERVICE)["state"] == "fresh")
+
+    def test_a_name_that_only_calls_give_is_found_in_the_cache(self):
+        self.begin()
+        price = self.upstream()
+        self.kitex.put(SERVICE, price.address)
+        whole = self.config(self.etcd.address, cache=self.path("main.cache"))
+        whole["services"] = {"*": {"discover": "main", "timeout": {"call": "10s"}}}
+        whole["listeners"] = [{"name": "in", "address": "127.0.0.1:0"}]
+        asked = {"ints": {wire.TO_SERVICE: SERVICE}}
+        for _ in range(2):  # the second time from the cache alone
+            daemon = self.bridled(whole)
+            with self.caller(daemon, "ttheader_framed") as caller:
+                self.assertEqual(caller.call("Echo", "a", **asked).text, "a")
+            daemon.stop()
+            self.etcd.kill()
 
     def test_a_damaged_cache_is_as_good_as_none(self):
         self.filled()
