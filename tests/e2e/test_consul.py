@@ -1,7 +1,9 @@
 """Consul as a registry: discovery and registration over a stand-in for its agent (there is no Consul
 here to ask; see consul_stand_in.py)."""
 
+import json
 import os
+import signal
 import time
 
 from bridled import TOP, Bridled, TestCase, eventually
@@ -343,7 +345,27 @@ class Registration(Consul):
         self.assertIsNone(agent.value(key))
         self.assertEqual(agent.sessions, {})
 
-    def test_a_sidecar_after_kill_takes_the_key_of_rpcx_over_and_never_fights_for_it(self):
+    def test_a_sidecar_that_was_killed_takes_its_key_of_rpcx_over(self):
+        agent = self.agent()
+        daemon = self.registering(
+            agent, self.upstream(), {"format": "rpcx", "base": "/rpcx"}, {"ttl": "120s"})
+        address = daemon.address()
+        key = "rpcx/shop.cart/tcp@" + address
+        self.await_metric(daemon, 1)
+        before = agent.keys[key]["Session"]
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+        self.assertIsNotNone(agent.value(key))
+        with open(daemon.config_path, encoding="utf-8") as file:
+            config = json.load(file)
+        config["listeners"][0]["address"] = address
+        daemon.write_config(config)
+        daemon.start()
+        self.await_metric(daemon, 1)
+        self.assertNotEqual(agent.keys[key]["Session"], before)
+        self.assertEqual(agent.value(key), "env=prod&weight=20&zone=b")
+
+    def test_a_key_of_rpcx_in_other_hands_is_not_fought_for(self):
         agent = self.agent()
         daemon = self.registering(
             agent, self.upstream(), {"format": "rpcx", "base": "/rpcx"}, {"ttl": "20s"})
