@@ -384,6 +384,7 @@ EXTRA_DIST += \
 	tests/e2e/consul_stand_in.py tests/e2e/http_stand_in.py tests/e2e/nacos_stand_in.py \
 	tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
 	tests/e2e/test_config.py tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_examples.py tests/e2e/test_etcd.py \
+	tests/e2e/test_dns_registry.py tests/e2e/test_file_registry.py \
 	tests/e2e/test_explain.py \
 	tests/e2e/test_failures.py tests/e2e/test_found_names.py tests/e2e/test_governance.py \
 	tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
