@@ -440,7 +440,7 @@ struct config {
 	struct config_list resolvers;
 
 	const struct config_origins *origins; /* where each value came from, for config_dump */
-	struct config_tree *tree; /* owned reference: what config_derive binds anew */
+	struct config_tree *tree;             /* owned reference: what config_derive binds anew */
 };
 
 /* What is wrong with a file, or doubtful. */

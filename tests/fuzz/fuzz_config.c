@@ -1,5 +1,5 @@
-/* A configuration that loads is written so that it loads to the same; one that does not load says
- * why. */
+/* A configuration that loads is written so that it loads to the same, and what is derived from it with
+ * nothing added is the same; one that does not load says why. */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,17 +24,44 @@ static void check_problems(const struct problems *problems)
 	}
 }
 
+/* From malloc. */
+static char *dump(const struct config *config, size_t *size)
+{
+	char *text = NULL;
+	FILE *to = open_memstream(&text, size);
+
+	must(to != NULL);
+	config_dump(config, to);
+	must(fclose(to) == 0);
+	return text;
+}
+
+static void check_derived(const struct config *config, struct slice expected)
+{
+	const struct config_additions nothing = {0};
+	struct problems problems;
+	struct config *derived;
+	size_t size = 0;
+	char *text;
+
+	problems_init(&problems);
+	derived = config_derive(config, &nothing, &problems);
+	must(derived != NULL && problems.n == 0);
+	text = dump(derived, &size);
+	must(slice_eq(slice_of(text, size), expected));
+	free(text);
+	config_free(&derived);
+	problems_fini(&problems);
+}
+
 static void check_dump(const struct config *config, const struct config_source *source)
 {
 	struct problems problems;
 	struct config *again;
 	size_t size = 0;
-	char *text = NULL;
-	FILE *to = open_memstream(&text, &size);
+	char *text = dump(config, &size);
 
-	must(to != NULL);
-	config_dump(config, to);
-	must(fclose(to) == 0);
+	check_derived(config, slice_of(text, size));
 	problems_init(&problems);
 	/* the long form of a file may be longer than a file may be */
 	if (size <= 1024 * 1024) {

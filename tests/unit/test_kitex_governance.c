@@ -365,8 +365,8 @@ START_TEST(degradation_is_of_all_methods)
 	    "services.bare.degrade=none;");
 	assert_means("bare", GOVERNANCE_DEGRADATION, "{\"enable\": true, \"percentage\": 0}",
 	    "services.bare.degrade=none;");
-	assert_means("bare", GOVERNANCE_DEGRADATION, "{\"percentage\": 30}",
-	    "services.bare.degrade=none;");
+	assert_means(
+	    "bare", GOVERNANCE_DEGRADATION, "{\"percentage\": 30}", "services.bare.degrade=none;");
 	assert_refused(GOVERNANCE_DEGRADATION, "{\"enable\": true, \"percentage\": 101}", "to 100");
 	assert_refused(GOVERNANCE_DEGRADATION, "{\"enable\": true, \"percentage\": 1.5}", "whole");
 }
