@@ -71,7 +71,7 @@ void file_services_fini(struct file_services *file)
 /* Only here may an address be a socket's path. */
 static int take_address(struct slice text, struct endpoint *endpoint, struct err *err)
 {
-	if (!slice_starts(text, SLICE_LIT("unix:")))
+	if (!slice_starts(text, SLICE_LIT("unix:/")))
 		return record_take_address(text, &endpoint->address, err);
 	return address_parse(&endpoint->address, text, err);
 }

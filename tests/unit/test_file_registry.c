@@ -137,6 +137,7 @@ static const char *const bad_items[][2] = {
     {"10.0.0.9:0", "port is 0"},
     {"0.0.0.0:80", "every host"},
     {"\"unix:relative\"", "unix:/path"},
+    {"\"unix:@abstract\"", "only an IP address"},
     {"nonsense", "port is missing"},
     {"[]", "neither an address"},
     {"{weight: 3}", "there is no address"},
