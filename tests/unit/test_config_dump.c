@@ -49,24 +49,53 @@ static void assert_same_policies(const struct config *a, const struct config *b)
 	}
 }
 
-/* Files that registries have on a machine (W59, W60) need not be on this one. */
-static bool is_quiet(const struct loaded *l)
+/* The number of a doubt, like "W57"; "" of other problems. */
+static const char *id_of(const struct problem *p, char id[8])
 {
-	for (size_t i = 0; i < l->problems.n; i++)
-		if (!strstr(l->problems.list[i].text, "[W59]") &&
-		    !strstr(l->problems.list[i].text, "[W60]"))
+	const char *mark = p->is_warning ? strrchr(p->text, '[') : NULL;
+
+	snprintf(id, 8, "%.3s", mark ? mark + 1 : "");
+	return id;
+}
+
+/* Files that registries have on a machine (W59, W60) need not be on this one. What a comment allows in
+ * @written is said again of what was printed, which has no comments. */
+static bool is_quiet(const struct loaded *l, const char *written)
+{
+	for (size_t i = 0; i < l->problems.n; i++) {
+		char id[8], comment[20];
+
+		if (*id_of(&l->problems.list[i], id) == '\0')
 			return false;
+		snprintf(comment, sizeof comment, "# allow %s:", id);
+		if (strcmp(id, "W59") && strcmp(id, "W60") && !strstr(written, comment))
+			return false;
+	}
 	return true;
 }
 
+static char *read_text(const char *path)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *from = fopen(path, "r");
+
+	ck_assert_ptr_nonnull(from);
+	ck_assert(getdelim(&text, &size, '\0', from) > 0);
+	fclose(from);
+	return text;
+}
+
 /* What is printed loads, without a word, to the same; and so does what that prints. */
-static void assert_round_trip(const struct config *config)
+static void assert_round_trip(const struct config *config, const char *written)
 {
 	char *first = loaded_dump(config), *second;
 	struct loaded again = loaded_from(first);
 
-	ck_assert_msg(strcmp(loaded_config(&again)->hash, config->hash) == 0, "%s", first);
-	ck_assert_msg(is_quiet(&again), "%s", first);
+	ck_assert_str_eq(loaded_config(&again)->hash, config->hash);
+	if (!is_quiet(&again, written))
+		problems_print(&again.problems, stderr, true);
+	ck_assert(is_quiet(&again, written));
 	assert_same_policies(config, again.config);
 	second = loaded_dump(again.config);
 	strip_places(first);
@@ -89,6 +118,7 @@ static unsigned check_folder(const char *path)
 	while ((entry = readdir(dir)) != NULL) {
 		size_t len = strlen(entry->d_name);
 		struct loaded l;
+		char *written;
 
 		/* a plan for bridlectl(1) is another kind of file */
 		if (len <= 5 || strcmp(entry->d_name + len - 5, ".yaml") != 0 ||
@@ -97,8 +127,10 @@ static unsigned check_folder(const char *path)
 		l = loaded_file(entry->d_name);
 		loaded_config(&l);
 		problems_print(&l.problems, stderr, true);
-		ck_assert_msg(is_quiet(&l), "%s", entry->d_name);
-		assert_round_trip(l.config);
+		ck_assert_msg(is_quiet(&l, ""), "%s", entry->d_name);
+		written = read_text(entry->d_name);
+		assert_round_trip(l.config, written);
+		free(written);
 		loaded_free(&l);
 		count++;
 	}
@@ -176,7 +208,7 @@ START_TEST(dump_quotes_what_would_read_otherwise)
 		loaded_config(&l);
 		if (strchr(texts[i], '\\') == NULL)
 			ck_assert_str_eq(l.config->node.zone, texts[i]);
-		assert_round_trip(l.config);
+		assert_round_trip(l.config, "");
 		loaded_free(&l);
 	}
 }
@@ -210,7 +242,7 @@ START_TEST(dump_keeps_apart_what_a_method_says_and_what_it_inherits)
 		    files[i]);
 		l = loaded_from(text);
 		loaded_config(&l);
-		assert_round_trip(l.config);
+		assert_round_trip(l.config, "");
 		loaded_free(&l);
 	}
 }
