@@ -1,4 +1,5 @@
-/* What the layouts have in common; for the files record_*.c alone. */
+/* What the layouts have in common; for the files record_*.c, and for registries whose records are
+ * nobody else's (file, DNS). */
 #ifndef BRIDLE_REGISTRY_RECORD_PARTS_H
 #define BRIDLE_REGISTRY_RECORD_PARTS_H
 
