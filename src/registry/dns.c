@@ -56,7 +56,7 @@ static usec_t clamp(usec_t value, usec_t low, usec_t high)
 	return value < low ? low : value > high ? high : value;
 }
 
-/* The addresses of an answer without doubles, sorted; *ttl becomes the shortest time it may be kept. */
+/* The addresses of an answer without doubles, sorted; *ttl: the shortest time one may be kept. */
 static struct address *collect(const struct ares_addrinfo *answer, size_t *n, usec_t *ttl)
 {
 	struct address *list;

@@ -21,8 +21,8 @@ struct file_services {
 	const struct yaml_node *root; /* a map */
 };
 
-/* Reads the whole text; @name is for messages. -1 with @err set, which has line and column, when any
- * of it cannot be read: then nothing of it holds. */
+/* Reads the whole text; @name is for messages. -1 with @err set, which has line and column, when
+ * any of it cannot be read: then nothing of it holds. */
 int file_services_init(
     struct file_services *file, struct slice text, const char *name, struct err *err);
 void file_services_fini(struct file_services *file);
@@ -30,8 +30,8 @@ void file_services_fini(struct file_services *file);
 /* An item of a set that cannot be used: what it says, and why not. */
 typedef void (*file_skipped_fn)(void *arg, struct slice record, const char *why);
 /*
- * The endpoints of a service, none when it is not there; they lie in @file. -1 with @err set when what
- * stands there is no list.
+ * The endpoints of a service, none when it is not there; they lie in @file. -1 with @err set when
+ * what stands there is no list.
  */
 int file_services_find(struct file_services *file, struct slice service, struct endpoint **list,
     size_t *n, file_skipped_fn skipped, void *arg, struct err *err);

@@ -23,7 +23,7 @@ struct cJSON *json_parse(struct slice text, struct err *err);
 const struct cJSON *json_get(const struct cJSON *object, const char *name);
 /* The text of a member; SLICE_NONE when it is no string. A view of the value. */
 struct slice json_text(const struct cJSON *object, const char *name);
-/* A whole number of min..max: a number, or its digits in a string, as etcd's gateway writes 64 bits.
+/* A whole number of min..max: a number, or its digits in a string, as etcd's gateway writes it.
  * False when it is missing or is none; *value is then untouched. */
 bool json_integer(
     const struct cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value);

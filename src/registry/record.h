@@ -19,8 +19,8 @@
  * All readers fill @endpoint with views into @arena and return 0, or -1 with @err saying what is
  * wrong with this record. 1: the record is right, and says that it takes no calls (rpcx:
  * state=inactive; Nacos: not enabled, not healthy). Only IP addresses are read, no names, no
- * wildcards, no port 0; weights up to RECORD_WEIGHT_MAX, tags up to 4 KiB. The zone is the tag zone,
- * else Kitex's idc.
+ * wildcards, no port 0; weights up to RECORD_WEIGHT_MAX, tags up to 4 KiB. The zone is the tag
+ * zone, else Kitex's idc.
  */
 
 /* etcd, Kitex: {"network":"tcp","address":"h:p","weight":10,"tags":{...}|null}; the address counts,
