@@ -206,6 +206,7 @@ static int take_document(struct reading *r, const yaml_event_t *event)
 /* Returns -1 when there is no point in reading on. */
 static int take_event(struct reading *r, const yaml_event_t *event)
 {
+	struct key_path path;
 	switch (event->type) {
 	case YAML_DOCUMENT_START_EVENT:
 		return take_document(r, event);
@@ -227,7 +228,7 @@ static int take_event(struct reading *r, const yaml_event_t *event)
 	}
 	if (r->in->n_nodes <= r->max_nodes)
 		return 0;
-	problems_error(r->in->problems, place_of(r, event->start_mark), NULL,
+	problems_error(r->in->problems, place_of(r, event->start_mark), path_of(r, &path),
 	    "too many values\na file may hold %zu", r->max_nodes);
 	return -1;
 }
