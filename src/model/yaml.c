@@ -207,6 +207,7 @@ static int take_document(struct reading *r, const yaml_event_t *event)
 static int take_event(struct reading *r, const yaml_event_t *event)
 {
 	struct key_path path;
+
 	switch (event->type) {
 	case YAML_DOCUMENT_START_EVENT:
 		return take_document(r, event);
