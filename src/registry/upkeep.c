@@ -140,6 +140,8 @@ void upkeep_start(struct upkeep *u, const struct upkeep_kind *kind, struct http_
 
 void upkeep_change(struct upkeep *u)
 {
+	if (u->is_leaving)
+		return;
 	if (u->main)
 		http_exchange_drop(&u->main);
 	u->is_putting = false;

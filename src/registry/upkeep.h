@@ -53,7 +53,7 @@ struct upkeep {
 /* Begins soon, never in this call. Puts it among @list. */
 void upkeep_start(struct upkeep *u, const struct upkeep_kind *kind, struct http_place *place,
     struct registration *registration, struct list *list);
-/* The plan of the registration is another. */
+/* The plan of the registration is another; nothing when it is to leave. */
 void upkeep_change(struct upkeep *u);
 void upkeep_withdraw(struct upkeep *u);
 /* What waits for a pause to end does so no longer: something has changed for the better. */

@@ -718,6 +718,20 @@ START_TEST(a_withdrawn_registration_is_taken_away_and_not_put_again)
 }
 END_TEST
 
+START_TEST(another_weight_for_one_that_leaves_does_not_bring_it_back)
+{
+	open_agent("type: consul");
+	asked_enroll(&a, 10, "env=prod", 60 * USEC_S);
+	asked_until_state(&a, REGISTRATION_PRESENT);
+	registration_withdraw(a.registration);
+	asked_change(&a, 20, "env=prod", 60 * USEC_S);
+	asked_until(&a, is_gone);
+	asked_turn(&a, 200 * USEC_MS);
+	ck_assert_uint_eq(agent.n_puts, 1);
+	ck_assert(!agent.is_there);
+}
+END_TEST
+
 START_TEST(a_withdrawal_waits_for_the_put_that_is_under_way)
 {
 	open_agent("type: consul");
@@ -937,6 +951,7 @@ int main(void)
 	    {a_check_that_the_agent_lost_is_put_again, 1},
 	    {another_weight_is_put_over_the_old_one, 1},
 	    {a_withdrawn_registration_is_taken_away_and_not_put_again, 1},
+	    {another_weight_for_one_that_leaves_does_not_bring_it_back, 1},
 	    {a_withdrawal_waits_for_the_put_that_is_under_way, 1},
 	    {a_withdrawal_ends_even_when_nobody_answers, 1},
 	    {a_server_of_rpcx_is_a_key_locked_by_a_session, 1},
