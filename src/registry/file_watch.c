@@ -43,6 +43,7 @@ struct file_watch {
 	struct event *event; /* owned */
 	struct hop hops[HOPS_MAX];
 	size_t n_hops;
+	bool has_complained;
 	struct sight sight;
 	struct timer look, quiet;
 	usec_t refresh;
@@ -53,6 +54,16 @@ struct file_watch {
 
 /* ---- the way to the file ---- */
 
+/* Once; a directory that has just gone is no reason to. */
+static void complain(struct file_watch *w, int code)
+{
+	if (w->has_complained || code == ENOENT || code == ENOTDIR)
+		return;
+	w->has_complained = true;
+	log_warn("file", "no inotify, the file is looked at now and then", "path=%s error=\"%s\"",
+	    w->path, strerror(code));
+}
+
 static void add_hop(struct file_watch *w, const char *dir, const char *name)
 {
 	struct hop *hop;
@@ -61,8 +72,10 @@ static void add_hop(struct file_watch *w, const char *dir, const char *name)
 	if (w->n_hops == HOPS_MAX)
 		return;
 	wd = inotify_add_watch(w->fd, dir, EVENTS);
-	if (wd < 0)
+	if (wd < 0) {
+		complain(w, errno);
 		return;
+	}
 	hop = &w->hops[w->n_hops++];
 	hop->wd = wd;
 	snprintf(hop->name, sizeof hop->name, "%s", name);
@@ -266,8 +279,7 @@ static void open_inotify(struct file_watch *w)
 		    event_new(loop_base(w->loop), w->fd, EV_READ | EV_PERSIST, inotify_ready, w);
 	if (w->event && event_add(w->event, NULL) == 0)
 		return;
-	log_warn("file", "no inotify, the file is looked at now and then", "path=%s error=\"%s\"",
-	    w->path, strerror(errno));
+	complain(w, errno);
 }
 
 struct file_watch *file_watch_new(
