@@ -52,6 +52,7 @@ UNIT_TESTS = \
 	tests/unit/test_eject \
 	tests/unit/test_err \
 	tests/unit/test_etcd \
+	tests/unit/test_etcd_set \
 	tests/unit/test_exception \
 	tests/unit/test_explain \
 	tests/unit/test_fact \

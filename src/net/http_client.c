@@ -4,8 +4,8 @@
  *     WAITING --a link is free--> UNDER_WAY --answer, failure, timeout--> over: done, freed
  *        ^------ nothing was sent, or a link that had rested was gone ------'
  *
- * Only what no server can have seen, or what a link that had rested before swallowed without a word,
- * is asked again by itself; everything else is for the owner to decide.
+ * Only what no server can have seen, or what a link that had rested before swallowed without a
+ * word, is asked again by itself; everything else is for the owner to decide.
  */
 #include "net/http_client.h"
 

@@ -1,7 +1,7 @@
 /*
- * HTTP/1.1 asked from within a loop, for registries: exchanges with one of several servers, each bounded in time
- * and bytes, and long streams. libevent's client does the work. Addresses are numbers; looking
- * up names is the owner's business.
+ * HTTP/1.1 asked from within a loop, for registries: exchanges with one of several servers, each
+ * bounded in time and bytes, and long streams. libevent's client does the work. Addresses are
+ * numbers; looking up names is the owner's business.
  */
 #ifndef BRIDLE_NET_HTTP_CLIENT_H
 #define BRIDLE_NET_HTTP_CLIENT_H
@@ -22,8 +22,8 @@ struct http_client_start {
 	struct loop *loop;
 	struct tls_client *tls; /* NULL: plain; borrowed */
 	const char *sni;        /* NULL: the host of the server */
-	/* The @i-th server to try, false past the end: asked whenever a connection is made. Its text
-	 * may be that of a name, by which it is then called and verified. */
+	/* The @i-th server to try, false past the end: asked whenever a connection is made. Its
+	 * text may be that of a name, by which it is then called and verified. */
 	bool (*server)(void *arg, size_t i, struct address *server);
 	void *arg;
 };
@@ -44,11 +44,11 @@ struct http_request {
 	const struct http_header *headers;
 	size_t n_headers;
 	struct slice body;
-	usec_t
-	    timeout; /* of the whole; a stream: of silence at its begin, until the head of its answer */
+	/* Of the whole; of a stream, until the head of its answer. */
+	usec_t timeout;
 	size_t at_most; /* bytes of the body; a stream: of one chunk */
-	/* The server answers when something has happened: not one of those few that share connections.
-	 * A stream never is. */
+	/* The server answers when something has happened: not one of those few that share
+	 * connections. A stream never is. */
 	bool waits;
 };
 
@@ -60,10 +60,11 @@ struct http_response {
 };
 
 struct http_done {
-	/* A stream's next bytes, as they came: a message may come in pieces. NULL: not a stream. Only
-	 * for a status of 2xx; the body of another is that of the response. */
+	/* A stream's next bytes, as they came: a message may come in pieces. NULL: not a stream.
+	 * Only for a status of 2xx; the body of another is that of the response. */
 	void (*piece)(void *arg, struct slice bytes);
-	/* The end, well or not: once, never inside http_client_ask; the exchange is gone afterwards. */
+	/* The end, well or not: once, never inside http_client_ask; the exchange is gone
+	 * afterwards. */
 	void (*done)(void *arg, const struct http_response *response);
 };
 

@@ -1,11 +1,12 @@
 /*
- * evhttp frees requests and connections within its callbacks, and crashes where somebody else does. So
- * nothing is freed in there: they note what happened, the end is told by work put off to the end of
- * the turn, and a link that is closed goes through the loop's reaper.
+ * evhttp frees requests and connections within its callbacks, and crashes where somebody else
+ * does. So nothing is freed in there: they note what happened, the end is told by work put off to
+ * the end of the turn, and a link that is closed goes through the loop's reaper.
  *
- * evhttp collects a chunk until it is whole, whatever its announced length, and reads the line that
- * announces it to any length; and its bound of the body counts all chunks together, which would end
- * every long stream. So for streams that bound is off, and what lies unread is bounded here instead.
+ * evhttp collects a chunk until it is whole, whatever its announced length, and reads the line
+ * that announces it to any length; and its bound of the body counts all chunks together, which
+ * would end every long stream. So for streams that bound is off, and what lies unread is bounded
+ * here instead.
  */
 #include "net/http_link.h"
 

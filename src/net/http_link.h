@@ -1,7 +1,7 @@
 /*
- * One connection of the HTTP client, with one exchange at a time: libevent's evhttp with what it lacks,
- * bounds on what it collects and freedom to give it up within its own callbacks. Which server, when,
- * and for whom is decided behind this (http_client.c).
+ * One connection of the HTTP client, with one exchange at a time: libevent's evhttp with what it
+ * lacks, bounds on what it collects and freedom to give it up within its own callbacks. Which
+ * server, when, and for whom is decided behind this (http_client.c).
  */
 #ifndef BRIDLE_NET_HTTP_LINK_H
 #define BRIDLE_NET_HTTP_LINK_H
@@ -23,7 +23,8 @@ struct http_link_events {
 	/* The head of a stream is there, its status 2xx. */
 	void (*streaming)(void *arg);
 	void (*piece)(void *arg, struct slice bytes);
-	/* The exchange is over; at the end of a turn. The link is free for the next, or to be closed. */
+	/* The exchange is over; at the end of a turn. The link is free for the next, or to be
+	 * closed. */
 	void (*end)(void *arg, const struct http_link_end *end);
 	/* Closed by the other side while it had nothing to do; at the end of a turn. */
 	void (*closed)(void *arg);

@@ -1,4 +1,5 @@
-/* TLS of connections that we open: contexts made from a configuration. OpenSSL is known here alone. */
+/* TLS of connections that we open: contexts made from a configuration. OpenSSL is known here
+ * alone. */
 #ifndef BRIDLE_NET_TLS_H
 #define BRIDLE_NET_TLS_H
 
@@ -17,7 +18,8 @@ struct tls_files {
 	bool verify_none;
 };
 
-/* TLS 1.2 or later, the other side verified unless told not to. NULL with @err set: which file, why. */
+/* TLS 1.2 or later, the other side verified unless told not to. NULL with @err set: which file,
+ * why. */
 struct tls_client *tls_client_new(const struct tls_files *files, struct err *err);
 void tls_client_free(struct tls_client **tls);
 /* A stream, not connected yet, that asks for and verifies @name (a host name or an address). */

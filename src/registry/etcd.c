@@ -1,8 +1,9 @@
 /*
- * etcd, by the JSON gateway of its third API: listings, watches as long streams, leases kept alive by
- * single requests.
+ * etcd, by the JSON gateway of its third API: listings, watches as long streams, leases kept
+ * alive by single requests.
  *
- * Source: etcd's api/etcdserverpb/rpc.proto with its HTTP annotations, and the page on the gateway.
+ * Source: etcd's api/etcdserverpb/rpc.proto with its HTTP annotations, and the page on the
+ * gateway.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
  *     listing --answer--> listed --events--> listed --its watch is lost--> listing
  *        ^ '--failed: pause--'
  *
- * Events come beside a listing, too; the revisions say which word about a key is the last (etcd_set).
- * What many events change is told once.
+ * Events come beside a listing, too; the revisions say which word about a key is the last
+ * (etcd_set). What many events change is told once.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
- * What the parts of the etcd client share: etcd.c (opening it, asking, keys), etcd_login.c (the token
- * that requests carry), etcd_follow.c (what is followed: services and documents), etcd_watch.c (the
- * streams of events), etcd_lease.c (registrations). Not for anybody else.
+ * What the parts of the etcd client share: etcd.c (opening it, asking, keys), etcd_login.c (the
+ * token that requests carry), etcd_follow.c (what is followed: services and documents),
+ * etcd_watch.c (the streams of events), etcd_lease.c (registrations). Not for anybody else.
  */
 #ifndef BRIDLE_REGISTRY_ETCD_IMPL_H
 #define BRIDLE_REGISTRY_ETCD_IMPL_H

@@ -1,10 +1,11 @@
 /*
- * A registration: a key under a lease of ours. The lease is renewed at each third of its time, and the
- * key is read back much more often, since it may go, or be overwritten, without the lease.
+ * A registration: a key under a lease of ours. The lease is renewed at each third of its time,
+ * and the key is read back much more often, since it may go, or be overwritten, without the
+ * lease.
  *
- * The first put takes the key from whoever holds it: that is we ourselves before a restart, or the
- * process that this one replaces. From then on a key that another lease, or none, holds is left alone
- * until it is gone, so that two never fight.
+ * The first put takes the key from whoever holds it: that is we ourselves before a restart, or
+ * the process that this one replaces. From then on a key that another lease, or none, holds is
+ * left alone until it is gone, so that two never fight.
  */
 #include <stdlib.h>
 #include <string.h>

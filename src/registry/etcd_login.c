@@ -1,7 +1,7 @@
 /*
- * The token that requests carry where the configuration has a user: asked for at the begin, and again
- * when one is refused. A password that was refused is not shown again but after ever longer pauses,
- * since each time costs the server much; another one in its file is tried soon.
+ * The token that requests carry where the configuration has a user: asked for at the begin, and
+ * again when one is refused. A password that was refused is not shown again but after ever longer
+ * pauses, since each time costs the server much; another one in its file is tried soon.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,8 +177,8 @@ bool etcd_may_ask(const struct registry_client *client)
 	return client->start->config->user == NULL || client->login.token || client->login.is_open;
 }
 
-/* Several exchanges may be refused for the same token, some of them late: with none there is nothing
- * to do, and a new one is not asked for more often than every two seconds. */
+/* Several exchanges may be refused for the same token, some of them late: with none there is
+ * nothing to do, and a new one is not asked for more often than every two seconds. */
 void etcd_login_again(struct registry_client *client)
 {
 	usec_t now = http_place_now(&client->place);

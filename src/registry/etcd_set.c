@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 
+#define RECORD_ROOM 448u /* what most endpoints need; only others cost a chunk of the arena */
+
 static void free_record(struct etcd_record *record)
 {
 	arena_fini(&record->arena);
@@ -50,9 +52,9 @@ static void insert(struct etcd_set *set, size_t at, struct etcd_record *record)
 
 static struct etcd_record *record_new(const struct etcd_key *key, bool is_listed)
 {
-	struct etcd_record *record = mem_calloc(1, sizeof *record);
+	struct etcd_record *record = mem_calloc(1, sizeof *record + RECORD_ROOM);
 
-	arena_init(&record->arena, NULL, 0);
+	arena_init(&record->arena, record + 1, RECORD_ROOM);
 	record->key = arena_copy(&record->arena, key->key);
 	record->mod_revision = key->mod_revision;
 	record->is_deleted = key->is_deleted;

@@ -1,15 +1,15 @@
 /*
- * A stream of events, for one follow or, beyond the first few, for all that have the begin of their
- * keys in common: each stream is a connection of its own.
+ * A stream of events, for one follow or, beyond the first few, for all that have the begin of
+ * their keys in common: each stream is a connection of its own.
  *
  *     its follows list themselves --all have an answer--> opened --created--> events
  *        ^                                                   |                  |
  *        '------- a pause, everything is listed anew --------'--- ended, lost <-'
  *
- * It begins behind the oldest of the listings. Nothing is ever resumed: whatever ends a stream, that
- * history was compacted, a server that stops, garbage, too much at once, leads to listings. A stream that
- * says nothing may be quiet or dead, and its server may hold it open in silence for ever; so from time to time
- * the store is asked for keys that are newer than what was heard.
+ * It begins behind the oldest of the listings. Nothing is ever resumed: whatever ends a stream,
+ * that history was compacted, a server that stops, garbage, too much at once, leads to listings.
+ * A stream that says nothing may be quiet or dead, and its server may hold it open in silence for
+ * ever; so from time to time the store is asked for keys that are newer than what was heard.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -38,8 +38,7 @@ struct etcd_watch {
 	int64_t revision; /* the newest that was heard of */
 	struct timer looking;
 	struct http_exchange *look;
-	int64_t
-	    suspect_at; /* revision, when a look found something that was not heard; -1: it did not */
+	int64_t suspect_at; /* where a look found what was not heard; -1: it did not */
 	struct registry_pause pause;
 };
 
@@ -104,7 +103,8 @@ static void hear_of(struct etcd_watch *w, int64_t revision)
 
 /* ---- events ---- */
 
-/* A key of a document is one itself; one of a service has the service's name behind what all share. */
+/* A key of a document is one itself; one of a service has the service's name behind what all
+ * share. */
 static struct etcd_follow *follow_of(const struct etcd_watch *w, struct slice key)
 {
 	struct etcd_follow *f;
@@ -213,6 +213,7 @@ static void judge(struct etcd_watch *w, const struct etcd_range *range)
 
 	/* Where events keep coming the two never quite agree. */
 	if (is_suspect && w->suspect_at == w->revision) {
+		http_client_turn(w->client->place.http);
 		lost(w, 0, "it does not tell all");
 		return;
 	}

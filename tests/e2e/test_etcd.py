@@ -1,6 +1,7 @@
 """Services found and applications published in a real etcd: Kitex's layout and rpcx's, outages,
 compaction, leases that end, tokens, and calls that notice none of it."""
 
+import http.server
 import os
 import ssl
 import subprocess
@@ -376,6 +377,26 @@ class Servers(EtcdCase):
         self.kitex.put("svc", one.address)
         other.pause()
         daemon = self.finder(registry={"endpoints": [other.address, self.etcd.address]})
+        self.wait_for(daemon, [one])
+        self.new_endpoint(daemon, [one])
+
+
+    def test_one_that_answers_with_errors_is_passed_over(self):
+        class Unwell(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):  # pylint: disable=invalid-name
+                self.send_error(503)
+
+            def log_message(self, format, *args):  # pylint: disable=redefined-builtin
+                pass
+
+        unwell = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Unwell)
+        threading.Thread(target=unwell.serve_forever, daemon=True).start()
+        self.addCleanup(unwell.server_close)
+        self.addCleanup(unwell.shutdown)
+        one = self.upstream()
+        self.kitex.put("svc", one.address)
+        daemon = self.finder(registry={"endpoints": [
+            "127.0.0.1:%d" % unwell.server_port, self.etcd.address]})
         self.wait_for(daemon, [one])
         self.new_endpoint(daemon, [one])
 

@@ -1,7 +1,7 @@
 /*
- * What etcd's gateway may say: a stream of messages, cut at any place, means the same as whole; what is
- * read of it and of answers keeps its promises; a set made of it stays in order. The first byte says
- * where to cut.
+ * What etcd's gateway may say: a stream of messages, cut at any place, means the same as whole;
+ * what is read of it and of answers keeps its promises; a set made of it stays in order. The
+ * first byte says where to cut.
  */
 #include <string.h>
 

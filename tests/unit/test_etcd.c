@@ -7,8 +7,6 @@
 
 #include "base/mem.h"
 #include "net/loop.h"
-#include "registry/etcd_read.h"
-#include "registry/etcd_set.h"
 #include "registry/json.h"
 #include "support/asked_registry.h"
 #include "support/suite.h"
@@ -285,8 +283,7 @@ static void begin(void)
 
 static void end(void)
 {
-	if (a.loop)
-		asked_close(&a);
+	asked_close(&a);
 }
 
 static bool is_watched(struct asked_registry *unused)
@@ -722,62 +719,6 @@ START_TEST(a_token_that_is_refused_is_replaced)
 }
 END_TEST
 
-/* ---- sets by themselves ---- */
-
-static void take(struct etcd_set *set, const char *key, int64_t mod, bool is_deleted)
-{
-	struct etcd_key k = {slice_str(key), SLICE_NONE, mod, 0, is_deleted};
-
-	etcd_set_take(set, &k);
-}
-
-START_TEST(a_listing_and_events_beside_it_agree_on_the_last_word)
-{
-	struct etcd_set set = {0};
-
-	take(&set, "b", 2, false);
-	take(&set, "a", 1, false);
-	take(&set, "d", 9, false); /* events that come before the listing they are newer than */
-	take(&set, "c", 8, true);
-	take(&set, "e", 4, true);
-	etcd_set_list(&set);
-	take(&set, "a", 3, false);
-	take(&set, "c", 5, false);
-	etcd_set_listed(&set, 6);
-	ck_assert_uint_eq(set.n, 3);
-	ck_assert(slice_eq_str(set.list[0]->key, "a") && set.list[0]->mod_revision == 3);
-	ck_assert(slice_eq_str(set.list[1]->key, "c") && set.list[1]->is_deleted);
-	ck_assert(slice_eq_str(set.list[2]->key, "d"));
-	etcd_set_sweep(&set);
-	ck_assert_uint_eq(set.n, 2);
-	etcd_set_fini(&set);
-}
-END_TEST
-
-static int refuse_line(void *arg, struct slice line)
-{
-	(void)line;
-	(*(unsigned *)arg)++;
-	return 0;
-}
-
-START_TEST(a_line_has_an_end)
-{
-	struct etcd_lines lines = {0};
-	unsigned n = 0;
-
-	ck_assert_int_eq(etcd_lines_feed(&lines, SLICE_LIT("a\n\r\n\nbc"), 4, refuse_line, &n), 0);
-	ck_assert_uint_eq(n, 1);
-	ck_assert_int_eq(etcd_lines_feed(&lines, SLICE_LIT("de\n"), 4, refuse_line, &n), 0);
-	ck_assert_uint_eq(n, 2);
-	ck_assert_int_eq(etcd_lines_feed(&lines, SLICE_LIT("abc"), 4, refuse_line, &n), 0);
-	ck_assert_int_eq(etcd_lines_feed(&lines, SLICE_LIT("de"), 4, refuse_line, &n), -1);
-	etcd_lines_fini(&lines);
-	ck_assert_int_eq(etcd_lines_feed(&lines, SLICE_LIT("abcde\n"), 4, refuse_line, &n), -1);
-	etcd_lines_fini(&lines);
-}
-END_TEST
-
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -805,8 +746,6 @@ int main(void)
 	    {what_is_withdrawn_goes_with_its_lease, 1},
 	    {what_another_holds_is_not_withdrawn, 1},
 	    {a_token_that_is_refused_is_replaced, 1},
-	    {a_listing_and_events_beside_it_agree_on_the_last_word, 1},
-	    {a_line_has_an_end, 1},
 	};
 
 	return suite_run_between("etcd", tests, ARRAY_LEN(tests), begin, end);

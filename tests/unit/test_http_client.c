@@ -140,6 +140,12 @@ static void wait_done(struct asked *asked)
 	ck_assert_uint_eq(asked->n_done, 1);
 }
 
+static void ask(struct asked *asked, struct http_request request)
+{
+	ask_for(asked, request, &whole);
+	wait_done(asked);
+}
+
 static void turns(usec_t time)
 {
 	usec_t until = clock_monotonic() + time;
@@ -176,8 +182,7 @@ START_TEST(an_answer_comes_with_its_headers)
 
 	respond = answer_hello;
 	open_client(1);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert_int_eq(asked.status, 200);
 	ck_assert(has_body(&asked, "hello"));
 	ck_assert_str_eq(asked.header, "42");
@@ -192,8 +197,7 @@ START_TEST(short_exchanges_use_their_connection_again)
 	respond = answer_hello;
 	open_client(1);
 	for (int i = 0; i < 5; i++) {
-		ask_for(&asked, get("/a"), &whole);
-		wait_done(&asked);
+		ask(&asked, get("/a"));
 		ck_assert_int_eq(asked.status, 200);
 		forget(&asked);
 	}
@@ -219,8 +223,7 @@ static void expect_failure(const char *bytes, const char *why)
 	answer = bytes;
 	respond = answer_text;
 	open_client(1);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert_msg(asked.status == 0, "%s: status %d", bytes, asked.status);
 	ck_assert_msg(strstr(asked.error, why) != NULL, "%s: %s", bytes, asked.error);
 	forget(&asked);
@@ -264,8 +267,7 @@ START_TEST(what_ends_with_its_connection_is_whole)
 	answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello";
 	respond = answer_text;
 	open_client(1);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert_int_eq(asked.status, 200);
 	ck_assert(has_body(&asked, "hello"));
 	forget(&asked);
@@ -289,8 +291,7 @@ START_TEST(an_interim_answer_harms_nobody)
 	request.timeout = 500 * USEC_MS;
 	respond = answer_after_interim;
 	open_client(1);
-	ask_for(&asked, request, &whole);
-	wait_done(&asked);
+	ask(&asked, request);
 	ck_assert(asked.status == 0 || has_body(&asked, "hello"));
 	forget(&asked);
 }
@@ -366,8 +367,7 @@ START_TEST(what_drips_is_put_together)
 
 	respond = answer_dripping;
 	open_client(1);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert(has_body(&asked, "hello"));
 	forget(&asked);
 }
@@ -382,8 +382,7 @@ START_TEST(what_drips_too_slowly_is_given_up_in_time)
 	request.timeout = 30 * USEC_MS;
 	respond = answer_dripping;
 	open_client(1);
-	ask_for(&asked, request, &whole);
-	wait_done(&asked);
+	ask(&asked, request);
 	ck_assert_int_eq(asked.status, 0);
 	ck_assert_ptr_nonnull(strstr(asked.error, "no answer in time"));
 	ck_assert_uint_ge(clock_monotonic() - began, 29 * USEC_MS);
@@ -616,16 +615,14 @@ START_TEST(a_server_that_cannot_be_reached_is_passed_over_at_once)
 	script_deaf(servers[0]);
 	script_deaf(servers[1]);
 	for (int i = 0; i < 2; i++) {
-		ask_for(&asked, get("/a"), &whole);
-		wait_done(&asked);
+		ask(&asked, get("/a"));
 		ck_assert(has_body(&asked, "2"));
 		forget(&asked);
 	}
 	script_listen(servers[0]);
 	script_deaf(servers[2]);
 	script_reset_all(servers[2]);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert(has_body(&asked, "0"));
 	forget(&asked);
 }
@@ -640,8 +637,7 @@ START_TEST(when_none_can_be_reached_that_is_said_soon)
 	open_client(3);
 	for (int i = 0; i < 3; i++)
 		script_deaf(servers[i]);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert_int_eq(asked.status, 0);
 	ck_assert_msg(strstr(asked.error, "cannot connect") != NULL, "%s", asked.error);
 	ck_assert_uint_lt(clock_monotonic() - began, 3 * USEC_S);
@@ -655,17 +651,14 @@ START_TEST(a_server_that_is_unwell_is_not_asked_again)
 
 	respond = answer_unwell_first;
 	open_client(2);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert_int_eq(asked.status, 503);
 	forget(&asked);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert(has_body(&asked, "well"));
 	forget(&asked);
 	http_client_turn(client);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert_int_eq(asked.status, 503);
 	forget(&asked);
 }
@@ -676,8 +669,7 @@ START_TEST(without_a_server_that_is_said)
 	struct asked asked = {0};
 
 	open_client(0);
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert_ptr_nonnull(strstr(asked.error, "no server"));
 	forget(&asked);
 }
@@ -690,8 +682,7 @@ START_TEST(a_connection_that_was_closed_while_it_rested_fails_nobody)
 	respond = answer_hello;
 	open_client(1);
 	for (int i = 0; i < 4; i++) {
-		ask_for(&asked, get("/a"), &whole);
-		wait_done(&asked);
+		ask(&asked, get("/a"));
 		ck_assert_int_eq(asked.status, 200);
 		forget(&asked);
 		if (i % 2)
@@ -736,8 +727,7 @@ START_TEST(streams_and_those_that_wait_hold_up_nobody)
 	turns(20 * USEC_MS);
 	ck_assert_uint_eq(n_requests[0], 20);
 	respond = answer_hello;
-	ask_for(&asked, get("/a"), &whole);
-	wait_done(&asked);
+	ask(&asked, get("/a"));
 	ck_assert_int_eq(asked.status, 200);
 	forget(&asked);
 }
@@ -773,8 +763,7 @@ START_TEST(a_request_is_sent_as_it_was_given_and_no_redirect_followed)
 	respond = note_request;
 	open_client(1);
 	snprintf(host, sizeof host, "Host: %s\r\n", script_address(servers[0])->text);
-	ask_for(&asked, request, &whole);
-	wait_done(&asked);
+	ask(&asked, request);
 	ck_assert_int_eq(asked.status, 302);
 	ck_assert(slice_starts(seen_head, SLICE_LIT("PUT /path?query=%20x HTTP/1.1\r\n")));
 	ck_assert_ptr_nonnull(memmem(seen, seen_head.len, host, strlen(host)));
