@@ -254,6 +254,27 @@ START_TEST(files_are_read_once)
 }
 END_TEST
 
+START_TEST(what_was_set_and_what_variables_held_stays)
+{
+	static const char *const set[] = {
+	    "services.\"*\".timeout.call=4s", "services.app.timeout.call=6s", "node.zone=${WORD}"};
+	static const struct slice names[] = {SLICE_LIT("new")};
+	static const struct config_overlay overlay = {"services.app.timeout.connect", "7ms", "doc"};
+	struct config_additions with = {names, 1, &overlay, 1};
+	struct loaded l = loaded_with(WHOLE, set, ARRAY_LEN(set));
+	struct derived d = derive(loaded_config(&l), &with);
+	const struct service_config *app = config_service(d.config, SLICE_LIT("app"));
+
+	ck_assert_uint_eq(d.problems.n, 0);
+	ck_assert_str_eq(d.config->node.zone, "many");
+	ck_assert_uint_eq(config_service(d.config, names[0])->policy.timeout_call, 4 * USEC_S);
+	ck_assert_uint_eq(app->policy.timeout_call, 6 * USEC_S);
+	ck_assert_uint_eq(app->policy.timeout_connect, 7 * USEC_MS);
+	derived_free(&d);
+	loaded_free(&l);
+}
+END_TEST
+
 /* ---- overlays ---- */
 
 START_TEST(an_overlay_is_as_if_it_had_been_set)
@@ -629,6 +650,7 @@ int main(void)
 	    {names_are_those_given_and_not_those_of_the_base, 1},
 	    {the_base_may_be_gone, 1},
 	    {files_are_read_once, 1},
+	    {what_was_set_and_what_variables_held_stays, 1},
 	    {an_overlay_is_as_if_it_had_been_set, 1},
 	    {an_overlay_is_shown_with_its_source, 1},
 	    {overlays_are_not_inherited_by_what_is_derived_from_the_derived, 1},
