@@ -35,7 +35,7 @@ struct followed {
 	struct endpoint_list *set; /* a reference; NULL: none was ever known */
 	enum endpoint_state state;
 	bool is_answered, is_wanted;
-	bool is_away; /* the last try to ask for it failed */
+	bool is_away;        /* the last try to ask for it failed */
 	usec_t at;           /* calendar */
 	usec_t confirmed_at; /* the same, monotonic; 0: by an earlier process */
 	char error[256];
@@ -73,8 +73,8 @@ struct registry {
 	struct loop_work tell;
 
 	bool is_up, has_answered, is_loading;
-	usec_t heard_at;   /* calendar */
-	usec_t alive_at;   /* the same, monotonic */
+	usec_t heard_at; /* calendar */
+	usec_t alive_at; /* the same, monotonic */
 	uint64_t changes, errors;
 	char error[256];
 	struct cached *cached;       /* owned: what the cache held, until somebody answers */
