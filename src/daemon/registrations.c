@@ -160,7 +160,7 @@ void registrations_changed(struct registrations *r, struct registration *registr
 	} else if (e->was_present) {
 		r->were_any = true;
 		/* The registry is there again: perhaps on another way. */
-		if (before != REGISTRATION_PRESENT && e->state == REGISTRATION_PRESENT)
+		if (before == REGISTRATION_LOST && e->state == REGISTRATION_PRESENT)
 			r->routes_at = 0;
 	}
 	look_soon(r);

@@ -137,6 +137,7 @@ static struct registry *left_registries[2];
 static size_t n_left;
 static int app; /* its listening socket, -1: down */
 static char app_address[32];
+static int done;    /* with leaving */
 static int said[8]; /* log lines, by what they are about */
 
 enum { SAID_PUBLISHED, SAID_BACK, SAID_LOST, SAID_CONTESTED, SAID_WITHDRAWN, SAID_MISSING };
@@ -227,6 +228,11 @@ static void begin(void)
 	start_app();
 	registrations = registrations_new(loop, NULL, &bindings);
 	log_set_sink(count_line);
+	memset(said, 0, sizeof said);
+	n_clients = n_left = 0;
+	own_text = NULL;
+	is_cut_off = false;
+	done = 0;
 }
 
 static void end(void)
@@ -297,8 +303,8 @@ static void follow_app(const char *keys)
 
 static void settle(void)
 {
-	for (int i = 0; i < 6; i++)
-		loop_turn(loop, 0);
+	for (int i = 0; i < 25; i++) /* a timer that is due waits for the next tick */
+		loop_turn(loop, USEC_MS);
 }
 
 static void pass(usec_t time)
@@ -676,8 +682,6 @@ START_TEST(what_stays_away_is_said_every_minute)
 END_TEST
 
 /* --- leaving --- */
-
-static int done;
 
 static void count_done(void *arg)
 {
