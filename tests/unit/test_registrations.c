@@ -221,6 +221,7 @@ static void begin(void)
 {
 	struct err err;
 
+	skipped = 0;
 	loop = loop_new(&err);
 	ck_assert_ptr_nonnull(loop);
 	tallies = tallies_new();
@@ -232,7 +233,6 @@ static void begin(void)
 	n_clients = n_left = 0;
 	own_text = NULL;
 	is_cut_off = false;
-	skipped = 0;
 	done = 0;
 }
 
