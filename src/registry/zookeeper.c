@@ -25,6 +25,7 @@
 
 #define PROBE_SESSION   (30 * USEC_S) /* of a probe; the library connects every 60th of it */
 #define GRACE           USEC_S        /* for a session after a probe got through */
+#define STALL           (10 * USEC_S) /* without an answer, on a connection that seems well */
 #define WATCHDOG_EVERY  (2 * USEC_S)
 #define SHORT_CONNECTED (2 * USEC_S) /* what broke sooner may break again for the same reason */
 #define SHORT_MAX       3u
@@ -79,6 +80,15 @@ void zookeeper_asker_fini(struct zookeeper_asker *asker)
 	free(asker->path);
 }
 
+static void stalled(struct timer *timer, usec_t now);
+
+static void wait_for_answer(struct registry_client *client)
+{
+	usec_t at = client->n_reading ? usec_after(zookeeper_now(client), STALL) : USEC_NONE;
+
+	wheel_set(loop_wheel(client->start.place->loop), &client->stall, at, stalled);
+}
+
 bool zookeeper_client_ask(
     struct zookeeper_asker *asker, struct zookeeper_question *question, struct err *err)
 {
@@ -95,8 +105,8 @@ bool zookeeper_client_ask(
 		client->is_connected = false;
 		return false;
 	}
-	if (question->verb == ZOOKEEPER_ASK_READ)
-		client->n_reading++;
+	if (question->verb == ZOOKEEPER_ASK_READ && client->n_reading++ == 0)
+		wait_for_answer(client);
 	return true;
 }
 
@@ -161,6 +171,7 @@ static void end_session(struct registry_client *client, usec_t pause)
 	end_probe(client);
 	zookeeper_session_free(&client->session);
 	wheel_clear(&client->watchdog);
+	wheel_clear(&client->stall);
 	wheel_set(loop_wheel(client->start.place->loop), &client->renew,
 	    usec_after(zookeeper_now(client), pause), begin_session);
 }
@@ -177,6 +188,7 @@ static void connected(struct registry_client *client)
 	client->session_number = number;
 	client->changed_at = zookeeper_now(client);
 	client->n_reading = 0;
+	wheel_clear(&client->stall);
 	end_probe(client);
 	wheel_clear(&client->watchdog);
 	registry_pause_reset(&client->pause);
@@ -191,6 +203,18 @@ static void connected(struct registry_client *client)
 			struct zookeeper_document, asker));
 	zookeeper_registrations_begin(client);
 	ask_soon(client);
+}
+
+/* Its pings are answered, else the library would have seen it: but nothing else is. */
+static void stalled(struct timer *timer, usec_t now)
+{
+	struct registry_client *client = container_of(timer, struct registry_client, stall);
+
+	(void)now;
+	fail(client, "no answer");
+	log_warn("zookeeper", "a session is given up", "name=%s session=0x%" PRIx64 " why=stalled",
+	    client->start.config->name, (uint64_t)client->session_number);
+	end_session(client, registry_pause_reconnect(&client->pause, &client->start.rng));
 }
 
 /* All addresses that are known, as the library wants them: an IPv6 address without brackets. */
@@ -297,6 +321,7 @@ static void disconnected(struct registry_client *client)
 	if (!client->is_connected)
 		return;
 	client->is_connected = false;
+	wheel_clear(&client->stall);
 	fail(client, "connection lost");
 	if (breaks_at_once(client, now)) {
 		client->n_short = 0;
@@ -348,8 +373,10 @@ static void session_answered(void *arg, const struct zookeeper_answer *answer)
 	struct registry_client *client = arg;
 	struct zookeeper_asker *asker = table_get(&client->askers, number_of(&answer->asker));
 
-	if (answer->verb == ZOOKEEPER_ASK_READ && client->n_reading)
+	if (answer->verb == ZOOKEEPER_ASK_READ && client->n_reading) {
 		client->n_reading--;
+		wait_for_answer(client);
+	}
 	ask_soon(client);
 	if (asker == NULL)
 		return;
@@ -456,6 +483,7 @@ static void client_close(struct registry_client **at)
 	loop_undefer(&client->work);
 	wheel_clear(&client->renew);
 	wheel_clear(&client->watchdog);
+	wheel_clear(&client->stall);
 	table_fini(&client->askers);
 	table_fini(&client->paths);
 	free(client->servers);

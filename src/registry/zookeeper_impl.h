@@ -63,6 +63,7 @@ struct registry_client {
 	struct loop_work work; /* asks what is to be asked */
 
 	struct timer renew;    /* begins a session */
+	struct timer stall;    /* while data are asked for */
 	struct timer grace;    /* for the session, when the probe got through */
 	struct timer watchdog; /* while it is not connected */
 	usec_t changed_at;     /* since when it is connected, or is not */

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -351,12 +352,94 @@ class Outages(ZooKeeperCase):
         daemon.stop()
         self.assertLess(time.monotonic() - began, 10)
 
+    def test_more_watches_than_one_message_holds_survive_a_broken_connection(self):
+        """The library tells the next server of all its watches at once, in a message that may be
+        too long for it."""
+        name = "x" * 120
+        self.session.create("/" + name)
+        self.session.create_many(("/%s/10.%d.%d.1:80" % (name, i // 250, i % 250), kitex_value(1))
+                                 for i in range(9000))
+        self.relay = Relay(self, self.zookeeper.address)
+        daemon = self.finder(registry={"endpoints": ["127.0.0.1:%d" % self.relay.port]},
+                             discover="main", name=name)
+        eventually(lambda: len(self.addresses(daemon)) == 9000, what="9000 instances")
+        self.relay.cut()
+        self.session.create("/%s/127.0.0.1:80" % name, kitex_value(1))
+        eventually(lambda: "127.0.0.1:80" in self.addresses(daemon), 60)
+        eventually(lambda: self.seen(daemon)[1] == "fresh")
+
+    def test_endpoints_may_be_names(self):
+        daemon = self.finder(registry={"endpoints": ["localhost:%d" % self.zookeeper.port]})
+        self.wait_for(daemon, [self.service.address])
+
+    def test_the_other_server_is_asked_when_one_is_away(self):
+        nobody = self.upstream()
+        nobody.close()
+        daemon = self.finder(registry={"endpoints": [nobody.address, self.zookeeper.address]})
+        self.wait_for(daemon, [self.service.address])
+
     def test_nothing_of_the_library_is_written_but_by_our_log(self):
         daemon = self.finder()
         self.zookeeper.kill()
         eventually(lambda: "the library says" in daemon.errors())
         for line in daemon.errors().splitlines():
             self.assertRegex(line, r"^\d{4}-\d\d-\d\dT[\d:.]+Z (error|warn|info) ")
+
+
+NONSENSE = {
+    "nothing": lambda sock: sock.recv(4096) and time.sleep(1),
+    "the end": lambda sock: None,
+    "text": lambda sock: sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10),
+    "zeros": lambda sock: sock.sendall(b"\0" * 4096),
+    "a negative length": lambda sock: sock.sendall(b"\xff" * 4096),
+    "a length that never comes": lambda sock: sock.sendall(b"\x00\x10\x00\x00abc"),
+}
+
+
+class Nonsense(bridled.TestCase):
+    """Whoever listens at the address of the registry is no ZooKeeper."""
+
+    def listen(self, behaviour):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve(sock):
+            with sock:
+                try:
+                    behaviour(sock)
+                except OSError:
+                    pass
+
+        def accept():
+            while True:
+                try:
+                    sock, _ = listener.accept()
+                except OSError:
+                    return
+                self.accepted += 1
+                threading.Thread(target=serve, args=(sock,), daemon=True).start()
+        self.accepted = 0
+        threading.Thread(target=accept, daemon=True).start()
+        return "127.0.0.1:%d" % listener.getsockname()[1]
+
+    def test_it_costs_no_call_and_is_told(self):
+        for what, behaviour in NONSENSE.items():
+            with self.subTest(what):
+                service = self.upstream()
+                daemon = self.bridled({
+                    "node": {"service": "test.node"},
+                    "registries": {"main": {"type": "zookeeper", "session": "2s",
+                                            "endpoints": [self.listen(behaviour)]}},
+                    "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc"}],
+                    "shutdown": {"drain": "5s", "deregister_wait": "10ms"},
+                    "services": {"svc": {"endpoints": [service.address],
+                                         "register": {"in": "main", "address": "127.0.0.1:7"}}}})
+                eventually(lambda: self.accepted > 3)
+                calling = Calling(self, daemon)
+                eventually(lambda: daemon.metric("bridle_registry_up") == 0)
+                self.assertEqual(daemon.metric("bridle_registered"), 0)
+                calling.none_failed()
+                daemon.stop()
 
 
 class Publishing(ZooKeeperCase):

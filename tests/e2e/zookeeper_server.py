@@ -347,6 +347,7 @@ class Relay:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+        source.close()
 
     def cut(self):
         """All connections break; new ones are taken."""
@@ -354,10 +355,9 @@ class Relay:
             pairs, self.pairs = self.pairs, []
         for sock in pairs:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)  # whoever reads from it closes it
             except OSError:
                 pass
-            sock.close()
 
     def shut(self):
         self.is_open = False
