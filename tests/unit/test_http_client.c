@@ -148,6 +148,16 @@ static void ask(struct asked *asked, struct http_request request)
 	wait_done(asked);
 }
 
+static void await_request(void)
+{
+	usec_t until = clock_monotonic() + PATIENCE;
+
+	while (last_peer == NULL) {
+		ck_assert_msg(clock_monotonic() < until, "no request in time");
+		loop_turn(loop, 10 * USEC_MS);
+	}
+}
+
 static void turns(usec_t time)
 {
 	usec_t until = clock_monotonic() + time;
@@ -340,16 +350,16 @@ START_TEST(what_is_endless_is_cut_off)
 		ck_assert_int_eq(asked.status, 200);
 		ck_assert_uint_eq(asked.pieces.len, 100001);
 	} else if (_i == 11) {
-		turns(300 * USEC_MS);
-		ck_assert_uint_gt(asked.n_pieces, 0);
+		while (asked.n_pieces == 0)
+			loop_turn(loop, 10 * USEC_MS);
 		http_exchange_drop(&asked.exchange);
 	} else {
 		wait_done(&asked);
 		ck_assert_int_eq(asked.status, 0);
 		ck_assert_uint_lt(clock_monotonic() - began, 4 * USEC_S);
 	}
-	turns(20 * USEC_MS);
-	ck_assert_uint_eq(script_open(servers[0]), 0);
+	while (script_open(servers[0]) > 0)
+		loop_turn(loop, 10 * USEC_MS);
 	forget(&asked);
 }
 END_TEST
@@ -416,8 +426,8 @@ START_TEST(whoever_never_answers_is_given_up_in_time)
 	wait_done(&asked[1]);
 	ck_assert_int_eq(asked[0].status, 0);
 	ck_assert_int_eq(asked[1].status, 0);
-	turns(20 * USEC_MS);
-	ck_assert_uint_eq(script_open(servers[0]), 0);
+	while (script_open(servers[0]) > 0)
+		loop_turn(loop, 10 * USEC_MS);
 }
 END_TEST
 
@@ -441,8 +451,7 @@ START_TEST(a_reset_at_any_point_is_a_failure_or_an_answer)
 	snprintf(target, sizeof target, "/%d", _i);
 	open_client(1);
 	ask_for(&asked, get(target), _i % 2 ? &whole : &in_pieces);
-	while (n_requests[0] == 0)
-		loop_turn(loop, USEC_MS);
+	await_request();
 	turns((usec_t)(_i % 3) * USEC_MS);
 	script_reset(last_peer);
 	wait_done(&asked);
@@ -482,7 +491,7 @@ START_TEST(a_stream_comes_in_pieces_and_outlives_its_timeout)
 	respond = answer_stream;
 	open_client(1);
 	ask_for(&asked, request, &in_pieces);
-	turns(20 * USEC_MS);
+	await_request();
 	script_chunk(last_peer, "one\n");
 	await_pieces(&asked, 1);
 	turns(100 * USEC_MS);
@@ -506,7 +515,7 @@ START_TEST(a_stream_may_be_longer_than_any_answer)
 	respond = answer_stream;
 	open_client(1);
 	ask_for(&asked, get("/a"), &in_pieces);
-	turns(10 * USEC_MS);
+	await_request();
 	for (unsigned i = 1; i <= 40; i++) {
 		script_chunk(last_peer, chunk);
 		await_pieces(&asked, i);
@@ -574,10 +583,10 @@ START_TEST(whatever_is_done_within_callbacks_is_legal)
 	open_client(1);
 	if (_i < 3) {
 		ask_for(&asked, get("/a"), &in_pieces);
-		turns(10 * USEC_MS);
+		await_request();
 		script_chunk(last_peer, "one");
 		script_chunk(last_peer, "two");
-		await_pieces(&asked, 1);
+		await_pieces(&asked, acts[_i % 3] == ask_another ? 2 : 1);
 		turns(10 * USEC_MS);
 		ck_assert_uint_eq(asked.n_pieces, acts[_i % 3] == ask_another ? 2 : 1);
 		ck_assert_uint_eq(asked.n_done, 0);
@@ -729,8 +738,8 @@ START_TEST(streams_and_those_that_wait_hold_up_nobody)
 	open_client(1);
 	for (size_t i = 0; i < ARRAY_LEN(waiting); i++)
 		ask_for(&waiting[i], request, i % 2 ? &whole : &in_pieces);
-	turns(20 * USEC_MS);
-	ck_assert_uint_eq(n_requests[0], 20);
+	while (n_requests[0] < 20)
+		loop_turn(loop, 10 * USEC_MS);
 	respond = answer_hello;
 	ask(&asked, get("/a"));
 	ck_assert_int_eq(asked.status, 200);
