@@ -280,6 +280,19 @@ void address_from_sockaddr(struct address *a, const struct sockaddr *sa, socklen
 	}
 }
 
+struct address address_with_port(const struct address *a, uint16_t port)
+{
+	struct sockaddr_storage sa = a->sa;
+	struct address with;
+
+	if (sa.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&sa)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)&sa)->sin_port = htons(port);
+	address_from_sockaddr(&with, (const struct sockaddr *)&sa, a->len);
+	return with;
+}
+
 struct slice address_host(const struct address *a)
 {
 	const char *colon = strrchr(a->text, ':');

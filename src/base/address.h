@@ -45,6 +45,8 @@ const struct sockaddr *address_source_get(const struct address_source *source);
 int address_parse(struct address *a, struct slice text, struct err *err);
 /* Fills @a from a socket address, text included. */
 void address_from_sockaddr(struct address *a, const struct sockaddr *sa, socklen_t len);
+/* The same IP address with another port. */
+struct address address_with_port(const struct address *a, uint16_t port);
 /* The host part of an ADDRESS_NAME. */
 struct slice address_host(const struct address *a);
 /* Unix, or an IP address of the loopback network. */

@@ -1,5 +1,4 @@
 /* What discovery knows, turned into the endpoint sets of a snapshot. */
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -74,19 +73,6 @@ static bool is_own(struct gathering *g, const struct address *address)
 	return true;
 }
 
-static struct address with_port(const struct address *address, uint16_t port)
-{
-	struct sockaddr_storage sa = address->sa;
-	struct address with;
-
-	if (sa.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)&sa)->sin6_port = htons(port);
-	else
-		((struct sockaddr_in *)&sa)->sin_port = htons(port);
-	address_from_sockaddr(&with, (const struct sockaddr *)&sa, address->len);
-	return with;
-}
-
 static void gather_configured(struct gathering *g, const struct endpoint_config *e)
 {
 	struct endpoint from = {.weight = e->weight, .zone = e->zone, .tags = e->tags};
@@ -100,7 +86,7 @@ static void gather_configured(struct gathering *g, const struct endpoint_config 
 	g->has_unknown = g->has_unknown || !answer.is_known;
 	g->has_stale = g->has_stale || answer.is_stale;
 	for (size_t i = 0; i < answer.n; i++) {
-		struct address address = with_port(&answer.list[i], e->address.port);
+		struct address address = address_with_port(&answer.list[i], e->address.port);
 
 		if (!is_own(g, &address))
 			add_once(g, &address, &from);

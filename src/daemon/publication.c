@@ -82,7 +82,7 @@ static int make_plan(struct registrations *r, struct publication *p, struct regi
 	if (registration_address_is_wildcard(&address)) {
 		if (find_host(r, p, registry, registration_address_is_v4(&address), err) < 0)
 			return -1;
-		address = registration_address_at(&address, &p->host);
+		address = address_with_port(&p->host, address.port);
 	}
 	*plan = (struct registration_plan){
 	    .service = slice_str(p->service->name),

@@ -17,19 +17,6 @@ bool registration_address_is_wildcard(const struct address *address)
 	return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)&address->sa)->sin6_addr);
 }
 
-struct address registration_address_at(const struct address *address, const struct address *host)
-{
-	struct sockaddr_storage sa = host->sa;
-	struct address with;
-
-	if (sa.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)&sa)->sin6_port = htons(address->port);
-	else
-		((struct sockaddr_in *)&sa)->sin_port = htons(address->port);
-	address_from_sockaddr(&with, (const struct sockaddr *)&sa, host->len);
-	return with;
-}
-
 static const struct address *find_bound(const struct bindings *bindings, const char *listener)
 {
 	list_each (link, &bindings->all) {

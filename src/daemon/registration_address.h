@@ -16,7 +16,5 @@ int registration_address_find(const struct config *config, const struct service_
 bool registration_address_is_wildcard(const struct address *address);
 /* Does a listener on this address take IPv4 alone? */
 bool registration_address_is_v4(const struct address *address);
-/* @host with the port of @address. */
-struct address registration_address_at(const struct address *address, const struct address *host);
 
 #endif

@@ -79,17 +79,6 @@ int secret_read(const struct secret_config *secret, char *room, size_t size, str
 	return 0;
 }
 
-static void set_port(struct address *server, const struct address *host, uint16_t port)
-{
-	struct sockaddr_storage sa = host->sa;
-
-	if (sa.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)&sa)->sin6_port = htons(port);
-	else
-		((struct sockaddr_in *)&sa)->sin_port = htons(port);
-	address_from_sockaddr(server, (const struct sockaddr *)&sa, host->len);
-}
-
 const struct address *registry_server_of(
     const struct registry_client_start *start, size_t i, struct address *server)
 {
@@ -109,7 +98,7 @@ const struct address *registry_server_of(
 			continue;
 		answer = dns_answer(start->place->hosts, address_host(endpoint));
 		if (i < answer.n) {
-			set_port(server, &answer.list[i], endpoint->port);
+			*server = address_with_port(&answer.list[i], endpoint->port);
 			return endpoint;
 		}
 		i -= answer.n;

@@ -134,16 +134,10 @@ struct set {
 static void add_address(struct registry_client *client, const struct named *named, struct set *set,
     const struct address *from, uint16_t port, unsigned weight)
 {
-	struct sockaddr_storage sa = from->sa;
-	struct address address;
+	struct address address = address_with_port(from, port);
 	struct endpoint *endpoint;
 	struct err err;
 
-	if (sa.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)&sa)->sin6_port = htons(port);
-	else
-		((struct sockaddr_in *)&sa)->sin_port = htons(port);
-	address_from_sockaddr(&address, (const struct sockaddr *)&sa, from->len);
 	if (set->n == set->room) {
 		set->room = set->room ? 2 * set->room : 16;
 		set->list = mem_realloc(set->list, set->room * sizeof *set->list);

@@ -248,6 +248,24 @@ START_TEST(address_from_sockaddr_takes_what_the_kernel_gives)
 }
 END_TEST
 
+START_TEST(address_changes_its_port)
+{
+	static const struct {
+		const char *from, *to;
+	} rows[] = {{"127.0.0.1:80", "127.0.0.1:8888"}, {"[::1]:80", "[::1]:8888"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct address a, other;
+		struct err err;
+
+		ck_assert_int_eq(address_parse(&a, slice_str(rows[i].from), &err), 0);
+		other = address_with_port(&a, 8888);
+		ck_assert_str_eq(other.text, rows[i].to);
+		ck_assert_uint_eq(other.port, 8888);
+	}
+}
+END_TEST
+
 START_TEST(address_is_local_for_loopback_and_unix_only)
 {
 	static const char *const local[] = {"127.0.0.1:1", "127.255.0.9:1", "[::1]:1",
@@ -355,6 +373,7 @@ int main(void)
 	    address_errors_show_hostile_bytes_escaped,
 	    address_comes_back_from_its_socket_address,
 	    address_from_sockaddr_takes_what_the_kernel_gives,
+	    address_changes_its_port,
 	    address_is_local_for_loopback_and_unix_only,
 	    cidr_contains_its_network_to_the_bit,
 	    cidr_ignores_bits_of_the_host,
