@@ -7,8 +7,9 @@
 #include "daemon/discovery_impl.h"
 #include "registry/dns.h"
 
-#define DEBOUNCE  (100 * USEC_MS)
-#define FIRST_SET (3 * USEC_MS) /* where calls wait for it; several are still one */
+#define DEBOUNCE  (50 * USEC_MS)  /* what goes and comes back meanwhile was never gone */
+#define NOT_AGAIN (100 * USEC_MS) /* before so much has passed: a storm is ten snapshots a second */
+#define FIRST_SET (3 * USEC_MS)   /* where calls wait for it; several are still one */
 
 /* ---- events ---- */
 
@@ -16,15 +17,17 @@ static void debounced(struct timer *timer, usec_t now)
 {
 	struct discovery *d = container_of(timer, struct discovery, debounce);
 
-	(void)now;
+	d->changed_at = now;
 	d->start.events->changed(d->start.arg);
 }
 
 /* Counted from the first change, so that what changes without end is heard, too. */
 static void schedule(struct discovery *d, bool at_once)
 {
-	usec_t at = loop_now(d->start.loop) + (at_once ? FIRST_SET : DEBOUNCE);
+	usec_t now = loop_now(d->start.loop), at = now + (at_once ? FIRST_SET : DEBOUNCE);
 
+	if (!at_once && d->changed_at && at < d->changed_at + NOT_AGAIN)
+		at = d->changed_at + NOT_AGAIN;
 	if (!timer_is_set(&d->debounce) || d->debounce.at > at)
 		wheel_set(loop_wheel(d->start.loop), &d->debounce, at, debounced);
 }

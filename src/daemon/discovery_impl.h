@@ -30,6 +30,7 @@ struct discovery {
 	struct shared_config *shared; /* a reference: what is followed; NULL: nothing yet */
 	struct list opened, leaving;  /* of struct opened; the former sorted by name */
 	struct timer debounce, cleanup;
+	usec_t changed_at; /* when `changed` was last raised; 0: never */
 	struct own_addresses own;
 	struct table told; /* own addresses that were logged; keys in told_arena */
 	struct arena told_arena;
