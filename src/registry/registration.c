@@ -85,9 +85,13 @@ struct registration *registry_enroll(
 	arena_init(&reg->arena, NULL, 0);
 	copy_plan(reg, plan);
 	list_init(&reg->changed);
-	list_each (link, &r->registrations)
-		if (same_place(list_item(link, struct registration, link), reg))
+	list_each (link, &r->registrations) {
+		const struct registration *other = list_item(link, struct registration, link);
+
+		/* One that is gone, and only not told yet, has given its place away already. */
+		if (!other->is_gone && same_place(other, reg))
 			reg->is_held = true;
+	}
 	list_push_back(&r->registrations, &reg->link);
 	if (!reg->is_held)
 		give_to_client(reg);

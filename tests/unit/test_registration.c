@@ -145,6 +145,21 @@ START_TEST(a_place_is_taken_again_only_when_the_one_before_is_gone)
 }
 END_TEST
 
+START_TEST(a_place_that_was_left_in_this_turn_is_taken_at_once)
+{
+	struct registration *first = registry_enroll(r, &plan, NULL), *second;
+
+	registration_withdraw(first);
+	registration_gone(first); /* its owner has not heard of it yet */
+	fake_registry_asked[0] = '\0';
+	second = registry_enroll(r, &plan, NULL);
+	ck_assert_str_eq(fake_registry_asked, "enroll shop 10.0.0.1:80 10\n");
+	fake_registry_turn();
+	registration_is(second, REGISTRATION_PRESENT, "");
+	ck_assert_str_eq(state_of(second), "present");
+}
+END_TEST
+
 START_TEST(one_that_waits_for_its_place_is_withdrawn_without_the_client)
 {
 	struct registration *first = registry_enroll(r, &plan, NULL), *second, *third;
@@ -214,6 +229,7 @@ int main(void)
 	    {withdrawn_is_the_last_that_is_said, 1},
 	    {a_registry_that_does_not_answer_holds_nobody_up_for_more_than_five_seconds, 1},
 	    {a_place_is_taken_again_only_when_the_one_before_is_gone, 1},
+	    {a_place_that_was_left_in_this_turn_is_taken_at_once, 1},
 	    {one_that_waits_for_its_place_is_withdrawn_without_the_client, 1},
 	    {other_addresses_and_services_do_not_wait, 1},
 	    {a_registry_where_nothing_can_be_registered_says_so, 1},
