@@ -254,6 +254,8 @@ void zookeeper_set_listed(
 	see_names(set, sorted ? sorted : names, n);
 	free(sorted);
 	remove_unseen(set);
+	set->is_changed |= set->is_doubted; /* the same set again tells that it is no longer so */
+	set->is_doubted = false;
 	set->list_at = now + gap(set);
 	look_whether_whole(set);
 }
@@ -351,6 +353,7 @@ void zookeeper_set_failed(struct zookeeper_set *set, usec_t at)
 {
 	set->place = SET_PLACE_WANTED;
 	set->list_at = at;
+	set->is_doubted = true;
 }
 
 /* ---- the set ---- */

@@ -41,6 +41,7 @@ struct zookeeper_set {
 	size_t n, n_unread;    /* children, and those not read since the set was begun anew */
 	size_t n_left_out;     /* children beyond what one service may have */
 	bool is_whole, is_changed;
+	bool is_doubted;         /* the last list failed */
 	usec_t list_at, give_at; /* not before */
 	int64_t change;          /* the newest change seen */
 	unsigned list_number;

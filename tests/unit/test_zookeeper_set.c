@@ -313,6 +313,21 @@ START_TEST(a_list_that_failed_is_tried_again_when_it_is_time)
 }
 END_TEST
 
+START_TEST(a_list_that_works_again_is_told_though_nothing_has_changed)
+{
+	follow(two, 2);
+	zookeeper_set_noticed(&set);
+	asked(true);
+	zookeeper_set_failed(&set, now + USEC_S);
+	ck_assert(!is_due()); /* that it failed is all that is known */
+	now += USEC_S;
+	ck_assert_str_eq(asked(true), "list");
+	list_has(two, 2);
+	ck_assert(is_due());
+	ck_assert_uint_eq(n_gathered(), 2);
+}
+END_TEST
+
 START_TEST(a_new_session_reads_all_anew_and_tells_it_whole)
 {
 	follow(two, 2);
@@ -455,6 +470,7 @@ int main(void)
 	    {a_child_that_may_not_be_read_is_tried_with_the_next_list, 1},
 	    {a_lost_answer_is_asked_for_again, 1},
 	    {a_list_that_failed_is_tried_again_when_it_is_time, 1},
+	    {a_list_that_works_again_is_told_though_nothing_has_changed, 1},
 	    {a_new_session_reads_all_anew_and_tells_it_whole, 1},
 	    {children_that_went_between_two_sessions_are_not_waited_for, 1},
 	    {the_same_session_again_lists_and_reads_only_what_was_not_answered, 1},
