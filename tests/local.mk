@@ -227,7 +227,6 @@ tests_unit_test_governance_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=registry_follow_documents,--wrap=registry_document
 tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=accept4
 tests_unit_test_loop_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
-tests_unit_test_names_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=timerfd_settime,--wrap=clock_monotonic
 tests_unit_test_output_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendmsg
 tests_unit_test_readiness_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_monotonic
 WRAP_CLOCKS = -Wl,--wrap=clock_monotonic,--wrap=clock_calendar
@@ -238,6 +237,12 @@ tests_unit_test_registry_history_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCKS)
 tests_unit_test_registrations_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=clock_monotonic,--wrap=discovery_registry,--wrap=local_address_towards
 tests_unit_test_socket_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind,--wrap=rename,--wrap=flock
+
+# To some, time is what the timers make of it.
+tests_unit_test_consul_SOURCES = tests/unit/test_consul.c tests/support/idle_clock.c
+tests_unit_test_etcd_SOURCES = tests/unit/test_etcd.c tests/support/idle_clock.c
+tests_unit_test_nacos_SOURCES = tests/unit/test_nacos.c tests/support/idle_clock.c
+tests_unit_test_names_SOURCES = tests/unit/test_names.c tests/support/idle_clock.c
 
 check_LIBRARIES += tests/support/libsim.a
 tests_support_libsim_a_SOURCES = \
@@ -395,7 +400,8 @@ EXTRA_DIST += \
 	tests/e2e/test_health.py \
 	tests/e2e/test_hostile.py tests/e2e/test_limits.py \
 	tests/e2e/test_kitex_governance.py tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py tests/e2e/test_peers.py tests/e2e/test_policies.py \
-	tests/e2e/test_registration.py tests/e2e/test_registry_config.py tests/e2e/test_simulate.py \
+	tests/e2e/test_registration.py tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
+	tests/e2e/test_registry_hostile.py tests/e2e/test_simulate.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
 	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \

@@ -148,7 +148,7 @@ void asked_turn(struct asked_registry *a, usec_t time)
 	usec_t until = clock_monotonic() + time;
 
 	while (clock_monotonic() < until)
-		loop_turn(a->loop, USEC_MS);
+		loop_turn(a->loop, until - clock_monotonic());
 }
 
 void asked_until(struct asked_registry *a, bool (*is_so)(struct asked_registry *a))
