@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
@@ -37,6 +38,16 @@ static int fail(struct err *err, const char *what, const char *path)
 		    : err_set(err, 0, "%s: %s", what, why);
 }
 
+/* The library would wait for the other end of a FIFO. */
+static int check_file(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return err_set(err, 0, "%s: not a file", path);
+	return 0;
+}
+
 static int trust(SSL_CTX *context, const struct tls_files *files, struct err *err)
 {
 	if (files->verify_none)
@@ -64,6 +75,16 @@ static int identify(SSL_CTX *context, const struct tls_files *files, struct err 
 	return 0;
 }
 
+/* Without this the library asks for it on the terminal, and waits. */
+static int no_passphrase(char *room, int size, int is_writing, void *arg)
+{
+	(void)room;
+	(void)size;
+	(void)is_writing;
+	(void)arg;
+	return 0;
+}
+
 struct tls_client *tls_client_new(const struct tls_files *files, struct err *err)
 {
 	struct tls_client *tls = mem_calloc(1, sizeof *tls);
@@ -77,6 +98,10 @@ struct tls_client *tls_client_new(const struct tls_files *files, struct err *err
 	SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
 	SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(tls->context, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_default_passwd_cb(tls->context, no_passphrase);
+	if (check_file(files->ca, err) < 0 || check_file(files->cert, err) < 0 ||
+	    check_file(files->key, err) < 0)
+		goto failed;
 	if (trust(tls->context, files, err) < 0 || identify(tls->context, files, err) < 0)
 		goto failed;
 	return tls;

@@ -139,7 +139,9 @@ int cache_replace(const char *path, struct slice bytes, struct err *err)
 
 	if ((size_t)snprintf(fresh, sizeof fresh, "%s.new", path) >= sizeof fresh)
 		return err_set(err, ENAMETOOLONG, "%s: %s", path, strerror(ENAMETOOLONG));
-	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	/* Never into what somebody else has put there: another's file, a link, a FIFO. */
+	unlink(fresh);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(err, errno, "%s: %s", fresh, strerror(errno));
 	written = write_whole(fd, bytes);

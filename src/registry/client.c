@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/yaml.h"
 #include "registry/dns.h"
 
 static usec_t pause_next(struct registry_pause *pause, usec_t at_most, struct rng *rng)
@@ -77,6 +78,24 @@ int secret_read(const struct secret_config *secret, char *room, size_t size, str
 	}
 	room[without_line_end(room, (size_t)n)] = '\0';
 	return 0;
+}
+
+void registry_make_plain(char *text)
+{
+	size_t len = strlen(text), bad = 0;
+
+	for (;;) {
+		bad += yaml_bad_byte(slice_of(text + bad, len - bad));
+		if (bad == len)
+			break;
+		text[bad] = '?';
+	}
+	for (; *text; text++) {
+		if (*text == '"')
+			*text = '\'';
+		else if ((unsigned char)*text < ' ')
+			*text = '?';
+	}
 }
 
 const struct address *registry_server_of(

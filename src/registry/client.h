@@ -124,6 +124,9 @@ static inline void registry_pause_reset(struct registry_pause *pause)
 /* The secret as it is now, read anew when it lies in a file (its last line end is cut); "" where there
  * is none. Returns -1 with @err set when its file cannot be read. @room: where it goes. */
 int secret_read(const struct secret_config *secret, char *room, size_t size, struct err *err);
+/* In a message with bytes from outside: control bytes and what is no UTF-8 become '?', a quote an
+ * apostrophe, so that it can stand quoted in a line of a log. In place. */
+void registry_make_plain(char *text);
 /* The @i-th address to try of the registry's endpoints, names looked up (all their addresses count);
  * false past the end, or when a name is not known yet. */
 bool registry_server(const struct registry_client_start *start, size_t i, struct address *server);

@@ -94,9 +94,22 @@ void history_fini(struct history *h)
 	*h = (struct history){0};
 }
 
+/* What has no room is cut off between two characters: half a one would be no UTF-8 any more. */
+static void end_whole(char *room, size_t len)
+{
+	size_t start = len;
+
+	while (start && ((unsigned char)room[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (start && (unsigned char)room[start - 1] >= 0xc0)
+		room[start - 1] = '\0';
+}
+
 static const char *into_room(struct text *text, char *room, size_t size)
 {
 	snprintf(room, size, "%.*s", (int)text->len, text->bytes ? text->bytes : "");
+	if (text->len >= size)
+		end_whole(room, size - 1);
 	text_fini(text);
 	return room;
 }

@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "model/yaml.h"
 #include "registry/record_parts.h"
 
 #define QUERY_MAX 4096u
@@ -24,7 +25,21 @@ static int hex_of(uint8_t c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* NULL when an escape is none, or stands for NUL, which no tag may have. */
+/* Control characters are text here, as they are in JSON. */
+static bool is_utf8(struct slice s)
+{
+	for (;;) {
+		s = slice_from(s, yaml_bad_byte(s));
+		if (s.len && s.data[0] < 0x80)
+			s = slice_from(s, 1);
+		else if (s.len > 1 && s.data[0] == 0xc2 && (s.data[1] & 0xe0) == 0x80)
+			s = slice_from(s, 2);
+		else
+			return s.len == 0;
+	}
+}
+
+/* NULL when an escape is none, or stands for NUL, which no tag may have, or makes no UTF-8. */
 static const char *unescape(struct slice s, struct arena *arena)
 {
 	char *out = arena_alloc(arena, s.len + 1);
@@ -47,7 +62,7 @@ static const char *unescape(struct slice s, struct arena *arena)
 		out[n++] = (char)c;
 	}
 	out[n] = '\0';
-	return out;
+	return is_utf8(slice_of(out, n)) ? out : NULL;
 }
 
 static struct slice until(struct slice s, char end)

@@ -254,12 +254,13 @@ void registry_skipped(
 
 	log_escape(escaped, sizeof escaped, record);
 	snprintf(text, sizeof text, "skipped: %s", why);
+	registry_make_plain(text);
 	/* A registry repeats what it holds: one line for each record while it stays as it is. */
 	if (f == NULL || f->n_skipped++ >= SKIPPED_LINES ||
 	    history_has_error(&f->history, escaped, text))
 		return;
 	log_warn("registry", "a record is skipped", "name=%s service=%s record=\"%s\" why=\"%s\"",
-	    r->config->name, f->name, escaped, why);
+	    r->config->name, f->name, escaped, text + strlen("skipped: "));
 	remember(f, CHANGE_ERROR, escaped, text);
 }
 
@@ -304,6 +305,7 @@ void registry_failed(struct registry *r, struct slice service, const struct err 
 	char text[sizeof r->error];
 
 	snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, why->text);
+	registry_make_plain(text);
 	if (f)
 		fail_one(f, text);
 	else if (service.data == NULL)

@@ -163,6 +163,21 @@ START_TEST(a_bad_record_that_stays_is_noted_once)
 }
 END_TEST
 
+START_TEST(what_a_registry_says_stays_within_its_line)
+{
+	struct err err;
+
+	follow("shop", NULL);
+	registry_skipped(
+	    r, SLICE_LIT("shop"), SLICE_LIT("a\nb\""), "no \"x\"\n\033[2J\xff \xc3\xa9");
+	ck_assert_str_eq(fake_registry_history(r, "shop"),
+	    "error a\\x0ab\\x22 [] skipped: no 'x'??[2J? \xc3\xa9\n");
+	err_set(&err, 0, "it says \"\r\nlevel=error");
+	registry_failed(r, SLICE_NONE, &err);
+	ck_assert_str_eq(registry_report(r).error, "it says '??level=error");
+}
+END_TEST
+
 START_TEST(thousands_of_bad_records_do_not_fill_the_history)
 {
 	struct text set = {0};
@@ -550,6 +565,7 @@ int main(void)
 	    {a_set_can_be_looked_at_until_the_end_of_the_turn, 1},
 	    {what_cannot_be_an_endpoint_is_skipped_and_the_others_stay, 1},
 	    {a_bad_record_that_stays_is_noted_once, 1},
+	    {what_a_registry_says_stays_within_its_line, 1},
 	    {thousands_of_bad_records_do_not_fill_the_history, 1},
 	    {a_unix_socket_is_taken_from_a_file, 1},
 	    {an_error_keeps_the_last_good_set, 1},

@@ -220,6 +220,31 @@ START_TEST(only_the_owner_may_read_it)
 }
 END_TEST
 
+START_TEST(what_another_has_put_beside_it_is_not_written_into)
+{
+	char fresh[80], other[80];
+	struct stat st;
+	struct err err;
+
+	snprintf(fresh, sizeof fresh, "%s.new", path);
+	snprintf(other, sizeof other, "%s.other", path);
+	ck_assert_int_eq(close(open(other, O_WRONLY | O_CREAT, 0644)), 0);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(i == 0   ? link(other, fresh)
+				 : i == 1 ? symlink(other, fresh)
+					  : mkfifo(fresh, 0600),
+		    0);
+		ck_assert_int_eq(cache_replace(path, SLICE_LIT("a set"), &err), 0);
+		ck_assert_int_eq(lstat(path, &st), 0);
+		ck_assert(S_ISREG(st.st_mode) && st.st_size == 5 && st.st_nlink == 1);
+		ck_assert_uint_eq(st.st_mode & 07777, 0600);
+		ck_assert_int_eq(stat(other, &st), 0);
+		ck_assert_int_eq(st.st_size, 0);
+	}
+	unlink(other);
+}
+END_TEST
+
 START_TEST(a_folder_that_is_not_there_costs_nothing_but_the_cache)
 {
 	fake_registry_config.cache = "/nonexistent/folder/cache";
@@ -425,6 +450,7 @@ int main(void)
 	    {services_that_nobody_follows_go_with_the_next_writing, 1},
 	    {a_change_is_written_soon_and_the_next_one_five_seconds_later, 1},
 	    {only_the_owner_may_read_it, 1},
+	    {what_another_has_put_beside_it_is_not_written_into, 1},
 	    {a_folder_that_is_not_there_costs_nothing_but_the_cache, 1},
 	    {a_file_that_is_not_there_is_no_error, 1},
 	    {every_byte_counts, 1},

@@ -99,6 +99,21 @@ START_TEST(a_difference_is_told_in_words)
 }
 END_TEST
 
+START_TEST(no_character_is_cut_in_two)
+{
+	struct config_pair tag = {"k", "aaaa\xe2\x82\xac"};
+	struct endpoint before = {.weight = 1}, after = {.weight = 1, .tags = {&tag, 1}};
+	char room[64];
+
+	for (size_t size = sizeof "tags none -> k=aaaa"; size < sizeof "tags none -> k=aaaa" + 3;
+	     size++)
+		ck_assert_str_eq(
+		    history_difference(&before, &after, room, size), "tags none -> k=aaaa");
+	ck_assert_str_eq(history_difference(&before, &after, room, sizeof room),
+	    "tags none -> k=aaaa\xe2\x82\xac");
+}
+END_TEST
+
 START_TEST(two_lists_are_compared_address_by_address)
 {
 	const struct endpoint *before, *after;
@@ -137,6 +152,7 @@ int main(void)
 	    {only_the_last_two_hundred_are_kept, 1},
 	    {the_same_error_again_is_counted_with_its_last_time, 1},
 	    {a_difference_is_told_in_words, 1},
+	    {no_character_is_cut_in_two, 1},
 	    {two_lists_are_compared_address_by_address, 1},
 	    {a_large_change_is_summed_up, 1},
 	};

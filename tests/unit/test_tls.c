@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -334,6 +335,30 @@ START_TEST(files_that_cannot_be_used_are_named)
 }
 END_TEST
 
+START_TEST(nobody_is_waited_for_who_could_open_a_key)
+{
+	char certificate[64];
+	struct err err = {0};
+	struct tls_files files = {.cert = certificate};
+	FILE *file;
+
+	strcpy(certificate, write_certificate(&own));
+	files.key = write_key(&own);
+	file = fopen(files.key, "w");
+	PEM_write_PrivateKey(file, own.key, EVP_aes_128_cbc(),
+	    (const unsigned char *)(uintptr_t) "secret", 6, NULL, NULL);
+	fclose(file);
+	ck_assert_ptr_null(tls_client_new(&files, &err));
+	ck_assert_msg(strstr(err.text, files.key) != NULL, "%s", err.text);
+	unlink(files.key);
+	ck_assert_int_eq(mkfifo(files.key, 0600), 0);
+	ck_assert_ptr_null(tls_client_new(&files, &err));
+	ck_assert_msg(strstr(err.text, "not a file") != NULL, "%s", err.text);
+	unlink(certificate);
+	unlink(files.key);
+}
+END_TEST
+
 START_TEST(a_server_without_tls_is_told_apart)
 {
 	patience = 300 * USEC_MS;
@@ -354,6 +379,7 @@ int main(void)
 	    {a_version_before_1_2_is_refused, 1},
 	    {a_server_that_asks_for_it_sees_our_certificate, 1},
 	    {files_that_cannot_be_used_are_named, 4},
+	    {nobody_is_waited_for_who_could_open_a_key, 1},
 	    {a_server_without_tls_is_told_apart, 1},
 	};
 
