@@ -17,6 +17,12 @@ static int read_number(const struct cJSON *object, const char *name, int64_t *va
 	return json_integer(object, name, INT64_MIN, INT64_MAX, value) ? 0 : -1;
 }
 
+/* The last number there is has no next, from which a watch could begin. */
+static int read_revision_of(const struct cJSON *object, const char *name, int64_t *revision)
+{
+	return read_number(object, name, revision) < 0 || *revision == INT64_MAX ? -1 : 0;
+}
+
 static int read_bytes(
     const struct cJSON *object, const char *name, struct arena *arena, struct slice *bytes)
 {
@@ -35,7 +41,7 @@ static int read_key(const struct cJSON *kv, struct arena *arena, struct etcd_key
 	*key = (struct etcd_key){0};
 	if (!cJSON_IsObject(kv) || read_bytes(kv, "key", arena, &key->key) < 0 ||
 	    read_bytes(kv, "value", arena, &key->value) < 0 ||
-	    read_number(kv, "mod_revision", &key->mod_revision) < 0 ||
+	    read_revision_of(kv, "mod_revision", &key->mod_revision) < 0 ||
 	    read_number(kv, "lease", &key->lease) < 0)
 		return -1;
 	return key->key.len ? 0 : -1;
@@ -43,7 +49,7 @@ static int read_key(const struct cJSON *kv, struct arena *arena, struct etcd_key
 
 static int read_revision(const struct cJSON *object, int64_t *revision, struct err *err)
 {
-	if (read_number(json_get(object, "header"), "revision", revision) < 0 || *revision < 0)
+	if (read_revision_of(json_get(object, "header"), "revision", revision) < 0 || *revision < 0)
 		return err_set(err, 0, "an answer without a revision");
 	return 0;
 }
