@@ -21,7 +21,8 @@ BUILD = os.environ.get("BRIDLE_BUILD_DIR", os.path.join(TOP, "build"))
 BINARY = os.path.join(BUILD, "src", "bridled")
 CTL = os.path.join(BUILD, "src", "bridlectl")
 REQUIRED = os.environ.get("BRIDLE_E2E_REQUIRE") == "1"
-IS_SANITIZED = os.path.exists(BINARY) and b"__asan_init" in open(BINARY, "rb").read()
+IS_SANITIZED = os.path.exists(BINARY) and any(
+    name in open(BINARY, "rb").read() for name in (b"__asan_init", b"__tsan_init"))
 SLOWER = 5 if IS_SANITIZED else 1  # the factor by which it may take more CPU
 START_SECONDS = STOP_SECONDS = 60
 SANITIZER_SAYS = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|Assertion .* failed")
