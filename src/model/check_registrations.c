@@ -1,6 +1,7 @@
 /* Rules about what services ask of registries: finding, publishing, documents. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -58,9 +59,30 @@ static void check_alone(struct check *c, const struct service_config *service)
 
 /* ---- where it is found ---- */
 
+/* Only a name that DNS is asked for addresses may bring its port. */
+static bool has_port(struct check *c, const struct service_config *service)
+{
+	const struct registry_config *from = service->discover.from;
+	const char *port = strchr(service->name, ':');
+	bool may_have = from && from->type == REGISTRY_DNS && service->name[0] != '_';
+
+	if (port == NULL)
+		return false;
+	if (!may_have)
+		refuse(c, service, "name",
+		    "\"%s\" is not a name\nexpected 1 to 200 letters, digits, \".\", \"_\" or "
+		    "\"-\": only a host name that DNS is asked for may bring its port",
+		    service->name);
+	else if (strlen(port) > 6 || atoi(port + 1) < 1 || atoi(port + 1) > UINT16_MAX)
+		refuse(c, service, "name", "\"%s\": the port is out of range\nexpected 1 to 65535",
+		    service->name);
+	return true;
+}
+
 static void check_discovery(struct check *c, const struct service_config *service)
 {
 	const struct registry_config *from = service->discover.from;
+	bool brings_port = has_port(c, service);
 
 	if (from == NULL)
 		return;
@@ -70,7 +92,8 @@ static void check_discovery(struct check *c, const struct service_config *servic
 	/* Which names calls give is not known here. */
 	if (service_is_template(NULL, service) || service->is_found)
 		return;
-	if (from->type == REGISTRY_DNS && from->port == 0 && service->name[0] != '_')
+	if (from->type == REGISTRY_DNS && from->port == 0 && service->name[0] != '_' &&
+	    !brings_port)
 		refuse(c, service, "discover.from",
 		    "DNS does not say on which port \"%s\" listens\nexpected port: in the registry "
 		    "\"%s\", or a name: that is asked for as SRV, like _thrift._tcp.%s",

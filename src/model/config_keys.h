@@ -89,8 +89,8 @@ const struct key *scope_key(const struct scope *scope, size_t i, void *base, voi
 extern const struct key_type key_bool, key_count, key_count64, key_size, key_buffer, key_time,
     key_rate, key_share, key_share_or_zero, key_budget, key_mode, key_memory, key_version,
     key_count_or_zero;
-extern const struct key_type key_text, key_name, key_path, key_log_target, key_format, key_word,
-    key_word_bool, key_word_bits, key_names, key_pairs;
+extern const struct key_type key_text, key_name, key_service_name, key_path, key_log_target,
+    key_format, key_word, key_word_bool, key_word_bits, key_names, key_pairs;
 extern const struct key_type key_address, key_addresses, key_http, key_access, key_caller,
     key_resolvers;
 extern const struct key_type key_attempts, key_retry_on, key_backoff, key_time_or_zero;

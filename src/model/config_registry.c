@@ -422,11 +422,16 @@ const struct key_type key_prefix = {
 static int parse_base(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
 {
-	bool has_default = key->fallback[0] == '/';
+	const char **path = (const char **)(uintptr_t)field(key, base);
+	bool has_default = key->fallback[0] == '/', is_rooted;
 
 	if (key_text.parse(b, key, node, base) < 0)
 		return -1;
-	if (is_key_path(node->text) && (node->text.len == 0 || node->text.data[0] == '/'))
+	is_rooted = node->text.len == 0 || node->text.data[0] == '/';
+	/* Servers of rpcx are told theirs without the slash, and add it; keys of documents are exact. */
+	if (is_key_path(node->text) && !is_rooted && !has_default)
+		*path = arena_printf(b->arena, "/%s", *path);
+	if (is_key_path(node->text) && (is_rooted || !has_default))
 		return 0;
 	return bind_error(b, node,
 	    "%s is no path of a registry\nexpected a path that starts with a slash and does not end "

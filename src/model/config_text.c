@@ -183,6 +183,38 @@ static void schema_name(const struct key *key, FILE *to)
 
 const struct key_type key_name = {"name", parse_name, print_text_key, schema_name, KEY_VALUE, NULL};
 
+static struct slice without_port(struct slice text)
+{
+	size_t n = text.len;
+
+	while (n > 0 && text.data[n - 1] >= '0' && text.data[n - 1] <= '9')
+		n--;
+	return n > 1 && n < text.len && text.data[n - 1] == ':' ? slice_sub(text, 0, n - 1) : text;
+}
+
+/* A name that DNS is asked for may bring its port; whether it is one is not known here. */
+static int parse_service_name(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	struct slice text;
+
+	if (bind_text(b, node, &text) < 0 || bind_name(b, node, without_port(text)) < 0)
+		return -1;
+	*text_at(key, base) = arena_str(b->arena, text);
+	return 0;
+}
+
+static void schema_service_name(const struct key *key, FILE *to)
+{
+	(void)key;
+	fputs("{\"type\": \"string\", \"pattern\": "
+	      "\"^[A-Za-z0-9._-]{1,200}(:[0-9]+)?$|\\\\$\\\\{\"}",
+	    to);
+}
+
+const struct key_type key_service_name = {
+    "name", parse_service_name, print_text_key, schema_service_name, KEY_VALUE, NULL};
+
 static bool is_path(struct slice text)
 {
 	for (size_t i = 0; i < text.len; i++)

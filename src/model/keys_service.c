@@ -104,7 +104,7 @@ static const struct word subset_fallbacks[] = {
 
 static const struct key service_keys[] = {
     {.name = "name",
-	.type = &key_name,
+	.type = &key_service_name,
 	.offset = offsetof(struct service_config, name),
 	.worked_out = "the label",
 	.fill = fill_service_name,

@@ -190,6 +190,64 @@ START_TEST(dump_leaves_out_what_other_types_have)
 }
 END_TEST
 
+START_TEST(base_has_a_slash_whether_it_was_written_or_not)
+{
+	static const char *const written[] = {"rpcx_test", "/rpcx_test", "\"\""};
+
+	for (size_t i = 0; i < ARRAY_LEN(written); i++) {
+		char keys[100];
+		struct loaded l;
+
+		snprintf(keys, sizeof keys, "type: zookeeper, endpoints: [\"z:1\"], base: %s",
+		    written[i]);
+		l = with_registry(keys);
+		ck_assert_str_eq(registry_of(&l, "main")->base, i < 2 ? "/rpcx_test" : "");
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+START_TEST(name_for_dns_may_bring_its_port)
+{
+	static const struct {
+		const char *keys, *says;
+	} cases[] = {
+	    {"name: \"a.example:8888\", discover: dns", NULL},
+	    {"name: \"a.example:65535\", discover: dns", NULL},
+	    {"name: \"a.example\", discover: dns", "DNS does not say on which port"},
+	    {"name: \"a.example:0\", discover: dns", "the port is out of range"},
+	    {"name: \"a.example:65536\", discover: dns", "the port is out of range"},
+	    {"name: \"a.example:4294967297\", discover: dns", "the port is out of range"},
+	    {"name: \"a.example:\", discover: dns", "is not a name"},
+	    {"name: \":80\", discover: dns", "is not a name"},
+	    {"name: \"a:b:80\", discover: dns", "is not a name"},
+	    {"name: \"_a._tcp.example:80\", discover: dns", "is not a name"},
+	    {"name: \"a.example:80\", discover: main", "is not a name"},
+	    {"name: \"a:80\", endpoints: [\"127.0.0.1:1\"]", "is not a name"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[1000];
+		struct loaded l;
+
+		snprintf(text, sizeof text,
+		    "registries: {dns: {type: dns}, main: {type: etcd, endpoints: [\"e:1\"]}}\n"
+		    "listeners: [{address: \"127.0.0.1:7000\", service: a}]\n"
+		    "services: {a: {%s}}\n",
+		    cases[i].keys);
+		l = loaded_from(text);
+		if (cases[i].says) {
+			ck_assert_msg(l.problems.n > 0, "%s", cases[i].keys);
+			ck_assert_msg(strstr(l.problems.list[0].text, cases[i].says) != NULL,
+			    "%s: %s", cases[i].keys, l.problems.list[0].text);
+		} else {
+			ck_assert_msg(contains(&l, "    name: "), "%s", cases[i].keys);
+		}
+		loaded_free(&l);
+	}
+}
+END_TEST
+
 /* ---- secrets ---- */
 
 START_TEST(secret_is_never_printed)
@@ -588,6 +646,8 @@ int main(void)
 	    empty_has_a_long_and_a_short_form,
 	    tls_is_on_where_there_is_a_map_and_off_where_there_is_none,
 	    dump_leaves_out_what_other_types_have,
+	    base_has_a_slash_whether_it_was_written_or_not,
+	    name_for_dns_may_bring_its_port,
 	    secret_is_never_printed,
 	    secret_stands_in_no_message,
 	    secret_comes_from_a_file_or_from_a_variable,
