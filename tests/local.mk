@@ -42,6 +42,7 @@ UNIT_TESTS = \
 	tests/unit/test_conn \
 	tests/unit/test_conn_connect \
 	tests/unit/test_consul \
+	tests/unit/test_consul_registration \
 	tests/unit/test_convert \
 	tests/unit/test_convert_back \
 	tests/unit/test_ctl \
@@ -240,6 +241,8 @@ tests_unit_test_socket_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind,--wrap=renam
 
 # To some, time is what the timers make of it.
 tests_unit_test_consul_SOURCES = tests/unit/test_consul.c tests/support/idle_clock.c
+tests_unit_test_consul_registration_SOURCES = tests/unit/test_consul_registration.c \
+	tests/support/idle_clock.c
 tests_unit_test_etcd_SOURCES = tests/unit/test_etcd.c tests/support/idle_clock.c
 tests_unit_test_file_registry_SOURCES = tests/unit/test_file_registry.c tests/support/idle_clock.c
 tests_unit_test_http_client_SOURCES = tests/unit/test_http_client.c tests/support/idle_clock.c

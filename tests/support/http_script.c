@@ -233,14 +233,24 @@ void script_drip(struct script_peer *peer, const char *text)
 	drip(&peer->timer, loop_now(peer->script->loop));
 }
 
-void script_answer(struct script_peer *peer, int status, const char *body)
+bool script_asks(const struct script_request *request, const char *method, const char *part)
 {
-	char head[128];
+	return strcmp(request->method, method) == 0 && strstr(request->target, part) != NULL;
+}
 
-	snprintf(head, sizeof head, "HTTP/1.1 %d Word\r\nContent-Length: %zu\r\n\r\n", status,
-	    strlen(body));
+void script_answer_with(struct script_peer *peer, int status, const char *headers, const char *body)
+{
+	char head[512];
+
+	snprintf(head, sizeof head, "HTTP/1.1 %d Word\r\n%sContent-Length: %zu\r\n\r\n", status,
+	    headers, strlen(body));
 	script_send_text(peer, head);
 	script_send_text(peer, body);
+}
+
+void script_answer(struct script_peer *peer, int status, const char *body)
+{
+	script_answer_with(peer, status, "", body);
 }
 
 void script_stream(struct script_peer *peer)

@@ -20,6 +20,9 @@ struct script_request {
 typedef void (*script_fn)(
     void *arg, struct script_peer *peer, const struct script_request *request);
 
+/* Is it a request of @method whose target has @part? */
+bool script_asks(const struct script_request *request, const char *method, const char *part);
+
 /* Listens on a port of the loopback address. @tls: NULL for plain; borrowed. */
 struct script *script_new(
     struct loop *loop, struct ssl_ctx_st *tls, script_fn on_request, void *arg);
@@ -40,6 +43,9 @@ void script_send_text(struct script_peer *peer, const char *text);
 void script_drip(struct script_peer *peer, const char *text);
 /* 200 and so on, with a right length. */
 void script_answer(struct script_peer *peer, int status, const char *body);
+/* @headers: whole lines, each with its end. */
+void script_answer_with(
+    struct script_peer *peer, int status, const char *headers, const char *body);
 /* The head of a chunked answer, one chunk, the end. */
 void script_stream(struct script_peer *peer);
 void script_chunk(struct script_peer *peer, const char *text);

@@ -19,11 +19,6 @@
 
 static struct asked_registry a;
 
-static bool asks(const struct script_request *request, const char *method, const char *part)
-{
-	return strcmp(request->method, method) == 0 && strstr(request->target, part) != NULL;
-}
-
 static void begin(void)
 {
 }
@@ -158,7 +153,7 @@ static struct {
 static void answer_behind_a_door(
     void *arg, struct script_peer *peer, const struct script_request *request)
 {
-	if (asks(request, "POST", "/nacos/v1/auth/login")) {
+	if (script_asks(request, "POST", "/nacos/v1/auth/login")) {
 		doors.n_logins++;
 		script_answer(
 		    peer, doors.login ? 200 : 403, doors.login ? doors.login : "unknown user!");
@@ -269,13 +264,13 @@ static void answer_as_server(
 	(void)arg;
 	if (server.refuses) {
 		script_answer(peer, 400, "caused: errCode: 400");
-	} else if (asks(request, "PUT", "/nacos/v1/ns/instance/beat?")) {
+	} else if (script_asks(request, "PUT", "/nacos/v1/ns/instance/beat?")) {
 		answer_beat(peer, request);
-	} else if (asks(request, "POST", "/nacos/v1/ns/instance?")) {
+	} else if (script_asks(request, "POST", "/nacos/v1/ns/instance?")) {
 		server.n_puts++;
 		server.is_there = true;
 		script_answer(peer, 200, "ok");
-	} else if (asks(request, "DELETE", "/nacos/v1/ns/instance?")) {
+	} else if (script_asks(request, "DELETE", "/nacos/v1/ns/instance?")) {
 		server.n_removals++;
 		server.is_there = false;
 		script_answer(peer, 200, "ok");
