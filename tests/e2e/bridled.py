@@ -28,6 +28,14 @@ START_SECONDS = STOP_SECONDS = 60
 SANITIZER_SAYS = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|Assertion .* failed")
 
 
+def allow(seconds):
+    """So long may take here and now what takes so long where nobody else computes."""
+    began, computed = time.monotonic(), time.thread_time()
+    while time.thread_time() - computed < 0.02:
+        pass
+    return seconds * SLOWER * max(1, (time.monotonic() - began) / 0.02)
+
+
 def eventually(check, seconds=PATIENCE, what="it"):
     """Asks until the answer is true, and gives it. For what happens soon, but not at once."""
     end = time.monotonic() + seconds

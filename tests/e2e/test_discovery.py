@@ -9,7 +9,7 @@ import time
 import middleman
 import registries
 import wire
-from bridled import IS_SANITIZED, SLOWER, TestCase, eventually
+from bridled import IS_SANITIZED, TestCase, allow, eventually
 
 SERVICE = "shop.price"
 
@@ -305,7 +305,7 @@ class Outages(EtcdCase):
         time.sleep(4)
         self.assertIn(one.address, self.addresses(daemon))
         end()
-        self.until(daemon, [one.address, two.address], 5 * SLOWER)
+        self.until(daemon, [one.address, two.address], allow(5))
         eventually(lambda: daemon.metric("bridle_registry_up", registry="main") == 1)
         self.assertEqual(calls.end(), [])
         self.assertGreater(calls.count, 100)
@@ -336,7 +336,7 @@ class Outages(EtcdCase):
         time.sleep(2)
         self.etcd.start()
         self.kitex.put(SERVICE, two.address)
-        self.until(daemon, [one.address, two.address], 5 * SLOWER)
+        self.until(daemon, [one.address, two.address], allow(5))
         self.assertEqual(calls.end(), [])
 
     def test_resets_again_and_again_lose_no_change(self):
@@ -373,7 +373,7 @@ class Cache(EtcdCase):
         daemon = self.bridled(self.whole)
         with self.caller(daemon) as caller:
             self.assertEqual(caller.call("Echo", "a").text, "a")
-        self.assertLess(time.monotonic() - began, 1.0 * SLOWER)
+        self.assertLess(time.monotonic() - began, allow(1))
         page = daemon.get_json("/services/" + SERVICE)
         self.assertEqual((page["state"], page["endpoints"][0]["weight"]), ("stale", 7))
         kinds = [c["change"] for c in daemon.get_json("/history/" + SERVICE)["changes"]]
@@ -467,7 +467,7 @@ class Readiness(EtcdCase):
         daemon = self.unready(self.config(self.between.address))
         eventually(lambda: self.ready(daemon)[0] == 503)
         self.between.mood = middleman.PASS
-        eventually(lambda: self.ready(daemon)[0] == 200, 8)
+        eventually(lambda: self.ready(daemon)[0] == 200)
         self.assertEqual(self.ready(daemon)[1]["missing"], [])
         self.assertEqual(daemon.get_json("/services/" + SERVICE)["state"], "empty")
 
@@ -478,7 +478,7 @@ class Readiness(EtcdCase):
         began = time.monotonic()
         daemon = self.unready(config)
         eventually(lambda: self.ready(daemon)[0] == 200)
-        self.assertLess(time.monotonic() - began, 8)
+        self.assertLess(time.monotonic() - began, allow(8))
 
 
 class Speed(EtcdCase):
@@ -487,7 +487,7 @@ class Speed(EtcdCase):
         one, two = self.upstream(), self.upstream()
         self.kitex.put(SERVICE, one.address)
         daemon = self.bridled(self.config(self.etcd.address))
-        slowest = 0
+        took = []
         with self.caller(daemon) as caller:
             caller.call("Echo", "warm")
             for i in range(5):
@@ -498,9 +498,9 @@ class Speed(EtcdCase):
                 while len(new.packets) == seen:
                     self.assertIsNone(caller.call("Echo", "x").exception)
                     self.assertLess(time.monotonic() - began, 20)
-                slowest = max(slowest, time.monotonic() - began)
+                took.append(time.monotonic() - began)
                 self.until(daemon, [new.address])
-        self.assertLess(slowest, 0.2 * SLOWER)
+        self.assertLess(sorted(took)[len(took) // 2], allow(0.2), took)
 
     def test_a_thousand_updates_a_second_are_cheap_and_close_no_connection(self):
         self.begin()
@@ -553,5 +553,5 @@ class ManyEndpoints(FileCase):
         print("calls while 10 000 endpoints changed: median %.0f us, 99.9 %% %.0f us, worst %.0f us"
               % tuple(1e6 * took[int(len(took) * share)] for share in (0.5, 0.999, 0.999999)))
         eventually(lambda: len(self.addresses(daemon)) == 10000)
-        self.assertLess(took[-1], 0.5 * SLOWER)
+        self.assertLess(took[-1], allow(0.5))
         self.assertEqual(price.accepted, 1)

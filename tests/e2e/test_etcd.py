@@ -11,7 +11,7 @@ import time
 import registries
 import sockets
 import wire
-from bridled import IS_SANITIZED, TOP, Bridled, TestCase, eventually
+from bridled import TOP, Bridled, TestCase, allow, eventually
 from registries import Dnsmasq, Etcd, Kitex, kitex_value
 
 BACK_SECONDS = 5  # within which a registration is back
@@ -522,8 +522,7 @@ class Publishing(EtcdCase):
         return daemon.get_json("/services/app")["registered"][0]["state"]
 
     def await_key(self, seconds=BACK_SECONDS):
-        eventually(lambda: self.etcd.entry(self.key), seconds * (3 if IS_SANITIZED else 1),
-                   "the key")
+        eventually(lambda: self.etcd.entry(self.key), allow(seconds), "the key")
 
     def test_a_lease_that_is_revoked_is_replaced(self):
         daemon = self.publisher()
@@ -686,4 +685,4 @@ class Figures(EtcdCase):
                     self.assertLess(time.monotonic() - began, 20)
                 took.append(time.monotonic() - began)
         took.sort()
-        self.assertLess(took[len(took) // 2], REACHES_SECONDS * (5 if IS_SANITIZED else 1), took)
+        self.assertLess(took[len(took) // 2], allow(REACHES_SECONDS), took)

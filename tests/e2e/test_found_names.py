@@ -8,7 +8,7 @@ import time
 import registries
 import upstream
 import wire
-from bridled import TestCase, eventually
+from bridled import IS_SANITIZED, TestCase, allow, eventually
 
 
 def named(service):
@@ -50,7 +50,7 @@ class FoundNames(TestCase):
         daemon = self.start({"shop.price": [price.address]})
         begin = time.monotonic()
         self.assertEqual(self.call(daemon, "shop.price").text, "hi")
-        self.assertLess(time.monotonic() - begin, 2)
+        self.assertLess(time.monotonic() - begin, allow(2))
 
     def test_a_name_that_nobody_has_is_refused_until_it_appears(self):
         price = self.upstream()
@@ -81,7 +81,7 @@ class FoundNames(TestCase):
         daemon = self.start({"slow": [slow.address]}, timeout="200ms")
         begin = time.monotonic()
         self.assert_refused(self.call(daemon, "slow"), "timeout")
-        self.assertLess(time.monotonic() - begin, 1)
+        self.assertLess(time.monotonic() - begin, allow(1))
 
     def test_many_callers_of_a_new_name_all_get_their_answer(self):
         price = self.upstream()
@@ -106,7 +106,8 @@ class FoundNames(TestCase):
                 answer = caller.call("Echo", "x", **named("nobody.%d" % n))
                 self.assert_refused(answer, "no_endpoint")
         self.assertEqual(self.call(daemon, "shop.price").text, "hi")
-        self.assertLess(daemon.rss() - before, 32 << 20)
+        if not IS_SANITIZED:
+            self.assertLess(daemon.rss() - before, 32 << 20)
 
     def test_a_reload_keeps_found_names_and_one_without_the_template_forgets_them(self):
         price = self.upstream()

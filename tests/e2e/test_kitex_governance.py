@@ -17,7 +17,7 @@ import upstream
 import zookeeper_server
 from bridled import eventually
 
-SOON = 1.0 * bridled.SLOWER
+SOON = 1
 CLIENT = ("retry", "rpc_timeout", "circuit_break", "degradation")
 
 
@@ -161,7 +161,7 @@ class Governed:
         began = time.monotonic()
         eventually(lambda: self.state(daemon, category, state, service=service),
                    what="%s to be %s" % (category, state))
-        self.assertLess(time.monotonic() - began, SOON)
+        self.assertLess(time.monotonic() - began, bridled.allow(SOON))
 
     def call(self, daemon, method="Echo", listener="in"):
         with self.caller(daemon, listener=listener) as caller:
@@ -177,7 +177,7 @@ class Governed:
         """True within a second."""
         began = time.monotonic()
         eventually(check, what=what)
-        self.assertLess(time.monotonic() - began, SOON, what)
+        self.assertLess(time.monotonic() - began, bridled.allow(SOON), what)
 
     # ---- what documents do ----
 
@@ -195,7 +195,7 @@ class Governed:
         self.assertGreaterEqual(took, 0.06)
         self.put("rpc_timeout", {"Other": {"rpc_timeout_ms": 60}})
         eventually(lambda: self.call(daemon)[1] >= 0.7, what="a document without the method")
-        self.assertLess(self.call(daemon, "Other")[1], 0.6)
+        eventually(lambda: self.call(daemon, "Other")[1] < 0.6, what="one with it")
         self.delete("rpc_timeout")
         self.wait(daemon, "rpc_timeout", "absent")
         eventually(lambda: self.call(daemon, "Other")[1] >= 0.7, what="the file's value")
@@ -307,7 +307,7 @@ class Governed:
                 self.put("rpc_timeout", bad)
                 self.soon(lambda: daemon.errors().count("a document is wrong") > said, "a word")
                 self.wait(daemon, "rpc_timeout", "bad")
-                self.assertLess(self.call(daemon)[1], 0.6)
+                eventually(lambda: self.call(daemon)[1] < 0.6, what="the good one still")
         self.assertIn("test.node/shop.price/rpc_timeout", daemon.errors())
         told = {one["category"]: one for one in daemon.get_json("/services/price")["governance"]}
         self.assertEqual(sorted(told), sorted(CLIENT))
