@@ -175,13 +175,6 @@ void registrations_leave(struct registrations *r, void (*done)(void *arg), void 
 	look_soon(r);
 }
 
-void registrations_return(struct registrations *r)
-{
-	r->is_leaving = false;
-	r->done = NULL;
-	look_soon(r);
-}
-
 bool registrations_were_any(const struct registrations *r)
 {
 	return r->were_any;

@@ -20,10 +20,9 @@ void registrations_free(struct registrations **registrations);
 /* Publishes what @snapshot wants and withdraws all else; what is as it was stays untouched. Takes a
  * reference of its own. */
 void registrations_follow(struct registrations *registrations, struct snapshot *snapshot);
-/* Withdraws all and publishes nothing any more, until registrations_return. @done is called when all are gone, or
- * when their registries have not answered in time; at once, from the loop, when there are none. */
+/* Withdraws all and publishes nothing any more. @done is called when all are gone, or when their
+ * registries have not answered in time; at once, from the loop, when there are none. */
 void registrations_leave(struct registrations *registrations, void (*done)(void *arg), void *arg);
-void registrations_return(struct registrations *registrations);
 /* Is, or was, anything published since the start? Then callers may still come for a while. */
 bool registrations_were_any(const struct registrations *registrations);
 /* Raised by the registry: hand it on. */
