@@ -72,7 +72,7 @@ static void lost(struct etcd_watch *w, int status, const char *why)
 	log_escape(shown, sizeof shown, slice_str(why));
 	if (has_lived)
 		registry_pause_reset(&w->pause);
-	log_info("etcd", "a watch has ended, everything is listed anew", "name=%s reason=\"%s\"",
+	log_info("etcd", "a watch has ended, everything is listed anew", "name=%s why=\"%s\"",
 	    client->start->config->name, shown);
 	restart(
 	    w, has_lived ? AT_ONCE + jitter : http_place_pause(&client->place, &w->pause, status));
@@ -80,7 +80,7 @@ static void lost(struct etcd_watch *w, int status, const char *why)
 
 void etcd_watch_restart(struct etcd_watch *w, const char *why)
 {
-	log_warn("etcd", "everything is listed anew", "name=%s reason=\"%s\"",
+	log_warn("etcd", "everything is listed anew", "name=%s why=\"%s\"",
 	    w->client->start->config->name, why);
 	restart(w, AT_ONCE);
 }
