@@ -9,6 +9,7 @@
 #include "daemon/options.h"
 #include "daemon/reload.h"
 #include "model/yaml.h"
+#include "net/tls.h"
 #include "registry/dns.h"
 #include "registry/zookeeper_session.h"
 #include "rpc/codec.h"
@@ -23,6 +24,7 @@ static void print_build(void)
 #endif
 	printf("libevent:  %s\n", event_get_version());
 	printf("nghttp2:   %s\n", codec_library_version());
+	printf("OpenSSL:   %s\n", tls_library_version());
 	printf("c-ares:    %s\n", dns_library_version());
 	printf("libyaml:   %s\n", yaml_library_version());
 	printf("cJSON:     %s\n", admin_library_version());
