@@ -9,8 +9,8 @@
 #include "base/address.h"
 #include "base/list.h"
 #include "base/stat.h"
-#include "policy/latency.h"
 #include "net/loop.h"
+#include "policy/latency.h"
 #include "policy/lb.h"
 #include "rpc/codec.h"
 
