@@ -136,49 +136,19 @@ void lookups_reloaded(struct lookups *l)
 
 /* ---- what is used ---- */
 
-static uint64_t attempts_on(struct worker *worker, struct slice label)
-{
-	struct service_stats *s = atomic_load(&worker->services);
-	uint64_t attempts = 0;
-
-	for (; s; s = atomic_load(&s->next)) {
-		if (!slice_eq_str(label, s->label))
-			continue;
-		for (int i = 0; i < ATTEMPT_OUTCOMES; i++)
-			attempts += counter_get(&s->attempts[i]);
-		break;
-	}
-	return attempts;
-}
-
-struct look {
-	struct control *control;
-	struct followed live;
-};
-
-static void add_live(void *arg, const struct found_name *name)
-{
-	struct look *look = arg;
-
-	if (name->state == FOUND_LIVE)
-		look->live.list[look->live.n++] = name->name;
-}
-
 static void look_at_use(struct timer *timer, usec_t now)
 {
 	struct lookups *l = container_of(timer, struct lookups, look);
 	struct control *c = l->control;
-	struct look look = {c, {mem_calloc(FOUND_NAMES_MAX, sizeof *look.live.list), 0}};
 
-	found_names_visit(c->found_names, add_live, &look);
-	for (size_t i = 0; i < look.live.n; i++) {
-		uint64_t attempts = 0;
+	for (size_t i = 0; i < c->snapshot->n_services; i++) {
+		const struct service *s = &c->snapshot->services[i];
 
-		for (unsigned w = 0; w < c->workers.n; w++)
-			attempts += attempts_on(c->workers.list[w], look.live.list[i]);
-		found_names_used(c->found_names, look.live.list[i], attempts, now);
+		if (!s->config->is_found)
+			continue;
+		s->tally->times_used += atomic_exchange(&s->tally->is_used, false);
+		found_names_used(c->found_names, s->label, s->tally->times_used, now);
 	}
-	free(look.live.list);
 	wheel_set(loop_wheel(c->loop), timer, now + LOOK_AT_USE_EVERY, look_at_use);
 }
 

@@ -49,6 +49,10 @@ struct service_tally {
 	 * out. */
 	_Atomic unsigned troubles;
 	_Atomic uint64_t ejections, budget_exhausted; /* ever */
+	/* An attempt has ended since the control thread looked; written only when it is another, so
+	 * that workers do not take it from each other. */
+	atomic_bool is_used;
+	uint64_t times_used;               /* private to the control thread: found used so often */
 	pthread_mutex_t lock;              /* endpoints coming, going, ejected, up, down */
 	struct endpoint_tally **endpoints; /* present ones; borrowed; under the lock */
 	size_t n_endpoints;

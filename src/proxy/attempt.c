@@ -112,10 +112,13 @@ static void tell_tally(struct attempt *a, enum attempt_outcome outcome)
 
 static void count_outcome(struct attempt *a, enum attempt_outcome outcome)
 {
+	struct service_tally *tally = a->call->service->service->tally;
 	struct backend *b = a->backend;
 	usec_t took = now_of(a) - a->began;
 
 	a->took = took;
+	if (!atomic_load_explicit(&tally->is_used, memory_order_relaxed))
+		atomic_store_explicit(&tally->is_used, true, memory_order_relaxed);
 	counter_add(&b->stats->attempts[outcome], 1);
 	counter_sub(&b->in_flight, 1);
 	if (is_answer(outcome)) {

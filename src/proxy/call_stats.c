@@ -151,10 +151,10 @@ struct call_series *call_stats_find(struct call_stats *s, const struct call_labe
 	if (series)
 		return series;
 	bound(s, 's', SLICE_NONE, CALL_STATS_SERVICES, &l.service);
-	bound(s, 'c', SLICE_NONE, CALL_STATS_CALLERS, &l.caller);
-	bound(s, 'm', l.service, CALL_STATS_METHODS, &l.method);
 	if (s->n_series >= CALL_STATS_SERIES)
 		l.method = l.caller = SLICE_LIT("other");
+	bound(s, 'c', SLICE_NONE, CALL_STATS_CALLERS, &l.caller);
+	bound(s, 'm', l.service, CALL_STATS_METHODS, &l.method);
 	len = make_key(key, &l);
 	series = table_get(&s->series, slice_of(key, len));
 	return series ? series : add_series(s, slice_of(key, len), &l);

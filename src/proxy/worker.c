@@ -220,6 +220,11 @@ struct service_stats *worker_service_stats(struct worker *w, struct slice label)
 {
 	struct service_stats *s = table_get(&w->stats_by_label, label);
 
+	/* Labels come and go with the names that callers ask for: beyond so many they are one. */
+	if (s == NULL && w->stats_by_label.used >= CALL_STATS_SERVICES) {
+		label = SLICE_LIT("other");
+		s = table_get(&w->stats_by_label, label);
+	}
 	if (s)
 		return s;
 	s = mem_calloc(1, sizeof *s);

@@ -71,7 +71,8 @@ enum attempt_outcome {
 };
 const char *attempt_outcome_name(enum attempt_outcome outcome);
 
-/* Per service label; added once, never removed, read by any thread. */
+/* Per service label, those past CALL_STATS_SERVICES together; added once, never removed, read by any
+ * thread. */
 struct service_stats {
 	_Atomic(struct service_stats *) next;
 	char *label;

@@ -149,10 +149,8 @@ START_TEST(there_are_1000_services_and_then_others)
 }
 END_TEST
 
-START_TEST(there_are_20000_series_and_then_others)
+static void fill(void)
 {
-	struct call_series *last;
-
 	for (unsigned i = 0; i < CALL_STATS_SERIES; i++) {
 		struct call_labels l = labels_of("", "", "");
 		char service[32], method[32];
@@ -163,6 +161,13 @@ START_TEST(there_are_20000_series_and_then_others)
 		l.method = slice_str(method);
 		call_stats_find(&stats, &l);
 	}
+}
+
+START_TEST(there_are_20000_series_and_then_others)
+{
+	struct call_series *last;
+
+	fill();
 	ck_assert_uint_eq(stats.n_series, CALL_STATS_SERIES);
 	last = find("s1", "M1", "late");
 	ck_assert(slice_eq_str(last->labels.method, "other"));
@@ -170,6 +175,18 @@ START_TEST(there_are_20000_series_and_then_others)
 	ck_assert_ptr_eq(last, find("s1", "M2", "later"));
 	ck_assert_uint_eq(stats.n_series, CALL_STATS_SERIES + 1);
 	ck_assert(slice_eq_str(find("s1", "M1", "")->labels.method, "M1"));
+}
+END_TEST
+
+START_TEST(names_that_have_no_series_any_more_are_not_remembered)
+{
+	size_t before;
+
+	fill();
+	before = stats.names.used;
+	for (unsigned i = 0; i < 5000; i++)
+		find("s1", numbered("late", i), numbered("who", i));
+	ck_assert_uint_le(stats.names.used, before + 2);
 }
 END_TEST
 
@@ -293,6 +310,7 @@ int main(void)
 	    {there_are_200_callers_and_then_others, 1},
 	    {there_are_1000_services_and_then_others, 1},
 	    {there_are_20000_series_and_then_others, 1},
+	    {names_that_have_no_series_any_more_are_not_remembered, 1},
 	    {labels_of_any_length_are_stood, 1},
 	    {retries_past_9_count_as_9, 1},
 	    {calls_are_counted_by_reason_and_by_kitexs_sense_of_success, 1},

@@ -129,6 +129,26 @@ START_TEST(what_stays_is_the_same_and_what_is_gone_goes)
 }
 END_TEST
 
+START_TEST(labels_that_come_and_go_are_counted_together_beyond_a_thousand)
+{
+	struct service_stats *first, *other;
+	char label[16];
+
+	start("balance: random", 1);
+	first = worker_service_stats(worker, SLICE_LIT("app"));
+	for (unsigned i = 0; i < CALL_STATS_SERVICES + 500; i++) {
+		snprintf(label, sizeof label, "made.%u", i);
+		worker_service_stats(worker, slice_str(label));
+	}
+	other = worker_service_stats(worker, slice_str(label));
+	ck_assert_str_eq(other->label, "other");
+	ck_assert_ptr_eq(worker_service_stats(worker, SLICE_LIT("yet another")), other);
+	ck_assert_ptr_eq(worker_service_stats(worker, SLICE_LIT("app")), first);
+	ck_assert_uint_eq(worker->stats_by_label.used, CALL_STATS_SERVICES + 1);
+	stop();
+}
+END_TEST
+
 START_TEST(thousands_follow_a_part_in_each_turn)
 {
 	start("balance: random", MANY);
@@ -203,6 +223,7 @@ int main(void)
 	const TTest *const tests[] = {
 	    an_endpoint_that_nobody_wanted_costs_nothing,
 	    what_stays_is_the_same_and_what_is_gone_goes,
+	    labels_that_come_and_go_are_counted_together_beyond_a_thousand,
 	    thousands_follow_a_part_in_each_turn,
 	    a_set_that_comes_while_the_last_one_settles_is_followed_to_its_end,
 	    pools_follow_the_configuration,
