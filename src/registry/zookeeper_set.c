@@ -239,6 +239,7 @@ void zookeeper_set_listed(
     struct zookeeper_set *set, const struct slice *names, size_t n, int64_t change, usec_t now)
 {
 	struct slice *sorted = NULL;
+	size_t left_out_before = set->n_left_out;
 
 	if (change > set->change)
 		set->change = change;
@@ -255,6 +256,7 @@ void zookeeper_set_listed(
 	free(sorted);
 	remove_unseen(set);
 	set->is_changed |= set->is_doubted; /* the same set again tells that it is no longer so */
+	set->is_changed |= set->n_left_out != left_out_before; /* and how many are left out of it */
 	set->is_doubted = false;
 	set->list_at = now + gap(set);
 	look_whether_whole(set);

@@ -2,6 +2,7 @@
  * the test: it answers in order, and its watches fire before an answer shows what fired them. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "registry/client.h"
@@ -437,6 +438,32 @@ START_TEST(more_children_than_one_service_may_have_are_left_out_by_name)
 }
 END_TEST
 
+START_TEST(another_number_left_out_is_told_though_the_set_is_the_same)
+{
+	static char texts[REGISTRY_ENDPOINTS_MAX + 1][24];
+	static struct slice names[REGISTRY_ENDPOINTS_MAX + 1];
+	const char *question;
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(texts[i], sizeof texts[i], "10.0.0.1:%05u", i + 1);
+		names[i] = slice_str(texts[i]);
+	}
+	asked(true);
+	zookeeper_set_listed(&set, names, REGISTRY_ENDPOINTS_MAX, 1, now);
+	while ((question = asked(true))[0])
+		has_data(question + strlen("read "), DATA);
+	n_gathered();
+	now += 10 * USEC_S;
+	ck_assert(!is_due());
+	zookeeper_set_listed(&set, names, REGISTRY_ENDPOINTS_MAX + 1, 2, now);
+	ck_assert(is_due());
+	n_gathered();
+	now += 10 * USEC_S;
+	zookeeper_set_listed(&set, names, REGISTRY_ENDPOINTS_MAX + 1, 3, now);
+	ck_assert(!is_due());
+}
+END_TEST
+
 START_TEST(rpcx_keeps_the_network_in_the_name_and_a_query_as_data)
 {
 	static const char *const names[] = {"tcp@127.0.0.1:1", "tcp@127.0.0.1:2"};
@@ -477,6 +504,7 @@ int main(void)
 	    {watches_that_fire_before_an_answer_are_part_of_it, 1},
 	    {changes_without_end_are_told_now_and_then, 1},
 	    {more_children_than_one_service_may_have_are_left_out_by_name, 1},
+	    {another_number_left_out_is_told_though_the_set_is_the_same, 1},
 	    {rpcx_keeps_the_network_in_the_name_and_a_query_as_data, 1},
 	};
 
