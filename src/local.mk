@@ -176,6 +176,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config_load.c src/model/config_load.h \
 	src/model/config_location.c \
 	src/model/config_manual.c \
+	src/model/config_map.c src/model/config_map.h \
 	src/model/config_match.c \
 	src/model/config_merge.c \
 	src/model/config_net.c \

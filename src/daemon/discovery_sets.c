@@ -93,23 +93,6 @@ static void gather_configured(struct gathering *g, const struct endpoint_config 
 	}
 }
 
-static const char *tag_of(const struct config_map *tags, const char *name)
-{
-	for (size_t i = 0; i < tags->n; i++)
-		if (strcmp(tags->pairs[i].name, name) == 0)
-			return tags->pairs[i].value;
-	return "";
-}
-
-/* As a subset has it: the value "" asks for a tag that is missing or empty. */
-static bool has_tags(const struct endpoint *e, const struct config_map *wanted)
-{
-	for (size_t i = 0; i < wanted->n; i++)
-		if (strcmp(tag_of(&e->tags, wanted->pairs[i].name), wanted->pairs[i].value) != 0)
-			return false;
-	return true;
-}
-
 static void gather_registry(struct gathering *g)
 {
 	const struct discover_config *discover = &g->service->discover;
@@ -128,7 +111,7 @@ static void gather_registry(struct gathering *g)
 	for (size_t i = 0; i < set.n; i++) {
 		const struct endpoint *from = &set.list[i];
 
-		if (has_tags(from, &discover->tags) && !is_own(g, &from->address))
+		if (config_map_has(&from->tags, &discover->tags) && !is_own(g, &from->address))
 			add_endpoint(g, &from->address, from);
 	}
 }
@@ -228,7 +211,7 @@ bool discovery_has_endpoints(
 	if (r)
 		set = registry_set(r, name);
 	for (size_t i = 0; i < set.n && fitting == 0; i++)
-		fitting += has_tags(&set.list[i], &config->discover.tags) &&
+		fitting += config_map_has(&set.list[i].tags, &config->discover.tags) &&
 			   !own_addresses_has(&d->own, &set.list[i].address);
 	*why = fitting        ? ""
 	       : set.n        ? "the registry has no endpoint with the tags asked for"

@@ -12,17 +12,6 @@ static const char *copy_text(struct arena *arena, const char *text)
 	return text ? arena_str(arena, slice_str(text)) : NULL;
 }
 
-static struct config_map copy_tags(struct arena *arena, const struct config_map *tags)
-{
-	struct config_pair *pairs = arena_calloc(arena, tags->n, sizeof *pairs);
-
-	for (size_t i = 0; i < tags->n; i++) {
-		pairs[i].name = copy_text(arena, tags->pairs[i].name);
-		pairs[i].value = copy_text(arena, tags->pairs[i].value);
-	}
-	return (struct config_map){pairs, tags->n};
-}
-
 /* What was there before is not needed any more. */
 static void keep_plan(struct enrolment *e, const struct registration_plan *plan, const char *label)
 {
@@ -31,7 +20,7 @@ static void keep_plan(struct enrolment *e, const struct registration_plan *plan,
 	arena_init(&e->arena, NULL, 0);
 	e->plan = *plan;
 	e->plan.service = arena_copy(&e->arena, plan->service);
-	e->plan.tags = copy_tags(&e->arena, &plan->tags);
+	e->plan.tags = config_map_copy(&e->arena, &plan->tags);
 	e->label = copy_text(&e->arena, label);
 	e->where = copy_text(&e->arena, registry_config_of(e->registry)->name);
 	arena_fini(&before);
@@ -69,21 +58,10 @@ bool enrolment_is_for(const struct enrolment *e, const struct registration_plan 
 	       strcmp(e->plan.address.text, plan->address.text) == 0;
 }
 
-static bool same_tags(const struct config_map *a, const struct config_map *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (strcmp(a->pairs[i].name, b->pairs[i].name) != 0 ||
-		    strcmp(a->pairs[i].value, b->pairs[i].value) != 0)
-			return false;
-	return true;
-}
-
 void enrolment_change(struct enrolment *e, const struct registration_plan *plan)
 {
 	if (e->is_leaving || (e->plan.weight == plan->weight && e->plan.ttl == plan->ttl &&
-				 same_tags(&e->plan.tags, &plan->tags)))
+				 config_map_eq(&e->plan.tags, &plan->tags)))
 		return;
 	keep_plan(e, plan, e->label);
 	log_info("registration", "changed", "service=%s registry=%s address=%s weight=%u", e->label,

@@ -25,23 +25,6 @@ bool balance_is_in_reach(const struct service *service, size_t endpoint)
 
 /* ---- members ---- */
 
-/* "" when it is missing. */
-static const char *tag_of(const struct endpoint *e, const char *name)
-{
-	for (size_t i = 0; i < e->tags.n; i++)
-		if (strcmp(e->tags.pairs[i].name, name) == 0)
-			return e->tags.pairs[i].value;
-	return "";
-}
-
-static bool has_tags(const struct endpoint *e, const struct config_map *tags)
-{
-	for (size_t i = 0; i < tags->n; i++)
-		if (!is_same_text(tag_of(e, tags->pairs[i].name), tags->pairs[i].value))
-			return false;
-	return true;
-}
-
 /* An endpoint by the value of the tag of subset_by. */
 struct tagged {
 	const char *value;
@@ -64,7 +47,8 @@ static struct tagged *sort_by_tag(const struct service *service)
 
 	for (size_t i = 0; i < service->n_endpoints; i++)
 		list[i] = (struct tagged){
-		    tag_of(&service->endpoints[i], service->config->subset_by.tag), (uint32_t)i};
+		    config_map_get(&service->endpoints[i].tags, service->config->subset_by.tag),
+		    (uint32_t)i};
 	if (service->n_endpoints)
 		qsort(list, service->n_endpoints, sizeof *list, compare_tagged);
 	return list;
@@ -108,10 +92,10 @@ static void group_by_tags(struct grouping *g, const char *name, const struct con
 	size_t n = 0;
 
 	for (size_t i = 0; i < service->n_endpoints; i++)
-		n += has_tags(&service->endpoints[i], tags);
+		n += config_map_has(&service->endpoints[i].tags, tags);
 	group->members = members = arena_calloc(g->arena, n, sizeof *members);
 	for (size_t i = 0; i < service->n_endpoints; i++)
-		if (has_tags(&service->endpoints[i], tags))
+		if (config_map_has(&service->endpoints[i].tags, tags))
 			members[group->n++] = (uint32_t)i;
 }
 
@@ -223,9 +207,12 @@ static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->weight == b->weight && is_same_text(a->zone, b->zone) &&
 	       strcmp(a->address.text, b->address.text) == 0 &&
-	       strcmp(tag_of(a, "location"), tag_of(b, "location")) == 0 &&
-	       strcmp(tag_of(a, "latitude"), tag_of(b, "latitude")) == 0 &&
-	       strcmp(tag_of(a, "longitude"), tag_of(b, "longitude")) == 0;
+	       strcmp(config_map_get(&a->tags, "location"), config_map_get(&b->tags, "location")) ==
+		   0 &&
+	       strcmp(config_map_get(&a->tags, "latitude"), config_map_get(&b->tags, "latitude")) ==
+		   0 &&
+	       strcmp(config_map_get(&a->tags, "longitude"),
+		   config_map_get(&b->tags, "longitude")) == 0;
 }
 
 static bool is_same_group(const struct service *a, const struct endpoint_group *x,

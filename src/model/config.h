@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/protocol.h"
 #include "base/reason.h"
+#include "model/config_map.h"
 #include "policy/breaker.h"
 #include "policy/eject.h"
 #include "policy/lb.h"
@@ -25,16 +26,6 @@
 #include "policy/retry.h"
 
 #define COUNT_NONE UINT64_MAX
-
-struct config_pair {
-	const char *name, *value;
-};
-
-/* A sorted list of names and values (tags). */
-struct config_map {
-	const struct config_pair *pairs;
-	size_t n;
-};
 
 struct config_list {
 	const char *const *items;

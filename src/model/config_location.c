@@ -26,18 +26,11 @@ static bool parse_degrees(const struct yaml_node *node, double max, double *degr
 	return node && node->kind == NODE_SCALAR && read_degrees(node->text, max, degrees);
 }
 
-static const char *find_tag(const struct config_map *tags, const char *name)
-{
-	for (size_t i = 0; i < tags->n; i++)
-		if (strcmp(tags->pairs[i].name, name) == 0)
-			return tags->pairs[i].value;
-	return NULL;
-}
-
 int config_place_of(const struct config_map *tags, double *latitude, double *longitude)
 {
-	const char *location = find_tag(tags, "location"), *comma;
-	const char *north = find_tag(tags, "latitude"), *east = find_tag(tags, "longitude");
+	const char *location = config_map_find(tags, "location"), *comma;
+	const char *north = config_map_find(tags, "latitude"),
+		   *east = config_map_find(tags, "longitude");
 	bool is_good;
 
 	if (location) {

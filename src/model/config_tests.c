@@ -160,14 +160,6 @@ static void expect_policy(struct run *r)
 		fail(r, "expected %u attempts in all, came to %u", t->attempts, attempts);
 }
 
-static const char *tag_of(const struct endpoint *e, const char *name)
-{
-	for (size_t i = 0; i < e->tags.n; i++)
-		if (strcmp(e->tags.pairs[i].name, name) == 0)
-			return e->tags.pairs[i].value;
-	return "";
-}
-
 static void expect_tags(struct run *r)
 {
 	const struct route_decision *d = &r->e->decision;
@@ -178,7 +170,7 @@ static void expect_tags(struct run *r)
 	for (size_t i = 0; d->group && i < wanted->n * d->group->n; i++) {
 		const struct endpoint *e = &d->service->endpoints[d->group->members[i / wanted->n]];
 		const struct config_pair *tag = &wanted->pairs[i % wanted->n];
-		const char *found = tag_of(e, tag->name);
+		const char *found = config_map_get(&e->tags, tag->name);
 
 		if (strcmp(found, tag->value) != 0)
 			fail(r,

@@ -403,11 +403,6 @@ static int parse_pair(struct binder *b, const struct yaml_node *value, struct co
 	return rc;
 }
 
-static int compare_pairs(const void *a, const void *b)
-{
-	return strcmp(((const struct config_pair *)a)->name, ((const struct config_pair *)b)->name);
-}
-
 static int parse_pairs(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
 {
@@ -427,7 +422,7 @@ static int parse_pairs(
 		else
 			rc = -1;
 	}
-	qsort(pairs, n, sizeof *pairs, compare_pairs);
+	qsort(pairs, n, sizeof *pairs, config_pair_compare);
 	*map = (struct config_map){pairs, n};
 	return rc;
 }

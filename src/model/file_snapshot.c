@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 
@@ -34,11 +33,6 @@ struct imagined {
 	size_t n;
 };
 
-static int compare_pairs(const void *a, const void *b)
-{
-	return strcmp(((const struct config_pair *)a)->name, ((const struct config_pair *)b)->name);
-}
-
 /* @more wins over what discovery asks for. */
 static struct config_map with_tags(const struct imagined *im, const struct config_map *more)
 {
@@ -49,15 +43,10 @@ static struct config_map with_tags(const struct imagined *im, const struct confi
 	for (size_t i = 0; i < more->n; i++)
 		if (more->pairs[i].value[0])
 			pairs[n++] = more->pairs[i];
-	for (size_t i = 0; i < asked->n; i++) {
-		bool is_there = false;
-
-		for (size_t k = 0; k < more->n; k++)
-			is_there |= strcmp(asked->pairs[i].name, more->pairs[k].name) == 0;
-		if (!is_there)
+	for (size_t i = 0; i < asked->n; i++)
+		if (config_map_find(more, asked->pairs[i].name) == NULL)
 			pairs[n++] = asked->pairs[i];
-	}
-	qsort(pairs, n, sizeof *pairs, compare_pairs);
+	qsort(pairs, n, sizeof *pairs, config_pair_compare);
 	return (struct config_map){pairs, n};
 }
 

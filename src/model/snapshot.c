@@ -48,23 +48,12 @@ void shared_config_unref(struct shared_config **shared)
 	}
 }
 
-static struct config_map copy_map(struct arena *a, const struct config_map *map)
-{
-	struct config_pair *pairs = arena_calloc(a, map->n, sizeof *pairs);
-
-	for (size_t i = 0; i < map->n; i++) {
-		pairs[i].name = arena_str(a, slice_str(map->pairs[i].name));
-		pairs[i].value = arena_str(a, slice_str(map->pairs[i].value));
-	}
-	return (struct config_map){pairs, map->n};
-}
-
 static void copy_endpoints(struct snapshot *s, struct service *service,
     const struct endpoint_set *set, struct endpoint *list)
 {
 	for (size_t i = 0; i < set->n; i++) {
 		list[i] = set->list[i];
-		list[i].tags = copy_map(&s->arena, &set->list[i].tags);
+		list[i].tags = config_map_copy(&s->arena, &set->list[i].tags);
 		list[i].zone =
 		    set->list[i].zone ? arena_str(&s->arena, slice_str(set->list[i].zone)) : NULL;
 	}

@@ -80,22 +80,6 @@ static void of_slow_start(struct check *c, const struct service_config *s)
 
 /* ---- subsets ---- */
 
-static const char *value_of(const struct endpoint_config *endpoint, const char *tag)
-{
-	for (size_t i = 0; i < endpoint->tags.n; i++)
-		if (strcmp(endpoint->tags.pairs[i].name, tag) == 0)
-			return endpoint->tags.pairs[i].value;
-	return "";
-}
-
-static bool is_in(const struct endpoint_config *endpoint, const struct config_map *tags)
-{
-	for (size_t i = 0; i < tags->n; i++)
-		if (strcmp(value_of(endpoint, tags->pairs[i].name), tags->pairs[i].value) != 0)
-			return false;
-	return true;
-}
-
 static bool leads_to(const struct route_config *route, const struct subset_config *subset)
 {
 	for (size_t i = 0; i < route->n_split; i++)
@@ -131,7 +115,7 @@ static void of_subset(
 	struct key_path path;
 
 	for (size_t i = 0; i < s->n_endpoints; i++)
-		if (is_in(&s->endpoints[i], &subset->tags))
+		if (config_map_has(&s->endpoints[i].tags, &subset->tags))
 			return;
 	if (is_provided_for(c->config, subset))
 		return;
@@ -146,7 +130,7 @@ static void of_subset_by(struct check *c, const struct service_config *s)
 	if (s->subset_by.tag == NULL)
 		return;
 	for (size_t i = 0; i < s->n_endpoints; i++)
-		if (*value_of(&s->endpoints[i], s->subset_by.tag))
+		if (*config_map_get(&s->endpoints[i].tags, s->subset_by.tag))
 			return;
 	warn_service(c, WARN_SUBSET, s, "subset_by.tag",
 	    "no endpoint has this tag\nexpected tags: {%.100s: ...} at some of the endpoints",

@@ -248,11 +248,9 @@ static void of_tags(struct check *c, const struct service_config *service)
 {
 	const struct config_map *tags = &service->discover.tags;
 
-	for (size_t i = 0; service->subset_by.tag && i < tags->n; i++)
-		if (strcmp(tags->pairs[i].name, service->subset_by.tag) == 0)
-			warn_service(c, WARN_DISCOVER_TAG, service, "subset_by.tag",
-			    "every endpoint has the value that discover.tags asks for\nexpected one of "
-			    "the two");
+	if (service->subset_by.tag && config_map_find(tags, service->subset_by.tag))
+		warn_service(c, WARN_DISCOVER_TAG, service, "subset_by.tag",
+		    "every endpoint has the value that discover.tags asks for\nexpected one of the two");
 }
 
 void warn_of_registries(struct check *c)

@@ -4,20 +4,6 @@
 #include "base/mem.h"
 #include "registry/registry_impl.h"
 
-static struct config_map copy_tags(struct arena *arena, const struct config_map *tags)
-{
-	struct config_pair *pairs;
-
-	if (tags->n == 0)
-		return (struct config_map){0};
-	pairs = arena_calloc(arena, tags->n, sizeof *pairs);
-	for (size_t i = 0; i < tags->n; i++) {
-		pairs[i].name = arena_str(arena, slice_str(tags->pairs[i].name));
-		pairs[i].value = arena_str(arena, slice_str(tags->pairs[i].value));
-	}
-	return (struct config_map){pairs, tags->n};
-}
-
 struct endpoint_list *endpoint_list_new(const struct endpoint *const *sorted, size_t n)
 {
 	struct endpoint_list *l = mem_calloc(1, sizeof *l);
@@ -32,7 +18,7 @@ struct endpoint_list *endpoint_list_new(const struct endpoint *const *sorted, si
 		to->address = from->address;
 		to->weight = from->weight;
 		to->zone = from->zone ? arena_str(&l->arena, slice_str(from->zone)) : NULL;
-		to->tags = copy_tags(&l->arena, &from->tags);
+		to->tags = config_map_copy(&l->arena, &from->tags);
 	}
 	return l;
 }

@@ -92,11 +92,6 @@ static int take_weight(const struct yaml_node *node, struct endpoint *endpoint, 
 	return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct config_pair *)a)->name, ((const struct config_pair *)b)->name);
-}
-
 static bool is_null(const struct yaml_node *node)
 {
 	return node->kind == NODE_SCALAR && yaml_scalar_kind(node) == SCALAR_NULL;
@@ -122,7 +117,7 @@ static int take_tags(
 		pairs[n++] =
 		    (struct config_pair){arena_str(arena, tag->key), arena_str(arena, tag->text)};
 	}
-	qsort(pairs, n, sizeof *pairs, by_name);
+	qsort(pairs, n, sizeof *pairs, config_pair_compare);
 	endpoint->tags = (struct config_map){n ? pairs : NULL, n};
 	return 0;
 }

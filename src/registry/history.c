@@ -123,17 +123,6 @@ static void add_tags(struct text *out, const struct config_map *tags)
 		text_add_str(out, "none");
 }
 
-static bool same_tags(const struct config_map *a, const struct config_map *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (strcmp(a->pairs[i].name, b->pairs[i].name) != 0 ||
-		    strcmp(a->pairs[i].value, b->pairs[i].value) != 0)
-			return false;
-	return true;
-}
-
 static const char *zone_of(const struct endpoint *e)
 {
 	return e->zone && *e->zone ? e->zone : "none";
@@ -142,7 +131,7 @@ static const char *zone_of(const struct endpoint *e)
 bool history_same(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->weight == b->weight && strcmp(a->address.text, b->address.text) == 0 &&
-	       strcmp(zone_of(a), zone_of(b)) == 0 && same_tags(&a->tags, &b->tags);
+	       strcmp(zone_of(a), zone_of(b)) == 0 && config_map_eq(&a->tags, &b->tags);
 }
 
 const char *history_difference(
@@ -155,7 +144,7 @@ const char *history_difference(
 	if (strcmp(zone_of(before), zone_of(after)) != 0)
 		text_printf(
 		    &out, "%szone %s -> %s", out.len ? ", " : "", zone_of(before), zone_of(after));
-	if (!same_tags(&before->tags, &after->tags)) {
+	if (!config_map_eq(&before->tags, &after->tags)) {
 		text_add_str(&out, out.len ? ", tags " : "tags ");
 		add_tags(&out, &before->tags);
 		text_add_str(&out, " -> ");

@@ -251,11 +251,6 @@ bool json_bool(const struct cJSON *object, const char *name, bool *value)
 	return true;
 }
 
-static int by_pair_name(const void *a, const void *b)
-{
-	return strcmp(((const struct config_pair *)a)->name, ((const struct config_pair *)b)->name);
-}
-
 int json_tags(
     const struct cJSON *object, const char *name, struct arena *arena, struct config_map *tags)
 {
@@ -283,7 +278,7 @@ int json_tags(
 	cJSON_ArrayForEach(member, map) pairs[n++] =
 	    (struct config_pair){arena_str(arena, slice_str(member->string)),
 		arena_str(arena, slice_str(member->valuestring))};
-	qsort(pairs, n, sizeof *pairs, by_pair_name);
+	qsort(pairs, n, sizeof *pairs, config_pair_compare);
 	*tags = (struct config_map){pairs, n};
 	return 0;
 }

@@ -86,20 +86,12 @@ int record_take_weight(
 	return 0;
 }
 
-const char *record_tag(const struct config_map *tags, const char *name)
-{
-	for (size_t i = 0; i < tags->n; i++)
-		if (strcmp(tags->pairs[i].name, name) == 0)
-			return tags->pairs[i].value;
-	return NULL;
-}
-
 const char *record_zone(const struct config_map *tags)
 {
-	const char *zone = record_tag(tags, "zone");
+	const char *zone = config_map_find(tags, "zone");
 
 	if (zone == NULL || zone[0] == '\0')
-		zone = record_tag(tags, "idc");
+		zone = config_map_find(tags, "idc");
 	return zone && zone[0] ? zone : NULL;
 }
 

@@ -17,8 +17,6 @@ int record_take_weight(
 /* A flat object of texts in @name; the zone is among them. */
 int record_take_tags(const struct cJSON *object, const char *name, struct arena *arena,
     struct endpoint *endpoint, struct err *err);
-/* The value of a tag, or NULL. */
-const char *record_tag(const struct config_map *tags, const char *name);
 /* The zone that tags give: zone, else Kitex's idc. */
 const char *record_zone(const struct config_map *tags);
 

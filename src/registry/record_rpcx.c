@@ -176,7 +176,7 @@ int record_read_rpcx(struct slice key, struct slice value, struct arena *arena,
 	    take_weight(&q, &endpoint->weight, err) < 0)
 		return -1;
 	take_tags(&q, arena, endpoint);
-	state = record_tag(&endpoint->tags, "state");
+	state = config_map_find(&endpoint->tags, "state");
 	return state && strcmp(state, "inactive") == 0;
 }
 

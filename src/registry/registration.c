@@ -37,16 +37,9 @@ const char *registration_state_name(enum registration_state state)
 
 static void copy_plan(struct registration *reg, const struct registration_plan *plan)
 {
-	struct config_pair *pairs;
-
 	reg->plan = *plan;
 	reg->plan.service = slice_str(arena_str(&reg->arena, plan->service));
-	pairs = arena_calloc(&reg->arena, plan->tags.n, sizeof *pairs);
-	for (size_t i = 0; i < plan->tags.n; i++) {
-		pairs[i].name = arena_str(&reg->arena, slice_str(plan->tags.pairs[i].name));
-		pairs[i].value = arena_str(&reg->arena, slice_str(plan->tags.pairs[i].value));
-	}
-	reg->plan.tags = (struct config_map){pairs, plan->tags.n};
+	reg->plan.tags = config_map_copy(&reg->arena, &plan->tags);
 }
 
 static void tell_registration(struct registration *reg)
