@@ -71,6 +71,9 @@ void registry_skipped(
     struct registry *registry, struct slice service, struct slice record, const char *why);
 /* The registry, or one service of it (else SLICE_NONE), could not be asked; what was known stays. */
 void registry_failed(struct registry *registry, struct slice service, const struct err *why);
+/* It answers, and refuses something beside the services (a document, a registration, with @status):
+ * what is known of those is as good as before. Where nobody has answered, @status 0, it is away. */
+void registry_refused(struct registry *registry, int status, const struct err *why);
 /* It answers; needed only where nothing else is told, as after a lease was renewed. */
 void registry_alive(struct registry *registry);
 /* @text.data NULL: there is no such document. */

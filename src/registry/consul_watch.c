@@ -48,8 +48,12 @@ static void ask_in(struct consul_watch *w, usec_t wait)
 
 static void fail(struct consul_watch *w, int status, const struct err *err)
 {
-	registry_failed(
-	    w->client->start->registry, w->is_document ? SLICE_NONE : slice_str(w->name), err);
+	struct registry *registry = w->client->start->registry;
+
+	if (w->is_document)
+		registry_refused(registry, status, err);
+	else
+		registry_failed(registry, slice_str(w->name), err);
 	w->index = 0;
 	ask_in(w, http_place_pause(&w->client->place, &w->pause, status));
 }

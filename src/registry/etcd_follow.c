@@ -65,6 +65,13 @@ static void tell_soon(struct etcd_follow *f)
 		    f->told_at && next > now ? next - now : 0, tell);
 }
 
+void etcd_follow_confirm(struct etcd_follow *f)
+{
+	if (f->is_listed && !f->is_document &&
+	    registry_set(f->client->start->registry, slice_str(f->name)).error[0])
+		tell_soon(f);
+}
+
 /* ---- records ---- */
 
 static void read_endpoint(
@@ -138,8 +145,12 @@ static void take_range(struct etcd_follow *f, const struct etcd_range *range)
 
 static void failed(struct etcd_follow *f, int status, const struct err *err)
 {
-	registry_failed(
-	    f->client->start->registry, slice_str(f->is_document ? NULL : f->name), err);
+	struct registry *registry = f->client->start->registry;
+
+	if (f->is_document)
+		registry_refused(registry, status, err);
+	else
+		registry_failed(registry, slice_str(f->name), err);
 	etcd_follow_list(f, http_place_pause(&f->client->place, &f->pause, status));
 	etcd_watch_listed(f->watch);
 }

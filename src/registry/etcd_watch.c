@@ -219,6 +219,9 @@ static void judge(struct etcd_watch *w, const struct etcd_range *range)
 	}
 	w->suspect_at = is_suspect ? w->revision : -1;
 	registry_alive(w->client->start->registry);
+	list_each (link, &w->follows)
+		if (!is_suspect)
+			etcd_follow_confirm(list_item(link, struct etcd_follow, of_same));
 	look_after(w, is_suspect ? LATE : LOOK_EVERY);
 }
 

@@ -315,6 +315,20 @@ void registry_failed(struct registry *r, struct slice service, const struct err 
 	snprintf(r->error, sizeof r->error, "%s", text);
 }
 
+void registry_refused(struct registry *r, int status, const struct err *why)
+{
+	if (status == 0) {
+		registry_failed(r, SLICE_NONE, why);
+		return;
+	}
+	if (strcmp(r->error, why->text) != 0)
+		log_warn(
+		    "registry", "it refuses", "name=%s error=\"%s\"", r->config->name, why->text);
+	r->errors++;
+	r->is_up = false;
+	snprintf(r->error, sizeof r->error, "%.*s", (int)sizeof r->error - 1, why->text);
+}
+
 /* Of what an earlier process left only the calendar tells. */
 static usec_t age_of(const struct registry *r, const struct followed *f)
 {

@@ -93,7 +93,7 @@ void upkeep_failed(struct upkeep *u, upkeep_fn next, int status, const struct er
 	}
 	/* One exchange that breaks is no loss yet. */
 	if (!u->is_leaving && (u->failures++ > 0 || status > 0)) {
-		registry_failed(u->place->start->registry, SLICE_NONE, err);
+		registry_refused(u->place->start->registry, status, err);
 		say(u, err->text);
 	}
 	upkeep_later(u, u->is_leaving ? usec_min(pause, USEC_S) : pause, next);

@@ -729,6 +729,85 @@ START_TEST(a_token_that_is_refused_is_replaced)
 }
 END_TEST
 
+/* The watch goes on: what it tells is as good as before, whoever else is refused meanwhile. */
+static void store_with_slow_login(
+    void *arg, struct script_peer *peer, const struct script_request *request)
+{
+	if (strcmp(request->target, "/v3/auth/authenticate") == 0 && n_logins == 1 && a.stage == 2)
+		n_logins++, script_answer(peer, 500, "{\"error\":\"etcdserver: no leader\"}");
+	else
+		store_with_token(arg, peer, request);
+}
+
+static bool is_stale(struct asked_registry *unused)
+{
+	(void)unused;
+	return strncmp(asked_set(&a, "shop.price"), "stale: ", 7) == 0;
+}
+
+START_TEST(a_set_is_fresh_again_after_a_login_that_failed)
+{
+	a.stage = 1;
+	keep_one("10.0.0.1:80", 10);
+	asked_open(&a, "type: etcd, user: us, password: 'a\"b'", store_with_slow_login);
+	a.stage = 1;
+	asked_follow(&a, "shop.price");
+	asked_enroll(&a, 10, "", 3 * USEC_S);
+	asked_until_set(&a, "shop.price", "10.0.0.1:80 w10");
+	asked_until_state(&a, REGISTRATION_PRESENT);
+	a.stage = 2;
+	asked_until(&a, is_stale);
+	a.stage = 3;
+	asked_until_set(&a, "shop.price", "10.0.0.1:80 w10");
+	ck_assert_uint_eq(n_watchers, 1);
+}
+END_TEST
+
+/* ---- rights ---- */
+
+static unsigned n_refused_documents, n_refused_leases;
+
+static void store_for_readers(
+    void *arg, struct script_peer *peer, const struct script_request *request)
+{
+	const char *document = code("/c/a/b/retry");
+	bool is_lease = strcmp(request->target, "/v3/lease/grant") == 0;
+	bool is_document =
+	    memmem(request->body.data, request->body.len, document, strlen(document));
+
+	n_refused_leases += is_lease;
+	n_refused_documents += is_document;
+	if (is_lease || is_document)
+		script_answer(
+		    peer, 403, "{\"error\":\"etcdserver: permission denied\",\"code\":7}");
+	else
+		store(arg, peer, request);
+}
+
+static bool are_both_refused(struct asked_registry *unused)
+{
+	(void)unused;
+	return n_refused_documents > 1 && n_refused_leases > 1;
+}
+
+START_TEST(a_document_and_a_registration_that_are_refused_leave_the_sets_fresh)
+{
+	const struct slice key = SLICE_LIT("/c/a/b/retry");
+
+	n_refused_documents = n_refused_leases = 0;
+	keep_one("10.0.0.1:80", 10);
+	asked_open(&a, "type: etcd", store_for_readers);
+	asked_follow(&a, "shop.price");
+	asked_until_set(&a, "shop.price", "10.0.0.1:80 w10");
+	registry_follow_documents(a.registry, &key, 1);
+	asked_enroll(&a, 10, "", 3 * USEC_S);
+	asked_until(&a, are_both_refused);
+	ck_assert_str_eq(asked_set(&a, "shop.price"), "10.0.0.1:80 w10");
+	ck_assert_uint_gt(registry_report(a.registry).errors, 1);
+	ck_assert(strstr(registration_report(a.registration).error, "permission denied"));
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -756,6 +835,8 @@ int main(void)
 	    {what_is_withdrawn_goes_with_its_lease, 1},
 	    {what_another_holds_is_not_withdrawn, 1},
 	    {a_token_that_is_refused_is_replaced, 1},
+	    {a_set_is_fresh_again_after_a_login_that_failed, 1},
+	    {a_document_and_a_registration_that_are_refused_leave_the_sets_fresh, 1},
 	};
 
 	return suite_run_between("etcd", tests, ARRAY_LEN(tests), begin, end);
