@@ -97,17 +97,26 @@ static void add_change(void *arg, const struct registry_change *change)
 	cJSON_AddItemToArray(arg, one);
 }
 
-static const struct service *find_service(const struct snapshot *snapshot, struct slice label)
+/* By its label; else by its name, and then the one that is found under it rather than ours. */
+static const struct service *find_service(const struct snapshot *snapshot, struct slice wanted)
 {
-	for (size_t i = 0; i < snapshot->n_services; i++)
-		if (slice_eq(snapshot->services[i].label, label))
-			return &snapshot->services[i];
-	return NULL;
+	const struct service *named = NULL;
+
+	for (size_t i = 0; i < snapshot->n_services; i++) {
+		const struct service *s = &snapshot->services[i];
+
+		if (slice_eq(s->label, wanted))
+			return s;
+		if (slice_eq_str(wanted, s->config->name) &&
+		    (named == NULL || s->config->discover.from))
+			named = s;
+	}
+	return named;
 }
 
-struct cJSON *admin_page_history(const struct control *c, struct slice label)
+struct cJSON *admin_page_history(const struct control *c, struct slice wanted)
 {
-	const struct service *s = find_service(c->snapshot, label);
+	const struct service *s = find_service(c->snapshot, wanted);
 	struct registry *registry;
 	cJSON *root, *list;
 

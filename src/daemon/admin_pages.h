@@ -15,9 +15,9 @@ struct cJSON *admin_page_live(const struct control *control);
 struct cJSON *admin_page_services(const struct control *control);
 /* NULL when there is no service with that label. */
 struct cJSON *admin_page_service(const struct control *control, struct slice label);
-/* What discovery said of the service with that label, when, and what became of it; NULL when there is
- * none. */
-struct cJSON *admin_page_history(const struct control *control, struct slice label);
+/* What discovery said of the service with that label, or else name, when, and what became of it; NULL
+ * when there is none. */
+struct cJSON *admin_page_history(const struct control *control, struct slice wanted);
 struct cJSON *admin_page_reload(const struct control *control, const struct reload_result *result);
 
 /* Parts of pages: where a service is found, and how well that is known; the registries. */

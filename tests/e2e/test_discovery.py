@@ -205,6 +205,22 @@ class Shown(FileCase):
         self.assertTrue(daemon.get_json("/status")["registries"][0]["error"])
         self.assertEqual(daemon.get("/history/nobody")[0], 404)
 
+    def test_the_history_is_found_by_the_name_of_a_service_too(self):
+        price = self.upstream()
+        self.listed = self.path("services.json")
+        self.write({SERVICE: [price.address]})
+        daemon = self.bridled({
+            "node": {"service": "me"},
+            "registries": {"main": {"type": "file", "path": self.listed}},
+            "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "here"},
+                          {"name": "out", "address": "127.0.0.1:0", "service": "there"}],
+            "services": {"here": {"name": SERVICE, "endpoints": [price.address]},
+                         "there": {"name": SERVICE, "discover": "main"}}})
+        history = daemon.get_json("/history/" + SERVICE)
+        self.assertEqual(history["label"], "there")
+        self.assertEqual(history["changes"][0]["address"], price.address)
+        self.assertEqual(daemon.get_json("/history/here")["label"], "here")
+
     def test_bridlectl_shows_the_history_and_where_a_service_is_found(self):
         price = self.upstream()
         daemon = self.start({SERVICE: [{"address": price.address, "weight": 10}]})
