@@ -16,17 +16,6 @@ static cJSON *parse_list(struct slice body, struct err *err)
 	return NULL;
 }
 
-static cJSON *parse_object(struct slice body, struct err *err)
-{
-	cJSON *object = json_parse(body, err);
-
-	if (object == NULL || cJSON_IsObject(object))
-		return object;
-	cJSON_Delete(object);
-	err_set(err, 0, "the answer is no object");
-	return NULL;
-}
-
 /* ---- sets ---- */
 
 int consul_read_health(struct slice body, struct gathering *set, struct err *err)
@@ -116,7 +105,7 @@ int consul_read_key(struct slice body, struct arena *arena, struct consul_key *k
 
 int consul_read_session(struct slice body, struct arena *arena, struct slice *id, struct err *err)
 {
-	cJSON *object = parse_object(body, err);
+	cJSON *object = json_parse_object(body, err);
 
 	if (object == NULL)
 		return -1;
@@ -162,7 +151,7 @@ static const char *differs(const cJSON *is, const cJSON *wanted)
 
 int consul_compare(struct slice body, struct slice wanted, struct err *why)
 {
-	cJSON *is = parse_object(body, why), *should = is ? json_parse(wanted, why) : NULL;
+	cJSON *is = json_parse_object(body, why), *should = is ? json_parse(wanted, why) : NULL;
 	const char *what = should ? differs(is, should) : NULL;
 	int result = should == NULL ? -1 : what == NULL;
 

@@ -84,22 +84,10 @@ static int read_range(
 	return 0;
 }
 
-static struct cJSON *parse_object(struct slice body, struct err *err)
-{
-	struct cJSON *root = json_parse(body, err);
-
-	if (root && !cJSON_IsObject(root)) {
-		cJSON_Delete(root);
-		err_set(err, 0, "an answer that is no object");
-		return NULL;
-	}
-	return root;
-}
-
 int etcd_read_range(
     struct slice body, struct arena *arena, struct etcd_range *range, struct err *err)
 {
-	struct cJSON *root = parse_object(body, err);
+	struct cJSON *root = json_parse_object(body, err);
 	int result;
 
 	*range = (struct etcd_range){0};
@@ -155,7 +143,7 @@ static struct slice error_text(const struct cJSON *root)
 int etcd_read_message(
     struct slice line, struct arena *arena, struct etcd_message *message, struct err *err)
 {
-	struct cJSON *root = parse_object(line, err);
+	struct cJSON *root = json_parse_object(line, err);
 	const struct cJSON *result = json_get(root, "result");
 	char why[200];
 	int code;
@@ -177,7 +165,7 @@ int etcd_read_message(
 
 int etcd_read_lease(struct slice body, int64_t *id, int64_t *ttl, struct err *err)
 {
-	struct cJSON *root = parse_object(body, err);
+	struct cJSON *root = json_parse_object(body, err);
 	const struct cJSON *lease = json_get(root, "result");
 	int result = 0;
 
@@ -196,7 +184,7 @@ int etcd_read_lease(struct slice body, int64_t *id, int64_t *ttl, struct err *er
 int etcd_read_txn(struct slice body, struct arena *arena, bool *succeeded, struct etcd_range *found,
     struct err *err)
 {
-	struct cJSON *root = parse_object(body, err);
+	struct cJSON *root = json_parse_object(body, err);
 	const struct cJSON *first;
 	int result;
 
@@ -215,7 +203,7 @@ int etcd_read_txn(struct slice body, struct arena *arena, bool *succeeded, struc
 
 int etcd_read_token(struct slice body, struct arena *arena, struct slice *token, struct err *err)
 {
-	struct cJSON *root = parse_object(body, err);
+	struct cJSON *root = json_parse_object(body, err);
 	struct slice text = json_text(root, "token");
 	int result = 0;
 

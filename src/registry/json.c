@@ -184,6 +184,17 @@ struct cJSON *json_parse(struct slice text, struct err *err)
 	return NULL;
 }
 
+struct cJSON *json_parse_object(struct slice text, struct err *err)
+{
+	struct cJSON *object = json_parse(text, err);
+
+	if (object == NULL || cJSON_IsObject(object))
+		return object;
+	cJSON_Delete(object);
+	err_set(err, 0, "not a JSON object");
+	return NULL;
+}
+
 /* ---- members ---- */
 
 const struct cJSON *json_get(const struct cJSON *object, const char *name)

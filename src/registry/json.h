@@ -19,6 +19,8 @@ struct cJSON;
 
 /* The whole of @text as one value, owned by the caller (cJSON_Delete), or NULL with @err set. */
 struct cJSON *json_parse(struct slice text, struct err *err);
+/* The same, of a text that has to be an object. */
+struct cJSON *json_parse_object(struct slice text, struct err *err);
 /* A member by its exact name; NULL when @object is none or has none (or only null). */
 const struct cJSON *json_get(const struct cJSON *object, const char *name);
 /* The text of a member; SLICE_NONE when it is no string. A view of the value. */

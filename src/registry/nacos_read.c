@@ -15,21 +15,10 @@
 #define TOKEN_TTL_MAX  (365 * 86400)
 #define WEIGHT_SLACK   0.001 /* the server keeps a double */
 
-static cJSON *parse_object(struct slice body, struct err *err)
-{
-	cJSON *object = json_parse(body, err);
-
-	if (object == NULL || cJSON_IsObject(object))
-		return object;
-	cJSON_Delete(object);
-	err_set(err, 0, "the answer is no object");
-	return NULL;
-}
-
 /* The whole answer, and in it the list of its instances. */
 static cJSON *parse_list(struct slice body, const cJSON **hosts, struct err *err)
 {
-	cJSON *object = parse_object(body, err);
+	cJSON *object = json_parse_object(body, err);
 
 	*hosts = json_get(object, "hosts");
 	if (object == NULL || cJSON_IsArray(*hosts))
@@ -128,7 +117,7 @@ enum nacos_found nacos_find(
 
 int nacos_read_beat(struct slice body, struct nacos_beat *beat, struct err *err)
 {
-	cJSON *object = parse_object(body, err);
+	cJSON *object = json_parse_object(body, err);
 	int64_t code = CODE_OK, every = 0;
 
 	*beat = (struct nacos_beat){0};
@@ -148,7 +137,7 @@ int nacos_read_beat(struct slice body, struct nacos_beat *beat, struct err *err)
 int nacos_read_login(
     struct slice body, struct arena *arena, struct slice *token, usec_t *ttl, struct err *err)
 {
-	cJSON *object = parse_object(body, err);
+	cJSON *object = json_parse_object(body, err);
 	int64_t seconds = 0;
 
 	if (object == NULL)

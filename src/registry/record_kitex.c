@@ -4,17 +4,6 @@
 #include "registry/json.h"
 #include "registry/record_parts.h"
 
-static cJSON *parse_object(struct slice text, struct err *err)
-{
-	cJSON *root = json_parse(text, err);
-
-	if (root == NULL || cJSON_IsObject(root))
-		return root;
-	cJSON_Delete(root);
-	err_set(err, 0, "not a JSON object");
-	return NULL;
-}
-
 /* A missing network is TCP, as it is in the registries that know no other. */
 static int check_network(const cJSON *root, struct err *err)
 {
@@ -41,7 +30,7 @@ static int read_etcd(
 int record_read_etcd(
     struct slice value, struct arena *arena, struct endpoint *endpoint, struct err *err)
 {
-	cJSON *root = parse_object(value, err);
+	cJSON *root = json_parse_object(value, err);
 	int rc;
 
 	*endpoint = (struct endpoint){0};
@@ -61,7 +50,7 @@ int record_read_zookeeper(struct slice name, struct slice data, struct arena *ar
 	*endpoint = (struct endpoint){0};
 	if (record_take_address(name, &endpoint->address, err) < 0)
 		return -1;
-	root = parse_object(data, err);
+	root = json_parse_object(data, err);
 	if (root == NULL)
 		return -1;
 	rc = record_take_weight(root, "Weight", &endpoint->weight, err);
