@@ -70,6 +70,7 @@ UNIT_TESTS = \
 	tests/unit/test_http \
 	tests/unit/test_http_ask \
 	tests/unit/test_http_client \
+	tests/unit/test_http_client_many \
 	tests/unit/test_http_server \
 	tests/unit/test_inbox \
 	tests/unit/test_json \
@@ -187,6 +188,7 @@ AM_CPPFLAGS += $(CHECK_CFLAGS)
 TEST_SUPPORT = tests/support/libsupport.a
 check_LIBRARIES += $(TEST_SUPPORT)
 tests_support_libsupport_a_SOURCES = \
+	tests/support/asked_http.c tests/support/asked_http.h \
 	tests/support/asked_registry.c tests/support/asked_registry.h \
 	tests/support/balanced.c tests/support/balanced.h \
 	tests/support/block.c tests/support/block.h \
@@ -246,6 +248,8 @@ tests_unit_test_consul_registration_SOURCES = tests/unit/test_consul_registratio
 tests_unit_test_etcd_SOURCES = tests/unit/test_etcd.c tests/support/idle_clock.c
 tests_unit_test_file_registry_SOURCES = tests/unit/test_file_registry.c tests/support/idle_clock.c
 tests_unit_test_http_client_SOURCES = tests/unit/test_http_client.c tests/support/idle_clock.c
+tests_unit_test_http_client_many_SOURCES = tests/unit/test_http_client_many.c \
+	tests/support/idle_clock.c
 tests_unit_test_nacos_SOURCES = tests/unit/test_nacos.c tests/support/idle_clock.c
 tests_unit_test_names_SOURCES = tests/unit/test_names.c tests/support/idle_clock.c
 
