@@ -155,6 +155,8 @@ static void tell(struct registry_client *client, bool only_new)
 
 	if (read_file(client->path, revision, &file, &err) < 0) {
 		registry_failed(client->registry, SLICE_NONE, &err);
+		if (err.code)
+			file_watch_doubt(client->watch);
 		return;
 	}
 	registry_alive(client->registry);

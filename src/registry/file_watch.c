@@ -201,6 +201,11 @@ void file_watch_mark(struct file_watch *w)
 	w->sight = look_at(w->path);
 }
 
+void file_watch_doubt(struct file_watch *w)
+{
+	w->sight = (struct sight){0};
+}
+
 bool file_watch_is_due(const struct file_watch *w)
 {
 	return timer_is_set(&w->quiet);

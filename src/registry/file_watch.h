@@ -30,6 +30,9 @@ struct file_watch *file_watch_new(
 void file_watch_free(struct file_watch **watch);
 /* To be called right before the file is read: what happens to it from here on is told. */
 void file_watch_mark(struct file_watch *watch);
+/* It could not be read, for a reason that may pass without a trace at the file (no descriptors): the
+ * next look finds it changed, if it is there. */
+void file_watch_doubt(struct file_watch *watch);
 /* Will @changed be called soon? */
 bool file_watch_is_due(const struct file_watch *watch);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -402,6 +403,30 @@ START_TEST(where_inotify_is_not_to_be_had_the_file_is_looked_at)
 }
 END_TEST
 
+static void limit_descriptors(rlim_t most)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = most < limit.rlim_max ? most : limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+START_TEST(a_file_that_could_not_be_read_for_a_while_is_read_later)
+{
+	no_inotify = true;
+	open_with("a: [10.0.0.1:80]\n");
+	followed_services(&f, "a");
+	followed_until(&f, "a", "10.0.0.1:80 w10");
+	put(".new", "a: [10.0.0.2:80]\n");
+	limit_descriptors(3);
+	ck_assert_int_eq(rename(in_root(".new"), in_root("s.yaml")), 0);
+	followed_until(&f, "a", "stale: 10.0.0.1:80 w10");
+	limit_descriptors(1024);
+	followed_until(&f, "a", "10.0.0.2:80 w10");
+}
+END_TEST
+
 START_TEST(other_files_beside_it_are_no_news)
 {
 	unsigned raised;
@@ -491,6 +516,7 @@ int main(void)
 	    {a_file_that_is_gone_leaves_its_set_and_is_read_when_it_is_back, 1},
 	    {a_file_and_its_directories_may_come_later, 1},
 	    {where_inotify_is_not_to_be_had_the_file_is_looked_at, 1},
+	    {a_file_that_could_not_be_read_for_a_while_is_read_later, 1},
 	    {other_files_beside_it_are_no_news, 1},
 	    {services_that_are_followed_later_are_told_too, 1},
 	    {a_map_holds_the_documents_of_dynamic_configuration, 1},
