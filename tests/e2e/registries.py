@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 
 from bridled import REQUIRED, eventually
+from sockets import PATIENCE
 
 START_SECONDS = 60
 
@@ -172,7 +173,7 @@ class Etcd(Server):
         except (OSError, ValueError):
             return False
 
-    def ask(self, path, body, timeout=10):
+    def ask(self, path, body, timeout=PATIENCE):
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(),
                                          {"Content-Type": "application/json"})
         if self.token:

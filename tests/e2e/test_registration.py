@@ -345,7 +345,7 @@ class Basics:
         owners = [place.owner("127.0.0.1:4321")]
         second = self.sidecar(config, "b")
         self.await_registered(second)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 4 * TTL
         while time.monotonic() < end:
             owner = place.owner("127.0.0.1:4321")
             if owner and owner != owners[-1]:
