@@ -36,9 +36,9 @@ src_libcodec_a_SOURCES = \
 	src/rpc/codec_ttstream.c \
 	src/rpc/codec_unary.c \
 	src/rpc/convert.c \
-	src/rpc/frame_queue.c src/rpc/frame_queue.h \
 	src/rpc/exception.c src/rpc/exception.h \
 	src/rpc/facts.c src/rpc/facts.h \
+	src/rpc/frame_queue.c src/rpc/frame_queue.h \
 	src/rpc/grpc_head.c src/rpc/grpc_head.h \
 	src/rpc/h2_fields.c src/rpc/h2_fields.h \
 	src/rpc/h2_flood.c src/rpc/h2_flood.h \
@@ -107,16 +107,14 @@ src_libbridle_a_SOURCES = \
 	src/daemon/enrolment.c src/daemon/enrolment.h \
 	src/daemon/fixed_keys.c src/daemon/fixed_keys.h \
 	src/daemon/found_names.c src/daemon/found_names.h \
-	src/daemon/lookups.c src/daemon/lookups.h \
 	src/daemon/governance.c src/daemon/governance.h \
-	src/daemon/registrations.c src/daemon/registrations.h src/daemon/registrations_impl.h \
-	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/http_server.c src/daemon/http_server.h \
 	src/daemon/liveness.c src/daemon/liveness.h \
 	src/daemon/log_format.c src/daemon/log_format.h \
 	src/daemon/log_writer.c src/daemon/log_writer.h \
 	src/daemon/logs.c src/daemon/logs.h \
+	src/daemon/lookups.c src/daemon/lookups.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
 	src/daemon/metrics_family.c src/daemon/metrics_family.h \
 	src/daemon/metrics_governance.c src/daemon/metrics_governance.h \
@@ -126,11 +124,13 @@ src_libbridle_a_SOURCES = \
 	src/daemon/notify.c src/daemon/notify.h \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/overload_watch.c src/daemon/overload_watch.h \
+	src/daemon/own_addresses.c src/daemon/own_addresses.h \
 	src/daemon/publication.c \
 	src/daemon/readiness.c src/daemon/readiness.h \
 	src/daemon/registration_address.c src/daemon/registration_address.h \
-	src/daemon/own_addresses.c src/daemon/own_addresses.h \
+	src/daemon/registrations.c src/daemon/registrations.h src/daemon/registrations_impl.h \
 	src/daemon/reload.c src/daemon/reload.h \
+	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/thread.c src/daemon/thread.h \
 	src/daemon/worker_thread.c src/daemon/worker_thread.h \
@@ -285,9 +285,9 @@ src_libbridle_a_SOURCES = \
 	src/registry/consul_read.c src/registry/consul_read.h \
 	src/registry/consul_watch.c \
 	src/registry/dns.c src/registry/dns.h \
-	src/registry/endpoint_list.c \
 	src/registry/dns_channel.c src/registry/dns_channel.h \
 	src/registry/dns_srv.c src/registry/dns_srv.h \
+	src/registry/endpoint_list.c \
 	src/registry/etcd.c src/registry/etcd_impl.h \
 	src/registry/etcd_follow.c \
 	src/registry/etcd_lease.c \

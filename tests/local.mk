@@ -99,9 +99,9 @@ UNIT_TESTS = \
 	tests/unit/test_nearest \
 	tests/unit/test_options \
 	tests/unit/test_output \
-	tests/unit/test_own_addresses \
 	tests/unit/test_overload \
 	tests/unit/test_overload_watch \
+	tests/unit/test_own_addresses \
 	tests/unit/test_probe \
 	tests/unit/test_readiness \
 	tests/unit/test_reason \
@@ -326,8 +326,8 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_kitexpb \
 	tests/fuzz/fuzz_meshheader \
 	tests/fuzz/fuzz_nacos \
-	tests/fuzz/fuzz_registry_cache \
 	tests/fuzz/fuzz_record \
+	tests/fuzz/fuzz_registry_cache \
 	tests/fuzz/fuzz_sniff \
 	tests/fuzz/fuzz_thrift_exception \
 	tests/fuzz/fuzz_thrift_walk \
@@ -379,9 +379,9 @@ tests_fuzz_fuzz_http_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_kitexpb_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_meshheader_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_nacos_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_registry_cache_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_record_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_fuzz_fuzz_registry_cache_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_sniff_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_exception_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_walk_LDADD = $(FUZZ_LIBS)
@@ -392,27 +392,27 @@ tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 dist_check_SCRIPTS += tests/e2e/check
 TESTS += tests/e2e/check
 EXTRA_DIST += \
-	tests/e2e/bridled.py tests/e2e/ends.py tests/e2e/registries.py tests/e2e/h2.py tests/e2e/h2_case.py \
-	tests/e2e/h2_upstream.py \
-	tests/e2e/hpack.py tests/e2e/peers.py tests/e2e/run.py tests/e2e/sockets.py tests/e2e/tts.py \
-	tests/e2e/upstream.py tests/e2e/wire.py \
-	tests/e2e/consul_stand_in.py tests/e2e/http_stand_in.py tests/e2e/nacos_stand_in.py \
-	tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py tests/e2e/test_chaos.py \
-	tests/e2e/test_config.py tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_examples.py tests/e2e/test_etcd.py \
-	tests/e2e/test_dns_registry.py tests/e2e/test_file_registry.py \
-	tests/e2e/test_explain.py \
-	tests/e2e/test_failures.py tests/e2e/test_found_names.py tests/e2e/test_governance.py \
-	tests/e2e/test_grpc.py tests/e2e/test_grpc_peers.py \
-	tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py tests/e2e/test_h2_hostile.py \
-	tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py tests/e2e/test_h2_upstream.py \
-	tests/e2e/test_h2spec.py \
-	tests/e2e/test_health.py \
-	tests/e2e/test_hostile.py tests/e2e/test_limits.py \
-	tests/e2e/test_kitex_governance.py tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py tests/e2e/test_peers.py tests/e2e/test_policies.py \
-	tests/e2e/test_registration.py tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
+	tests/e2e/bridled.py tests/e2e/consul_stand_in.py tests/e2e/ends.py tests/e2e/h2.py \
+	tests/e2e/h2_case.py tests/e2e/h2_upstream.py tests/e2e/hpack.py \
+	tests/e2e/http_stand_in.py tests/e2e/middleman.py tests/e2e/nacos_stand_in.py \
+	tests/e2e/peers.py tests/e2e/registries.py tests/e2e/run.py tests/e2e/sockets.py \
+	tests/e2e/tts.py tests/e2e/upstream.py tests/e2e/wire.py tests/e2e/zookeeper_server.py \
+	tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py \
+	tests/e2e/test_chaos.py tests/e2e/test_config.py tests/e2e/test_consul.py \
+	tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_discovery.py \
+	tests/e2e/test_dns_registry.py tests/e2e/test_etcd.py tests/e2e/test_examples.py \
+	tests/e2e/test_explain.py tests/e2e/test_failures.py tests/e2e/test_file_registry.py \
+	tests/e2e/test_found_names.py tests/e2e/test_governance.py tests/e2e/test_grpc.py \
+	tests/e2e/test_grpc_peers.py tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py \
+	tests/e2e/test_h2_hostile.py tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py \
+	tests/e2e/test_h2_upstream.py tests/e2e/test_h2spec.py tests/e2e/test_health.py \
+	tests/e2e/test_hostile.py tests/e2e/test_kitex_governance.py tests/e2e/test_limits.py \
+	tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py \
+	tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
+	tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
 	tests/e2e/test_registry_hostile.py tests/e2e/test_simulate.py \
-	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py \
-	tests/e2e/test_tts.py tests/e2e/test_tts_hostile.py \
+	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py tests/e2e/test_tts.py \
+	tests/e2e/test_tts_hostile.py tests/e2e/test_zookeeper.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \
 	tests/peers/goecho/go.mod tests/peers/goecho/go.sum \
 	tests/peers/goecho/main.go tests/peers/goecho/message.go \
