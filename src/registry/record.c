@@ -77,10 +77,11 @@ int record_take_weight(
 	if (!cJSON_IsNumber(member))
 		return err_set(err, 0, "the weight is no number");
 	if (!(member->valuedouble <= RECORD_WEIGHT_MAX))
-		return err_set(
-		    err, 0, "a weight of %g: at most %u", member->valuedouble, RECORD_WEIGHT_MAX);
+		return err_set(err, 0, "a weight of %.16g: at most %u", member->valuedouble,
+		    RECORD_WEIGHT_MAX);
 	if (member->valuedouble != floor(member->valuedouble))
-		return err_set(err, 0, "a weight of %g: only whole numbers", member->valuedouble);
+		return err_set(
+		    err, 0, "a weight of %.16g: only whole numbers", member->valuedouble);
 	if (member->valuedouble > 0)
 		*weight = (unsigned)member->valuedouble;
 	return 0;

@@ -165,7 +165,7 @@ static int nacos_weight(const cJSON *host, unsigned *weight, struct err *err)
 		return err_set(err, 0, "the weight is no number");
 	if (!(member->valuedouble >= 0 && member->valuedouble <= RECORD_WEIGHT_MAX))
 		return err_set(
-		    err, 0, "a weight of %g: 0 to %u", member->valuedouble, RECORD_WEIGHT_MAX);
+		    err, 0, "a weight of %.16g: 0 to %u", member->valuedouble, RECORD_WEIGHT_MAX);
 	*weight = (unsigned)member->valuedouble;
 	if (*weight == 0 && member->valuedouble > 0)
 		*weight = 1;

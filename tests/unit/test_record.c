@@ -245,6 +245,16 @@ START_TEST(a_record_of_etcd_is_read_as_kitex_reads_it_or_refused)
 }
 END_TEST
 
+START_TEST(a_weight_that_is_refused_is_said_as_it_is)
+{
+	ck_assert_int_eq(
+	    record_read_etcd(SLICE_LIT("{\"address\":\"1.2.3.4:5\",\"weight\":1000001}"), &arena,
+		&endpoint, &err),
+	    -1);
+	ck_assert_msg(strstr(err.text, "1000001:") != NULL, "%s", err.text);
+}
+END_TEST
+
 START_TEST(a_node_of_zookeeper_has_its_address_in_its_name)
 {
 	struct slice data = SLICE_LIT("{\"Weight\":4,\"Tags\":{\"idc\":\"x\"},\"weight\":9}");
@@ -551,6 +561,7 @@ int main(void)
 	    {an_instance_is_written_for_consul_with_a_check_of_its_own, 1},
 	    {an_instance_is_written_for_nacos_as_a_query, 1},
 	    {a_record_of_etcd_is_read_as_kitex_reads_it_or_refused, ARRAY_LEN(etcd_records)},
+	    {a_weight_that_is_refused_is_said_as_it_is, 1},
 	    {a_node_of_zookeeper_has_its_address_in_its_name, 1},
 	    {a_pair_of_rpcx_is_read_or_refused, ARRAY_LEN(rpcx_records)},
 	    {a_query_of_rpcx_has_its_limits, 1},
