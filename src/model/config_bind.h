@@ -66,10 +66,10 @@ struct binder {
 	struct problems *problems;
 	const struct config_source *from;
 	struct key_path path;
-	size_t index;                   /* of the item of a list that is being bound */
-	size_t merged;                  /* policies of routes */
-	enum level level;               /* of the policy that is being bound */
-	struct declared *declared;      /* in the order of their labels, "*" among them */
+	size_t index;              /* of the item of a list that is being bound */
+	size_t merged;             /* policies of routes */
+	enum level level;          /* of the policy that is being bound */
+	struct declared *declared; /* in the order of their labels, "*" among them */
 	size_t n_declared;
 	struct service_config *service; /* that is being bound, or whose routes are */
 	struct late *late, **late_end;

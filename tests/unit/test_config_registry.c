@@ -39,7 +39,9 @@ static struct loaded with_service(const char *keys)
 	char text[1000];
 
 	snprintf(text, sizeof text,
-	    MAIN "listeners: [{address: \"127.0.0.1:7000\", service: a}]\nservices:\n  a: {endpoints: [\"127.0.0.1:1\"], %s}\n", keys);
+	    MAIN
+	    "listeners: [{address: \"127.0.0.1:7000\", service: a}]\nservices:\n  a: {endpoints: [\"127.0.0.1:1\"], %s}\n",
+	    keys);
 	return loaded_from(text);
 }
 
