@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from bridled import IS_SANITIZED, SANITIZER_SAYS, TestCase, eventually
+from bridled import IS_SANITIZED, SANITIZER_SAYS, TestCase, allow, eventually
 from registries import b64, kitex_value
 from test_operation import Load
 
@@ -15,7 +15,7 @@ ANSWER_MAX = 8 << 20  # what one answer may have, in bytes
 SERVICE = "svc"
 PREFIX = "kitex/registry-etcd/%s/" % SERVICE
 SECONDS = 4  # of each mood: longer than an exchange may take
-ANSWERS_WITHIN = 12.0 if IS_SANITIZED else 1.0
+ANSWERS_WITHIN = 4.0 if IS_SANITIZED else 1.0  # of a machine that does nothing else
 GROWTH = (512 if IS_SANITIZED else 128) << 20
 LINES = 200  # of log in that time
 TOO_MANY = ["127.1.%d.%d:9" % (i // 250, i % 250) for i in range(10001)]
@@ -260,7 +260,7 @@ class Hostile(TestCase):
             for page in ("/livez", "/status"):
                 began = time.monotonic()
                 self.assertEqual(self.daemon.get(page)[0], 200)
-                self.assertLess(time.monotonic() - began, ANSWERS_WITHIN, page)
+                self.assertLess(time.monotonic() - began, allow(ANSWERS_WITHIN), page)
             self.assertLess(self.daemon.rss() - before, GROWTH)
             time.sleep(0.05)
 
