@@ -102,8 +102,8 @@ static const struct service *find_alias(
 /* A name that "*" stands for: @name becomes @wanted. */
 static bool is_anyones(const struct snapshot *s, struct slice name, struct slice *wanted)
 {
-	if (s->config->any == NULL || !is_service_name(name))
-		return false;
+	if (s->config->any == NULL || !is_service_name(name) || slice_eq_str(name, "none"))
+		return false; /* `none` is no label */
 	*wanted = name;
 	return true;
 }

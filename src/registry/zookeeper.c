@@ -346,6 +346,7 @@ static void session_state(void *arg, enum zookeeper_state state)
 		break;
 	case ZOOKEEPER_EXPIRED:
 		fail(client, "the session has expired");
+		zookeeper_registrations_away(client, "the session has expired");
 		log_warn("zookeeper", "a session has expired", "name=%s session=0x%" PRIx64,
 		    client->start.config->name, (uint64_t)client->session_number);
 		end_session(
@@ -353,6 +354,7 @@ static void session_state(void *arg, enum zookeeper_state state)
 		break;
 	case ZOOKEEPER_REFUSED:
 		fail(client, "the secret is not accepted");
+		zookeeper_registrations_away(client, "the secret is not accepted");
 		end_session(client, registry_pause_next(&client->pause, &client->start.rng));
 		break;
 	}

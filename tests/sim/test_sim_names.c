@@ -337,7 +337,7 @@ END_TEST
 
 START_TEST(what_is_no_name_is_not_looked_up)
 {
-	static const char *const keys[] = {"6=a/b", "6=a%20b", "6=a:80"};
+	static const char *const keys[] = {"6=a/b", "6=a%20b", "6=a:80", "6=none"};
 	static const char *const authorities[] = {"127.0.0.1", "localhost", "a:80", "[::1]"};
 	struct fake_end *caller;
 	struct stream_end *streams;
