@@ -8,6 +8,7 @@ With -j so many processes share the work, class by class; most tests wait more t
 """
 
 import argparse
+import collections
 import concurrent.futures
 import os
 import re
@@ -26,21 +27,25 @@ SKIPPED = 77
 RAN = re.compile(r"^Ran (\d+) tests? in ", re.M)
 
 
-def classes_of(tests):
-    """The names of the classes, in order; what cannot be loaded is one of its own."""
-    found = {}
+def names_of(tests):
+    """For each test the name of its class; what cannot be loaded is one of its own."""
     for test in tests:
         if isinstance(test, unittest.TestSuite):
-            found.update(dict.fromkeys(classes_of(test)))
+            yield from names_of(test)
         elif isinstance(test, bridled.TestCase):
-            found[type(test).__module__ + "." + type(test).__qualname__] = None
+            yield type(test).__module__ + "." + type(test).__qualname__
         else:
-            found[test.id().rpartition(".")[2]] = None
-    return list(found)
+            yield test.id().rpartition(".")[2]
+
+
+def classes_of(tests):
+    """Their names, those of many tests first: nobody is to wait for a long one at the end."""
+    return [name for name, _ in collections.Counter(names_of(tests)).most_common()]
 
 
 def run_class(name, options):
-    """(exit code, how many tests, what was said)"""
+    """(exit code, how many tests, seconds, what was said)"""
+    began = time.monotonic()
     command = [sys.executable, os.path.abspath(__file__), name]
     command += ["-v"] * options.verbose + ["-f"] * options.failfast
     for pattern in options.k:
@@ -48,7 +53,7 @@ def run_class(name, options):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False)
     ran = RAN.search(done.stdout)
-    return done.returncode, int(ran[1]) if ran else 0, done.stdout
+    return done.returncode, int(ran[1]) if ran else 0, time.monotonic() - began, done.stdout
 
 
 def run_shared(tests, options):
@@ -58,11 +63,12 @@ def run_shared(tests, options):
         for one in concurrent.futures.as_completed(running):
             if one.cancelled():
                 continue
-            code, ran, said = one.result()
+            code, ran, took, said = one.result()
             count += ran
             codes.add(code)
             failed = code not in (0, SKIPPED)
-            print("%s: %s, %d tests" % (running[one], "FAILED" if failed else "ok", ran), flush=True)
+            print("%s: %s, %d tests, %d s" % (running[one], "FAILED" if failed else "ok", ran, took),
+                  flush=True)
             if failed:
                 failures.append(said)
                 if options.failfast:

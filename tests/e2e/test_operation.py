@@ -22,8 +22,8 @@ LONG_DRAIN = {"drain": "60s", "spread": "10ms"}
 class Load:
     """Calls in a few threads until told to stop; every answer must be right."""
 
-    def __init__(self, address, form="framed", threads=4, keep=True):
-        self.address, self.form, self.keep = address, form, keep
+    def __init__(self, address, form="framed", threads=4, keep=True, pause=0):
+        self.address, self.form, self.keep, self.pause = address, form, keep, pause
         self.calls, self.failed, self.ends = 0, [], False
         self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
 
@@ -47,6 +47,7 @@ class Load:
                 if answer.text != text:
                     self.failed.append(answer)
                 self.calls += 1
+                time.sleep(self.pause)
                 if not self.keep:
                     caller.close()
                     caller = None

@@ -241,7 +241,7 @@ class Hostile(TestCase):
     def survive(self, mood, seconds=SECONDS):
         """Calls go on in that mood, and after it what the server says counts again."""
         before, lines = self.daemon.rss(), self.daemon.errors().count("\n")
-        with Load(self.daemon.address(), threads=2) as load:
+        with Load(self.daemon.address(), threads=2, pause=0.005) as load:
             self.server.behave(mood)
             self.until(lambda: self.server.asked, "a question")
             self.watch(before, seconds)
@@ -275,7 +275,7 @@ class Hostile(TestCase):
 
     def believed(self, mood, addresses):
         """An answer of which a part is good."""
-        with Load(self.daemon.address(), threads=2) as load:
+        with Load(self.daemon.address(), threads=2, pause=0.005) as load:
             self.server.behave(mood)
             self.wait_for(addresses)
             self.watch(self.daemon.rss(), 0.5)
@@ -283,7 +283,7 @@ class Hostile(TestCase):
         self.survive(self.good([self.one]), 0.2)
 
 
-class AnyServer:
+class TooMuch:
     def test_an_answer_that_is_one_byte_too_long(self):
         self.survive(one_byte_too_many)
 
@@ -305,6 +305,8 @@ class AnyServer:
     def test_json_that_is_nested_deeply(self):
         self.survive(nested_deeply)
 
+
+class NoAnswer:
     def test_half_an_answer_and_silence(self):
         self.survive(half_an_answer)
 
@@ -346,7 +348,7 @@ class AnyServer:
         self.survive(drips, 8)
 
 
-class PosingAsEtcd(AnyServer, Hostile):
+class AsEtcd(Hostile):
     def registry(self):
         return {"type": "etcd", "endpoints": [self.server.address]}
 
@@ -382,6 +384,16 @@ class PosingAsEtcd(AnyServer, Hostile):
     def event(self, **event):
         return {"result": {"header": {"revision": "9"}, "events": [event]}}
 
+
+class EtcdTooMuch(TooMuch, AsEtcd):
+    pass
+
+
+class EtcdNoAnswer(NoAnswer, AsEtcd):
+    pass
+
+
+class EtcdRecords(AsEtcd):
     def test_keys_that_are_no_base64(self):
         bad = self.record("x", "y")
         for wrong in ("!!!!", "YQ", "YQ==YQ==", "Y", "\u00e9\u00e9\u00e9\u00e9", 5, None, {}):
@@ -474,7 +486,7 @@ class PosingAsEtcd(AnyServer, Hostile):
         self.survive(mood)
 
 
-class PosingAsConsul(AnyServer, Hostile):
+class AsConsul(Hostile):
     def registry(self):
         return {"type": "consul", "endpoints": [self.server.address]}
 
@@ -502,6 +514,16 @@ class PosingAsConsul(AnyServer, Hostile):
     def instances(self, *more):
         return [self.instance(self.one.address), self.instance(self.other.address), *more]
 
+
+class ConsulTooMuch(TooMuch, AsConsul):
+    pass
+
+
+class ConsulNoAnswer(NoAnswer, AsConsul):
+    pass
+
+
+class ConsulRecords(AsConsul):
     def test_bytes_that_are_no_text_in_names_and_tags(self):
         self.believed(self.saying(self.instances(
             self.instance("127.0.0.1:9", ID="\x1b[2J", Address="\x1b[2J"),
@@ -549,4 +571,3 @@ class PosingAsConsul(AnyServer, Hostile):
                               headers=["X-Consul-Index: %d" % count[0]]))
         self.survive(mood)
         self.assertLess(count[0], 1000)
-
