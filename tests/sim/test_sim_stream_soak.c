@@ -542,10 +542,13 @@ START_TEST(every_stream_ends_once_at_both_ends_and_nothing_is_torn_or_left_behin
 	begin_run(_i);
 	for (int i = 0; i < STEPS; i++)
 		step();
-	/* Many wait for ends that never come; and a broadcast is good only where all answers are. */
-	ck_assert_uint_gt(soak.n_good, strstr(soak.setup->service, "broadcast") ? 0 : STEPS / 100);
 	ck_assert_uint_gt(soak.n_failed, STEPS / 50);
-	ck_assert_uint_gt(soak.n_reset, 0);
+	/* A broadcast is good only where all answers are: how many are is a matter of luck. */
+	if (strstr(soak.setup->service, "broadcast") == NULL) {
+		ck_assert_uint_gt(
+		    soak.n_good, STEPS / 100); /* many wait for ends that never come */
+		ck_assert_uint_gt(soak.n_reset, 0);
+	}
 	if (_i / SETUPS) {
 		sim_stop(); /* in the middle of it */
 		return;
