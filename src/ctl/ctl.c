@@ -71,7 +71,7 @@ static void print_help(FILE *to)
 	}
 	fputs(
 	    "\nExit status: 0 done, 1 refused or failed, 2 wrong command line, 3 no daemon answers.\n"
-	    "Manual: bridlectl(8).\n",
+	    "Manual: bridlectl(1).\n",
 	    to);
 }
 
