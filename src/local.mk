@@ -94,6 +94,8 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin_discovery.c \
 	src/daemon/admin_explain.c src/daemon/admin_explain.h \
 	src/daemon/admin_pages.h \
+	src/daemon/admin_reply.c src/daemon/admin_reply.h \
+	src/daemon/admin_routes.h \
 	src/daemon/admin_services.c \
 	src/daemon/admin_status.c \
 	src/daemon/bindings.c src/daemon/bindings.h \
@@ -252,6 +254,7 @@ src_libbridle_a_SOURCES = \
 	src/policy/match.c src/policy/match.h \
 	src/policy/retry.c src/policy/retry.h \
 	src/proxy/access.c src/proxy/access.h \
+	src/proxy/access_line.c src/proxy/access_line.h \
 	src/proxy/access_log.c src/proxy/access_log.h \
 	src/proxy/admit.c src/proxy/admit.h \
 	src/proxy/attempt.c src/proxy/attempt.h \

@@ -36,7 +36,7 @@ double answer_sum(const cJSON *list, const char *name)
 enum ctl_exit answer_get(const struct ctl *ctl, const char *target, cJSON **root)
 {
 	struct http_answer answer;
-	enum ctl_exit code = ctl_ask(ctl, "GET", target, &answer);
+	enum ctl_exit code = ctl_ask(ctl, "GET", target, SLICE_NONE, &answer);
 
 	*root = NULL;
 	if (code == CTL_DONE) {

@@ -49,10 +49,10 @@ enum ctl_exit ctl_get_service(
 
 struct http_answer;
 
-/* Asks the daemon. CTL_DONE when it answered at all, be it with a failure; else the complaint is
- * made. http_answer_fini is due in any case. */
-enum ctl_exit ctl_ask(
-    const struct ctl *ctl, const char *method, const char *target, struct http_answer *answer);
+/* Asks the daemon, with a body of JSON unless it is empty. CTL_DONE when it answered at all, be it with
+ * a failure; else the complaint is made. http_answer_fini is due in any case. */
+enum ctl_exit ctl_ask(const struct ctl *ctl, const char *method, const char *target,
+    struct slice body, struct http_answer *answer);
 
 /* The whole program behind main(). */
 enum ctl_exit ctl_run(int argc, char **argv, FILE *out, FILE *errors);

@@ -89,8 +89,8 @@ enum ctl_exit ctl_refuse(
 	return CTL_USAGE;
 }
 
-enum ctl_exit ctl_ask(
-    const struct ctl *ctl, const char *method, const char *target, struct http_answer *answer)
+enum ctl_exit ctl_ask(const struct ctl *ctl, const char *method, const char *target,
+    struct slice body, struct http_answer *answer)
 {
 	struct err err;
 	int fd = http_ask_open(ctl->socket, ANSWER_WITHIN_S, &err), rc;
@@ -103,7 +103,7 @@ enum ctl_exit ctl_ask(
 		    ctl->socket, err.text);
 		return CTL_UNREACHABLE;
 	}
-	rc = http_ask(fd, method, target, answer, &err);
+	rc = http_ask(fd, method, target, body, answer, &err);
 	close(fd);
 	if (rc == 0)
 		return CTL_DONE;

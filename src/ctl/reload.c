@@ -50,7 +50,7 @@ static enum ctl_exit run_reload(int argc, char **argv, struct ctl *ctl)
 
 	if (argc > 1 && !is_dry)
 		return ctl_refuse(ctl, &command_reload, "%s is not understood", argv[1]);
-	code = ctl_ask(ctl, "POST", is_dry ? "/reload?dry_run=1" : "/reload", &answer);
+	code = ctl_ask(ctl, "POST", is_dry ? "/reload?dry_run=1" : "/reload", SLICE_NONE, &answer);
 	root = cJSON_ParseWithLength((const char *)answer.body.data, answer.body.len);
 	if (code == CTL_DONE) {
 		ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "ok"));

@@ -462,7 +462,7 @@ static enum ctl_exit run_config(int argc, char **argv, struct ctl *ctl)
 
 	if (argc > 1)
 		return ctl_refuse(ctl, &command_config, "%s: no word is expected", argv[1]);
-	code = ctl_ask(ctl, "GET", "/config", &answer);
+	code = ctl_ask(ctl, "GET", "/config", SLICE_NONE, &answer);
 	if (code == CTL_DONE && answer.status != 200) {
 		fprintf(ctl->errors, "bridlectl: refused: %.*s\n", (int)answer.body.len,
 		    (const char *)answer.body.data);

@@ -12,13 +12,13 @@
 #include "base/mem.h"
 #include "daemon/admin_explain.h"
 #include "daemon/admin_pages.h"
-#include "daemon/http_server.h"
+#include "daemon/admin_reply.h"
+#include "daemon/admin_routes.h"
 #include "daemon/metrics.h"
 #include "daemon/reload.h"
 #include "net/listener.h"
 #include "net/loop.h"
 
-#define TYPE_JSON    "application/json"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_YAML    "application/yaml"
 
@@ -35,56 +35,21 @@ struct admin {
 	char *http_asked; /* owned: the address in the file, NULL when there is none */
 };
 
-/* --- replies --- */
-
-static void reply_json(struct http_reply *reply, int status, cJSON *moved)
-{
-	char *text = cJSON_PrintUnformatted(moved);
-	size_t len;
-
-	cJSON_Delete(moved);
-	if (text == NULL)
-		return; /* out of memory: the 500 without words that the reply began as */
-	len = strlen(text);
-	reply->status = status;
-	reply->type = TYPE_JSON;
-	reply->body = mem_realloc(text, len + 2);
-	reply->body[len] = '\n';
-	reply->len = len + 1;
-}
-
-static void reply_error(struct http_reply *reply, int status, const char *error)
-{
-	cJSON *root = cJSON_CreateObject();
-
-	cJSON_AddBoolToObject(root, "ok", false);
-	cJSON_AddStringToObject(root, "error", error);
-	reply_json(reply, status, root);
-}
-
-static void reply_state(struct http_reply *reply, const struct control *c)
-{
-	cJSON *root = cJSON_CreateObject();
-
-	cJSON_AddBoolToObject(root, "ok", true);
-	cJSON_AddStringToObject(root, "state", control_state_name(c->state));
-	reply_json(reply, 200, root);
-}
-
 /* --- pages --- */
 
 static void get_live(
     struct control *c, const struct http_request *request, struct http_reply *reply)
 {
 	(void)request;
-	reply_json(reply, liveness_stuck_worker(c->liveness) < 0 ? 200 : 503, admin_page_live(c));
+	admin_reply_json(
+	    reply, liveness_stuck_worker(c->liveness) < 0 ? 200 : 503, admin_page_live(c));
 }
 
 static void get_ready(
     struct control *c, const struct http_request *request, struct http_reply *reply)
 {
 	(void)request;
-	reply_json(reply, c->state == CONTROL_READY ? 200 : 503, admin_page_ready(c));
+	admin_reply_json(reply, c->state == CONTROL_READY ? 200 : 503, admin_page_ready(c));
 }
 
 static void get_metrics(
@@ -113,14 +78,14 @@ static void get_metrics(
 		logs[source.n_logs++] = (struct metrics_log){
 		    log_writer_name(c->logs.access), log_writer_dropped(c->logs.access)};
 	metrics_render(&source, &page);
-	*reply = (struct http_reply){200, TYPE_METRICS, NULL, page.bytes, page.len};
+	admin_reply_body(reply, TYPE_METRICS, page.bytes, page.len);
 }
 
 static void get_status(
     struct control *c, const struct http_request *request, struct http_reply *reply)
 {
 	(void)request;
-	reply_json(reply, 200, admin_page_status(c));
+	admin_reply_json(reply, 200, admin_page_status(c));
 }
 
 static void get_services(
@@ -130,14 +95,15 @@ static void get_services(
 	cJSON *page;
 
 	if (label.len == 0) {
-		reply_json(reply, 200, admin_page_services(c));
+		admin_reply_json(reply, 200, admin_page_services(c));
 		return;
 	}
 	page = admin_page_service(c, label);
 	if (page)
-		reply_json(reply, 200, page);
+		admin_reply_json(reply, 200, page);
 	else
-		reply_error(reply, 404, "no service has that label; /services lists them all");
+		admin_reply_error(
+		    reply, 404, "no service has that label; /services lists them all");
 }
 
 static void get_history(
@@ -146,9 +112,10 @@ static void get_history(
 	cJSON *page = admin_page_history(c, slice_from(request->path, sizeof "/history/" - 1));
 
 	if (page)
-		reply_json(reply, 200, page);
+		admin_reply_json(reply, 200, page);
 	else
-		reply_error(reply, 404, "no service has that label; /services lists them all");
+		admin_reply_error(
+		    reply, 404, "no service has that label; /services lists them all");
 }
 
 static void get_config(
@@ -163,7 +130,7 @@ static void get_config(
 		return;
 	config_dump(c->snapshot->config, to);
 	fclose(to);
-	*reply = (struct http_reply){200, TYPE_YAML, NULL, body, len};
+	admin_reply_body(reply, TYPE_YAML, body, len);
 }
 
 static void get_explain(
@@ -174,9 +141,9 @@ static void get_explain(
 	char *body = admin_explain(c, request->query, &len, &err);
 
 	if (body)
-		*reply = (struct http_reply){200, TYPE_JSON, NULL, body, len};
+		admin_reply_body(reply, "application/json", body, len);
 	else
-		reply_error(reply, 400, err.text);
+		admin_reply_error(reply, 400, err.text);
 }
 
 static void post_reload(
@@ -188,11 +155,11 @@ static void post_reload(
 
 	/* Whoever misspells it wants no real one. */
 	if (request->query.len && !is_dry && !slice_eq_str(dry_run, "0")) {
-		reply_error(reply, 400, "a reload knows no query but dry_run=1");
+		admin_reply_error(reply, 400, "a reload knows no query but dry_run=1");
 		return;
 	}
 	reload_run(c, is_dry, &result);
-	reply_json(reply, result.ok ? 200 : 409, admin_page_reload(c, &result));
+	admin_reply_json(reply, result.ok ? 200 : 409, admin_page_reload(c, &result));
 	reload_result_fini(&result);
 }
 
@@ -203,9 +170,9 @@ static void post_reopen(
 
 	(void)request;
 	if (control_reopen(c, &err) < 0)
-		reply_error(reply, 500, err.text);
+		admin_reply_error(reply, 500, err.text);
 	else
-		reply_state(reply, c);
+		admin_reply_state(reply, c);
 }
 
 static void post_drain(
@@ -213,7 +180,7 @@ static void post_drain(
 {
 	(void)request;
 	control_drain(c);
-	reply_state(reply, c);
+	admin_reply_state(reply, c);
 }
 
 static void post_stop(
@@ -221,7 +188,7 @@ static void post_stop(
 {
 	(void)request;
 	control_stop(c, false);
-	reply_state(reply, c);
+	admin_reply_state(reply, c);
 }
 
 static void post_quit(
@@ -229,7 +196,7 @@ static void post_quit(
 {
 	(void)request;
 	control_stop(c, true);
-	reply_state(reply, c);
+	admin_reply_state(reply, c);
 }
 
 static void put_log(struct control *c, const struct http_request *request, struct http_reply *reply)
@@ -241,9 +208,9 @@ static void put_log(struct control *c, const struct http_request *request, struc
 	if (cJSON_IsString(word) && log_level_parse(word->valuestring, &level)) {
 		log_set_level(level);
 		log_info("log", "level changed", "level=%s", log_level_name(level));
-		reply_state(reply, c);
+		admin_reply_state(reply, c);
 	} else {
-		reply_error(reply, 400,
+		admin_reply_error(reply, 400,
 		    "the body must be {\"level\": \"error\" | \"warn\" | \"info\" | \"debug\"}");
 	}
 	cJSON_Delete(body);
@@ -251,13 +218,7 @@ static void put_log(struct control *c, const struct http_request *request, struc
 
 /* --- which page --- */
 
-static const struct route {
-	const char *method, *path;
-	bool reads_only;
-	bool takes_label; /* /services/LABEL */
-	void (*serve)(
-	    struct control *c, const struct http_request *request, struct http_reply *reply);
-} routes[] = {
+static const struct admin_route routes[] = {
     {"GET", "/livez", true, false, get_live},
     {"GET", "/readyz", true, false, get_ready},
     {"GET", "/metrics", true, false, get_metrics},
@@ -274,13 +235,13 @@ static const struct route {
     {"PUT", "/log", false, false, put_log},
 };
 
-static bool method_fits(const struct route *route, struct slice method)
+static bool method_fits(const struct admin_route *route, struct slice method)
 {
 	return slice_eq_str(method, route->method) ||
 	       (strcmp(route->method, "GET") == 0 && slice_eq_str(method, "HEAD"));
 }
 
-static bool path_fits(const struct route *route, struct slice path)
+static bool path_fits(const struct admin_route *route, struct slice path)
 {
 	struct slice own = slice_str(route->path);
 
@@ -305,7 +266,7 @@ static void reply_paths(const struct face *face, struct http_reply *reply)
 		    routes[i].takes_label ? "[/LABEL]" : "");
 		cJSON_AddItemToArray(paths, cJSON_CreateString(line));
 	}
-	reply_json(reply, 404, root);
+	admin_reply_json(reply, 404, root);
 }
 
 static void serve(void *arg, const struct http_request *request, struct http_reply *reply)
@@ -313,7 +274,7 @@ static void serve(void *arg, const struct http_request *request, struct http_rep
 	const struct face *face = arg;
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		const struct route *r = &routes[i];
+		const struct admin_route *r = &routes[i];
 
 		if ((face->reads_only && !r->reads_only) || !path_fits(r, request->path))
 			continue;
@@ -321,7 +282,7 @@ static void serve(void *arg, const struct http_request *request, struct http_rep
 			r->serve(face->admin->control, request, reply);
 			return;
 		}
-		reply_error(reply, 405, "this path takes another method");
+		admin_reply_error(reply, 405, "this path takes another method");
 		reply->allow = strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method;
 		return;
 	}

@@ -117,7 +117,7 @@ static bool ask(int fd, const struct options *options, const char *path)
 	bool ok = false;
 
 	snprintf(target, sizeof target, "/%s", options_command_name(options->command));
-	if (http_ask(fd, "POST", target, &answer, &err) < 0)
+	if (http_ask(fd, "POST", target, SLICE_NONE, &answer, &err) < 0)
 		fprintf(stderr, "bridled: %s: %s\n", path, err.text);
 	else
 		ok = report(options->command, answer.body);

@@ -102,7 +102,8 @@ static int parse_request_line(struct slice line, struct http_request *r)
 	if (r->method.len == 0 || target.len == 0 || has_odd_bytes(r->method) ||
 	    has_odd_bytes(target) || !strip_origin(&target))
 		return 400;
-	if (slice_eq_str(rest, "HTTP/1.1"))
+	r->knows_chunks = slice_eq_str(rest, "HTTP/1.1");
+	if (r->knows_chunks)
 		r->keeps_alive = true;
 	else if (!slice_eq_str(rest, "HTTP/1.0"))
 		return slice_starts(rest, SLICE_LIT("HTTP/")) ? 505 : 400;

@@ -31,7 +31,17 @@ struct http_conn {
 	struct timer patience;
 	uint8_t *room; /* owned: bytes of a request that is not whole */
 	size_t len;
-	bool has_continued; /* was told to send its body */
+	bool has_continued;       /* was told to send its body */
+	bool has_ended;           /* the asker says nothing more */
+	struct http_later *later; /* owned: the answer that is owed; NULL: none */
+};
+
+struct http_later {
+	struct http_conn *conn; /* borrowed */
+	void (*gone)(void *arg);
+	void *arg; /* borrowed */
+	bool shows_body, keeps_alive, knows_chunks;
+	bool has_begun;
 };
 
 static void conn_freed(void *object)
@@ -52,8 +62,14 @@ static void leave(struct http_conn *c)
 
 static void drop(struct http_conn *c)
 {
+	struct http_later *later = c->later;
+
+	c->later = NULL;
 	conn_close(&c->conn);
 	leave(c);
+	if (later)
+		later->gone(later->arg);
+	free(later);
 }
 
 static void out_of_patience(struct timer *timer, usec_t now)
@@ -81,16 +97,17 @@ static void be_patient(struct http_conn *c)
 static bool send_reply(
     struct http_conn *c, const struct http_reply *reply, bool shows_body, bool keeps_alive)
 {
-	char head[512];
+	char head[1024];
 	struct slice pieces[2];
 	int n, error, failed;
 
 	n = snprintf(head, sizeof head,
 	    "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-	    "Cache-Control: no-store\r\n%s%s%s%s\r\n",
+	    "Cache-Control: no-store\r\n%s%s%s%s%s\r\n",
 	    reply->status, http_status_text(reply->status), reply->type, reply->len,
 	    reply->allow ? "Allow: " : "", reply->allow ? reply->allow : "",
-	    reply->allow ? "\r\n" : "", keeps_alive ? "" : "Connection: close\r\n");
+	    reply->allow ? "\r\n" : "", reply->headers ? reply->headers : "",
+	    keeps_alive ? "" : "Connection: close\r\n");
 	pieces[0] = slice_of(head, (size_t)n);
 	pieces[1] = slice_of(reply->body, reply->len);
 	failed = conn_write(c->conn, pieces, shows_body && reply->len ? 2 : 1, &error);
@@ -118,14 +135,24 @@ static void refuse(struct http_conn *c, int status)
 	send_reply(c, &reply, true, false);
 }
 
-static bool serve_one(struct http_conn *c, const struct http_request *request)
+enum served { SERVED, SERVED_LATER, SERVED_LAST };
+
+static enum served serve_one(struct http_conn *c, const struct http_request *request)
 {
-	struct http_reply reply = {.status = 500, .type = "application/json"};
+	struct http_reply reply = {.status = 500, .type = "application/json", .asker = c};
+	bool shows_body = !slice_eq_str(request->method, "HEAD");
 
 	c->server->serve(c->server->arg, request, &reply);
 	c->has_continued = false;
 	be_patient(c);
-	return send_reply(c, &reply, !slice_eq_str(request->method, "HEAD"), request->keeps_alive);
+	if (c->later == NULL)
+		return send_reply(c, &reply, shows_body, request->keeps_alive) ? SERVED
+									       : SERVED_LAST;
+	wheel_clear(&c->patience);
+	c->later->shows_body = shows_body;
+	c->later->keeps_alive = request->keeps_alive;
+	c->later->knows_chunks = request->knows_chunks;
+	return SERVED_LATER;
 }
 
 static bool tell_to_continue(struct http_conn *c)
@@ -177,9 +204,16 @@ static void serve_all(struct http_conn *c)
 			keep_rest(c, done);
 			return;
 		case HTTP_WHOLE:
-			if (!serve_one(c, &request))
+			switch (serve_one(c, &request)) {
+			case SERVED:
+				done += used;
+				break;
+			case SERVED_LATER:
+				keep_rest(c, done + used);
 				return;
-			done += used;
+			case SERVED_LAST:
+				return;
+			}
 		}
 	}
 	keep_rest(c, done);
@@ -190,13 +224,17 @@ static void input(void *arg, struct slice in)
 	struct http_conn *c = arg;
 
 	if (in.len > ROOM_MAX - c->len) {
-		refuse(c, 413);
+		if (c->later)
+			drop(c);
+		else
+			refuse(c, 413);
 		return;
 	}
 	c->room = mem_realloc(c->room, c->len + in.len);
 	memcpy(c->room + c->len, in.data, in.len);
 	c->len += in.len;
-	serve_all(c);
+	if (c->later == NULL)
+		serve_all(c);
 }
 
 static void drained(void *arg)
@@ -204,14 +242,22 @@ static void drained(void *arg)
 	struct http_conn *c = arg;
 
 	conn_resume(c->conn, PAUSE_OUTPUT);
-	serve_all(c);
+	if (c->later == NULL)
+		serve_all(c);
 }
 
-/* The asker has said all it wants to say; what it asked has been answered by now. */
+/* The asker has said all it wants to say; what it asked has been answered by now, or is owed. */
 static void ended(void *arg)
 {
 	struct http_conn *c = arg;
 
+	c->has_ended = true;
+	if (c->later && c->later->has_begun) {
+		drop(c); /* nobody reads on who has gone */
+		return;
+	}
+	if (c->later)
+		return;
 	conn_close_after_output(&c->conn, PATIENCE);
 	leave(c);
 }
@@ -228,6 +274,105 @@ static const struct conn_events events = {
     .closed = broken,
     .drained = drained,
 };
+
+/* --- answers that come later --- */
+
+struct http_later *http_reply_later(struct http_reply *reply, void (*gone)(void *arg), void *arg)
+{
+	struct http_later *later = mem_calloc(1, sizeof *later);
+
+	later->conn = reply->asker;
+	later->gone = gone;
+	later->arg = arg;
+	later->conn->later = later;
+	return later;
+}
+
+/* The connection is as before the request. */
+static struct http_conn *take_over(struct http_later **later)
+{
+	struct http_conn *c = (*later)->conn;
+
+	c->later = NULL;
+	free(*later);
+	*later = NULL;
+	be_patient(c);
+	return c;
+}
+
+void http_later_answer(struct http_later **later, struct http_reply *reply)
+{
+	bool shows_body = (*later)->shows_body, keeps_alive = (*later)->keeps_alive;
+	struct http_conn *c = take_over(later);
+
+	if (send_reply(c, reply, shows_body, keeps_alive && !c->has_ended))
+		serve_all(c);
+}
+
+static void gone_by_now(struct timer *timer, usec_t now)
+{
+	(void)now;
+	drop(container_of(timer, struct http_conn, patience));
+}
+
+/* What cannot be written any more is dropped by the timer: whoever writes is not to hear of it inside. */
+static bool put(struct http_later *later, const struct slice *pieces, int n)
+{
+	struct http_conn *c = later->conn;
+	struct loop *loop = c->server->loop;
+	int error;
+
+	if (conn_write(c->conn, pieces, n, &error) == 0)
+		return true;
+	wheel_set(loop_wheel(loop), &c->patience, loop_now(loop), gone_by_now);
+	return false;
+}
+
+void http_later_begin(struct http_later *later, int status, const char *type)
+{
+	struct slice piece;
+	char head[256];
+	int n;
+
+	n = snprintf(head, sizeof head,
+	    "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%sCache-Control: no-store\r\n"
+	    "Connection: close\r\n\r\n",
+	    status, http_status_text(status), type,
+	    later->knows_chunks ? "Transfer-Encoding: chunked\r\n" : "");
+	later->has_begun = true;
+	piece = slice_of(head, (size_t)n);
+	put(later, &piece, 1);
+}
+
+bool http_later_write(struct http_later *later, struct slice bytes)
+{
+	struct slice pieces[3] = {SLICE_NONE, bytes, SLICE_LIT("\r\n")};
+	char size[24];
+
+	if (conn_pending(later->conn->conn) > HTTP_LATER_WAITS)
+		return false;
+	if (!later->shows_body || bytes.len == 0)
+		return true;
+	if (!later->knows_chunks)
+		return put(later, &bytes, 1);
+	pieces[0] = slice_of(size, (size_t)snprintf(size, sizeof size, "%zx\r\n", bytes.len));
+	return put(later, pieces, 3);
+}
+
+void http_later_end(struct http_later **later)
+{
+	struct slice last = SLICE_LIT("0\r\n\r\n");
+	bool is_chunked = (*later)->knows_chunks && (*later)->shows_body;
+	struct http_conn *c = take_over(later);
+	int error;
+
+	if (is_chunked && conn_write(c->conn, &last, 1, &error) < 0) {
+		drop(c);
+		return;
+	}
+	conn_close_after_output(&c->conn, PATIENCE);
+	leave(c);
+}
 
 static void accepted(void *arg, int fd, const struct address *from)
 {

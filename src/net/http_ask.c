@@ -8,8 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_MAX  ((size_t)16 << 20)
-#define REQUEST_MAX 2048u
+#define ANSWER_MAX ((size_t)16 << 20)
+#define TARGET_MAX 6144u
 
 /* A name in no file is written with an @ and has a NUL in its place. */
 static int fill_address(
@@ -120,18 +120,28 @@ static int split(struct http_answer *answer, struct err *err)
 	return 0;
 }
 
-int http_ask(
-    int fd, const char *method, const char *target, struct http_answer *answer, struct err *err)
+int http_ask_send(
+    int fd, const char *method, const char *target, struct slice body, struct err *err)
 {
-	char request[REQUEST_MAX];
-	int len = snprintf(request, sizeof request,
-	    "%s %s HTTP/1.1\r\nHost: bridled\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-	    method, target);
+	struct text request = {0};
+	int rc;
 
-	*answer = (struct http_answer){0};
-	if (len < 0 || (size_t)len >= sizeof request)
+	if (strlen(target) > TARGET_MAX)
 		return err_set(err, EMSGSIZE, "the request is too long");
-	if (send_all(fd, slice_of(request, (size_t)len), err) < 0 ||
+	text_printf(&request,
+	    "%s %s HTTP/1.1\r\nHost: bridled\r\n%sContent-Length: %zu\r\nConnection: close\r\n\r\n",
+	    method, target, body.len ? "Content-Type: application/json\r\n" : "", body.len);
+	text_add(&request, body);
+	rc = send_all(fd, slice_of(request.bytes, request.len), err);
+	text_fini(&request);
+	return rc;
+}
+
+int http_ask(int fd, const char *method, const char *target, struct slice body,
+    struct http_answer *answer, struct err *err)
+{
+	*answer = (struct http_answer){0};
+	if (http_ask_send(fd, method, target, body, err) < 0 ||
 	    receive_all(fd, &answer->all, err) < 0)
 		return -1;
 	return split(answer, err);

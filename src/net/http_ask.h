@@ -19,10 +19,13 @@ struct http_answer {
 	struct text all;   /* owned */
 };
 
-/* Sends the request, without a body, and reads the answer to its end; at most 16 MiB. @target is
- * sent as it is. Returns 0, or -1 with @err set; http_answer_fini is due either way. */
-int http_ask(
-    int fd, const char *method, const char *target, struct http_answer *answer, struct err *err);
+/* Sends the request, with @body as JSON unless it is empty, and reads the answer to its end; at most
+ * 16 MiB. @target is sent as it is. Returns 0, or -1 with @err set; http_answer_fini is due either way. */
+int http_ask(int fd, const char *method, const char *target, struct slice body,
+    struct http_answer *answer, struct err *err);
+/* The first half of it: who wants to read an answer that goes on reads it from @fd. */
+int http_ask_send(
+    int fd, const char *method, const char *target, struct slice body, struct err *err);
 void http_answer_fini(struct http_answer *answer);
 
 #endif

@@ -55,7 +55,8 @@ static void start(struct fake *fake, struct slice answer)
 }
 
 /* Asks a daemon that answers so. */
-static int ask(struct slice text, struct http_answer *answer, struct err *err)
+static int ask_with(
+    struct slice body, struct slice text, struct http_answer *answer, struct err *err)
 {
 	struct fake fake;
 	int fd, rc;
@@ -63,14 +64,37 @@ static int ask(struct slice text, struct http_answer *answer, struct err *err)
 	start(&fake, text);
 	fd = http_ask_open(fake.path, 10, err);
 	ck_assert_int_ge(fd, 0);
-	rc = http_ask(fd, "POST", "/reload?dry_run=1", answer, err);
+	rc = http_ask(fd, "POST", "/reload?dry_run=1", body, answer, err);
 	close(fd);
 	pthread_join(fake.thread, NULL);
 	close(fake.fd);
 	ck_assert_int_eq(strncmp(fake.heard, "POST /reload?dry_run=1 HTTP/1.1\r\n", 33), 0);
 	ck_assert_ptr_nonnull(strstr(fake.heard, "\r\nConnection: close\r\n"));
+	if (body.len) {
+		ck_assert_ptr_nonnull(strstr(fake.heard, "\r\nContent-Type: application/json\r\n"));
+		ck_assert_ptr_nonnull(strstr(fake.heard, "\r\nContent-Length: 14\r\n"));
+		ck_assert_ptr_nonnull(strstr(fake.heard, "\r\n\r\n{\"weight\": 10}"));
+	}
 	return rc;
 }
+
+static int ask(struct slice text, struct http_answer *answer, struct err *err)
+{
+	return ask_with(SLICE_NONE, text, answer, err);
+}
+
+START_TEST(a_body_is_sent_as_json)
+{
+	struct http_answer answer;
+	struct err err;
+
+	ck_assert_int_eq(ask_with(SLICE_LIT("{\"weight\": 10}"),
+			     SLICE_LIT("HTTP/1.1 200 OK\r\n\r\n"), &answer, &err),
+	    0);
+	ck_assert_int_eq(answer.status, 200);
+	http_answer_fini(&answer);
+}
+END_TEST
 
 START_TEST(an_answer_has_a_status_and_a_body)
 {
@@ -144,6 +168,7 @@ int main(void)
 	    what_is_no_whole_answer_is_an_error,
 	    an_answer_without_end_is_cut,
 	    who_is_not_there_is_an_error,
+	    a_body_is_sent_as_json,
 	};
 
 	return suite_run("http_ask", tests, ARRAY_LEN(tests));

@@ -22,14 +22,27 @@
 static char directory[64], path[128];
 static struct loop *loop;
 static struct http_server *server;
-static unsigned served;
+static unsigned served, left;
+static struct http_later *later;
 static int before;
 
-/* Says what it was asked; /big is long. */
+/* An asker of what comes later has gone. */
+static void asker_left(void *arg)
+{
+	ck_assert_ptr_eq(arg, &left);
+	left++;
+	later = NULL;
+}
+
+/* Says what it was asked; /big is long, /later is left to the test. */
 static void serve(void *arg, const struct http_request *request, struct http_reply *reply)
 {
 	ck_assert_ptr_eq(arg, &served);
 	served++;
+	if (slice_eq_str(request->path, "/later")) {
+		later = http_reply_later(reply, asker_left, &left);
+		return;
+	}
 	*reply = (struct http_reply){.status = 200, .type = "text/plain"};
 	if (slice_eq_str(request->path, "/big")) {
 		reply->len = BIG;
@@ -62,7 +75,8 @@ static void begin(void)
 	fd = listener_bind(&address, &options, &bound, &err);
 	ck_assert_msg(fd >= 0, "%s", err.text);
 	server = http_server_new(loop, fd, &bound, "test", serve, &served);
-	served = 0;
+	served = left = 0;
+	later = NULL;
 }
 
 static void end(void)
@@ -296,6 +310,145 @@ START_TEST(connections_above_the_limit_are_closed)
 }
 END_TEST
 
+static void ask_for_later(int fd, const char *request)
+{
+	say(fd, request);
+	for (int turn = 0; turn < 100 && later == NULL; turn++)
+		loop_turn(loop, 10 * USEC_MS);
+	ck_assert_ptr_nonnull(later);
+}
+
+static void answer_later(const char *text)
+{
+	struct http_reply reply = {.status = 200, .type = "text/plain"};
+
+	reply.body = mem_strdup(text);
+	reply.len = strlen(text);
+	http_later_answer(&later, &reply);
+	ck_assert_ptr_null(later);
+}
+
+START_TEST(an_answer_may_come_later_and_what_waits_behind_it_is_served_then)
+{
+	int fd = dial();
+
+	ask_for_later(fd, "GET /later HTTP/1.1\r\n\r\nGET /after HTTP/1.1\r\n\r\n");
+	for (int turn = 0; turn < 5; turn++)
+		loop_turn(loop, USEC_MS);
+	ck_assert_uint_eq(served, 1);
+	answer_later("at last");
+	has(strstr(hear(fd, "/after"), "at last"), "/after");
+	ck_assert_uint_eq(left, 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(who_ends_its_side_still_gets_the_answer_that_is_owed)
+{
+	int fd = dial();
+
+	ask_for_later(fd, "GET /later HTTP/1.1\r\n\r\n");
+	shutdown(fd, SHUT_WR);
+	for (int turn = 0; turn < 5; turn++)
+		loop_turn(loop, USEC_MS);
+	answer_later("at last");
+	has(hear(fd, NULL), "at last");
+	close(fd);
+}
+END_TEST
+
+START_TEST(who_is_owed_an_answer_and_leaves_is_told_of)
+{
+	int fd = dial();
+
+	ask_for_later(fd, "GET /later HTTP/1.1\r\n\r\n");
+	close(fd);
+	for (int turn = 0; turn < 100 && left == 0; turn++)
+		loop_turn(loop, 10 * USEC_MS);
+	ck_assert_uint_eq(left, 1);
+}
+END_TEST
+
+START_TEST(a_server_that_ends_owes_nothing_more)
+{
+	int fd = dial();
+
+	ask_for_later(fd, "GET /later HTTP/1.1\r\n\r\n");
+	http_server_free(&server);
+	ck_assert_uint_eq(left, 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(an_answer_that_goes_on_comes_in_chunks)
+{
+	int fd = dial();
+	const char *heard;
+
+	ask_for_later(fd, "GET /later HTTP/1.1\r\n\r\n");
+	http_later_begin(later, 200, "application/x-ndjson");
+	ck_assert(http_later_write(later, SLICE_LIT("first line\n")));
+	has(hear(fd, "first line"), "Transfer-Encoding: chunked\r\n");
+	ck_assert(http_later_write(later, SLICE_LIT("second\n")));
+	http_later_end(&later);
+	heard = hear(fd, NULL);
+	has(heard, "7\r\nsecond\n\r\n0\r\n\r\n");
+	ck_assert_uint_eq(left, 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(an_old_asker_gets_it_without_chunks)
+{
+	int fd = dial();
+	const char *heard;
+
+	ask_for_later(fd, "GET /later HTTP/1.0\r\n\r\n");
+	http_later_begin(later, 200, "text/plain");
+	ck_assert(http_later_write(later, SLICE_LIT("one")));
+	ck_assert(http_later_write(later, SLICE_LIT("two")));
+	http_later_end(&later);
+	heard = hear(fd, NULL);
+	has(heard, "\r\n\r\nonetwo");
+	ck_assert_ptr_null(strstr(heard, "chunked"));
+	close(fd);
+}
+END_TEST
+
+START_TEST(who_does_not_read_gets_no_more_than_so_much)
+{
+	int fd = dial();
+	static char part[16384];
+	size_t taken = 0;
+
+	memset(part, 'x', sizeof part);
+	ask_for_later(fd, "GET /later HTTP/1.1\r\n\r\n");
+	http_later_begin(later, 200, "text/plain");
+	while (http_later_write(later, slice_of(part, sizeof part)) && taken < BIG)
+		taken += sizeof part;
+	ck_assert_uint_lt(taken, BIG);
+	ck_assert(!http_later_write(later, SLICE_LIT("more")));
+	http_later_end(&later);
+	close(fd);
+}
+END_TEST
+
+START_TEST(who_leaves_an_answer_that_goes_on_is_told_of_once)
+{
+	int fd = dial();
+
+	ask_for_later(fd, "GET /later HTTP/1.1\r\n\r\n");
+	http_later_begin(later, 200, "text/plain");
+	close(fd);
+	for (int turn = 0; turn < 100 && left == 0; turn++) {
+		if (later)
+			http_later_write(later, SLICE_LIT("line\n"));
+		loop_turn(loop, 10 * USEC_MS);
+	}
+	ck_assert_uint_eq(left, 1);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -311,6 +464,14 @@ int main(void)
 	    {nothing_may_wait_behind_a_long_answer, 1},
 	    {a_caller_may_leave_at_any_moment, 1},
 	    {connections_above_the_limit_are_closed, 1},
+	    {an_answer_may_come_later_and_what_waits_behind_it_is_served_then, 1},
+	    {who_ends_its_side_still_gets_the_answer_that_is_owed, 1},
+	    {who_is_owed_an_answer_and_leaves_is_told_of, 1},
+	    {a_server_that_ends_owes_nothing_more, 1},
+	    {an_answer_that_goes_on_comes_in_chunks, 1},
+	    {an_old_asker_gets_it_without_chunks, 1},
+	    {who_does_not_read_gets_no_more_than_so_much, 1},
+	    {who_leaves_an_answer_that_goes_on_is_told_of_once, 1},
 	};
 
 	return suite_run_between("http_server", tests, ARRAY_LEN(tests), begin, end);

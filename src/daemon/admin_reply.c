@@ -1,0 +1,48 @@
+#include "daemon/admin_reply.h"
+
+#include <cJSON.h>
+
+#include "base/mem.h"
+#include "daemon/control.h"
+
+void admin_reply_body(struct http_reply *reply, const char *type, char *moved, size_t len)
+{
+	reply->status = 200;
+	reply->type = type;
+	reply->body = moved;
+	reply->len = len;
+}
+
+void admin_reply_json(struct http_reply *reply, int status, cJSON *moved)
+{
+	char *text = cJSON_PrintUnformatted(moved);
+	size_t len;
+
+	cJSON_Delete(moved);
+	if (text == NULL)
+		return; /* out of memory: the 500 without words that the reply began as */
+	len = strlen(text);
+	reply->status = status;
+	reply->type = "application/json";
+	reply->body = mem_realloc(text, len + 2);
+	reply->body[len] = '\n';
+	reply->len = len + 1;
+}
+
+void admin_reply_error(struct http_reply *reply, int status, const char *error)
+{
+	cJSON *root = cJSON_CreateObject();
+
+	cJSON_AddBoolToObject(root, "ok", false);
+	cJSON_AddStringToObject(root, "error", error);
+	admin_reply_json(reply, status, root);
+}
+
+void admin_reply_state(struct http_reply *reply, const struct control *c)
+{
+	cJSON *root = cJSON_CreateObject();
+
+	cJSON_AddBoolToObject(root, "ok", true);
+	cJSON_AddStringToObject(root, "state", control_state_name(c->state));
+	admin_reply_json(reply, 200, root);
+}
