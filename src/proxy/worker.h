@@ -17,6 +17,7 @@
 #include "base/stat.h"
 #include "base/wheel.h"
 #include "model/snapshot.h"
+#include "proxy/access_line.h"
 #include "proxy/call_stats.h"
 #include "proxy/overload.h"
 
@@ -132,6 +133,7 @@ struct worker {
 
 	access_sink_fn access_sink; /* NULL: no access log */
 	void *access_arg;
+	struct access_clock access_clock;
 
 	struct call_stats calls;
 	_Atomic(struct listener_stats *) listeners;

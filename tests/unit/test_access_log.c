@@ -4,7 +4,9 @@
 #include <cJSON.h>
 
 #include "base/mem.h"
+#include "model/access_field.h"
 #include "net/loop.h"
+#include "proxy/access_line.h"
 #include "proxy/access_log.h"
 #include "proxy/call.h"
 #include "proxy/world.h"
@@ -338,6 +340,68 @@ START_TEST(errors_and_slow_calls_are_logged_out_of_turn)
 }
 END_TEST
 
+/* The member of a field, where a dot leads into a group. */
+static const cJSON *member(const cJSON *json, const char *name)
+{
+	const char *dot = strchr(name, '.');
+	char group[32];
+
+	if (dot == NULL)
+		return cJSON_GetObjectItemCaseSensitive(json, name);
+	memcpy(group, name, (size_t)(dot - name));
+	group[dot - name] = '\0';
+	return cJSON_GetObjectItemCaseSensitive(
+	    cJSON_GetObjectItemCaseSensitive(json, group), dot + 1);
+}
+
+START_TEST(json_has_each_field_by_its_name)
+{
+	cJSON *json;
+
+	made.call->request.form = (struct rpc_form){RPC_HTTP2, RPC_THRIFT, false};
+	json = log_json();
+	for (int f = 0; f < ACCESS_COUNT; f++)
+		ck_assert_ptr_nonnull(member(json, access_field_name((enum access_field)f)));
+	cJSON_Delete(json);
+}
+END_TEST
+
+START_TEST(the_time_is_that_of_its_second_and_of_the_next)
+{
+	static const struct {
+		usec_t at;
+		const char *text;
+	} times[] = {{0, "1970-01-01T00:00:00.000000Z"}, {999999, "1970-01-01T00:00:00.999999Z"},
+	    {USEC_S + 7, "1970-01-01T00:00:01.000007Z"},
+	    {951782399 * USEC_S + 120, "2000-02-28T23:59:59.000120Z"},
+	    {951782400 * USEC_S, "2000-02-29T00:00:00.000000Z"},
+	    {0, "1970-01-01T00:00:00.000000Z"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		struct access_moment moment = {.now = STARTED, .calendar = times[i].at};
+		char room[ACCESS_LINE_MAX];
+		size_t n = access_line_format(made.call, &moment, "%{time}", room);
+
+		ck_assert_uint_eq(n, strlen(times[i].text));
+		ck_assert_mem_eq(room, times[i].text, n);
+	}
+}
+END_TEST
+
+START_TEST(where_somebody_else_has_a_clock_there_is_no_time)
+{
+	struct access_moment moment = {.now = STARTED, .is_untimed = true};
+	char room[ACCESS_LINE_MAX];
+	size_t n = access_line_json(made.call, &moment, room);
+	cJSON *json = cJSON_ParseWithLength(room, n);
+
+	ck_assert_ptr_nonnull(json);
+	ck_assert_ptr_null(member(json, "time"));
+	ck_assert_str_eq(json->child->string, "log_id");
+	cJSON_Delete(json);
+}
+END_TEST
+
 START_TEST(without_a_place_to_write_to_nothing_is_written)
 {
 	made.config.access_log.to = NULL;
@@ -361,6 +425,9 @@ int main(void)
 	    {a_format_is_cut_where_the_line_is_full, 1},
 	    {only_a_share_is_logged_when_sampled, 1},
 	    {errors_and_slow_calls_are_logged_out_of_turn, 1},
+	    {json_has_each_field_by_its_name, 1},
+	    {the_time_is_that_of_its_second_and_of_the_next, 1},
+	    {where_somebody_else_has_a_clock_there_is_no_time, 1},
 	    {without_a_place_to_write_to_nothing_is_written, 1},
 	};
 
