@@ -22,10 +22,12 @@ src_libcodec_a_SOURCES = \
 	src/base/reason.c src/base/reason.h \
 	src/base/ref.h \
 	src/base/rng.c src/base/rng.h \
+	src/base/secret.c src/base/secret.h \
 	src/base/slice.c src/base/slice.h \
 	src/base/stat.c src/base/stat.h \
 	src/base/table.c src/base/table.h \
 	src/base/text.c src/base/text.h \
+	src/base/utf8.c src/base/utf8.h \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/changes.c src/rpc/changes.h \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
@@ -79,6 +81,7 @@ src_libbridle_a_SOURCES = \
 	src/ctl/history.c \
 	src/ctl/reload.c \
 	src/ctl/show.c \
+	src/ctl/shown.c src/ctl/shown.h \
 	src/ctl/simulate.c \
 	src/ctl/simulated_admit.c src/ctl/simulated_admit.h \
 	src/ctl/simulated_call.c src/ctl/simulated_call.h \
@@ -86,6 +89,7 @@ src_libbridle_a_SOURCES = \
 	src/ctl/simulation_config.c src/ctl/simulation_config.h \
 	src/ctl/simulation_plan.c src/ctl/simulation_plan.h \
 	src/ctl/simulation_report.c \
+	src/ctl/thrift_view.c src/ctl/thrift_view.h \
 	src/ctl/timeline.c src/ctl/timeline.h \
 	src/ctl/why.c \
 	src/daemon/acceptor.c src/daemon/acceptor.h \

@@ -126,6 +126,7 @@ UNIT_TESTS = \
 	tests/unit/test_stat \
 	tests/unit/test_table \
 	tests/unit/test_tally \
+	tests/unit/test_thrift_view \
 	tests/unit/test_timeline \
 	tests/unit/test_tls \
 	tests/unit/test_wheel \
@@ -218,6 +219,7 @@ tests_unit_test_ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_json_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_simulation_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_thrift_view_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 
 # Some put themselves between the code and the system.
 tests_unit_test_codec_ttstream_queue_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
