@@ -10,6 +10,7 @@ src_libcodec_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS)
 src_libcodec_a_SOURCES = \
 	src/base/address.c src/base/address.h \
 	src/base/arena.c src/base/arena.h \
+	src/base/base64.c src/base/base64.h \
 	src/base/clock.c src/base/clock.h \
 	src/base/cursor.h \
 	src/base/err.c src/base/err.h \

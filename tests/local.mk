@@ -11,6 +11,7 @@ UNIT_TESTS = \
 	tests/unit/test_arena \
 	tests/unit/test_balance \
 	tests/unit/test_balance_groups \
+	tests/unit/test_base64 \
 	tests/unit/test_breaker \
 	tests/unit/test_budget \
 	tests/unit/test_call_stats \

@@ -2,6 +2,7 @@
 
 #include <cJSON.h>
 
+#include "base/base64.h"
 #include "registry/json.h"
 #include "registry/record.h"
 

@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/base64.h"
 #include "registry/json.h"
 
 /* 0 where it is missing: the gateway leaves zeros out. -1: it is there, and no number. */

@@ -35,8 +35,4 @@ bool json_bool(const struct cJSON *object, const char *name, bool *value);
 int json_tags(
     const struct cJSON *object, const char *name, struct arena *arena, struct config_map *tags);
 
-/* Standard base64. @arena: for the result. Returns -1 when it is none. */
-int base64_decode(struct slice text, struct arena *arena, struct slice *bytes);
-struct slice base64_encode(struct slice bytes, struct arena *arena);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include <check.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "registry/json.h"
 #include "support/asked_registry.h"

@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 #include <check.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "net/loop.h"
 #include "registry/json.h"
