@@ -272,6 +272,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/health_check.c src/proxy/health_check.h \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_events.c \
+	src/proxy/line.c src/proxy/line.h \
 	src/proxy/mirror.c src/proxy/mirror.h \
 	src/proxy/naming.c src/proxy/naming.h \
 	src/proxy/overload.c src/proxy/overload.h \

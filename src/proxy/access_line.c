@@ -4,116 +4,16 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "model/access_field.h"
 #include "proxy/call.h"
+#include "proxy/line.h"
 #include "proxy/world.h"
 
-#define TEXT_MAX   256u /* bytes of a string that are shown */
-#define VALUE_MAX  704u /* once a string has taken so many, escaped, the rest of it is cut */
-#define STRING_MAX (VALUE_MAX + TEXT_MAX + 32u)
 #define NUMBER_MAX 48u
 #define ANSWER_MAX 1200u /* bytes of one of them, escaped, and of what ends the line */
 
 _Static_assert(
-    ACCESS_STATUS *STRING_MAX + (ACCESS_COUNT - ACCESS_STATUS) * NUMBER_MAX < ACCESS_LINE_MAX,
+    ACCESS_STATUS *LINE_STRING_MAX + (ACCESS_COUNT - ACCESS_STATUS) * NUMBER_MAX < ACCESS_LINE_MAX,
     "strings from outside may not cut a JSON line off");
-
-/* A line under construction. Every call that is served may have one: neither printf nor strftime is
- * in its way. */
-struct line {
-	char *at, *end;
-};
-
-static void put_slice(struct line *l, struct slice s)
-{
-	size_t room = (size_t)(l->end - l->at), len = s.len < room ? s.len : room;
-
-	if (len)
-		memcpy(l->at, s.data, len);
-	l->at += len;
-}
-
-static void put(struct line *l, const char *text)
-{
-	put_slice(l, slice_str(text));
-}
-
-static void put_number(struct line *l, uint64_t n)
-{
-	char text[20], *at = text + sizeof text;
-
-	do {
-		*--at = (char)('0' + n % 10);
-		n /= 10;
-	} while (n);
-	put_slice(l, slice_of(at, (size_t)(text + sizeof text - at)));
-}
-
-/* ---- JSON strings ---- */
-
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-static uint64_t has_zero(uint64_t word)
-{
-	return (word - EACH(1)) & ~word;
-}
-
-/* Do all eight bytes stand for themselves in JSON, and on a terminal? */
-static bool is_plain_word(uint64_t word)
-{
-	uint64_t is_low = (word - EACH(0x20)) & ~word, is_high = (word + EACH(1)) | word;
-
-	return ((is_low | is_high | has_zero(word ^ EACH('"')) | has_zero(word ^ EACH('\\'))) &
-		   EACH(0x80)) == 0;
-}
-
-static bool is_plain(uint8_t b)
-{
-	return b >= 0x20 && b < 0x7f && b != '"' && b != '\\';
-}
-
-/* How many bytes from the start stand for themselves. */
-static size_t plain_len(struct slice s)
-{
-	size_t n = 0;
-
-	for (uint64_t word; n + sizeof word <= s.len; n += sizeof word) {
-		memcpy(&word, s.data + n, sizeof word);
-		if (!is_plain_word(word))
-			break;
-	}
-	while (n < s.len && is_plain(s.data[n]))
-		n++;
-	return n;
-}
-
-static void put_escaped(struct line *l, uint8_t b)
-{
-	static const char digits[] = "0123456789abcdef";
-	char text[6] = {'\\', 'u', '0', '0', digits[b >> 4], digits[b & 15]};
-
-	if (b == '"' || b == '\\')
-		text[1] = (char)b;
-	put_slice(l, slice_of(text, b == '"' || b == '\\' ? 2 : sizeof text));
-}
-
-/* What stands between the quotes. JSON has no \xNN, so its own escapes are used; cut like log_escape. */
-static void put_json(struct line *l, struct slice s)
-{
-	struct slice left = slice_first(s, TEXT_MAX);
-	const char *start = l->at;
-
-	while (left.len && (size_t)(l->at - start) < VALUE_MAX) {
-		size_t n = plain_len(left);
-
-		put_slice(l, slice_first(left, n));
-		if (n < left.len)
-			put_escaped(l, left.data[n++]);
-		left = slice_from(left, n);
-	}
-	if (left.len || s.len > TEXT_MAX)
-		put(l, "...");
-}
 
 /* ---- the fields ---- */
 
@@ -135,10 +35,10 @@ static void put_time(struct line *l, const struct record *r)
 		strftime(clock->text, sizeof clock->text, "%Y-%m-%dT%H:%M:%S", &tm);
 		clock->second = second;
 	}
-	put(l, clock->text);
+	line_put_str(l, clock->text);
 	for (char *at = text + 6; part; part /= 10)
 		*at-- = (char)('0' + part % 10);
-	put_slice(l, slice_of(text, sizeof text));
+	line_put(l, slice_of(text, sizeof text));
 }
 
 static struct slice service_of(const struct call *call)
@@ -163,10 +63,8 @@ static usec_t since(usec_t from, usec_t to)
 	return from && to > from ? to - from : 0;
 }
 
-static struct slice text_of(enum access_field f, const struct record *r)
+struct slice access_line_text(enum access_field f, struct call *call)
 {
-	struct call *call = r->call;
-
 	switch ((int)f) {
 	case ACCESS_LOG_ID:
 		return call_log_id(call);
@@ -270,16 +168,16 @@ static const struct {
 
 static void put_json_field(struct line *l, enum access_field f, const struct record *r)
 {
-	put_slice(l, slice_of(keys[f].text, keys[f].len));
+	line_put(l, slice_of(keys[f].text, keys[f].len));
 	if (f >= ACCESS_STATUS) {
-		put_number(l, number_of(f, r));
+		line_put_number(l, number_of(f, r));
 		return;
 	}
 	if (f == ACCESS_TIME)
 		put_time(l, r);
 	else
-		put_json(l, text_of(f, r));
-	put_slice(l, SLICE_LIT("\""));
+		line_put_json(l, access_line_text(f, r->call));
+	line_put(l, SLICE_LIT("\""));
 }
 
 /* Where a call went to several at once: what became of each, as far as there is room. */
@@ -288,21 +186,21 @@ static void put_answers(struct line *l, const struct call *call)
 	const struct endpoint *endpoints = call->service->service->endpoints;
 	const char *comma = "";
 
-	put(l, ",\"answers\":[");
+	line_put_str(l, ",\"answers\":[");
 	for (const struct attempt *a = &call->first; a; a = a->next) {
-		if (l->end - l->at < (ptrdiff_t)ANSWER_MAX)
+		if (line_room(l) < ANSWER_MAX)
 			break;
-		put(l, comma);
-		put(l, "{\"endpoint\":\"");
-		put_json(l, slice_str(endpoints[a->endpoint].address.text));
-		put(l, "\",\"outcome\":\"");
-		put(l, attempt_outcome_name(a->outcome));
-		put(l, "\",\"us\":");
-		put_number(l, a->took);
-		put(l, "}");
+		line_put_str(l, comma);
+		line_put_str(l, "{\"endpoint\":\"");
+		line_put_json(l, slice_str(endpoints[a->endpoint].address.text));
+		line_put_str(l, "\",\"outcome\":\"");
+		line_put_str(l, attempt_outcome_name(a->outcome));
+		line_put_str(l, "\",\"us\":");
+		line_put_number(l, a->took);
+		line_put_str(l, "}");
 		comma = ",";
 	}
-	put(l, "]");
+	line_put_str(l, "]");
 }
 
 size_t access_line_json(struct call *call, const struct access_moment *moment, char *room)
@@ -317,13 +215,13 @@ size_t access_line_json(struct call *call, const struct access_moment *moment, c
 	for (; f < ACCESS_US_TOTAL; f++)
 		if (has_messages)
 			put_json_field(&l, (enum access_field)f, &r);
-	put(&l, has_messages ? "}" : "");
+	line_put_str(&l, has_messages ? "}" : "");
 	for (; f < ACCESS_COUNT; f++)
 		put_json_field(&l, (enum access_field)f, &r);
-	put(&l, "}");
+	line_put_str(&l, "}");
 	if (call->went_to_all)
 		put_answers(&l, call);
-	put(&l, "}");
+	line_put_str(&l, "}");
 	room[0] = '{'; /* in place of the first field's comma */
 	return (size_t)(l.at - room);
 }
@@ -336,13 +234,13 @@ static void put_plain_value(struct line *l, enum access_field f, const struct re
 	struct slice s;
 
 	if (f >= ACCESS_STATUS) {
-		put_number(l, number_of(f, r));
+		line_put_number(l, number_of(f, r));
 	} else if (f == ACCESS_TIME) {
 		put_time(l, r);
 	} else {
-		s = text_of(f, r);
+		s = access_line_text(f, r->call);
 		log_escape(text, sizeof text, s.len ? s : SLICE_LIT("-"));
-		put(l, text);
+		line_put_str(l, text);
 	}
 }
 
@@ -363,7 +261,7 @@ size_t access_line_format(
 			put_plain_value(&l, f, &r);
 			format = end + 1;
 		} else {
-			put_slice(&l, slice_of(format, 1));
+			line_put(&l, slice_of(format, 1));
 			format++;
 		}
 	}

@@ -9,6 +9,8 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "base/slice.h"
+#include "model/access_field.h"
 
 struct call;
 
@@ -33,5 +35,8 @@ struct access_moment {
 size_t access_line_json(struct call *call, const struct access_moment *moment, char *room);
 size_t access_line_format(
     struct call *call, const struct access_moment *moment, const char *format, char *room);
+
+/* One of the fields that are texts; a view that stays as long as the call. */
+struct slice access_line_text(enum access_field field, struct call *call);
 
 #endif
