@@ -115,6 +115,8 @@ src_libbridle_a_SOURCES = \
 	src/daemon/fixed_keys.c src/daemon/fixed_keys.h \
 	src/daemon/found_names.c src/daemon/found_names.h \
 	src/daemon/governance.c src/daemon/governance.h \
+	src/daemon/hosted.c src/daemon/hosted.h \
+	src/daemon/hosted_environment.c \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/http_server.c src/daemon/http_server.h \
 	src/daemon/liveness.c src/daemon/liveness.h \

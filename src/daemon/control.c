@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "daemon/admin.h"
 #include "daemon/effective.h"
+#include "daemon/hosted.h"
 #include "daemon/lookups.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
@@ -43,6 +44,8 @@ void control_publish(struct control *c, struct shared_config *shared)
 	if (c->state != CONTROL_STARTING) /* until then nobody could be served */
 		registrations_follow(c->registrations, fresh);
 	lookups_published(c->lookups);
+	if (c->hosted)
+		hosted_follow(c->hosted, fresh);
 }
 
 static void endpoints_changed(void *arg)
@@ -99,11 +102,28 @@ static void reload_by_signal(struct control *c)
 	reload_result_fini(&result);
 }
 
+/* To the application under us, as if it had come to it. */
+static void pass_on(struct control *c, int number)
+{
+	if (c->hosted == NULL)
+		return;
+	if (number == SIGTERM || number == SIGINT || number == SIGQUIT)
+		c->stopping.signal = number;
+	else
+		hosted_signal(c->hosted, number, false);
+}
+
 static void signal_arrived(void *arg, int number)
 {
 	struct control *c = arg;
 	struct err err;
 
+	if (number == SIGCHLD) {
+		if (c->hosted)
+			hosted_reap(c->hosted);
+		return;
+	}
+	pass_on(c, number);
 	switch (number) {
 	case SIGHUP:
 		reload_by_signal(c);
@@ -214,6 +234,8 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 		return -1;
 	c->effective = effective_new(c, shared);
 	effective_changed(c);
+	if (c->options->command_line)
+		c->hosted = hosted_new(c, c->options->command_line);
 	sweep(&c->sweep, loop_now(c->loop));
 	c->started_at = clock_monotonic();
 	c->loaded_at = clock_calendar();
@@ -229,6 +251,7 @@ static void end(struct control *c)
 	wheel_clear(&c->stopping.look);
 	wheel_clear(&c->sweep);
 	admin_free(&c->admin);
+	hosted_free(&c->hosted);
 	registrations_free(&c->registrations);
 	overload_watch_free(&c->overload_watch);
 	health_checks_free(&c->health_checks);
@@ -248,16 +271,17 @@ static void end(struct control *c)
 	loop_free(&c->loop);
 }
 
-static enum exit_code run(struct control *c, struct config *moved)
+static int run(struct control *c, struct config *moved)
 {
 	struct shared_config *shared = shared_config_new(moved);
-	enum exit_code code = EXIT_CODE_OK;
+	int code = EXIT_CODE_OK;
 	struct err err = {0};
 	int started = start(c, shared, &err);
 
 	shared_config_unref(&shared); /* the snapshot has its own reference */
 	if (started == 0) {
 		loop_run(c->loop);
+		code = c->hosted ? hosted_exit_code(c->hosted) : EXIT_CODE_OK;
 	} else {
 		log_error("control", "cannot start", "error=\"%s\"", err.text);
 		/* Whoever started it looks there, not into a file. */
@@ -271,13 +295,13 @@ static enum exit_code run(struct control *c, struct config *moved)
 	return code;
 }
 
-enum exit_code control_run(const struct options *options)
+int control_run(const struct options *options)
 {
 	struct control c = {.options = options};
 	struct problems problems;
 	struct config *config;
-	enum exit_code code;
 	struct err err;
+	int code;
 
 	raise_descriptor_limit();
 	problems_init(&problems);

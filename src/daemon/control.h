@@ -47,6 +47,8 @@ struct stopping {
 	enum leaving leaving;
 	bool is_under_way; /* to the end of the process */
 	bool is_hurried;   /* a limit was asked for; asked for again, it is now */
+	bool has_told;     /* the application under us */
+	int signal;        /* what the application under us is told to end by; 0: SIGTERM */
 	usec_t deadline;   /* USEC_NONE: as long as it takes */
 	struct timer wait, look;
 };
@@ -74,6 +76,7 @@ struct control {
 	struct found_names *found_names; /* theirs */
 	struct effective *effective;     /* what the file comes to with all that is found */
 	struct governance *governance;   /* theirs */
+	struct hosted *hosted;           /* the application under us; NULL: none */
 	enum control_state state;
 	struct timer start_wait;
 	usec_t started_at; /* monotonic */
@@ -82,8 +85,9 @@ struct control {
 	struct stopping stopping;
 };
 
-/* Runs the daemon until it has been told to stop; everything is freed. */
-enum exit_code control_run(const struct options *options);
+/* Runs the daemon until it has been told to stop; everything is freed. Returns an exit_code, or what the
+ * application under it returned. */
+int control_run(const struct options *options);
 
 /* Builds a snapshot of @shared, by what discovery knows, and gives it to the workers. */
 void control_publish(struct control *c, struct shared_config *shared);
@@ -99,5 +103,7 @@ void control_drain(struct control *c);
 /* Ends the daemon when its calls have ended: after shutdown.drain at the latest, or with no limit if
  * @patient. Asked a second time with a limit it ends at once. */
 void control_stop(struct control *c, bool patient);
+/* The application under us has ended, or could not be started: there is nothing more to stay for. */
+void control_application_ended(struct control *c);
 
 #endif

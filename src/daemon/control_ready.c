@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "daemon/control.h"
+#include "daemon/hosted.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
 #include "net/loop.h"
@@ -31,6 +32,8 @@ void control_missing(const struct control *c, char *room, size_t size)
 	struct discovery_missing missing = discovery_missing(c->discovery, c->snapshot->config);
 
 	print_missing(&missing, room, size);
+	if (room[0] == '\0' && c->state == CONTROL_STARTING && c->hosted)
+		snprintf(room, size, "%s", hosted_missing(c->hosted));
 }
 
 static void become_ready(struct control *c)
@@ -61,8 +64,8 @@ void control_look_ready(struct control *c)
 		return;
 	missing = discovery_missing(c->discovery, c->snapshot->config);
 	until = usec_after(c->started_at, missing.services ? REGISTRIES_WITHIN : HOSTS_WITHIN);
-	if ((missing.services == 0 && missing.hosts == 0) || now >= until)
-		become_ready(c);
-	else
+	if ((missing.services || missing.hosts) && now < until)
 		wheel_set(loop_wheel(c->loop), &c->start_wait, until, start_waited);
+	else if (c->hosted == NULL || hosted_is_ready(c->hosted))
+		become_ready(c);
 }

@@ -6,10 +6,15 @@
  *     control_drain: REGISTRIES --withdrawn, or 5 s--> NEWS --deregister_wait--> CALLERS
  *                        '-------------- nothing was ever registered ---------------^
  *     control_stop:  the same; from CALLERS on doors are closed, and shutdown.drain counts
+ *
+ * An application under us is told to end when its callers have gone, or half of the time is over; doors
+ * stay open for its own calls until it has ended.
  */
 #include <inttypes.h>
+#include <signal.h>
 
 #include "daemon/control.h"
+#include "daemon/hosted.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
 #include "net/loop.h"
@@ -35,21 +40,79 @@ static void set_deadline(struct control *c)
 	c->stopping.deadline = usec_after(loop_now(c->loop), c->snapshot->config->shutdown.drain);
 }
 
+static void ask_callers(struct control *c);
+
 static void close_doors(struct control *c)
 {
 	struct acceptor_plan none = {0};
 
 	acceptor_apply(c->workers.acceptor, &none);
-	if (c->stopping.is_hurried)
+	if (c->stopping.is_hurried && c->stopping.deadline == USEC_NONE)
 		set_deadline(c);
 	wheel_set(loop_wheel(c->loop), &c->stopping.look, loop_now(c->loop), look_whether_drained);
+}
+
+/* --- the application under us --- */
+
+static bool holds_doors(const struct control *c)
+{
+	return c->hosted && hosted_is_running(c->hosted);
+}
+
+static void look_at_application(struct timer *timer, usec_t now)
+{
+	struct control *c = container_of(timer, struct control, stopping.look);
+	usec_t half = c->snapshot->config->shutdown.drain / 2;
+	bool is_due = c->stopping.deadline != USEC_NONE && now + half >= c->stopping.deadline;
+
+	if (now >= c->stopping.deadline) {
+		hosted_signal(c->hosted, SIGKILL, true);
+	} else if (!c->stopping.has_told && (is_due || workers_calls(&c->workers) == 0)) {
+		c->stopping.has_told = true;
+		hosted_signal(c->hosted, c->stopping.signal ? c->stopping.signal : SIGTERM, true);
+	}
+	wheel_set(
+	    loop_wheel(c->loop), timer, usec_after(now, DRAIN_LOOK_EVERY), look_at_application);
+}
+
+/* Its calls are served until it has ended. */
+static void end_application(struct control *c)
+{
+	if (c->stopping.is_hurried)
+		set_deadline(c);
+	wheel_set(loop_wheel(c->loop), &c->stopping.look,
+	    usec_after(loop_now(c->loop), DRAIN_LOOK_EVERY), look_at_application);
+}
+
+void control_application_ended(struct control *c)
+{
+	struct stopping *s = &c->stopping;
+
+	if (!s->is_under_way)
+		control_stop(c, false);
+	if (s->deadline <= loop_now(c->loop)) { /* now is now */
+		wheel_set(loop_wheel(c->loop), &s->look, loop_now(c->loop), look_whether_drained);
+	} else if (s->leaving == LEAVING_NEWS) { /* nobody is there any more to serve meanwhile */
+		wheel_clear(&s->wait);
+		ask_callers(c);
+	} else if (s->leaving == LEAVING_CALLERS) {
+		close_doors(c);
+	}
+}
+
+static void go_on_leaving(struct control *c)
+{
+	if (holds_doors(c))
+		end_application(c);
+	else
+		close_doors(c);
 }
 
 static void ask_callers(struct control *c)
 {
 	c->stopping.leaving = LEAVING_CALLERS;
 	if (c->stopping.is_under_way)
-		close_doors(c);
+		go_on_leaving(c);
 	workers_drain(&c->workers, c->snapshot->config->shutdown.spread);
 	log_info("control", "draining", "connections=%" PRIu64, workers_connections(&c->workers));
 }
@@ -67,7 +130,8 @@ static void withdrawn(void *arg)
 
 	if (c->stopping.leaving != LEAVING_REGISTRIES)
 		return;
-	if (wait == 0 || !registrations_were_any(c->registrations)) {
+	if (wait == 0 || !registrations_were_any(c->registrations) ||
+	    (c->hosted && !hosted_is_running(c->hosted))) {
 		ask_callers(c);
 		return;
 	}
@@ -99,7 +163,7 @@ void control_stop(struct control *c, bool patient)
 		notify_stopping();
 		control_drain(c);
 		if (s->leaving == LEAVING_CALLERS)
-			close_doors(c);
+			go_on_leaving(c);
 	}
 	if (patient)
 		return;
@@ -111,5 +175,10 @@ void control_stop(struct control *c, bool patient)
 	}
 	s->deadline = loop_now(c->loop);
 	wheel_clear(&s->wait);
+	if (holds_doors(c)) { /* its end is ours, too */
+		hosted_signal(c->hosted, SIGKILL, true);
+		wheel_clear(&s->look);
+		return;
+	}
 	wheel_set(loop_wheel(c->loop), &s->look, s->deadline, look_whether_drained);
 }

@@ -67,7 +67,7 @@ static enum exit_code dump(const struct options *options)
 	return EXIT_CODE_OK;
 }
 
-static enum exit_code act(const struct options *options)
+static int act(const struct options *options)
 {
 	switch (options->action) {
 	case OPTIONS_RUN:
@@ -100,12 +100,12 @@ static enum exit_code act(const struct options *options)
 int main(int argc, char **argv)
 {
 	struct options options;
-	enum exit_code code = EXIT_CODE_USAGE;
+	int code = EXIT_CODE_USAGE;
 
 	if (options_parse(&options, argc, argv, stderr) == 0)
 		code = act(&options);
 	options_fini(&options);
 	if (fflush(stdout) != 0 && code == EXIT_CODE_OK)
 		code = EXIT_CODE_FAILED;
-	return (int)code;
+	return code;
 }

@@ -127,28 +127,61 @@ static int refuse(int c, char **argv, FILE *errors)
 	return -1;
 }
 
+/* How many words are before "--"; what is behind it belongs to the command of `run`. */
+static int own_words(int argc, char **argv)
+{
+	int n = 1;
+
+	while (n < argc && strcmp(argv[n], "--") != 0)
+		n++;
+	return n < argc ? n : argc;
+}
+
+/* What is no option: nothing, or run and, behind the first @own words, a command. */
+static int take_words(struct options *o, int own, int argc, char **argv, FILE *errors)
+{
+	bool is_run = optind < own && strcmp(argv[optind], "run") == 0;
+	int next = is_run ? optind + 1 : optind;
+
+	if (next < own || (!is_run && own + 1 < argc)) {
+		fprintf(errors, "bridled: %s: no argument is expected; see bridled --help\n",
+		    argv[next < own ? next : own + 1]);
+		return -1;
+	}
+	if (!is_run)
+		return 0;
+	if (own + 1 >= argc) {
+		fputs("bridled: run: which command? bridled run [OPTION]... -- COMMAND [WORD]...\n",
+		    errors);
+		return -1;
+	}
+	if (o->action != OPTIONS_RUN) {
+		fputs("bridled: run cannot stand with another action\n", errors);
+		return -1;
+	}
+	o->command_line = argv + own + 1;
+	return 0;
+}
+
 int options_parse(struct options *o, int argc, char **argv, FILE *errors)
 {
 	char letters[2 * ARRAY_LEN(rows) + 2];
 	struct option longs[ARRAY_LEN(rows) + 1];
-	int c;
+	int c, own = own_words(argc, argv);
 
 	*o = (struct options){.config_path = OPTIONS_CONFIG_PATH};
 	o->overrides = mem_calloc((size_t)argc, sizeof *o->overrides);
 	build_tables(letters, longs);
 	optind = 0; /* start anew, also for a second parse in one process */
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+	while ((c = getopt_long(own, argv, letters, longs, NULL)) != -1) {
 		if (c == ':' || c == '?')
 			return refuse(c, argv, errors);
 		if (take_option(o, find_row(c), optarg, errors) < 0)
 			return -1;
 	}
-	if (optind < argc) {
-		fprintf(errors, "bridled: %s: no argument is expected; see bridled --help\n",
-		    argv[optind]);
+	if (take_words(o, own, argc, argv, errors) < 0)
 		return -1;
-	}
 	if (o->action != OPTIONS_CHECK && (o->quiet || o->warnings_are_errors)) {
 		fprintf(errors, "bridled: -%c means something with -t only; see bridled --help\n",
 		    o->quiet ? 'q' : 'W');
@@ -167,7 +200,9 @@ void options_help(FILE *to)
 {
 	fputs(
 	    "Usage: bridled [OPTION]...\n"
-	    "A sidecar proxy for services that speak the Kitex protocols. Runs in the foreground.\n\n",
+	    "       bridled run [OPTION]... -- COMMAND [WORD]...\n"
+	    "A sidecar proxy for services that speak the Kitex protocols. Runs in the foreground; with run,\n"
+	    "the application that it stands beside runs under it, and its exit status is returned.\n\n",
 	    to);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char column[64];

@@ -42,6 +42,8 @@ struct options {
 	const char *config_path;      /* borrowed from argv, or constant */
 	const char **overrides;       /* owned list of --set, the texts borrowed from argv */
 	size_t n_overrides;
+	char *const
+	    *command_line; /* of `run`, borrowed from argv, ended by NULL; NULL: there is none */
 	bool quiet;
 	bool warnings_are_errors;
 };

@@ -44,6 +44,7 @@ struct readiness {
 	struct list applications;
 	struct snapshot *snapshot; /* owned reference; NULL: none yet */
 	struct timer look;
+	readiness_wants_fn wants;
 	void (*changed)(void *arg);
 	void *arg; /* borrowed */
 };
@@ -325,10 +326,10 @@ void readiness_follow(struct readiness *r, struct snapshot *snapshot)
 	list_each (link, &r->applications)
 		list_item(link, struct application, link)->is_wanted = false;
 	for (size_t i = 0; i < snapshot->n_services; i++) {
-		const struct register_config *wish = &snapshot->services[i].config->registration;
+		const struct service *service = &snapshot->services[i];
 
-		if (wish->n_in && !wish->always)
-			follow_service(r, &snapshot->services[i]);
+		if (r->wants(snapshot, service))
+			follow_service(r, service);
 	}
 	list_each_safe (link, &r->applications)
 		if (!list_item(link, struct application, link)->is_wanted)
@@ -340,6 +341,14 @@ void readiness_follow(struct readiness *r, struct snapshot *snapshot)
 		look_at_checks(&r->look, loop_now(r->loop));
 }
 
+bool readiness_for_registration(const struct snapshot *snapshot, const struct service *service)
+{
+	const struct register_config *wish = &service->config->registration;
+
+	(void)snapshot;
+	return wish->n_in && !wish->always;
+}
+
 bool readiness_is_ready(const struct readiness *r, struct slice label, const char **why)
 {
 	const struct application *a = find(r, label);
@@ -348,11 +357,27 @@ bool readiness_is_ready(const struct readiness *r, struct slice label, const cha
 	return a && a->is_ready;
 }
 
-struct readiness *readiness_new(struct loop *loop, void (*changed)(void *arg), void *arg)
+bool readiness_all_ready(const struct readiness *r, const char **why)
+{
+	*why = "";
+	list_each (link, &r->applications) {
+		const struct application *a = list_item(link, struct application, link);
+
+		if (a->is_ready)
+			continue;
+		*why = a->why;
+		return false;
+	}
+	return true;
+}
+
+struct readiness *readiness_new(
+    struct loop *loop, readiness_wants_fn wants, void (*changed)(void *arg), void *arg)
 {
 	struct readiness *r = mem_calloc(1, sizeof *r);
 
 	r->loop = loop;
+	r->wants = wants;
 	r->changed = changed;
 	r->arg = arg;
 	list_init(&r->applications);

@@ -1,6 +1,5 @@
 /*
- * Whether local applications answer: those of services that are to be registered while they do. Where
- * a service has health checks, what these find decides; else each of its endpoints is connected to
+ * Whether local applications answer: those of services that somebody wants to know it of. Where a service has health checks, what these find decides; else each of its endpoints is connected to
  * once a second. Nothing else plays a part: what calls meet on their way (breakers, ejections) is no
  * reason to be taken out of a registry, for nobody would come to find it well again.
  *
@@ -23,17 +22,25 @@
 
 struct loop;
 struct readiness;
+struct service;
 struct snapshot;
+
+/* Is it wanted of this service? */
+typedef bool (*readiness_wants_fn)(const struct snapshot *snapshot, const struct service *service);
+/* Of those that are to be registered while they are ready. */
+bool readiness_for_registration(const struct snapshot *snapshot, const struct service *service);
 
 /* @changed: some application has become ready, or is no more; may be called inside readiness_follow.
  * @loop and @arg are borrowed. */
-struct readiness *readiness_new(struct loop *loop, void (*changed)(void *arg), void *arg);
+struct readiness *readiness_new(
+    struct loop *loop, readiness_wants_fn wants, void (*changed)(void *arg), void *arg);
 void readiness_free(struct readiness **readiness);
-/* Watches the applications of @snapshot that are to be registered while they are ready, and no others.
- * Takes a reference of its own. */
+/* Watches the applications of @snapshot that are wanted, and no others. Takes a reference of its own. */
 void readiness_follow(struct readiness *readiness, struct snapshot *snapshot);
 /* Is the application of this service ready? *why: what it lacks, valid until the loop's next turn; "" when
  * it is ready. */
 bool readiness_is_ready(const struct readiness *readiness, struct slice label, const char **why);
+/* All that are watched. *why: what the first lacks that is not. */
+bool readiness_all_ready(const struct readiness *readiness, const char **why);
 
 #endif

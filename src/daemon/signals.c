@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 
-static const int watched[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGQUIT};
+static const int watched[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGQUIT, SIGCHLD};
 
 struct signals {
 	struct event *events[ARRAY_LEN(watched)]; /* owned */
@@ -32,8 +32,10 @@ struct signals *signals_new(struct loop *loop, void (*arrived)(void *arg, int nu
 	s->arg = arg;
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
-		signal(watched[i], SIG_IGN); /* what holds again when the events are gone: a
-					      * second TERM must not kill what ends well */
+		/* What holds again when the events are gone: a second TERM must not kill what ends
+		 * well. Ignored children could not be waited for. */
+		if (watched[i] != SIGCHLD)
+			signal(watched[i], SIG_IGN);
 		s->events[i] = evsignal_new(loop_base(loop), watched[i], raised, s);
 		evsignal_add(s->events[i], NULL);
 	}

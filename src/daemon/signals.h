@@ -5,7 +5,7 @@
 struct loop;
 struct signals;
 
-/* @arrived is called in the loop for HUP, USR1, TERM, INT and QUIT. PIPE is ignored from now on. */
+/* @arrived is called in the loop for HUP, USR1, USR2, TERM, INT, QUIT and CHLD. PIPE is ignored from now on. */
 struct signals *signals_new(struct loop *loop, void (*arrived)(void *arg, int number), void *arg);
 void signals_free(struct signals **s);
 
