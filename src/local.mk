@@ -97,7 +97,9 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin.c src/daemon/admin.h \
 	src/daemon/admin_client.c src/daemon/admin_client.h \
 	src/daemon/admin_discovery.c \
+	src/daemon/admin_errors.c \
 	src/daemon/admin_explain.c src/daemon/admin_explain.h \
+	src/daemon/admin_front.c \
 	src/daemon/admin_pages.h \
 	src/daemon/admin_reply.c src/daemon/admin_reply.h \
 	src/daemon/admin_routes.h \
@@ -141,7 +143,9 @@ src_libbridle_a_SOURCES = \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/signals.c src/daemon/signals.h \
+	src/daemon/status_page.h \
 	src/daemon/thread.c src/daemon/thread.h \
+	src/daemon/traffic.c src/daemon/traffic.h \
 	src/daemon/worker_thread.c src/daemon/worker_thread.h \
 	src/daemon/workers.c src/daemon/workers.h \
 	src/net/conn.c src/net/conn.h \
@@ -271,6 +275,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/call_steps.c \
 	src/proxy/call_try.c \
 	src/proxy/facts.c src/proxy/facts.h \
+	src/proxy/fault_notes.c src/proxy/fault_notes.h \
 	src/proxy/health_check.c src/proxy/health_check.h \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_events.c \
@@ -340,6 +345,16 @@ src_libbridle_a_SOURCES = \
 	src/registry/zookeeper_services.c \
 	src/registry/zookeeper_session.c src/registry/zookeeper_session.h \
 	src/registry/zookeeper_set.c src/registry/zookeeper_set.h
+
+# The status page becomes a C file; a build directory of its own gets it there.
+dist_noinst_SCRIPTS += src/daemon/embed-page
+EXTRA_DIST += src/daemon/status_page.html
+CLEANFILES += src/daemon/status_page_bytes.c
+nodist_src_libbridle_a_SOURCES = src/daemon/status_page_bytes.c
+
+src/daemon/status_page_bytes.c: $(srcdir)/src/daemon/status_page.html $(srcdir)/src/daemon/embed-page
+	$(AM_V_GEN)$(MKDIR_P) src/daemon && \
+		$(srcdir)/src/daemon/embed-page $(srcdir)/src/daemon/status_page.html >$@.new && mv $@.new $@
 
 BRIDLE_LIBS = src/libbridle.a src/libcodec.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(YAML_LIBS) $(CJSON_LIBS) $(CARES_LIBS) \
 	$(NGHTTP2_LIBS) $(XXHASH_LIBS) $(ZOOKEEPER_LIBS)

@@ -219,11 +219,13 @@ static void put_log(struct control *c, const struct http_request *request, struc
 /* --- which page --- */
 
 static const struct admin_route routes[] = {
+    {"GET", "/", true, false, admin_get_page},
     {"GET", "/livez", true, false, get_live},
     {"GET", "/readyz", true, false, get_ready},
     {"GET", "/metrics", true, false, get_metrics},
     {"GET", "/status", true, false, get_status},
     {"GET", "/services", true, true, get_services},
+    {"GET", "/errors", true, false, admin_get_errors},
     {"GET", "/history", false, true, get_history},
     {"GET", "/config", false, false, get_config},
     {"GET", "/explain", false, false, get_explain},

@@ -2,6 +2,7 @@
 #ifndef BRIDLE_DAEMON_ADMIN_PAGES_H
 #define BRIDLE_DAEMON_ADMIN_PAGES_H
 
+#include "base/clock.h"
 #include "base/slice.h"
 
 struct cJSON;
@@ -25,5 +26,14 @@ struct service;
 void admin_add_source(
     struct cJSON *page, const struct control *control, const struct service *service);
 void admin_add_registries(struct cJSON *page, const struct control *control);
+/* RFC 3339 in UTC; null for never (0). */
+void admin_add_time(struct cJSON *object, const char *name, usec_t calendar);
+
+/* Parts of what is said of a service, and of an endpoint: why calls ended, how long they took. */
+struct histogram;
+struct traffic;
+void admin_add_traffic(
+    struct cJSON *object, const struct traffic *traffic, const struct service *service);
+void admin_add_latency(struct cJSON *object, const struct histogram *took);
 
 #endif

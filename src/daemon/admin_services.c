@@ -5,6 +5,7 @@
 #include "daemon/control.h"
 #include "daemon/governance.h"
 #include "daemon/registrations.h"
+#include "daemon/traffic.h"
 #include "net/loop.h"
 
 /* One endpoint as all workers together see it. */
@@ -47,6 +48,7 @@ static cJSON *build_endpoint(const struct control *c, const struct service *s, s
 	cJSON_AddNumberToObject(one, "errors_total", (double)report.errors);
 	cJSON_AddNumberToObject(one, "p50_us", (double)histogram_quantile(&report.took, 0.5));
 	cJSON_AddNumberToObject(one, "p99_us", (double)histogram_quantile(&report.took, 0.99));
+	admin_add_latency(one, &report.took);
 	return one;
 }
 
@@ -94,7 +96,8 @@ static void add_registered(void *arg, const struct registered_report *report)
 	cJSON_AddItemToArray(r->list, one);
 }
 
-static cJSON *build_service(const struct control *c, const struct service *s)
+static cJSON *build_service(
+    const struct control *c, const struct service *s, const struct traffic *traffic)
 {
 	cJSON *root = cJSON_CreateObject(), *list;
 
@@ -102,6 +105,7 @@ static cJSON *build_service(const struct control *c, const struct service *s)
 	cJSON_AddStringToObject(root, "name", s->config->name);
 	admin_add_source(root, c, s);
 	cJSON_AddStringToObject(root, "breaker", breaker_state_name(breaker_of(c, s)));
+	admin_add_traffic(root, traffic, s);
 	list = cJSON_AddArrayToObject(root, "endpoints");
 	for (size_t i = 0; i < s->n_endpoints; i++)
 		cJSON_AddItemToArray(list, build_endpoint(c, s, i));
@@ -117,9 +121,12 @@ static cJSON *build_service(const struct control *c, const struct service *s)
 struct cJSON *admin_page_services(const struct control *c)
 {
 	cJSON *list = cJSON_CreateArray();
+	struct traffic traffic;
 
+	traffic_of_services(&traffic, c->workers.list, c->workers.n);
 	for (size_t i = 0; i < c->snapshot->n_services; i++)
-		cJSON_AddItemToArray(list, build_service(c, &c->snapshot->services[i]));
+		cJSON_AddItemToArray(list, build_service(c, &c->snapshot->services[i], &traffic));
+	traffic_fini(&traffic);
 	return list;
 }
 
@@ -149,6 +156,7 @@ static void add_document(void *arg, const struct document_report *report)
 struct cJSON *admin_page_service(const struct control *c, struct slice label)
 {
 	const struct service *s = NULL;
+	struct traffic traffic;
 	cJSON *root;
 
 	for (size_t i = 0; i < c->snapshot->n_services; i++)
@@ -156,7 +164,9 @@ struct cJSON *admin_page_service(const struct control *c, struct slice label)
 			s = &c->snapshot->services[i];
 	if (s == NULL)
 		return NULL;
-	root = build_service(c, s);
+	traffic_of_services(&traffic, c->workers.list, c->workers.n);
+	root = build_service(c, s, &traffic);
+	traffic_fini(&traffic);
 	if (s->config->governance.from) {
 		struct document_list documents = {
 		    s->config->label, cJSON_AddArrayToObject(root, "governance")};

@@ -8,8 +8,7 @@
 #include "daemon/reload.h"
 #include "net/loop.h"
 
-/* RFC 3339 in UTC; null for never. */
-static void add_time(cJSON *object, const char *name, usec_t calendar)
+void admin_add_time(cJSON *object, const char *name, usec_t calendar)
 {
 	time_t seconds = (time_t)(calendar / USEC_S);
 	char text[32];
@@ -30,7 +29,7 @@ static void add_config(cJSON *root, const struct control *c)
 	cJSON *last;
 
 	cJSON_AddStringToObject(config, "hash", c->snapshot->config->hash);
-	add_time(config, "loaded_at", c->loaded_at);
+	admin_add_time(config, "loaded_at", c->loaded_at);
 	if (c->last_reload.at == 0) {
 		cJSON_AddNullToObject(config, "last_reload");
 		return;
@@ -41,7 +40,7 @@ static void add_config(cJSON *root, const struct control *c)
 		cJSON_AddNullToObject(last, "error");
 	else
 		cJSON_AddStringToObject(last, "error", c->last_reload.error);
-	add_time(last, "at", c->last_reload.at);
+	admin_add_time(last, "at", c->last_reload.at);
 }
 
 static void add_workers(cJSON *root, const struct workers *workers)
@@ -105,6 +104,15 @@ static void add_listeners(cJSON *root, const struct control *c)
 	}
 }
 
+/* What the lists called "latency" count: calls up to each bound, and beyond the last. */
+static void add_bounds(cJSON *root)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "histogram_bounds_us");
+
+	for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateNumber((double)histogram_bounds[i]));
+}
+
 struct cJSON *admin_page_status(const struct control *c)
 {
 	cJSON *root = cJSON_CreateObject(), *memory;
@@ -120,6 +128,10 @@ struct cJSON *admin_page_status(const struct control *c)
 	admin_add_registries(root, c);
 	memory = cJSON_AddObjectToObject(root, "memory");
 	cJSON_AddNumberToObject(memory, "rss_bytes", (double)overload_resident());
+	cJSON_AddNumberToObject(
+	    root, "overload", (double)overload_get(&c->workers.shares.overload));
+	cJSON_AddStringToObject(root, "log_level", log_level_name(log_get_level()));
+	add_bounds(root);
 	return root;
 }
 

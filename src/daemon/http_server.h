@@ -16,10 +16,11 @@ struct loop;
 
 struct http_reply {
 	int status;
-	const char *type;    /* content type, constant */
-	const char *allow;   /* methods, with status 405; constant */
-	const char *headers; /* further lines, each ended by CRLF; constant; NULL: none */
-	char *body;          /* from malloc, moves to the server */
+	const char *type;  /* content type, constant */
+	const char *allow; /* methods, with status 405; constant */
+	/* Further lines, each ended by CRLF; constant, or behind the body in its memory; NULL: none. */
+	const char *headers;
+	char *body; /* from malloc, moves to the server */
 	size_t len;
 	struct http_conn *asker; /* the server's own, for http_reply_later */
 };

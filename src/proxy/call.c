@@ -632,9 +632,12 @@ static void count(struct call *call, usec_t now)
 	    .retries = call->n_attempts ? call->n_attempts - 1 : 0,
 	    .is_server = call->listener->service && service && call->service->service->is_local,
 	};
+	struct call_series *series = call_stats_find(&worker->calls, &labels);
 
-	call_series_count(
-	    call_stats_find(&worker->calls, &labels), call->reason, now - call->started);
+	call_series_count(series, call->reason, now - call->started);
+	if (!reason_is_success(call->reason))
+		call_stats_note(
+		    &worker->calls, series, call->reason, slice_str(call->failure.detail), now);
 	counter_add(&call->listener_stats->calls, 1);
 	counter_add(&worker->calls_total, 1);
 	counter_add(&worker->bytes_out, call->bytes_out);

@@ -17,7 +17,7 @@ void call_stats_init(struct call_stats *s, uint64_t seed)
 	atomic_init(&s->first, NULL);
 	table_init(&s->series, seed);
 	table_init(&s->names, seed ^ 0x5bd1e995u);
-	s->n_series = 0;
+	s->n_series = s->n_faults = 0;
 }
 
 void call_stats_fini(struct call_stats *s)
@@ -29,6 +29,7 @@ void call_stats_fini(struct call_stats *s)
 	while (series) {
 		struct call_series *next = atomic_load(&series->next);
 
+		fault_list_fini(&series->faults);
 		free(series->text);
 		free(series);
 		series = next;
@@ -169,4 +170,10 @@ void call_series_count(struct call_series *series, enum reason reason, usec_t to
 {
 	counter_add(&series->by_reason[reason], 1);
 	histogram_add(reason_is_success(reason) ? &series->good : &series->bad, took);
+}
+
+void call_stats_note(struct call_stats *s, struct call_series *series, enum reason reason,
+    struct slice detail, usec_t now)
+{
+	fault_list_note(&series->faults, &s->n_faults, reason, detail, now);
 }

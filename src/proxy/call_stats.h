@@ -11,6 +11,7 @@
 #include "base/slice.h"
 #include "base/stat.h"
 #include "base/table.h"
+#include "proxy/fault_notes.h"
 
 #define CALL_STATS_SERVICES 1000u
 #define CALL_STATS_CALLERS  200u
@@ -31,13 +32,14 @@ struct call_series {
 	struct counter by_reason[REASON_COUNT];
 	struct histogram good,
 	    bad; /* whole time of calls that count as succeed, error in Kitex's sense */
+	struct fault_list faults;
 	uint8_t *text;
 };
 
 struct call_stats {
 	_Atomic(struct call_series *) first; /* newest first */
 	struct table series, names;          /* the worker's alone */
-	unsigned n_series;
+	unsigned n_series, n_faults;
 };
 
 void call_stats_init(struct call_stats *s, uint64_t seed);
@@ -46,6 +48,9 @@ void call_stats_fini(struct call_stats *s);
 /* The worker's: never NULL, the labels are copied. */
 struct call_series *call_stats_find(struct call_stats *s, const struct call_labels *labels);
 void call_series_count(struct call_series *series, enum reason reason, usec_t took);
+/* Notes what is known of a call that failed. */
+void call_stats_note(struct call_stats *s, struct call_series *series, enum reason reason,
+    struct slice detail, usec_t now);
 /* Does Kitex count a call that ended so as `succeed`? */
 bool reason_is_success(enum reason reason);
 
