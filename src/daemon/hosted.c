@@ -15,17 +15,20 @@
 #include "daemon/readiness.h"
 #include "net/loop.h"
 
+#define LOOK_EVERY (100 * USEC_MS) /* whether it answers */
+
 /* What a shell returns, too. Source: POSIX, the shell's command language, 2.8.2. */
 #define STATUS_NOT_RUN   126
 #define STATUS_NOT_FOUND 127
 #define STATUS_SIGNAL    128
 
 struct hosted {
-	struct control *control; /* borrowed */
-	char *const *argv;       /* borrowed */
-	struct readiness *readiness;
+	struct control *control;     /* borrowed */
+	char *const *argv;           /* borrowed */
+	struct readiness *readiness; /* owned; NULL: it is ready */
+	struct timer ready;
 	pid_t pid; /* 0: does not run */
-	bool was_started, was_ready;
+	bool was_started;
 	int exit_code;
 };
 
@@ -43,7 +46,8 @@ struct hosted *hosted_new(struct control *control, char *const *argv)
 
 	h->control = control;
 	h->argv = argv;
-	h->readiness = readiness_new(control->loop, hosted_serves, readiness_changed, h);
+	h->readiness =
+	    readiness_new(control->loop, hosted_serves, LOOK_EVERY, readiness_changed, h);
 	return h;
 }
 
@@ -54,6 +58,7 @@ void hosted_free(struct hosted **ph)
 	if (h == NULL)
 		return;
 	*ph = NULL;
+	wheel_clear(&h->ready);
 	readiness_free(&h->readiness);
 	free(h);
 }
@@ -170,12 +175,22 @@ void hosted_signal(struct hosted *h, int number, bool asks_to_end)
 
 void hosted_follow(struct hosted *h, struct snapshot *snapshot)
 {
-	if (h->was_started)
+	if (h->was_started && h->readiness)
 		readiness_follow(h->readiness, snapshot);
+}
+
+/* It need not be asked any more. */
+static void is_ready(struct timer *timer, usec_t now)
+{
+	struct hosted *h = container_of(timer, struct hosted, ready);
+
+	(void)now;
+	readiness_free(&h->readiness);
 }
 
 bool hosted_is_ready(struct hosted *h)
 {
+	struct loop *loop = h->control->loop;
 	const char *why;
 
 	if (!h->was_started) {
@@ -183,15 +198,18 @@ bool hosted_is_ready(struct hosted *h)
 		if (h->pid)
 			readiness_follow(h->readiness, h->control->snapshot);
 	}
-	h->was_ready = h->was_ready || (h->pid && readiness_all_ready(h->readiness, &why));
-	return h->was_ready;
+	if (h->readiness && (h->pid == 0 || !readiness_all_ready(h->readiness, &why)))
+		return false;
+	if (h->readiness) /* which may have told us just now, and be freed only later */
+		wheel_set(loop_wheel(loop), &h->ready, loop_now(loop), is_ready);
+	return true;
 }
 
 const char *hosted_missing(const struct hosted *h)
 {
 	const char *why = "the application has not been started yet";
 
-	if (h->was_started)
+	if (h->was_started && h->readiness)
 		readiness_all_ready(h->readiness, &why);
 	return why;
 }

@@ -45,6 +45,7 @@ struct readiness {
 	struct snapshot *snapshot; /* owned reference; NULL: none yet */
 	struct timer look;
 	readiness_wants_fn wants;
+	usec_t every;
 	void (*changed)(void *arg);
 	void *arg; /* borrowed */
 };
@@ -133,12 +134,11 @@ static void on_time(struct timer *timer, usec_t now)
 
 static void wait_for_next(struct probe *p)
 {
-	struct loop *loop = p->application->readiness->loop;
+	const struct readiness *r = p->application->readiness;
 
 	if (p->conn)
 		conn_close(&p->conn);
-	wheel_set(
-	    loop_wheel(loop), &p->timer, usec_after(p->connected_at, READINESS_EVERY), on_time);
+	wheel_set(loop_wheel(r->loop), &p->timer, usec_after(p->connected_at, r->every), on_time);
 }
 
 static void answered(struct probe *p)
@@ -371,13 +371,14 @@ bool readiness_all_ready(const struct readiness *r, const char **why)
 	return true;
 }
 
-struct readiness *readiness_new(
-    struct loop *loop, readiness_wants_fn wants, void (*changed)(void *arg), void *arg)
+struct readiness *readiness_new(struct loop *loop, readiness_wants_fn wants, usec_t every,
+    void (*changed)(void *arg), void *arg)
 {
 	struct readiness *r = mem_calloc(1, sizeof *r);
 
 	r->loop = loop;
 	r->wants = wants;
+	r->every = every;
 	r->changed = changed;
 	r->arg = arg;
 	list_init(&r->applications);

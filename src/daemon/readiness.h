@@ -1,7 +1,8 @@
 /*
- * Whether local applications answer: those of services that somebody wants to know it of. Where a service has health checks, what these find decides; else each of its endpoints is connected to
- * once a second. Nothing else plays a part: what calls meet on their way (breakers, ejections) is no
- * reason to be taken out of a registry, for nobody would come to find it well again.
+ * Whether local applications answer: those of services that somebody wants to know it of. Where a
+ * service has health checks, what these find decides; else each of its endpoints is connected to now and
+ * then. Nothing else plays a part: what calls meet on their way (breakers, ejections) is no reason to be
+ * taken out of a registry, for nobody would come to find it well again.
  *
  *     UNKNOWN --connected--> UP --refused, or failed twice in a row--> DOWN --connected--> UP
  *
@@ -16,7 +17,7 @@
 #include "base/clock.h"
 #include "base/slice.h"
 
-#define READINESS_EVERY   USEC_S          /* from one connect to the next */
+#define READINESS_EVERY   USEC_S          /* what registrations ask for */
 #define READINESS_TIMEOUT USEC_S          /* of a connect */
 #define READINESS_LOOK    (100 * USEC_MS) /* at what health checks have found */
 
@@ -30,10 +31,10 @@ typedef bool (*readiness_wants_fn)(const struct snapshot *snapshot, const struct
 /* Of those that are to be registered while they are ready. */
 bool readiness_for_registration(const struct snapshot *snapshot, const struct service *service);
 
-/* @changed: some application has become ready, or is no more; may be called inside readiness_follow.
+/* @every: from one connect to the next. @changed: some application has become ready, or is no more; may be called inside readiness_follow.
  * @loop and @arg are borrowed. */
-struct readiness *readiness_new(
-    struct loop *loop, readiness_wants_fn wants, void (*changed)(void *arg), void *arg);
+struct readiness *readiness_new(struct loop *loop, readiness_wants_fn wants, usec_t every,
+    void (*changed)(void *arg), void *arg);
 void readiness_free(struct readiness **readiness);
 /* Watches the applications of @snapshot that are wanted, and no others. Takes a reference of its own. */
 void readiness_follow(struct readiness *readiness, struct snapshot *snapshot);

@@ -193,7 +193,8 @@ struct registrations *registrations_new(
 	r->work.run = look_deferred;
 	list_init(&r->publications);
 	list_init(&r->enrolments);
-	r->readiness = readiness_new(loop, readiness_for_registration, look_soon, r);
+	r->readiness =
+	    readiness_new(loop, readiness_for_registration, READINESS_EVERY, look_soon, r);
 	return r;
 }
 

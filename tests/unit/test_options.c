@@ -15,10 +15,12 @@ static char said[4096];
 static int parse(const char *line)
 {
 	static char copy[256];
-	char *argv[16] = {NULL}, *rest;
+	static char *argv[16];
+	char *rest;
 	int argc = 0, result;
 	FILE *errors = fmemopen(said, sizeof said, "w");
 
+	memset(argv, 0, sizeof argv);
 	snprintf(copy, sizeof copy, "%s", line);
 	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
 		argv[argc++] = word;
@@ -47,6 +49,28 @@ START_TEST(without_options_the_daemon_runs_with_the_default_file)
 	ck_assert_uint_eq(options.n_overrides, 0);
 	ck_assert(!options.quiet && !options.warnings_are_errors);
 	options_fini(&options);
+}
+END_TEST
+
+START_TEST(run_takes_a_command_behind_two_dashes)
+{
+	parses("bridled -c a.yaml run --set workers=1 -- app -c other --");
+	ck_assert_int_eq(options.action, OPTIONS_RUN);
+	ck_assert_str_eq(options.config_path, "a.yaml");
+	ck_assert_uint_eq(options.n_overrides, 1);
+	ck_assert_str_eq(options.command_line[0], "app");
+	ck_assert_str_eq(options.command_line[2], "other");
+	ck_assert_str_eq(options.command_line[3], "--");
+	ck_assert_ptr_null(options.command_line[4]);
+	options_fini(&options);
+	parses("bridled");
+	ck_assert_ptr_null(options.command_line);
+	options_fini(&options);
+	is_refused("bridled run", "which command?");
+	is_refused("bridled run --", "which command?");
+	is_refused("bridled run app", "app: no argument is expected");
+	is_refused("bridled run -t -- app", "another action");
+	is_refused("bridled -- app", "app: no argument is expected");
 }
 END_TEST
 
@@ -170,6 +194,7 @@ int main(void)
 	const TTest *tests[] = {
 	    without_options_the_daemon_runs_with_the_default_file,
 	    short_and_long_options_mean_the_same,
+	    run_takes_a_command_behind_two_dashes,
 	    letters_can_stand_together,
 	    overrides_are_kept_in_their_order,
 	    every_command_of_signal_is_known_by_its_name,

@@ -57,7 +57,8 @@ static void begin(void)
 	tallies = tallies_new();
 	changes = 0;
 	skipped = 0;
-	readiness = readiness_new(loop, readiness_for_registration, count_change, NULL);
+	readiness =
+	    readiness_new(loop, readiness_for_registration, READINESS_EVERY, count_change, NULL);
 }
 
 static void end(void)
