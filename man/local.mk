@@ -1,5 +1,5 @@
 # Manual pages. The keys in bridled.yaml(5) come out of the program itself; a test compares.
 
 dist_man_MANS = man/bridlectl.1 man/bridled.8 man/bridled.yaml.5 man/bridled-protocols.7
-dist_check_SCRIPTS += man/check-keys
-TESTS += man/check-keys
+dist_check_SCRIPTS += man/check-keys man/check-lint
+TESTS += man/check-keys man/check-lint

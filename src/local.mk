@@ -12,6 +12,7 @@ src_libcodec_a_SOURCES = \
 	src/base/arena.c src/base/arena.h \
 	src/base/base64.c src/base/base64.h \
 	src/base/clock.c src/base/clock.h \
+	src/base/completion.c src/base/completion.h \
 	src/base/cursor.h \
 	src/base/err.c src/base/err.h \
 	src/base/http2_limits.c src/base/http2_limits.h \
@@ -28,6 +29,7 @@ src_libcodec_a_SOURCES = \
 	src/base/stat.c src/base/stat.h \
 	src/base/table.c src/base/table.h \
 	src/base/text.c src/base/text.h \
+	src/base/usage.c src/base/usage.h \
 	src/base/utf8.c src/base/utf8.h \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/changes.c src/rpc/changes.h \
@@ -93,6 +95,7 @@ src_libbridle_a_SOURCES = \
 	src/ctl/thrift_view.c src/ctl/thrift_view.h \
 	src/ctl/timeline.c src/ctl/timeline.h \
 	src/ctl/why.c \
+	src/ctl/words.c \
 	src/daemon/acceptor.c src/daemon/acceptor.h \
 	src/daemon/admin.c src/daemon/admin.h \
 	src/daemon/admin_client.c src/daemon/admin_client.h \

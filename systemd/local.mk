@@ -1,24 +1,19 @@
-# The service unit, with the paths of this installation, and the user it runs as.
+# The units, with the paths of this installation, the user they run as and its directories.
 
-EXTRA_DIST += systemd/bridled.service.in systemd/bridled.sysusers
+EXTRA_DIST += systemd/bridled.service.in systemd/sysusers.d/bridled.conf systemd/tmpfiles.d/bridled.conf
 CLEANFILES += systemd/bridled.service
 dist_check_SCRIPTS += systemd/check-unit
 TESTS += systemd/check-unit
-check_DATA = systemd/bridled.service
+check_DATA += systemd/bridled.service
 
 systemd/bridled.service: $(srcdir)/systemd/bridled.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) systemd && \
-	$(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
-		<"$(srcdir)/systemd/bridled.service.in" >$@.new && mv -f $@.new $@
+	$(SED) $(INSTALLED_PATHS) <"$(srcdir)/systemd/bridled.service.in" >$@.new && mv -f $@.new $@
 
 if HAVE_SYSTEMD
 systemdsystemunit_DATA = systemd/bridled.service
-
-install-data-hook:
-	$(MKDIR_P) "$(DESTDIR)$(prefix)/lib/sysusers.d"
-	$(INSTALL_DATA) "$(srcdir)/systemd/bridled.sysusers" \
-		"$(DESTDIR)$(prefix)/lib/sysusers.d/bridled.conf"
-
-uninstall-hook:
-	rm -f "$(DESTDIR)$(prefix)/lib/sysusers.d/bridled.conf"
+sysusersdir = $(prefix)/lib/sysusers.d
+sysusers_DATA = systemd/sysusers.d/bridled.conf
+tmpfilesdir = $(prefix)/lib/tmpfiles.d
+tmpfiles_DATA = systemd/tmpfiles.d/bridled.conf
 endif

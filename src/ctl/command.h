@@ -54,6 +54,10 @@ struct http_answer;
 enum ctl_exit ctl_ask(const struct ctl *ctl, const char *method, const char *target,
     struct slice body, struct http_answer *answer);
 
+/* Prints the words that can stand where a usage text has @kind, one in a line, for the completions of
+ * shells. Nothing where no daemon answers. */
+void ctl_words(const struct ctl *ctl, const char *kind);
+
 /* The whole program behind main(). */
 enum ctl_exit ctl_run(int argc, char **argv, FILE *out, FILE *errors);
 

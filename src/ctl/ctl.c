@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/completion.h"
 #include "base/mem.h"
 #include "ctl/command.h"
 #include "model/host.h"
@@ -25,12 +26,23 @@ static const struct command *const commands[] = {
     &command_simulate,
 };
 
+/* Options that are no command's own. What is done with each is said by take_common and parse. */
+static const struct completion_option common_options[] = {
+    {'S', "socket", "PATH", "the admin socket (default: where bridled has it by default)"},
+    {0, "json", NULL, "print JSON"},
+    {'V', "version", NULL, "print the version"},
+    {'h', "help", NULL, "print this, or how one command is used"},
+};
+
 enum action { LINE_RUN, LINE_HELP, LINE_VERSION };
 
 /* A command line taken apart. */
 struct line {
 	enum action action;
 	const char *socket; /* NULL: the default */
+	/* What the completions of shells ask, ahead of all else; NULL: they do not. */
+	const char *completion; /* for this shell */
+	const char *words;      /* that can stand for this */
 	bool json;
 	int argc; /* the command and its words; 0: there is none */
 	char **argv;
@@ -50,15 +62,27 @@ static void print_usage(const struct command *command, FILE *to)
 	    command->usage[0] ? " " : "", command->usage);
 }
 
+static void print_options(FILE *to)
+{
+	for (size_t i = 0; i < ARRAY_LEN(common_options); i++) {
+		const struct completion_option *option = &common_options[i];
+		char letter[8] = "    ", column[32];
+
+		if (option->letter)
+			snprintf(letter, sizeof letter, "-%c, ", option->letter);
+		snprintf(column, sizeof column, "--%s%s%s", option->name, option->value ? " " : "",
+		    option->value ? option->value : "");
+		fprintf(to, "  %s%-14s %s\n", letter, column, option->help);
+	}
+}
+
 static void print_help(FILE *to)
 {
 	fputs("Usage: bridlectl [-S PATH] [--json] COMMAND [WORD]...\n"
-	      "Asks a running bridled, over its admin socket.\n\n"
-	      "  -S, --socket PATH  the admin socket (default: where bridled has it by default)\n"
-	      "      --json         print JSON\n"
-	      "  -V, --version      print the version\n"
-	      "  -h, --help         print this, or how one command is used\n\n",
+	      "Asks a running bridled, over its admin socket.\n\n",
 	    to);
+	print_options(to);
+	fputc('\n', to);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		char column[64];
 
@@ -139,13 +163,25 @@ static int take_common(struct line *line, char **words)
 	return 1;
 }
 
+/* Returns how many words it took. */
+static int take_asked(struct line *line, int argc, char **argv)
+{
+	if (argc < 3)
+		return 0;
+	if (strcmp(argv[1], "--completion") == 0)
+		line->completion = argv[2];
+	else if (strcmp(argv[1], "--words") == 0)
+		line->words = argv[2];
+	return line->completion || line->words ? 2 : 0;
+}
+
 /* Takes the common options out; what is left belongs to the command. The array keeps its order. */
 static int parse(struct line *line, int argc, char **argv, FILE *errors)
 {
 	bool is_plain = false; /* after -- all words are the command's */
 
 	*line = (struct line){.argv = mem_calloc((size_t)argc + 1, sizeof *argv)};
-	for (int i = 1, took; i < argc; i += took) {
+	for (int i = 1 + take_asked(line, argc, argv), took; i < argc; i += took) {
 		took = is_plain ? 0 : take_common(line, argv + i);
 		if (took < 0) {
 			fprintf(
@@ -169,6 +205,22 @@ static int parse(struct line *line, int argc, char **argv, FILE *errors)
 	return 0;
 }
 
+static const char *default_socket(struct arena *arena)
+{
+	return host_admin_socket(arena, getenv("RUNTIME_DIRECTORY"), getenv("XDG_RUNTIME_DIR"));
+}
+
+static enum ctl_exit run_words(const struct line *line, struct ctl *ctl)
+{
+	struct arena arena;
+
+	arena_init(&arena, NULL, 0);
+	ctl->socket = line->socket ? line->socket : default_socket(&arena);
+	ctl_words(ctl, line->words);
+	arena_fini(&arena);
+	return CTL_DONE;
+}
+
 static enum ctl_exit run_command(const struct line *line, struct ctl *ctl)
 {
 	const struct command *command = find_command(line->argv[0]);
@@ -186,10 +238,7 @@ static enum ctl_exit run_command(const struct line *line, struct ctl *ctl)
 		return CTL_DONE;
 	}
 	arena_init(&arena, NULL, 0);
-	ctl->socket = line->socket;
-	if (ctl->socket == NULL)
-		ctl->socket = host_admin_socket(
-		    &arena, getenv("RUNTIME_DIRECTORY"), getenv("XDG_RUNTIME_DIR"));
+	ctl->socket = line->socket ? line->socket : default_socket(&arena);
 	optind = 0; /* for commands with options of their own; start anew */
 	opterr = 0;
 	code = command->run(line->argc, line->argv, ctl);
@@ -197,10 +246,38 @@ static enum ctl_exit run_command(const struct line *line, struct ctl *ctl)
 	return code;
 }
 
+static enum ctl_exit print_completion(const char *word, FILE *out, FILE *errors)
+{
+	struct completion_command offered[ARRAY_LEN(commands)];
+	struct completion_program program = {
+	    .name = "bridlectl",
+	    .options = common_options,
+	    .n_options = ARRAY_LEN(common_options),
+	    .commands = offered,
+	    .n_commands = ARRAY_LEN(commands),
+	    .answers = true,
+	};
+	enum completion_shell shell;
+
+	if (!completion_shell_parse(word, &shell)) {
+		fprintf(errors, "bridlectl: --completion %s: there are bash, zsh and fish\n", word);
+		return CTL_USAGE;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		offered[i] = (struct completion_command){
+		    commands[i]->name, commands[i]->usage, commands[i]->help};
+	completion_print(&program, shell, out);
+	return CTL_DONE;
+}
+
 static enum ctl_exit act(const struct line *line, FILE *out, FILE *errors)
 {
 	struct ctl ctl = {.json = line->json, .out = out, .errors = errors};
 
+	if (line->completion)
+		return print_completion(line->completion, out, errors);
+	if (line->words)
+		return run_words(line, &ctl);
 	if (line->action == LINE_VERSION) {
 		fprintf(out, "bridlectl %s\n", PACKAGE_VERSION);
 		return CTL_DONE;

@@ -67,6 +67,14 @@ static enum exit_code dump(const struct options *options)
 	return EXIT_CODE_OK;
 }
 
+static enum exit_code completion(const struct options *options)
+{
+	if (options_completion(options->shell, stdout) == 0)
+		return EXIT_CODE_OK;
+	fprintf(stderr, "bridled: --completion %s: there are bash, zsh and fish\n", options->shell);
+	return EXIT_CODE_USAGE;
+}
+
 static int act(const struct options *options)
 {
 	switch (options->action) {
@@ -82,6 +90,8 @@ static int act(const struct options *options)
 	case OPTIONS_MANUAL:
 		config_manual(stdout);
 		break;
+	case OPTIONS_COMPLETION:
+		return completion(options);
 	case OPTIONS_SIGNAL:
 		return admin_client_run(options);
 	case OPTIONS_VERSION:

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/completion.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 struct option_row {
 	int letter; /* above 255: there is no short form */
@@ -14,7 +16,7 @@ struct option_row {
 	int action;        /* enum options_action, or -1 when it only sets something */
 };
 
-enum { LONG_SET = 256, LONG_SCHEMA, LONG_MANUAL };
+enum { LONG_SET = 256, LONG_SCHEMA, LONG_MANUAL, LONG_COMPLETION };
 
 static const struct option_row rows[] = {
     {'c', "config", "PATH", "file or directory of *.yaml (default " OPTIONS_CONFIG_PATH ")", -1},
@@ -28,6 +30,7 @@ static const struct option_row rows[] = {
     {LONG_SCHEMA, "schema", NULL, "print the JSON Schema of the configuration file",
 	OPTIONS_SCHEMA},
     {LONG_MANUAL, "manual", NULL, NULL, OPTIONS_MANUAL},
+    {LONG_COMPLETION, "completion", "SHELL", NULL, OPTIONS_COMPLETION},
     {'s', "signal", "COMMAND", "tell the running daemon: reload, stop, quit or reopen",
 	OPTIONS_SIGNAL},
     {'v', "version", NULL, "print the version", OPTIONS_VERSION},
@@ -110,6 +113,9 @@ static int take_option(
 		break;
 	case 's':
 		return parse_command(o, value, errors);
+	case LONG_COMPLETION:
+		o->shell = value;
+		break;
 	}
 	return 0;
 }
@@ -219,4 +225,40 @@ void options_help(FILE *to)
 	fputs("\nExit status: 0 clean stop, 1 failure, 2 wrong command line, 75 address in use,\n"
 	      "78 error in the configuration. Manual: bridled(8), bridled.yaml(5).\n",
 	    to);
+}
+
+/* The words of -s, with bars between them. */
+static void join_commands(struct text *words)
+{
+	for (size_t i = 0; i < ARRAY_LEN(command_names); i++)
+		text_printf(words, "%s%s", i ? "|" : "", command_names[i]);
+}
+
+int options_completion(const char *word, FILE *to)
+{
+	struct completion_option offered[ARRAY_LEN(rows)];
+	static const struct completion_command run = {
+	    "run", "-- COMMAND", "start the application under the sidecar"};
+	struct completion_program program = {
+	    .name = "bridled", .options = offered, .commands = &run, .n_commands = 1};
+	enum completion_shell shell;
+	struct text words = {0};
+
+	if (!completion_shell_parse(word, &shell))
+		return -1;
+	join_commands(&words);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct option_row *row = &rows[i];
+
+		if (row->help)
+			offered[program.n_options++] = (struct completion_option){
+			    .letter = row->letter < 256 ? row->letter : 0,
+			    .name = row->name,
+			    .value = row->letter == 's' ? words.bytes : row->value,
+			    .help = row->help,
+			};
+	}
+	completion_print(&program, shell, to);
+	text_fini(&words);
+	return 0;
 }

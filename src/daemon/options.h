@@ -25,6 +25,7 @@ enum options_action {
 	OPTIONS_DUMP,
 	OPTIONS_SCHEMA,
 	OPTIONS_MANUAL,
+	OPTIONS_COMPLETION,
 	OPTIONS_SIGNAL,
 	OPTIONS_VERSION,
 	OPTIONS_BUILD,
@@ -44,6 +45,7 @@ struct options {
 	size_t n_overrides;
 	char *const
 	    *command_line; /* of `run`, borrowed from argv, ended by NULL; NULL: there is none */
+	const char *shell;     /* of OPTIONS_COMPLETION; borrowed from argv */
 	bool quiet;
 	bool warnings_are_errors;
 };
@@ -52,5 +54,7 @@ struct options {
 int options_parse(struct options *options, int argc, char **argv, FILE *errors);
 void options_fini(struct options *options);
 void options_help(FILE *to);
+/* How that shell completes a command line. -1: there is no such shell. */
+int options_completion(const char *shell, FILE *to);
 
 #endif
