@@ -79,6 +79,7 @@ src_libbridle_a_SOURCES = \
 	src/ctl/answer.c src/ctl/answer.h \
 	src/ctl/command.h \
 	src/ctl/ctl.c \
+	src/ctl/endpoint.c \
 	src/ctl/explain.c \
 	src/ctl/far_end.c src/ctl/far_end.h \
 	src/ctl/history.c \
@@ -100,6 +101,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin.c src/daemon/admin.h \
 	src/daemon/admin_client.c src/daemon/admin_client.h \
 	src/daemon/admin_discovery.c \
+	src/daemon/admin_endpoints.c \
 	src/daemon/admin_errors.c \
 	src/daemon/admin_explain.c src/daemon/admin_explain.h \
 	src/daemon/admin_front.c \
@@ -116,6 +118,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/discovery_follow.c \
 	src/daemon/discovery_sets.c \
 	src/daemon/effective.c src/daemon/effective.h \
+	src/daemon/endpoint_orders.c src/daemon/endpoint_orders.h \
 	src/daemon/enrolment.c src/daemon/enrolment.h \
 	src/daemon/fixed_keys.c src/daemon/fixed_keys.h \
 	src/daemon/found_names.c src/daemon/found_names.h \

@@ -52,6 +52,7 @@ UNIT_TESTS = \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
 	tests/unit/test_eject \
+	tests/unit/test_endpoint_orders \
 	tests/unit/test_err \
 	tests/unit/test_etcd \
 	tests/unit/test_etcd_set \
@@ -403,7 +404,8 @@ EXTRA_DIST += \
 	tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py \
 	tests/e2e/test_chaos.py tests/e2e/test_config.py tests/e2e/test_consul.py \
 	tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_discovery.py \
-	tests/e2e/test_dns_registry.py tests/e2e/test_etcd.py tests/e2e/test_examples.py \
+	tests/e2e/test_dns_registry.py tests/e2e/test_endpoint_orders.py \
+	tests/e2e/test_etcd.py tests/e2e/test_examples.py \
 	tests/e2e/test_explain.py tests/e2e/test_failures.py tests/e2e/test_file_registry.py \
 	tests/e2e/test_found_names.py tests/e2e/test_governance.py tests/e2e/test_grpc.py \
 	tests/e2e/test_grpc_peers.py tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py \

@@ -181,7 +181,8 @@ static unsigned count_usable(const cJSON *endpoints)
 	unsigned n = 0;
 
 	cJSON_ArrayForEach(one, endpoints) n += strcmp(answer_text(one, "health"), "down") != 0 &&
-						answer_number(one, "ejected_for_ms") == 0;
+						answer_number(one, "ejected_for_ms") == 0 &&
+						!cJSON_IsTrue(member(one, "disabled"));
 	return n;
 }
 
@@ -243,6 +244,17 @@ static void add_tags(struct answer_table *table, const cJSON *tags)
 	answer_table_add(table, "%s", line);
 }
 
+static void add_orders(struct answer_table *table, const cJSON *one)
+{
+	bool is_disabled = cJSON_IsTrue(member(one, "disabled"));
+
+	if (cJSON_IsNumber(member(one, "weight_ordered")))
+		answer_table_add(table, "%sweight %.0f for %.0f", is_disabled ? "disabled, " : "",
+		    answer_number(one, "weight_ordered"), answer_number(one, "weight_found"));
+	else
+		answer_table_add(table, "%s", is_disabled ? "disabled" : "-");
+}
+
 static void add_endpoint(struct answer_table *table, const cJSON *one)
 {
 	double ejected = answer_number(one, "ejected_for_ms");
@@ -250,6 +262,7 @@ static void add_endpoint(struct answer_table *table, const cJSON *one)
 
 	answer_table_add(table, "%s", answer_text(one, "address"));
 	answer_table_add(table, "%.0f", answer_number(one, "weight"));
+	add_orders(table, one);
 	answer_table_add(table, "%s", answer_text(one, "zone"));
 	answer_table_add(table, "%s", answer_text(one, "health"));
 	answer_table_add(table, "%s", ejected > 0 ? answer_usec(ejected * 1e3, room) : "-");
@@ -264,8 +277,9 @@ static void add_endpoint(struct answer_table *table, const cJSON *one)
 
 static void print_endpoints(const cJSON *list, FILE *out)
 {
-	static const char *const heads[] = {"ENDPOINT", "#WEIGHT", "ZONE", "HEALTH", "#EJECTED FOR",
-	    "#IN-FLIGHT", "#CONNECTIONS", "#CALLS", "#ERRORS", "#P50", "#P99", "TAGS"};
+	static const char *const heads[] = {"ENDPOINT", "#WEIGHT", "ORDERED", "ZONE", "HEALTH",
+	    "#EJECTED FOR", "#IN-FLIGHT", "#CONNECTIONS", "#CALLS", "#ERRORS", "#P50", "#P99",
+	    "TAGS"};
 	struct answer_table table;
 	const cJSON *one;
 

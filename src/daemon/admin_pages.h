@@ -22,7 +22,10 @@ struct cJSON *admin_page_history(const struct control *control, struct slice wan
 struct cJSON *admin_page_reload(const struct control *control, const struct reload_result *result);
 
 /* Parts of pages: where a service is found, and how well that is known; the registries. */
+struct endpoint;
 struct service;
+/* Its weight, and what operators have ordered of it. */
+void admin_add_orders(struct cJSON *page, const struct endpoint *endpoint);
 void admin_add_source(
     struct cJSON *page, const struct control *control, const struct service *service);
 void admin_add_registries(struct cJSON *page, const struct control *control);

@@ -33,7 +33,7 @@ static cJSON *build_endpoint(const struct control *c, const struct service *s, s
 	cJSON *one = cJSON_CreateObject(), *tags;
 
 	cJSON_AddStringToObject(one, "address", e->address.text);
-	cJSON_AddNumberToObject(one, "weight", e->weight);
+	admin_add_orders(one, e);
 	tags = cJSON_AddObjectToObject(one, "tags");
 	for (size_t i = 0; i < e->tags.n; i++)
 		cJSON_AddStringToObject(tags, e->tags.pairs[i].name, e->tags.pairs[i].value);

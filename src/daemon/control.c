@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "daemon/admin.h"
 #include "daemon/effective.h"
+#include "daemon/endpoint_orders.h"
 #include "daemon/hosted.h"
 #include "daemon/lookups.h"
 #include "daemon/notify.h"
@@ -203,6 +204,7 @@ static int open_discovery(struct control *c, struct shared_config *shared, struc
 	    .inbox = c->inbox,
 	    .seed = clock_calendar(),
 	    .bindings = &c->bindings,
+	    .orders = c->orders,
 	    .events = &discovery_events,
 	    .arg = c,
 	};
@@ -224,6 +226,7 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 	c->signals = signals_new(c->loop, signal_arrived, c);
 	if (bind_all(c, shared->config, &plan, err) < 0)
 		return -1;
+	c->orders = endpoint_orders_new(clock_calendar());
 	if (open_discovery(c, shared, err) < 0) {
 		bindings_cancel(&plan);
 		return -1;
@@ -260,6 +263,7 @@ static void end(struct control *c)
 	lookups_free(&c->lookups);
 	effective_free(&c->effective);
 	discovery_free(&c->discovery);
+	endpoint_orders_free(&c->orders);
 	if (c->snapshot)
 		snapshot_unref(&c->snapshot);
 	retirement_fini(&c->retired);

@@ -77,6 +77,7 @@ struct control {
 	struct effective *effective;     /* what the file comes to with all that is found */
 	struct governance *governance;   /* theirs */
 	struct hosted *hosted;           /* the application under us; NULL: none */
+	struct endpoint_orders *orders;  /* of operators */
 	enum control_state state;
 	struct timer start_wait;
 	usec_t started_at; /* monotonic */

@@ -11,6 +11,7 @@
 
 struct bindings;
 struct discovery;
+struct endpoint_orders;
 struct inbox;
 struct loop;
 
@@ -31,7 +32,8 @@ struct discovery_start {
 	struct loop *loop;
 	struct inbox *inbox; /* of the loop */
 	uint64_t seed;
-	const struct bindings *bindings; /* our own listeners as they are bound */
+	const struct bindings *bindings;      /* our own listeners as they are bound */
+	const struct endpoint_orders *orders; /* what operators have ordered of endpoints */
 	const struct discovery_events *events;
 	void *arg; /* of the events */
 };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/discovery_impl.h"
+#include "daemon/endpoint_orders.h"
 #include "registry/client.h"
 #include "registry/dns.h"
 
@@ -192,6 +193,8 @@ struct snapshot *discovery_snapshot(struct discovery *d, struct shared_config *s
 	for (size_t i = 0; i < config->n_services; i++) {
 		sets[i] = gather(d, config->services[i], &arena);
 		keep_known(&sets[i], config->services[i], &known);
+		endpoint_orders_apply(
+		    d->start.orders, slice_str(config->services[i]->label), &arena, &sets[i]);
 	}
 	snapshot = snapshot_new(shared, sets, tallies, before, now);
 	remember_without(d, shared, sets);

@@ -29,6 +29,11 @@ static bool is_out(const struct service *service, size_t endpoint, usec_t now)
 	return !endpoint_tally_is_usable(service->endpoint_tallies[endpoint], now);
 }
 
+bool balance_is_disabled(const struct service *service, size_t endpoint)
+{
+	return endpoint_tally_is_disabled(service->endpoint_tallies[endpoint]);
+}
+
 static bool is_tried(const struct balance_request *r, size_t endpoint)
 {
 	for (size_t i = 0; i < r->n_tried; i++)
@@ -50,7 +55,7 @@ static bool is_panic_now(
 	for (size_t i = 0; i < group->n; i++) {
 		size_t endpoint = group->members[i];
 
-		if (service->endpoints[endpoint].weight == 0 ||
+		if (endpoint_share(&service->endpoints[endpoint]) == 0 ||
 		    !balance_is_in_reach(service, endpoint))
 			continue;
 		all++;
@@ -89,7 +94,8 @@ static bool is_usable(const void *arg, size_t endpoint)
 	const struct view *v = arg;
 	const struct balance_request *r = v->request;
 
-	return (v->with_out || !is_out(r->service, endpoint, r->now)) &&
+	return !balance_is_disabled(r->service, endpoint) &&
+	       (v->with_out || !is_out(r->service, endpoint, r->now)) &&
 	       (v->with_tried || !is_tried(r, endpoint));
 }
 
@@ -234,6 +240,8 @@ const char *balance_why_not(const struct balance_request *r, size_t endpoint)
 
 	if (!is_in_group(r->group, endpoint))
 		return "in another subset";
+	if (balance_is_disabled(r->service, endpoint))
+		return "disabled by an operator";
 	if (r->service->endpoints[endpoint].weight == 0)
 		return "weight 0";
 	if (!balance_is_in_reach(r->service, endpoint))

@@ -37,9 +37,11 @@ struct balance_request {
 size_t balance_pick(
     struct balance_state *st, const struct balance_request *request, struct rng *rng);
 
-/* Why that endpoint would not be picked now, constant text ("ejected", "down", "weight 0", "in another
- * zone", "tried"), or NULL when it would. */
+/* Why that endpoint would not be picked now, constant text ("disabled by an operator", "ejected", "down",
+ * "weight 0", "in another zone", "tried"), or NULL when it would. */
 const char *balance_why_not(const struct balance_request *request, size_t endpoint);
+/* Has an operator taken it out? Also when a newer snapshot than this service's says so. */
+bool balance_is_disabled(const struct service *service, size_t endpoint);
 /* Are so many out that nobody is left out? */
 bool balance_is_panic(
     const struct service *service, const struct endpoint_group *group, usec_t now);

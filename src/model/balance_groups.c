@@ -135,7 +135,7 @@ static struct lb_endpoint lb_endpoint_of(const struct endpoint *e)
 {
 	struct lb_endpoint made = {
 	    .key = slice_str(e->address.text),
-	    .weight = e->weight,
+	    .weight = endpoint_share(e),
 	};
 
 	made.has_location = config_place_of(&e->tags, &made.latitude, &made.longitude) == 0;
@@ -181,7 +181,7 @@ static struct lb_table *new_table(
 static bool is_anybody_here(const struct service *service, const struct endpoint_group *group)
 {
 	for (size_t i = 0; i < group->n; i++)
-		if (service->endpoints[group->members[i]].weight > 0 &&
+		if (endpoint_share(&service->endpoints[group->members[i]]) > 0 &&
 		    balance_is_here(service, group->members[i]))
 			return true;
 	return false;
@@ -205,7 +205,7 @@ static void add_tables(const struct tables *t, struct endpoint_group *group)
 
 static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
 {
-	return a->weight == b->weight && is_same_text(a->zone, b->zone) &&
+	return endpoint_share(a) == endpoint_share(b) && is_same_text(a->zone, b->zone) &&
 	       strcmp(a->address.text, b->address.text) == 0 &&
 	       strcmp(config_map_get(&a->tags, "location"), config_map_get(&b->tags, "location")) ==
 		   0 &&
@@ -267,6 +267,14 @@ static void share_or_add_tables(const struct tables *t, struct endpoint_group *g
 
 /* ---- all of it ---- */
 
+static bool is_all_disabled(const struct service *service, const struct endpoint_group *group)
+{
+	for (size_t i = 0; i < group->n; i++)
+		if (!service->endpoints[group->members[i]].is_disabled)
+			return false;
+	return group->n > 0;
+}
+
 static void build_tables(
     struct service *service, const struct config *config, const struct service *before)
 {
@@ -278,8 +286,10 @@ static void build_tables(
 	    .ids = mem_alloc((service->n_endpoints + 1) * sizeof *t.ids),
 	};
 
-	for (size_t i = 0; i < service->n_groups; i++)
+	for (size_t i = 0; i < service->n_groups; i++) {
+		service->groups[i].is_disabled = is_all_disabled(service, &service->groups[i]);
 		share_or_add_tables(&t, &service->groups[i]);
+	}
 	free(t.list);
 	free(t.ids);
 }

@@ -26,6 +26,12 @@ static const struct endpoint_group *group_of(
 	return subset ? balance_group_of(service, subset) : base_of(service);
 }
 
+/* There is nobody in it who may take calls: another may stand in for it. */
+static bool is_empty(const struct endpoint_group *group)
+{
+	return group->n == 0 || group->is_disabled;
+}
+
 static void tell_split(const struct deciding *w, const struct split_part *part, bool is_stuck)
 {
 	const struct route_config *r = w->d.route;
@@ -58,6 +64,12 @@ static const struct endpoint_group *draw_split(struct deciding *w)
 	return group_of(w->d.service, part->subset);
 }
 
+static const char *why_not(const struct endpoint_group *group)
+{
+	return group->n ? "every endpoint of the subset is disabled by an operator"
+			: "the subset is empty";
+}
+
 /* A route names the subset; where it is empty, the route's fallback. */
 static int choose_named_group(struct deciding *w)
 {
@@ -65,7 +77,7 @@ static int choose_named_group(struct deciding *w)
 	const struct endpoint_group *other = NULL;
 
 	w->d.group = r->n_split ? draw_split(w) : group_of(w->d.service, r->subset);
-	if (w->d.group->n)
+	if (!is_empty(w->d.group))
 		return 0;
 	if (r->fallback_any)
 		other = all_of(w->d.service);
@@ -75,14 +87,16 @@ static int choose_named_group(struct deciding *w)
 		char at[256];
 
 		snprintf(at, sizeof at, "%s.fallback", r->at);
-		deciding_tell(w, other->n > 0, at, "the subset is empty");
+		deciding_tell(w, !is_empty(other), at, "%s", why_not(w->d.group));
 	}
-	if (other && other->n) {
+	if (other && !is_empty(other)) {
 		w->d.group = other;
 		return 0;
 	}
-	return deciding_refuse(
-	    w, REASON_NO_ENDPOINT, r->at, "the subset that the route leads to is empty");
+	return deciding_refuse(w, REASON_NO_ENDPOINT, r->at,
+	    w->d.group->n
+		? "every endpoint of the subset that the route leads to is disabled by an operator"
+		: "the subset that the route leads to is empty");
 }
 
 static void tell_subset_by(const struct deciding *w, struct slice value, bool is_found)
@@ -121,7 +135,7 @@ static int choose_group_by(struct deciding *w)
 		value = SLICE_NONE;
 	if (value.len)
 		w->d.group = balance_group_by(w->d.service, value);
-	is_found = w->d.group && w->d.group->n;
+	is_found = w->d.group && !is_empty(w->d.group);
 	tell_subset_by(w, value, is_found);
 	if (is_found)
 		return 0;
@@ -135,11 +149,13 @@ static int choose_group_by(struct deciding *w)
 	case SUBSET_NONE:
 		break;
 	}
-	if (w->d.group && w->d.group->n)
+	if (w->d.group && !is_empty(w->d.group))
 		return 0;
 	return deciding_refuse(w, REASON_NO_ENDPOINT, NULL,
-	    by->fallback == SUBSET_BASE ? "no endpoint is without the tag of subset_by"
-					: "no endpoint has the tag of subset_by that it asks for");
+	    w->d.group && w->d.group->n ? "every endpoint of the subset is disabled by an operator"
+	    : by->fallback == SUBSET_BASE
+		? "no endpoint is without the tag of subset_by"
+		: "no endpoint has the tag of subset_by that it asks for");
 }
 
 static const char *why_empty(enum endpoint_state state)
@@ -163,6 +179,11 @@ int route_choose_group(struct deciding *w)
 	if (service->n_endpoints == 0) {
 		w->d.group = all_of(service);
 		return deciding_refuse(w, REASON_NO_ENDPOINT, NULL, why_empty(service->state));
+	}
+	if (all_of(service)->is_disabled) {
+		w->d.group = all_of(service);
+		return deciding_refuse(
+		    w, REASON_NO_ENDPOINT, NULL, "every endpoint of it is disabled by an operator");
 	}
 	if (r && (r->subset || r->n_split))
 		return choose_named_group(w);

@@ -80,9 +80,13 @@ static void use_tallies(struct service *service, struct tallies *tallies, usec_t
 	size_t n = service->n_endpoints;
 
 	service->tally = tallies_service(tallies, service->label);
-	for (size_t i = 0; i < n; i++)
-		service->endpoint_tallies[i] = tallies_endpoint(
-		    tallies, service->tally, slice_str(service->endpoints[i].address.text), now);
+	for (size_t i = 0; i < n; i++) {
+		const struct endpoint *e = &service->endpoints[i];
+
+		service->endpoint_tallies[i] =
+		    tallies_endpoint(tallies, service->tally, slice_str(e->address.text), now);
+		endpoint_tally_disable(service->endpoint_tallies[i], e->is_disabled);
+	}
 	service_tally_present(service->tally, service->endpoint_tallies, n);
 }
 

@@ -14,10 +14,20 @@
 /* One address of a service: a value. */
 struct endpoint {
 	struct address address; /* never a NAME */
-	unsigned weight;
+	unsigned weight;        /* that counts while it is not disabled */
 	const char *zone;
 	struct config_map tags;
+	/* What an operator has ordered. */
+	bool is_disabled;       /* it gets nothing */
+	bool is_weight_ordered; /* `weight` is the operator's */
+	unsigned weight_found;  /* what discovery says, where that is so */
 };
+
+/* What balancing goes by. */
+static inline unsigned endpoint_share(const struct endpoint *e)
+{
+	return e->is_disabled ? 0 : e->weight;
+}
 
 enum endpoint_state {
 	ENDPOINTS_UNKNOWN, /* nothing was ever heard of them */
@@ -40,7 +50,8 @@ struct endpoint_group {
 	struct slice name;       /* "" for all; the subset's; the value of the tag of subset_by */
 	const uint32_t *members; /* indices in service->endpoints */
 	size_t n;
-	size_t index; /* in service->groups */
+	size_t index;     /* in service->groups */
+	bool is_disabled; /* it has members, and all are disabled */
 	/* Owned references. With zone: prefer `table` holds those of our zone and `elsewhere` the others;
 	 * with zone: only `table` holds ours; else all. NULL where there are none. */
 	struct lb_table *table, *elsewhere;

@@ -37,8 +37,9 @@ struct endpoint_tally {
 	_Atomic uint64_t ejected_until; /* 0: not ejected */
 	_Atomic unsigned failures;      /* in a row */
 	_Atomic uint64_t ejections;     /* ever */
-	atomic_bool is_present; /* in the newest snapshot; written under the service's lock */
-	usec_t absent_since;    /* private to the table */
+	atomic_bool is_disabled; /* by an operator: calls of older snapshots go elsewhere, too */
+	atomic_bool is_present;  /* in the newest snapshot; written under the service's lock */
+	usec_t absent_since;     /* private to the table */
 };
 
 struct service_tally {
@@ -78,6 +79,17 @@ struct endpoint_tally *endpoint_tally_ref(struct endpoint_tally *tally);
 void endpoint_tally_unref(struct endpoint_tally **tally);
 /* Is it an endpoint of the newest snapshot? Any thread. */
 bool endpoint_tally_is_present(const struct endpoint_tally *tally);
+
+/* Control thread, which builds the newest snapshot. */
+static inline void endpoint_tally_disable(struct endpoint_tally *t, bool is_disabled)
+{
+	atomic_store_explicit(&t->is_disabled, is_disabled, memory_order_relaxed);
+}
+/* Any thread. */
+static inline bool endpoint_tally_is_disabled(const struct endpoint_tally *t)
+{
+	return atomic_load_explicit(&t->is_disabled, memory_order_relaxed);
+}
 
 /* Any thread. A good end of an attempt, or a bad one that counts; true when that ejects it now. */
 void endpoint_tally_good(struct endpoint_tally *tally);

@@ -20,6 +20,11 @@ static struct slice make_key(char *room, struct slice label, const char *address
 	return slice_of(room, label.len + 1 + address_len);
 }
 
+bool backend_is_going(const struct backend *b)
+{
+	return b->is_vanished || endpoint_tally_is_disabled(b->tally);
+}
+
 /* Whether calls of this service have their connections for themselves. */
 static bool leases(const struct service_config *service)
 {
@@ -32,7 +37,7 @@ static void set_pool(struct backend *b, const struct service_config *service)
 	const struct policy *p = &service->policy;
 
 	b->most_connections = p->pool_connections;
-	b->warm = leases(service) ? p->pool_warm : 0;
+	b->warm = leases(service) && !backend_is_going(b) ? p->pool_warm : 0;
 	b->warm_keep = p->pool_keep;
 	b->warm_keep_for = p->pool_idle_timeout;
 	b->warm_within = p->timeout_connect;
@@ -141,10 +146,13 @@ void backend_follow(struct backend *b, const struct snapshot *snapshot)
 	const struct service *service =
 	    snapshot_service(snapshot, slice_of(b->key, strlen(b->key)));
 
-	if (service && endpoint_tally_is_present(b->tally))
-		set_limits(b, service, snapshot);
-	else
+	if (service == NULL || !endpoint_tally_is_present(b->tally)) {
 		backend_vanish(b);
+		return;
+	}
+	set_limits(b, service, snapshot);
+	if (backend_is_going(b))
+		upstream_close_unused(b);
 }
 
 static void close_all(struct list *list)

@@ -63,6 +63,8 @@ struct backend {
 struct backend *backend_use(struct worker *worker, const struct service *service, size_t endpoint,
     struct service_stats *stats, const struct snapshot *snapshot);
 void backend_unuse(struct backend **backend);
+/* Its connections end with their calls: it has vanished, or an operator has disabled it. */
+bool backend_is_going(const struct backend *backend);
 /* Does the snapshot that the worker has now still name it? Then it follows what the snapshot says of its
  * pool; else it vanishes. */
 void backend_follow(struct backend *backend, const struct snapshot *snapshot);

@@ -189,6 +189,8 @@ static enum step try_all(struct call *call)
 
 			if (pass == 0 && !is_panic && balance_why_not(&request, endpoint))
 				continue;
+			if (balance_is_disabled(request.service, endpoint))
+				continue;
 			if (call->n_attempts && !charge_again(call))
 				break;
 			any = true;

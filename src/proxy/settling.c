@@ -34,7 +34,9 @@ static size_t warm_some(struct worker *w, size_t budget)
 
 		if (ws->service->config->policy.pool_warm &&
 		    s->endpoint < ws->service->n_endpoints) {
-			world_backend(w->world, ws, s->endpoint++);
+			if (!ws->service->endpoints[s->endpoint].is_disabled)
+				world_backend(w->world, ws, s->endpoint);
+			s->endpoint++;
 			continue;
 		}
 		s->service++;

@@ -458,7 +458,7 @@ void upstream_supply(struct loop_work *work)
 		offer_free(b);
 		return;
 	}
-	if (b->is_vanished || b->worker->draining ||
+	if (backend_is_going(b) || b->worker->is_ending ||
 	    overload_get(&shares->overload) >= OVERLOAD_SHRINK)
 		return;
 	while (b->n_idle + b->n_warming < b->warm && !is_at_most(b))
@@ -539,7 +539,7 @@ void upstream_keep(struct upstream *u)
 	struct loop *loop = loop_of(u);
 	unsigned keep = may_keep(u);
 
-	if (b->is_vanished || b->worker->draining || keep == 0) {
+	if (backend_is_going(b) || b->worker->is_ending || keep == 0) {
 		upstream_close(u);
 		return;
 	}
@@ -567,7 +567,9 @@ static void forget_attempt(struct upstream *u, struct attempt *a)
 
 void upstream_close_when_done(struct upstream *u)
 {
-	if (u->state == UPSTREAM_SHARED && u->takes_no_more && !is_in_use(u) && !u->is_in_reply)
+	bool is_last = u->takes_no_more || backend_is_going(u->backend);
+
+	if (u->state == UPSTREAM_SHARED && is_last && !is_in_use(u) && !u->is_in_reply)
 		upstream_close(u);
 }
 
@@ -596,8 +598,8 @@ static void discard(struct upstream *u, usec_t until)
 {
 	struct backend *b = u->backend;
 
-	if (b->n_discarding >= BACKEND_DISCARDING_MAX || b->is_vanished || b->worker->draining ||
-	    !list_is_empty(&b->hungry)) {
+	if (b->n_discarding >= BACKEND_DISCARDING_MAX || backend_is_going(b) ||
+	    b->worker->is_ending || !list_is_empty(&b->hungry)) {
 		upstream_close(u);
 		return;
 	}
@@ -633,7 +635,7 @@ static void abandon_oneway(struct upstream *u, struct attempt *a, bool sent)
 	bool was_alone = u->attempt == a;
 
 	forget_attempt(u, a);
-	if (was_alone && !sent)
+	if ((was_alone && !sent) || (backend_is_going(u->backend) && !is_in_use(u)))
 		upstream_close(u);
 }
 
