@@ -23,6 +23,7 @@ dist_example_DATA = \
 	conf/simulate.yaml \
 	conf/retry.yaml \
 	conf/routes.yaml \
+	conf/run.yaml \
 	conf/streaming.yaml \
 	conf/zookeeper.yaml
 EXTRA_DIST += conf/bridled.yaml

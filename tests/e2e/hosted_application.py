@@ -60,7 +60,9 @@ def main():
     note("pid", os.getpid())
     if "late" in ORDERS:
         await_go()
-    upstream.Service(answer, os.environ["BRIDLE_SERVICE_APP_PATH"])
+    (path,) = (value for name, value in os.environ.items()
+               if name.startswith("BRIDLE_SERVICE_") and name.endswith("_PATH"))
+    upstream.Service(answer, path)
     while True:
         signal.pause()
 

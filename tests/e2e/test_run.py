@@ -8,7 +8,7 @@ import sys
 
 import sockets
 import upstream
-from bridled import BINARY, STOP_SECONDS, Bridled, TestCase, eventually
+from bridled import BINARY, STOP_SECONDS, TOP, Bridled, TestCase, eventually
 
 APPLICATION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hosted_application.py")
 END_STATUS, NOT_RUN, NOT_FOUND, BY_SIGNAL = 7, 126, 127, 128
@@ -219,6 +219,19 @@ class Run(TestCase):
         self.assertEqual(daemon.wait(), 0)
         with open(self.path("fds"), encoding="ascii") as file:
             self.assertEqual(file.read().split(), ["0", "1", "2", "3"])  # 3: the directory read
+
+    def test_the_example(self):
+        with open(os.path.join(TOP, "conf", "run.yaml"), encoding="utf-8") as file:
+            example = file.read().replace("127.0.0.1:8888", "127.0.0.1:0")
+        daemon = self.hosting(command=[sys.executable, "-B", APPLICATION, self.directory],
+                              environment=dict(os.environ, XDG_RUNTIME_DIR=self.directory))
+        with open(daemon.config_path, "w", encoding="utf-8") as file:
+            file.write(example + "\nadmin: {socket: %s}\n" % json.dumps(daemon.admin_path))
+        daemon.begin().await_ready()
+        with self.caller(daemon, listener="inbound") as caller:
+            self.assertEqual(caller.call(text="in the cart").text, "in the cart")
+        daemon.signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(), END_STATUS)
 
     def test_the_command_line_says_what_it_lacks(self):
         for words, what in ((["run"], "which command?"), (["run", "--"], "which command?"),
