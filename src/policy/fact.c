@@ -41,6 +41,11 @@ int fact_int_named(struct slice name)
 	return -1;
 }
 
+const char *fact_int_name(unsigned number)
+{
+	return number < ARRAY_LEN(int_names) ? int_names[number] : NULL;
+}
+
 static const char *parse_int(struct fact_key *key, struct slice text)
 {
 	uint64_t number;

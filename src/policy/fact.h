@@ -50,6 +50,8 @@ bool fact_is_changeable(const struct fact_key *key);
 /* The number of a named int key ("stress_tag"), or -1. Source: kitex
  * pkg/remote/transmeta/metakey.go. */
 int fact_int_named(struct slice name);
+/* And back; NULL when the number has no name. */
+const char *fact_int_name(unsigned number);
 
 /* Where the facts of one call are found. */
 struct fact_source {
