@@ -209,13 +209,11 @@ bool check_is_led_to(const struct config *config, const struct service_config *s
 /* Pinned by some listener, open to all who ask for it by name, or led to by another service. */
 static bool is_reachable(const struct check *c, const struct service_config *service)
 {
-	if (check_is_led_to(c->config, service))
-		return true;
 	for (size_t i = 0; i < c->config->n_listeners; i++)
 		if (c->config->listeners[i].service == NULL ||
 		    c->config->listeners[i].service == service)
 			return true;
-	return false;
+	return check_is_led_to(c->config, service);
 }
 
 static void check_reached(

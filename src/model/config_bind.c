@@ -392,24 +392,57 @@ const char *bind_meant(struct binder *b, const struct nearest *nearest)
 	    (const char *)nearest->best.data);
 }
 
-/* A name stands in one scope for one struct, so whichever key has an origin here is meant. */
-const struct origin *origin_named(const struct config *config, const void *base, const char *name)
+/* All keys of one name: each scope may have its own. */
+struct named_key {
+	const struct key *key;
+	struct named_key *next;
+};
+
+static void index_key(struct config_origins *origins, struct arena *arena, const struct key *key)
+{
+	struct named_key *named = arena_calloc(arena, 1, sizeof *named);
+	struct slice name = slice_str(key->name);
+	struct named_key *last = table_get(&origins->keys, name);
+
+	named->key = key;
+	while (last && last->next)
+		last = last->next;
+	if (last)
+		last->next = named;
+	else
+		table_put(&origins->keys, name, named);
+}
+
+void origins_init(struct config_origins *origins, struct arena *arena)
 {
 	static const struct scope *const scopes[] = {&top_scope, &listener_scope, &service_scope,
 	    &endpoint_scope, &method_scope, &policy_scope, &limit_scope, &breaker_scope, &acl_scope,
 	    &route_scope, &fault_scope, &test_scope, &registry_scope, &tls_scope};
 
-	for (size_t s = 0; s < ARRAY_LEN(scopes); s++) {
-		for (size_t i = 0; i < scopes[s]->n; i++) {
-			const struct key *key = &scopes[s]->keys[i];
-			const struct origin *origin =
-			    strcmp(key->name, name) == 0 ? origin_find(config, base, key) : NULL;
+	*origins = (struct config_origins){0};
+	table_init(&origins->table, 0);
+	table_init(&origins->keys, 0);
+	for (size_t s = 0; s < ARRAY_LEN(scopes); s++)
+		for (size_t i = 0; i < scopes[s]->n; i++)
+			index_key(origins, arena, &scopes[s]->keys[i]);
+}
 
-			if (origin)
-				return origin;
-		}
-	}
-	return NULL;
+void origins_fini(struct config_origins *origins)
+{
+	config_free_regexes(origins);
+	table_fini(&origins->table);
+	table_fini(&origins->keys);
+}
+
+/* A name stands in one scope for one struct, so whichever key has an origin here is meant. */
+const struct origin *origin_named(const struct config *config, const void *base, const char *name)
+{
+	const struct named_key *named = table_get(&config->origins->keys, slice_str(name));
+	const struct origin *origin = NULL;
+
+	for (; named && origin == NULL; named = named->next)
+		origin = origin_find(config, base, named->key);
+	return origin;
 }
 
 struct place origin_place(const struct config *config, const void *base, const char *name)

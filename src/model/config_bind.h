@@ -26,11 +26,15 @@ struct config_regex {
 
 struct config_origins {
 	struct table table;           /* id -> struct origin in the configuration's arena */
+	struct table keys;            /* name -> the keys that have it, which is asked for often */
 	struct config_regex *regexes; /* all of the file */
 	const struct policy *builtin; /* that defaults start from */
 };
 
 void config_free_regexes(struct config_origins *origins);
+/* What is found in @origins later lives in @arena, the configuration's. */
+void origins_init(struct config_origins *origins, struct arena *arena);
+void origins_fini(struct config_origins *origins);
 
 /* NULL when the value is a default. */
 const struct origin *origin_find(

@@ -60,7 +60,7 @@ static struct config *new_config(struct config_tree *tree)
 
 	arena_init(&config->arena, NULL, 0);
 	origins = arena_calloc(&config->arena, 1, sizeof *origins);
-	table_init(&origins->table, 0);
+	origins_init(origins, &config->arena);
 	config->origins = origins;
 	config->tree = config_tree_ref(tree);
 	return config;
@@ -72,8 +72,7 @@ void config_free(struct config **config)
 
 	if (c == NULL)
 		return;
-	config_free_regexes((struct config_origins *)(uintptr_t)c->origins);
-	table_fini((struct table *)(uintptr_t)&c->origins->table);
+	origins_fini((struct config_origins *)(uintptr_t)c->origins);
 	arena_fini(&c->arena);
 	config_tree_unref(&c->tree);
 	free(c);

@@ -1,22 +1,17 @@
 #include "model/key_path.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
-static size_t append(struct key_path *path, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static size_t append(struct key_path *path, const char *format, ...)
+/* Bytes of the file: the path is one line of a message. What has no room is left out. */
+static void append(struct key_path *path, struct slice text)
 {
-	size_t before = path->len, room = sizeof path->text - path->len;
-	va_list args;
-	int len;
+	size_t room = sizeof path->text - 1 - path->len;
 
-	va_start(args, format);
-	len = vsnprintf(path->text + before, room, format, args);
-	va_end(args);
-	path->len += (size_t)len < room ? (size_t)len : room - 1;
-	return before;
+	text = slice_first(text, room);
+	for (size_t i = 0; i < text.len; i++)
+		path->text[path->len + i] = text.data[i] < ' ' ? '?' : (char)text.data[i];
+	path->len += text.len;
+	path->text[path->len] = '\0';
 }
 
 static bool is_word_byte(uint8_t c)
@@ -35,21 +30,25 @@ static bool is_word(struct slice key)
 
 size_t key_path_key(struct key_path *path, struct slice key)
 {
-	const char *dot = path->len ? "." : "", *quote = is_word(key) ? "" : "\"";
-	struct slice shown = slice_first(key, 256);
-	size_t before =
-	    append(path, "%s%s%.*s%s", dot, quote, (int)shown.len, (const char *)shown.data, quote);
+	struct slice quote = is_word(key) ? SLICE_NONE : SLICE_LIT("\"");
+	size_t before = path->len;
 
-	/* A key is bytes of the file; the path is one line of a message. */
-	for (size_t i = before; i < path->len; i++)
-		if ((uint8_t)path->text[i] < ' ')
-			path->text[i] = '?';
+	if (path->len)
+		append(path, SLICE_LIT("."));
+	append(path, quote);
+	append(path, slice_first(key, 256));
+	append(path, quote);
 	return before;
 }
 
 size_t key_path_index(struct key_path *path, size_t index)
 {
-	return append(path, "[%zu]", index);
+	size_t before = path->len;
+	char text[32];
+
+	snprintf(text, sizeof text, "[%zu]", index);
+	append(path, slice_str(text));
+	return before;
 }
 
 void key_path_cut(struct key_path *path, size_t len)
