@@ -127,6 +127,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/hosted_environment.c \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/http_server.c src/daemon/http_server.h \
+	src/daemon/inheritance.c src/daemon/inheritance.h \
 	src/daemon/liveness.c src/daemon/liveness.h \
 	src/daemon/log_format.c src/daemon/log_format.h \
 	src/daemon/log_writer.c src/daemon/log_writer.h \
@@ -150,8 +151,12 @@ src_libbridle_a_SOURCES = \
 	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/status_page.h \
+	src/daemon/successor.c src/daemon/successor.h \
 	src/daemon/thread.c src/daemon/thread.h \
 	src/daemon/traffic.c src/daemon/traffic.h \
+	src/daemon/upgrade.c src/daemon/upgrade.h \
+	src/daemon/upgrade_channel.c src/daemon/upgrade_channel.h \
+	src/daemon/upgrade_spawn.c src/daemon/upgrade_spawn.h \
 	src/daemon/worker_thread.c src/daemon/worker_thread.h \
 	src/daemon/workers.c src/daemon/workers.h \
 	src/net/conn.c src/net/conn.h \

@@ -16,6 +16,7 @@ struct door {
 	char *name;     /* owned */
 	char *label;    /* owned: "name address", for the listener's log lines */
 	uint64_t limit; /* connections */
+	bool keeps_file;
 };
 
 struct acceptor {
@@ -150,6 +151,7 @@ static void door_open(struct acceptor *a, const struct acceptor_door *d)
 	door->acceptor = a;
 	door->id = d->id;
 	door->limit = d->limit;
+	door->keeps_file = d->keeps_file;
 	name_door(door, d->listener, &d->bound);
 	list_push_back(&a->doors, &door->link);
 	door->listener = listener_start(
@@ -160,7 +162,7 @@ static void door_open(struct acceptor *a, const struct acceptor_door *d)
 static void door_close(struct door *door)
 {
 	list_remove(&door->link);
-	listener_stop(&door->listener, true);
+	listener_stop(&door->listener, !door->keeps_file);
 	free(door->name);
 	free(door->label);
 	free(door);
@@ -208,6 +210,7 @@ static void apply(void *arg)
 		}
 		name_door(door, d->listener, NULL);
 		door->limit = d->limit;
+		door->keeps_file = d->keeps_file;
 	}
 	list_each_safe (link, &a->doors) {
 		struct door *door = list_item(link, struct door, link);

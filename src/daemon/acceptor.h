@@ -20,8 +20,9 @@ struct acceptor_door {
 	unsigned id; /* stays over reloads, never used twice */
 	int fd; /* bound and listening, moves to the acceptor; -1 when it has this door already */
 	struct address bound;
-	char *listener; /* owned: the name in the configuration */
-	uint64_t limit; /* connections of that listener, over all its doors */
+	char *listener;  /* owned: the name in the configuration */
+	uint64_t limit;  /* connections of that listener, over all its doors */
+	bool keeps_file; /* a unix socket's file stays when the door closes */
 };
 
 /* All doors there shall be from now on. */
@@ -36,7 +37,7 @@ struct acceptor *acceptor_new(
     struct worker_thread *const *threads, unsigned n, struct process_shares *shares);
 /*
  * From the control thread: the plan moves to worker 0, which opens the doors that are new and closes
- * those that are not in it (a unix socket's file goes with its door). An empty plan closes all.
+ * those that are not in it (a unix socket's file goes with its door unless it keeps that). An empty plan closes all.
  */
 void acceptor_apply(struct acceptor *a, struct acceptor_plan *moved);
 /* From the control thread: while it is held nothing is accepted. */

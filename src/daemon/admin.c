@@ -18,6 +18,7 @@
 #include "daemon/reload.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "net/socket_file.h"
 
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_YAML    "application/yaml"
@@ -32,7 +33,11 @@ struct face {
 struct admin {
 	struct control *control; /* borrowed */
 	struct face socket, http;
-	char *http_asked; /* owned: the address in the file, NULL when there is none */
+	char *socket_path;            /* owned; NULL before admin_enter */
+	struct socket_file file;      /* what that path meant when we began */
+	char *http_asked;             /* owned: the address in the file, NULL when there is none */
+	int http_fd;                  /* the server's; -1 when there is none */
+	struct admin_plan first_http; /* until admin_enter */
 };
 
 /* --- pages --- */
@@ -326,36 +331,53 @@ static int make_directory_of(const char *socket, struct err *err)
 	return rc;
 }
 
-static int open_socket(struct admin *a, const struct config *config, struct err *err)
+/* Returns the descriptor, or -1 with @err set. */
+static int bind_socket(const char *path, pid_t predecessor, struct address *bound, struct err *err)
 {
-	struct listener_options options = {0600, (uid_t)-1, (gid_t)-1, 0, "admin"};
-	struct control *c = a->control;
-	struct address address, bound;
+	struct listener_options options = {0600, (uid_t)-1, (gid_t)-1, 0, "admin", predecessor};
+	struct address address;
 	char text[ADDRESS_TEXT_MAX];
 	int fd;
 
-	snprintf(text, sizeof text, "unix:%s", config->admin.socket);
-	if (address_parse(&address, slice_str(text), err) < 0)
+	snprintf(text, sizeof text, "unix:%s", path);
+	if (address_parse(&address, slice_str(text), err) < 0 || make_directory_of(path, err) < 0)
 		return err_wrap(err, "admin.socket");
-	if (make_directory_of(config->admin.socket, err) < 0)
-		return err_wrap(err, "admin.socket");
-	fd = listener_bind(&address, &options, &bound, err);
+	fd = listener_bind(&address, &options, bound, err);
+	return fd < 0 ? err_wrap(err, "admin.socket") : fd;
+}
+
+static int open_socket(
+    struct admin *a, const struct config *config, pid_t predecessor, struct err *err)
+{
+	struct address bound;
+	int fd = bind_socket(config->admin.socket, predecessor, &bound, err);
+
 	if (fd < 0)
-		return err_wrap(err, "admin.socket");
-	a->socket.server = http_server_new(c->loop, fd, &bound, "admin", serve, &a->socket);
+		return -1;
+	a->socket_path = mem_strdup(config->admin.socket);
+	a->file = socket_file_look(a->socket_path);
+	a->socket.server =
+	    http_server_new(a->control->loop, fd, &bound, "admin", serve, &a->socket);
 	return 0;
 }
 
 int admin_prepare(
     struct admin *a, const struct config *config, struct admin_plan *plan, struct err *err)
 {
+	const struct inheritance_wish wish = {true, "admin", &config->admin.http};
 	struct listener_options options = {
 	    .owner = (uid_t)-1, .group = (gid_t)-1, .label = "admin"};
+	struct inherited inherited;
 
 	*plan = (struct admin_plan){.fd = -1, .closes = !config->admin.has_http};
 	if (!config->admin.has_http ||
 	    (a->http_asked && strcmp(a->http_asked, config->admin.http.text) == 0))
 		return 0;
+	if (inheritance_take(a->control->bindings.inheritance, &wish, &inherited)) {
+		plan->fd = inherited.fd;
+		plan->bound = inherited.bound;
+		return 0;
+	}
 	plan->fd = listener_bind(&config->admin.http, &options, &plan->bound, err);
 	return plan->fd < 0 ? err_wrap(err, "admin.http") : 0;
 }
@@ -374,29 +396,68 @@ void admin_commit(struct admin *a, const struct config *config, struct admin_pla
 	http_server_free(&a->http.server);
 	free(a->http_asked);
 	a->http_asked = NULL;
+	a->http_fd = -1;
 	if (plan->closes)
 		return;
 	a->http_asked = mem_strdup(config->admin.http.text);
 	a->http.server = http_server_new(
 	    a->control->loop, plan->fd, &plan->bound, "admin.http", serve, &a->http);
 	log_info("admin", "read-only pages are served", "address=%s", plan->bound.text);
+	a->http_fd = plan->fd;
 	plan->fd = -1;
+}
+
+bool admin_http_door(const struct admin *a, struct slice *asked, int *fd)
+{
+	*asked = slice_str(a->http_asked);
+	*fd = a->http_fd;
+	return a->http_fd >= 0;
+}
+
+void admin_leave(struct admin *a)
+{
+	if (a->http.server)
+		http_server_leave(a->http.server);
+	a->http_fd = -1;
+}
+
+void admin_take_back(struct admin *a)
+{
+	struct socket_file now = socket_file_look(a->socket_path);
+	struct address bound;
+	struct err err;
+	int fd;
+
+	if (now.inode == a->file.inode && now.device == a->file.device)
+		return;
+	fd = bind_socket(a->socket_path, 0, &bound, &err);
+	if (fd < 0) {
+		log_error("admin", "the socket cannot be had back", "error=\"%s\"", err.text);
+		return;
+	}
+	a->file = socket_file_look(a->socket_path);
+	http_server_move(a->socket.server, fd, &bound);
 }
 
 struct admin *admin_new(struct control *control, const struct config *config, struct err *err)
 {
 	struct admin *a = mem_calloc(1, sizeof *a);
-	struct admin_plan plan;
 
 	a->control = control;
 	a->socket = (struct face){a, false, NULL};
 	a->http = (struct face){a, true, NULL};
-	if (open_socket(a, config, err) < 0 || admin_prepare(a, config, &plan, err) < 0) {
+	a->http_fd = -1;
+	if (admin_prepare(a, config, &a->first_http, err) < 0)
 		admin_free(&a);
-		return NULL;
-	}
-	admin_commit(a, config, &plan);
 	return a;
+}
+
+int admin_enter(struct admin *a, const struct config *config, pid_t predecessor, struct err *err)
+{
+	if (open_socket(a, config, predecessor, err) < 0)
+		return -1;
+	admin_commit(a, config, &a->first_http);
+	return 0;
 }
 
 void admin_free(struct admin **pa)
@@ -408,6 +469,8 @@ void admin_free(struct admin **pa)
 	*pa = NULL;
 	http_server_free(&a->socket.server);
 	http_server_free(&a->http.server);
+	admin_cancel(&a->first_http);
+	free(a->socket_path);
 	free(a->http_asked);
 	free(a);
 }

@@ -29,15 +29,21 @@ void bindings_init(struct bindings *b)
 {
 	list_init(&b->all);
 	b->next_id = 1;
+	b->inheritance = NULL;
+}
+
+static const char *path_of(const struct binding *b)
+{
+	return ((const struct sockaddr_un *)&b->bound.sa)->sun_path;
 }
 
 static void binding_free(struct binding *b)
 {
 	list_remove(&b->link);
-	if (b->fd >= 0) {
+	if (!b->is_handed) {
 		close(b->fd);
-		if (b->bound.kind == ADDRESS_UNIX)
-			unlink(((const struct sockaddr_un *)&b->bound.sa)->sun_path);
+		if (b->bound.kind == ADDRESS_UNIX && !b->is_activated && !b->is_borrowed)
+			unlink(path_of(b));
 	}
 	free(b->listener);
 	free(b);
@@ -117,23 +123,39 @@ static struct binding *find_bound(
 	return NULL;
 }
 
-static struct binding *bind_new(struct bindings *b, const struct address *asked,
+/* Returns 0 with descriptor and address set. */
+static int find_socket(const struct bindings *b, struct binding *binding,
     const struct planned_binding *p, struct err *err)
 {
+	const struct inheritance_wish wish = {false, p->listener->name, &binding->asked};
+	struct inherited inherited;
 	struct listener_options options = {
 	    .mode = p->mode,
 	    .owner = p->owner,
 	    .group = p->group,
 	    .label = p->listener->name,
 	};
+
+	if (!inheritance_take(b->inheritance, &wish, &inherited)) {
+		binding->fd = listener_bind(&binding->asked, &options, &binding->bound, err);
+		return binding->fd < 0 ? err_wrap(err, "listener %s", p->listener->name) : 0;
+	}
+	binding->fd = inherited.fd;
+	binding->bound = inherited.bound;
+	binding->is_activated = inherited.kind == DOOR_ACTIVATED;
+	binding->is_borrowed = inherited.id != 0;
+	return 0;
+}
+
+static struct binding *bind_new(struct bindings *b, const struct address *asked,
+    const struct planned_binding *p, struct err *err)
+{
 	struct binding *binding = mem_calloc(1, sizeof *binding);
 
 	list_init(&binding->link);
 	binding->asked = *asked;
-	binding->fd = listener_bind(asked, &options, &binding->bound, err);
-	if (binding->fd < 0) {
+	if (find_socket(b, binding, p, err) < 0) {
 		free(binding);
-		err_wrap(err, "listener %s", p->listener->name);
 		return NULL;
 	}
 	binding->id = b->next_id++;
@@ -192,56 +214,82 @@ void bindings_cancel(struct bindings_plan *plan)
 	*plan = (struct bindings_plan){0};
 }
 
+/* Who may connect is the service manager's business where it has bound. */
+static void set_access(const struct binding *b)
+{
+	const char *path = path_of(b);
+	struct stat st;
+
+	if (b->bound.kind != ADDRESS_UNIX || b->is_activated)
+		return;
+	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode) || lchown(path, b->owner, b->group) < 0 ||
+	    chmod(path, b->mode) < 0)
+		log_warn("listener", "cannot change who may connect", "path=%s error=\"%s\"", path,
+		    strerror(errno));
+}
+
 /* A socket that stays may be asked to admit others than before. */
 static void change_access(struct binding *b, const struct planned_binding *p)
 {
-	const char *path = ((const struct sockaddr_un *)&b->bound.sa)->sun_path;
-	struct stat st;
-
-	if (b->bound.kind != ADDRESS_UNIX ||
-	    (b->mode == p->mode && b->owner == p->owner && b->group == p->group))
+	if (b->mode == p->mode && b->owner == p->owner && b->group == p->group)
 		return;
-	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode) || lchown(path, p->owner, p->group) < 0 ||
-	    chmod(path, p->mode) < 0)
-		log_warn("listener", "cannot change who may connect", "path=%s error=\"%s\"", path,
-		    strerror(errno));
 	b->mode = p->mode;
 	b->owner = p->owner;
 	b->group = p->group;
+	set_access(b);
 }
 
-static struct acceptor_door commit_one(struct planned_binding *p)
+static uint64_t at_most_possible(uint64_t connections)
 {
-	struct binding *b = p->binding;
 	uint64_t possible = bindings_connections_possible();
+
+	return connections < possible ? connections : possible;
+}
+
+static struct acceptor_door open_door(struct binding *b, const struct listener_config *listener)
+{
 	struct acceptor_door door = {
 	    .id = b->id,
-	    .fd = b->fd,
+	    .fd = b->is_handed ? -1 : b->fd,
 	    .bound = b->bound,
-	    .listener = mem_strdup(p->listener->name),
-	    .limit = p->listener->connections < possible ? p->listener->connections : possible,
+	    .listener = mem_strdup(listener->name),
+	    .limit = at_most_possible(listener->connections),
+	    .keeps_file = b->is_activated,
 	};
+
+	b->is_handed = true;
+	return door;
+}
+
+static void commit_one(struct planned_binding *p)
+{
+	struct binding *b = p->binding;
 
 	if (!p->is_new)
 		change_access(b, p);
-	b->fd = -1;
 	free(b->listener);
 	b->listener = mem_strdup(p->listener->name);
-	return door;
 }
 
 struct acceptor_plan bindings_commit(struct bindings *b, struct bindings_plan *plan)
 {
-	uint64_t possible = bindings_connections_possible();
-	struct acceptor_plan doors = {.limit = plan->limit_connections};
+	struct acceptor_plan doors = {.limit = at_most_possible(plan->limit_connections)};
+
+	doors.doors = mem_calloc(plan->n, sizeof *doors.doors);
+	for (; doors.n < plan->n; doors.n++)
+		doors.doors[doors.n] =
+		    open_door(plan->list[doors.n].binding, plan->list[doors.n].listener);
+	bindings_commit_shut(b, plan);
+	return doors;
+}
+
+void bindings_commit_shut(struct bindings *b, struct bindings_plan *plan)
+{
 	struct list kept;
 
-	if (doors.limit > possible)
-		doors.limit = possible;
-	doors.doors = mem_calloc(plan->n, sizeof *doors.doors);
 	list_init(&kept);
 	for (size_t i = 0; i < plan->n; i++) {
-		doors.doors[doors.n++] = commit_one(&plan->list[i]);
+		commit_one(&plan->list[i]);
 		list_remove(&plan->list[i].binding->link);
 		list_push_back(&kept, &plan->list[i].binding->link);
 	}
@@ -250,5 +298,38 @@ struct acceptor_plan bindings_commit(struct bindings *b, struct bindings_plan *p
 		list_push_back(&b->all, list_pop_front(&kept));
 	free(plan->list);
 	*plan = (struct bindings_plan){0};
+}
+
+void bindings_enter(struct bindings *b)
+{
+	list_each (link, &b->all) {
+		struct binding *binding = list_item(link, struct binding, link);
+
+		if (!binding->is_borrowed)
+			continue;
+		binding->is_borrowed = false;
+		set_access(binding);
+		/* Whoever connects asks the kernel who serves it; so it is told. */
+		if (binding->bound.kind == ADDRESS_UNIX)
+			listener_listen(binding->fd);
+	}
+}
+
+struct acceptor_plan bindings_taken_over(const struct bindings *b)
+{
+	struct acceptor_plan doors = {0};
+
+	list_each (link, &b->all) {
+		const struct binding *binding = list_item(link, struct binding, link);
+
+		if (!binding->is_taken_over)
+			continue;
+		doors.doors = mem_realloc(doors.doors, (doors.n + 1) * sizeof *doors.doors);
+		doors.doors[doors.n++] = (struct acceptor_door){.id = binding->id,
+		    .fd = -1,
+		    .bound = binding->bound,
+		    .listener = mem_strdup(binding->listener),
+		    .keeps_file = true};
+	}
 	return doors;
 }

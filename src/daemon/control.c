@@ -14,6 +14,8 @@
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
 #include "daemon/reload.h"
+#include "daemon/successor.h"
+#include "daemon/upgrade.h"
 #include "net/loop.h"
 #include "proxy/health_check.h"
 
@@ -114,6 +116,18 @@ static void pass_on(struct control *c, int number)
 		hosted_signal(c->hosted, number, false);
 }
 
+/* Whether it means something else than usual because one process takes the place of another. */
+static bool is_of_upgrade(struct control *c, int number)
+{
+	bool ends = number == SIGTERM || number == SIGINT || number == SIGQUIT;
+
+	if (successor_is_waiting(c->successor) && ends) {
+		successor_fail(c->successor, "it was told to stop before it served");
+		return true;
+	}
+	return number == SIGHUP && c->upgrade && upgrade_defers(c->upgrade, number);
+}
+
 static void signal_arrived(void *arg, int number)
 {
 	struct control *c = arg;
@@ -124,6 +138,8 @@ static void signal_arrived(void *arg, int number)
 			hosted_reap(c->hosted);
 		return;
 	}
+	if (is_of_upgrade(c, number))
+		return;
 	pass_on(c, number);
 	switch (number) {
 	case SIGHUP:
@@ -133,7 +149,7 @@ static void signal_arrived(void *arg, int number)
 		control_reopen(c, &err);
 		break;
 	case SIGUSR2:
-		log_warn("control", "SIGUSR2 means nothing to this version", "%s", "");
+		upgrade_begin(c->upgrade, NULL, NULL, &err);
 		break;
 	case SIGQUIT:
 		control_stop(c, true);
@@ -160,17 +176,27 @@ static int bind_all(
 	if (bindings_prepare(&c->bindings, config, plan, err) < 0)
 		return -1;
 	c->admin = admin_new(c, config, err);
-	if (c->admin)
+	if (c->admin && (c->successor || admin_enter(c->admin, config, 0, err) == 0))
 		return 0;
 	bindings_cancel(plan);
 	return -1;
 }
 
-static int start_running(
-    struct control *c, struct shared_config *shared, struct bindings_plan *plan, struct err *err)
+static void open_doors(struct control *c, struct bindings_plan *plan)
 {
 	struct acceptor_plan doors;
 
+	if (c->successor) { /* another process still serves there */
+		bindings_commit_shut(&c->bindings, plan);
+		return;
+	}
+	doors = bindings_commit(&c->bindings, plan);
+	acceptor_apply(c->workers.acceptor, &doors);
+}
+
+static int start_running(
+    struct control *c, struct shared_config *shared, struct bindings_plan *plan, struct err *err)
+{
 	c->snapshot = discovery_snapshot(c->discovery, shared, c->tallies, NULL, clock_monotonic());
 	c->workers.want_name = lookups_want;
 	c->workers.want_arg = c->lookups;
@@ -179,8 +205,7 @@ static int start_running(
 		bindings_cancel(plan);
 		return -1;
 	}
-	doors = bindings_commit(&c->bindings, plan);
-	acceptor_apply(c->workers.acceptor, &doors);
+	open_doors(c, plan);
 	c->liveness = liveness_new(c->loop, &c->workers);
 	c->health_checks = health_checks_new(c->loop, clock_calendar());
 	health_checks_follow(c->health_checks, c->snapshot);
@@ -237,6 +262,9 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 		return -1;
 	c->effective = effective_new(c, shared);
 	effective_changed(c);
+	c->upgrade = upgrade_new(c);
+	if (c->successor)
+		successor_attach(c->successor, c);
 	if (c->options->command_line)
 		c->hosted = hosted_new(c, c->options->command_line);
 	sweep(&c->sweep, loop_now(c->loop));
@@ -253,6 +281,7 @@ static void end(struct control *c)
 	wheel_clear(&c->stopping.wait);
 	wheel_clear(&c->stopping.look);
 	wheel_clear(&c->sweep);
+	upgrade_free(&c->upgrade);
 	admin_free(&c->admin);
 	hosted_free(&c->hosted);
 	registrations_free(&c->registrations);
@@ -283,11 +312,18 @@ static int run(struct control *c, struct config *moved)
 	int started = start(c, shared, &err);
 
 	shared_config_unref(&shared); /* the snapshot has its own reference */
+	inheritance_free(&c->bindings.inheritance);
 	if (started == 0) {
 		loop_run(c->loop);
 		code = c->hosted ? hosted_exit_code(c->hosted) : EXIT_CODE_OK;
+		if (successor_has_failed(c->successor))
+			code = EXIT_CODE_FAILED;
 	} else {
+		if (c->successor)
+			successor_fail(c->successor, err.text);
 		log_error("control", "cannot start", "error=\"%s\"", err.text);
+		if (c->successor)
+			successor_fail(c->successor, err.text);
 		/* Whoever started it looks there, not into a file. */
 		if (strcmp(c->logs.daemon_to, "stderr") != 0)
 			fprintf(stderr, "bridled: cannot start: %s\n", err.text);
@@ -299,29 +335,61 @@ static int run(struct control *c, struct config *moved)
 	return code;
 }
 
-int control_run(const struct options *options)
+/* Where another process serves, nothing but a file that is right in all may take its place. */
+static struct config *read_config(struct control *c)
 {
-	struct control c = {.options = options};
 	struct problems problems;
 	struct config *config;
+
+	problems_init(&problems);
+	config = c->successor ? reload_read_tested(c->options, &problems)
+			      : reload_read(c->options, &problems);
+	problems_print(&problems, stderr, true);
+	if (config == NULL && c->successor)
+		successor_fail_by_problems(c->successor, &problems);
+	problems_fini(&problems);
+	return config;
+}
+
+static int read_and_run(struct control *c)
+{
+	struct config *config = read_config(c);
 	struct err err;
 	int code;
 
-	raise_descriptor_limit();
-	problems_init(&problems);
-	config = reload_read(options, &problems);
-	problems_print(&problems, stderr, true);
-	problems_fini(&problems);
 	if (config == NULL)
 		return EXIT_CODE_CONFIG;
-	bindings_init(&c.bindings);
-	if (logs_start(&c.logs, config, &err) < 0) {
+	if (logs_start(&c->logs, config, &err) < 0) {
 		fprintf(stderr, "bridled: %s\n", err.text);
+		if (c->successor)
+			successor_fail(c->successor, err.text);
 		config_free(&config);
 		code = EXIT_CODE_FAILED;
 	} else {
-		code = run(&c, config);
+		code = run(c, config);
 	}
-	logs_stop(&c.logs);
+	logs_stop(&c->logs);
+	return code;
+}
+
+int control_run(const struct options *options)
+{
+	struct control c = {.options = options};
+	struct err err;
+	int code = EXIT_CODE_FAILED;
+
+	raise_descriptor_limit();
+	bindings_init(&c.bindings);
+	c.bindings.inheritance = inheritance_new();
+	if (options->upgrades)
+		c.successor = successor_new(c.bindings.inheritance, &err);
+	else
+		inheritance_from_manager(c.bindings.inheritance);
+	if (options->upgrades && c.successor == NULL)
+		fprintf(stderr, "bridled: %s\n", err.text);
+	else
+		code = read_and_run(&c);
+	inheritance_free(&c.bindings.inheritance);
+	successor_free(&c.successor);
 	return code;
 }

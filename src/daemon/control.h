@@ -78,6 +78,8 @@ struct control {
 	struct governance *governance;   /* theirs */
 	struct hosted *hosted;           /* the application under us; NULL: none */
 	struct endpoint_orders *orders;  /* of operators */
+	struct upgrade *upgrade;         /* to a process that takes our place */
+	struct successor *successor;     /* we are such a process; NULL: no */
 	enum control_state state;
 	struct timer start_wait;
 	usec_t started_at; /* monotonic */
@@ -97,6 +99,10 @@ void control_missing(const struct control *c, char *room, size_t size);
 /* While it starts: is it ready now? */
 void control_look_ready(struct control *c);
 
+/* In the place of another process, which waits for that: opens the doors. Returns 0, or -1 with @err set
+ * and nothing changed that it would miss. */
+int control_enter(struct control *c, struct err *err);
+
 /* Opens the log files anew. Returns 0, or -1 with @err set. */
 int control_reopen(struct control *c, struct err *err);
 /* Asks callers to go elsewhere and goes on serving those who stay. */
@@ -104,6 +110,8 @@ void control_drain(struct control *c);
 /* Ends the daemon when its calls have ended: after shutdown.drain at the latest, or with no limit if
  * @patient. Asked a second time with a limit it ends at once. */
 void control_stop(struct control *c, bool patient);
+/* Another process serves in our place: ends with the last call, after upgrade.drain at the latest. */
+void control_hand_over(struct control *c);
 /* The application under us has ended, or could not be started: there is nothing more to stay for. */
 void control_application_ended(struct control *c);
 

@@ -2,10 +2,12 @@
  * when time is up. */
 #include <stdio.h>
 
+#include "daemon/admin.h"
 #include "daemon/control.h"
 #include "daemon/hosted.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
+#include "daemon/successor.h"
 #include "net/loop.h"
 
 #define HOSTS_WITHIN      (2 * USEC_S)
@@ -49,6 +51,25 @@ static void become_ready(struct control *c)
 	registrations_follow(c->registrations, c->snapshot);
 }
 
+int control_enter(struct control *c, struct err *err)
+{
+	const struct config *config = c->snapshot->config;
+	struct bindings_plan plan;
+	struct acceptor_plan doors;
+
+	if (bindings_prepare(&c->bindings, config, &plan, err) < 0)
+		return -1;
+	if (admin_enter(c->admin, config, successor_of(c->successor), err) < 0) {
+		bindings_cancel(&plan);
+		return -1;
+	}
+	bindings_enter(&c->bindings);
+	doors = bindings_commit(&c->bindings, &plan);
+	acceptor_apply(c->workers.acceptor, &doors);
+	become_ready(c);
+	return 0;
+}
+
 static void start_waited(struct timer *timer, usec_t now)
 {
 	(void)now;
@@ -66,6 +87,8 @@ void control_look_ready(struct control *c)
 	until = usec_after(c->started_at, missing.services ? REGISTRIES_WITHIN : HOSTS_WITHIN);
 	if ((missing.services || missing.hosts) && now < until)
 		wheel_set(loop_wheel(c->loop), &c->start_wait, until, start_waited);
+	else if (c->successor)
+		successor_is_complete(c->successor);
 	else if (c->hosted == NULL || hosted_is_ready(c->hosted))
 		become_ready(c);
 }

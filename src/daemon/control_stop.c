@@ -13,10 +13,12 @@
 #include <inttypes.h>
 #include <signal.h>
 
+#include "daemon/admin.h"
 #include "daemon/control.h"
 #include "daemon/hosted.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
+#include "daemon/upgrade.h"
 #include "net/loop.h"
 
 #define DRAIN_LOOK_EVERY (20 * USEC_MS)
@@ -152,10 +154,30 @@ void control_drain(struct control *c)
 	registrations_leave(c->registrations, withdrawn, c);
 }
 
+/* Nothing is withdrawn: what is registered is the other process's now. */
+void control_hand_over(struct control *c)
+{
+	struct acceptor_plan taken = bindings_taken_over(&c->bindings), none = {0};
+	usec_t drain = c->snapshot->config->upgrade.drain;
+
+	c->state = CONTROL_DRAINING;
+	c->stopping.is_under_way = true;
+	c->stopping.leaving = LEAVING_CALLERS;
+	c->stopping.deadline = usec_after(loop_now(c->loop), drain);
+	registrations_let_go(c->registrations);
+	admin_leave(c->admin);
+	acceptor_apply(c->workers.acceptor, &taken); /* the files of the others go */
+	acceptor_apply(c->workers.acceptor, &none);
+	workers_drain(&c->workers, c->snapshot->config->shutdown.spread);
+	wheel_set(loop_wheel(c->loop), &c->stopping.look, loop_now(c->loop), look_whether_drained);
+}
+
 void control_stop(struct control *c, bool patient)
 {
 	struct stopping *s = &c->stopping;
 
+	if (upgrade_defers(c->upgrade, patient ? SIGQUIT : SIGTERM))
+		return;
 	if (!s->is_under_way) {
 		s->is_under_way = true;
 		s->deadline = USEC_NONE;

@@ -8,6 +8,7 @@
 #include "daemon/fixed_keys.h"
 #include "daemon/found_names.h"
 #include "daemon/governance.h"
+#include "daemon/successor.h"
 #include "net/loop.h"
 
 #define SOON      (10 * USEC_MS)
@@ -175,7 +176,8 @@ void effective_limit_doors(struct control *c)
 	struct acceptor_plan doors;
 	struct err err;
 
-	if (c->stopping.is_under_way || (!is_limited && !e->limits_doors))
+	if (c->stopping.is_under_way || successor_is_waiting(c->successor) ||
+	    (!is_limited && !e->limits_doors))
 		return;
 	if (bindings_prepare(&c->bindings, config, &plan, &err) < 0) {
 		log_error("config", "connections cannot be limited", "error=\"%s\"", err.text);

@@ -16,7 +16,8 @@
 
 struct http_server {
 	struct loop *loop;         /* borrowed */
-	struct listener *listener; /* owned */
+	struct listener *listener; /* owned; NULL: nothing more is accepted */
+	const char *label;         /* borrowed */
 	struct list conns;
 	unsigned n_conns;
 	http_serve_fn serve;
@@ -398,11 +399,23 @@ struct http_server *http_server_new(struct loop *loop, int fd, const struct addr
 	struct http_server *s = mem_calloc(1, sizeof *s);
 
 	s->loop = loop;
+	s->label = label;
 	s->serve = serve;
 	s->arg = arg;
 	list_init(&s->conns);
 	s->listener = listener_start(loop, fd, bound, label, accepted, s);
 	return s;
+}
+
+void http_server_leave(struct http_server *s)
+{
+	listener_stop(&s->listener, false);
+}
+
+void http_server_move(struct http_server *s, int fd, const struct address *bound)
+{
+	http_server_leave(s);
+	s->listener = listener_start(s->loop, fd, bound, s->label, accepted, s);
 }
 
 void http_server_free(struct http_server **ps)

@@ -55,6 +55,10 @@ void http_later_end(struct http_later **later);
 /* Takes over @fd, which is bound and listening. @label is for log lines, borrowed, as is @arg. */
 struct http_server *http_server_new(struct loop *loop, int fd, const struct address *bound,
     const char *label, http_serve_fn serve, void *arg);
+/* Accepts nothing more there; who is connected is served on. A unix socket's file stays. */
+void http_server_leave(struct http_server *server);
+/* Accepts on @fd, which it takes over, in place of where it did. */
+void http_server_move(struct http_server *server, int fd, const struct address *bound);
 /* Closes all; removes a unix socket's file. Not from within a request. */
 void http_server_free(struct http_server **server);
 

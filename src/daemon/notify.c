@@ -51,6 +51,14 @@ void notify_stopping(void)
 	notify_send("STOPPING=1\nSTATUS=draining\n");
 }
 
+void notify_main_process(pid_t process)
+{
+	char line[48];
+
+	snprintf(line, sizeof line, "MAINPID=%d\n", (int)process);
+	notify_send(line);
+}
+
 usec_t notify_watchdog_interval(void)
 {
 	const char *interval = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");

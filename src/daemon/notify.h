@@ -5,6 +5,8 @@
 #ifndef BRIDLE_DAEMON_NOTIFY_H
 #define BRIDLE_DAEMON_NOTIFY_H
 
+#include <sys/types.h>
+
 #include "base/clock.h"
 
 /* Lines of KEY=VALUE. Never blocks. */
@@ -12,6 +14,8 @@ void notify_send(const char *lines);
 void notify_ready(void);
 void notify_reloading(void);
 void notify_stopping(void);
+/* Another process is the service's main one from now on. */
+void notify_main_process(pid_t process);
 /* How often the manager wants to hear WATCHDOG=1 from this process; USEC_NONE when it does not. */
 usec_t notify_watchdog_interval(void);
 

@@ -16,7 +16,7 @@ struct option_row {
 	int action;        /* enum options_action, or -1 when it only sets something */
 };
 
-enum { LONG_SET = 256, LONG_SCHEMA, LONG_MANUAL, LONG_COMPLETION };
+enum { LONG_SET = 256, LONG_SCHEMA, LONG_MANUAL, LONG_COMPLETION, LONG_UPGRADE };
 
 static const struct option_row rows[] = {
     {'c', "config", "PATH", "file or directory of *.yaml (default " OPTIONS_CONFIG_PATH ")", -1},
@@ -31,6 +31,7 @@ static const struct option_row rows[] = {
 	OPTIONS_SCHEMA},
     {LONG_MANUAL, "manual", NULL, NULL, OPTIONS_MANUAL},
     {LONG_COMPLETION, "completion", "SHELL", NULL, OPTIONS_COMPLETION},
+    {LONG_UPGRADE, "upgrade", NULL, NULL, -1},
     {'s', "signal", "COMMAND", "tell the running daemon: reload, stop, quit or reopen",
 	OPTIONS_SIGNAL},
     {'v', "version", NULL, "print the version", OPTIONS_VERSION},
@@ -111,6 +112,9 @@ static int take_option(
 	case LONG_SET:
 		o->overrides[o->n_overrides++] = value;
 		break;
+	case LONG_UPGRADE:
+		o->upgrades = true;
+		break;
 	case 's':
 		return parse_command(o, value, errors);
 	case LONG_COMPLETION:
@@ -176,6 +180,7 @@ int options_parse(struct options *o, int argc, char **argv, FILE *errors)
 	int c, own = own_words(argc, argv);
 
 	*o = (struct options){.config_path = OPTIONS_CONFIG_PATH};
+	o->argv = argv;
 	o->overrides = mem_calloc((size_t)argc, sizeof *o->overrides);
 	build_tables(letters, longs);
 	optind = 0; /* start anew, also for a second parse in one process */

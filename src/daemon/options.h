@@ -46,6 +46,8 @@ struct options {
 	char *const
 	    *command_line; /* of `run`, borrowed from argv, ended by NULL; NULL: there is none */
 	const char *shell;     /* of OPTIONS_COMPLETION; borrowed from argv */
+	char **argv;       /* borrowed: the whole command line */
+	bool upgrades;     /* in the place of a process that runs */
 	bool quiet;
 	bool warnings_are_errors;
 };

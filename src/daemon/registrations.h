@@ -23,6 +23,8 @@ void registrations_follow(struct registrations *registrations, struct snapshot *
 /* Withdraws all and publishes nothing any more. @done is called when all are gone, or when their
  * registries have not answered in time; at once, from the loop, when there are none. */
 void registrations_leave(struct registrations *registrations, void (*done)(void *arg), void *arg);
+/* Publishes, mends and withdraws nothing any more; what is there stays, for another process to take. */
+void registrations_let_go(struct registrations *registrations);
 /* Is, or was, anything published since the start? Then callers may still come for a while. */
 bool registrations_were_any(const struct registrations *registrations);
 /* Raised by the registry: hand it on. */

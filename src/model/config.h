@@ -426,6 +426,10 @@ struct config {
 		usec_t deregister_wait, drain, spread;
 	} shutdown;
 	usec_t reload_drain;
+	struct {
+		usec_t timeout; /* for the new process to prove itself */
+		usec_t drain;
+	} upgrade;
 	uint64_t limit_connections;
 	uint64_t limit_memory; /* auto already worked out */
 	struct config_list resolvers;

@@ -181,7 +181,22 @@ static const struct key keys[] = {
 	.fallback = "60s",
 	.flags = KEY_NONE,
 	.text = "How long calls in flight may take to end on what a reload took away."},
-    {.name = "upgrade"},
+    {.name = "upgrade.timeout",
+	.type = &key_time,
+	.offset = offsetof(struct config, upgrade.timeout),
+	.fallback = "30s",
+	.min = 1,
+	.text =
+	    "How long the new process of an upgrade may take until it is ready to serve. Then it is "
+	    "ended, and the old one goes on."},
+    {.name = "upgrade.drain",
+	.type = &key_time,
+	.offset = offsetof(struct config, upgrade.drain),
+	.fallback = "60s",
+	.flags = KEY_NONE,
+	.text =
+	    "How long calls in flight may take to end on the old process when a new one serves in "
+	    "its place."},
 
     {.name = "limits.connections",
 	.type = &key_count64,

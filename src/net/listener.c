@@ -118,6 +118,11 @@ int listener_bind(const struct address *address, const struct listener_options *
 	return fd;
 }
 
+void listener_listen(int fd)
+{
+	listen(fd, DEFAULT_BACKLOG); /* it did before: what could go wrong keeps it as it is */
+}
+
 /* --- accepting --- */
 
 static void hold_spare(struct listener *l)

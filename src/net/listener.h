@@ -21,6 +21,8 @@ struct listener_options {
 	gid_t group;       /* (gid_t)-1 */
 	int backlog;       /* 0: 1024 */
 	const char *label; /* for log lines; borrowed */
+	pid_t
+	    predecessor; /* may be serving a unix socket's path, which is taken from it; 0: nobody may */
 };
 
 /* A new connection: non-blocking, close-on-exec, TCP_NODELAY; the receiver owns the descriptor. */
@@ -33,6 +35,9 @@ typedef void (*listener_accept_fn)(void *arg, int fd, const struct address *from
  */
 int listener_bind(const struct address *address, const struct listener_options *options,
     struct address *bound, struct err *err);
+/* Says anew that @fd listens: from then on the kernel names this process to those who connect to a unix
+ * socket. What waits to be accepted stays. */
+void listener_listen(int fd);
 
 /*
  * Accepts on a bound descriptor, which it takes over, in @loop. Out of descriptors: pauses 100 ms to

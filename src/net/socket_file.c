@@ -50,16 +50,19 @@ static struct sockaddr_un address_of(const char *path)
 	return sun;
 }
 
-/* The errno of a connect that does not wait; 0 when it succeeded. */
-static int try_connect(const char *path)
+/* The errno of a connect that does not wait; 0 when it succeeded, with the process that listens. */
+static int try_connect(const char *path, pid_t *by)
 {
 	struct sockaddr_un sun = address_of(path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct ucred who = {0};
+	socklen_t len = sizeof who;
 	int error;
 
 	if (fd < 0)
 		return errno;
 	error = connect(fd, (struct sockaddr *)&sun, sizeof sun) < 0 ? errno : 0;
+	*by = error == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 ? who.pid : 0;
 	close(fd);
 	return error;
 }
@@ -79,8 +82,11 @@ static const char *what_is(mode_t mode)
 static int check_stale(
     const char *path, uid_t owner, const struct listener_options *options, struct err *err)
 {
-	int error = try_connect(path);
+	pid_t by = 0;
+	int error = try_connect(path, &by);
 
+	if (error == 0 && by != 0 && by == options->predecessor)
+		return 0;
 	if (error == 0 || error == EAGAIN)
 		return refuse(err, EADDRINUSE, path, "is served by another process");
 	if (error == ENOENT)

@@ -14,7 +14,8 @@ struct listener_options;
 
 /*
  * Binds @fd to @path with the mode and owner of @options and listens. A stale socket file of ours is
- * replaced; anything else in the way is left alone and refused. Several starters at once: one wins.
+ * replaced, and so is a live one of the process @options names as predecessor, without a moment in which
+ * nobody answers; anything else in the way is left alone and refused. Several starters at once: one wins.
  * Returns 0, or -1 with @err set; err->code is EADDRINUSE when somebody serves the path.
  */
 int socket_file_listen(

@@ -44,6 +44,8 @@ START_TEST(config_has_the_documented_defaults)
 	ck_assert_uint_eq(config->shutdown.drain, 20 * USEC_S);
 	ck_assert_uint_eq(config->shutdown.spread, 2 * USEC_S);
 	ck_assert_uint_eq(config->reload_drain, 60 * USEC_S);
+	ck_assert_uint_eq(config->upgrade.timeout, 30 * USEC_S);
+	ck_assert_uint_eq(config->upgrade.drain, 60 * USEC_S);
 	ck_assert_uint_eq(config->limit_connections, 10000);
 	ck_assert_uint_ge(config->limit_memory, 16u << 20);
 	ck_assert_uint_eq(config->resolvers.n, 0);

@@ -59,7 +59,8 @@ static void serve(void *arg, const struct http_request *request, struct http_rep
 
 static void begin(void)
 {
-	struct listener_options options = {0600, (uid_t)-1, (gid_t)-1, 0, "test"};
+	struct listener_options options = {
+	    .mode = 0600, .owner = (uid_t)-1, .group = (gid_t)-1, .label = "test"};
 	struct address address, bound;
 	struct err err;
 	char text[160];
