@@ -41,6 +41,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/codec_ttstream.c \
 	src/rpc/codec_unary.c \
 	src/rpc/convert.c \
+	src/rpc/entries.c src/rpc/entries.h \
 	src/rpc/exception.c src/rpc/exception.h \
 	src/rpc/facts.c src/rpc/facts.h \
 	src/rpc/frame_queue.c src/rpc/frame_queue.h \
@@ -110,6 +111,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin_routes.h \
 	src/daemon/admin_services.c \
 	src/daemon/admin_status.c \
+	src/daemon/admin_tap.c \
 	src/daemon/bindings.c src/daemon/bindings.h \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_ready.c \
@@ -126,6 +128,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/hosted.c src/daemon/hosted.h \
 	src/daemon/hosted_environment.c \
 	src/daemon/http.c src/daemon/http.h \
+	src/daemon/http_query.c src/daemon/http_query.h \
 	src/daemon/http_server.c src/daemon/http_server.h \
 	src/daemon/inheritance.c src/daemon/inheritance.h \
 	src/daemon/liveness.c src/daemon/liveness.h \
@@ -152,6 +155,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/status_page.h \
 	src/daemon/successor.c src/daemon/successor.h \
+	src/daemon/taps.c src/daemon/taps.h \
 	src/daemon/thread.c src/daemon/thread.h \
 	src/daemon/traffic.c src/daemon/traffic.h \
 	src/daemon/upgrade.c src/daemon/upgrade.h \
@@ -298,6 +302,9 @@ src_libbridle_a_SOURCES = \
 	src/proxy/settling.c src/proxy/settling.h \
 	src/proxy/slot_queue.c src/proxy/slot_queue.h \
 	src/proxy/slots.c src/proxy/slots.h \
+	src/proxy/tap.c src/proxy/tap.h \
+	src/proxy/tap_filter.c src/proxy/tap_filter.h \
+	src/proxy/tap_line.c src/proxy/tap_line.h \
 	src/proxy/upstream.c src/proxy/upstream.h \
 	src/proxy/upstream_events.c \
 	src/proxy/worker.c src/proxy/worker.h \

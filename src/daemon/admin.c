@@ -234,6 +234,7 @@ static const struct admin_route routes[] = {
     {"GET", "/history", false, true, get_history},
     {"GET", "/config", false, false, get_config},
     {"GET", "/explain", false, false, get_explain},
+    {"GET", "/tap", false, false, admin_get_tap},
     {"POST", "/reload", false, false, post_reload},
     {"POST", "/reopen", false, false, post_reopen},
     {"POST", "/drain", false, false, post_drain},

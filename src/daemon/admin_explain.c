@@ -4,53 +4,17 @@
 #include <stdlib.h>
 
 #include "daemon/control.h"
+#include "daemon/http_query.h"
 #include "model/explain_ask.h"
 #include "net/loop.h"
 
-static int hex_of(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* What a part of a query means, without its escapes. Source: RFC 3986 section 2.1; `+` is a plus. */
-static struct slice decode(struct slice text, struct arena *arena)
-{
-	uint8_t *room = arena_alloc(arena, text.len + 1);
-	size_t len = 0;
-
-	for (size_t i = 0; i < text.len; i++) {
-		int high = text.data[i] == '%' && i + 2 < text.len ? hex_of(text.data[i + 1]) : -1;
-		int low = high >= 0 ? hex_of(text.data[i + 2]) : -1;
-
-		room[len++] = low >= 0 ? (uint8_t)(high << 4 | low) : text.data[i];
-		i += low >= 0 ? 2 : 0;
-	}
-	return slice_of(room, len);
-}
-
-static int add_pair(struct explain_ask *ask, struct slice pair, struct err *err)
-{
-	const uint8_t *is = pair.len ? memchr(pair.data, '=', pair.len) : NULL;
-	size_t at = is ? (size_t)(is - pair.data) : pair.len;
-
-	if (pair.len == 0)
-		return 0;
-	return explain_ask_add(ask, decode(slice_first(pair, at), &ask->arena),
-	    decode(slice_from(pair, at + 1), &ask->arena), err);
-}
-
 static int read_query(struct explain_ask *ask, struct slice query, struct err *err)
 {
-	for (size_t from = 0, i = 0; i <= query.len; i++) {
-		if (i < query.len && query.data[i] != '&')
-			continue;
-		if (add_pair(ask, slice_sub(query, from, i - from), err) < 0)
+	struct slice name, value;
+
+	while (http_query_next(&query, &name, &value, &ask->arena))
+		if (explain_ask_add(ask, name, value, err) < 0)
 			return -1;
-		from = i + 1;
-	}
 	return 0;
 }
 

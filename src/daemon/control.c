@@ -15,6 +15,7 @@
 #include "daemon/registrations.h"
 #include "daemon/reload.h"
 #include "daemon/successor.h"
+#include "daemon/taps.h"
 #include "daemon/upgrade.h"
 #include "net/loop.h"
 #include "proxy/health_check.h"
@@ -206,6 +207,7 @@ static int start_running(
 		return -1;
 	}
 	open_doors(c, plan);
+	c->taps = taps_new(c->loop, c->inbox, &c->workers);
 	c->liveness = liveness_new(c->loop, &c->workers);
 	c->health_checks = health_checks_new(c->loop, clock_calendar());
 	health_checks_follow(c->health_checks, c->snapshot);
@@ -282,6 +284,7 @@ static void end(struct control *c)
 	wheel_clear(&c->stopping.look);
 	wheel_clear(&c->sweep);
 	upgrade_free(&c->upgrade);
+	taps_free(&c->taps);
 	admin_free(&c->admin);
 	hosted_free(&c->hosted);
 	registrations_free(&c->registrations);

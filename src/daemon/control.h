@@ -68,6 +68,7 @@ struct control {
 	struct overload_watch *overload_watch;
 	struct registrations *registrations;
 	struct admin *admin;
+	struct taps *taps;
 	struct tallies *tallies;         /* owned */
 	struct timer sweep;              /* forgets tallies that nobody names any more */
 	struct snapshot *snapshot;       /* the present one; a reference of its own */

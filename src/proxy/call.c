@@ -12,6 +12,7 @@
 #include "proxy/access_log.h"
 #include "proxy/downstream.h"
 #include "proxy/relay.h"
+#include "proxy/tap.h"
 #include "proxy/world.h"
 #include "rpc/exception.h"
 
@@ -145,6 +146,8 @@ static struct call *call_new(
 	call->listener_is_gone = d->kept != NULL;
 	list_push_back(&d->calls, &call->link);
 	d->n_calls++;
+	if (call->worker->taps)
+		tap_call_started(call);
 	return call;
 }
 
@@ -668,6 +671,8 @@ void call_finish(struct call *call)
 		count(call, now);
 		if (worker->access_sink)
 			access_log_call(call, now);
+		if (worker->taps)
+			tap_call_ended(call, now);
 	}
 	if (d == NULL)
 		list_remove(&call->link);

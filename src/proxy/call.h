@@ -19,6 +19,7 @@
 #include "rpc/codec.h"
 
 struct downstream;
+struct tapped;
 struct world;
 struct world_service;
 
@@ -134,7 +135,8 @@ struct call {
 	uint64_t number, bytes_in, bytes_out;
 	struct slice reply_biz_status; /* in the arena */
 	char source[48];               /* who called */
-	char log_id[40]; /* made here when the caller stated none; empty until wanted */
+	char log_id[40];       /* made here when the caller stated none; empty until wanted */
+	struct tapped *tapped; /* in the arena: kept for those who look on; NULL: nothing */
 
 	/* Nothing from here on is cleared when a call begins: each is set before it is read. */
 	struct rpc_message request;  /* its head is in the arena */

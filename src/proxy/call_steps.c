@@ -9,6 +9,7 @@
 #include "proxy/downstream.h"
 #include "proxy/facts.h"
 #include "proxy/relay.h"
+#include "proxy/tap.h"
 #include "proxy/world.h"
 
 static usec_t now_of(const struct call *call)
@@ -443,6 +444,8 @@ static void begin_stream_reply(struct call *call)
 	uint64_t sent = d->sent;
 
 	call->reply_is_begun = true;
+	if (call->worker->taps)
+		tap_call_replied(call);
 	call->is_spent = true; /* what comes from here on belongs to this reply's endpoint */
 	call_drop_kept(call);
 	call->reason = REASON_OK;
@@ -579,6 +582,8 @@ static bool begin_reply(struct call *call)
 	call->waits_for_turn = false;
 	call->reply_is_begun = true;
 	call->reply_by = USEC_NONE;
+	if (call->worker->taps)
+		tap_call_replied(call);
 	call->reason = reason_of_reply(&call->reply);
 	call->status = status_of_reply(call);
 	if (call->reply.marks & RPC_HAS_BIZ)

@@ -3,6 +3,7 @@
 #include "net/loop.h"
 #include "proxy/call.h"
 #include "proxy/downstream.h"
+#include "proxy/tap.h"
 #include "proxy/upstream.h"
 #include "proxy/world.h"
 
@@ -234,6 +235,8 @@ void relay_body(struct call *call, const struct codec_item *item)
 
 	call->bytes_in += data.len;
 	call->up.bytes += data.len;
+	if (call->tapped)
+		tap_note_body(call->tapped, &call->tapped->in, data);
 	call->active_at = loop_now(call->worker->loop);
 	if (item->n_messages && call->id && call->service)
 		note_messages(call, &call->up, item->n_messages, item->message_bytes);
@@ -370,6 +373,8 @@ void relay_reply(struct call *call, const struct codec_item *item)
 
 	call->reply_is_complete = item->last && !is_cut;
 	call->down.bytes += data.len;
+	if (call->tapped && call->reply_is_begun) /* else it is a part of the reply as it begins */
+		tap_note_body(call->tapped, &call->tapped->out, data);
 	call->active_at = loop_now(call->worker->loop);
 	if (item->n_messages && call->is_stream)
 		note_messages(call, &call->down, item->n_messages, item->message_bytes);
@@ -403,6 +408,8 @@ void relay_reply_end(struct call *call, const struct rpc_message *trailers)
 		uint64_t sent = d->sent;
 
 		call_note_end(call, trailers);
+		if (call->tapped)
+			tap_note_trailers(call, trailers);
 		codec_send_end(d->codec, call->id, trailers);
 		call->bytes_out += d->sent - sent;
 	} else {

@@ -11,6 +11,7 @@
 #include "proxy/naming.h"
 #include "proxy/settling.h"
 #include "proxy/slot_queue.h"
+#include "proxy/tap.h"
 #include "proxy/upstream.h"
 #include "proxy/world.h"
 
@@ -144,6 +145,7 @@ void worker_free(struct worker **p)
 	}
 	slot_queue_fini(w);
 	naming_fini(w);
+	tap_list_unref(&w->taps);
 	table_fini(&w->backends);
 	table_fini(&w->stats_by_label);
 	pthread_mutex_destroy(&w->backends_lock);

@@ -23,6 +23,7 @@
 
 struct loop;
 struct call;
+struct tap_list;
 struct world;
 
 /* What all workers share; atomics only. */
@@ -133,6 +134,7 @@ struct worker {
 
 	access_sink_fn access_sink; /* NULL: no access log */
 	void *access_arg;
+	struct tap_list *taps; /* a reference: who looks on; NULL: nobody */
 	struct access_clock access_clock;
 
 	struct call_stats calls;
