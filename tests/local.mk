@@ -396,7 +396,8 @@ tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 dist_check_SCRIPTS += tests/e2e/check
 TESTS += tests/e2e/check
 EXTRA_DIST += \
-	tests/e2e/bridled.py tests/e2e/consul_stand_in.py tests/e2e/ends.py tests/e2e/h2.py \
+	tests/e2e/bridled.py tests/e2e/browser.py tests/e2e/consul_stand_in.py \
+	tests/e2e/ends.py tests/e2e/h2.py \
 	tests/e2e/h2_case.py tests/e2e/h2_upstream.py tests/e2e/hosted_application.py \
 	tests/e2e/hpack.py tests/e2e/http_stand_in.py tests/e2e/middleman.py tests/e2e/nacos_stand_in.py \
 	tests/e2e/peers.py tests/e2e/registries.py tests/e2e/run.py tests/e2e/sockets.py \
@@ -416,6 +417,7 @@ EXTRA_DIST += \
 	tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
 	tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
 	tests/e2e/test_registry_hostile.py tests/e2e/test_run.py tests/e2e/test_simulate.py \
+	tests/e2e/test_status_page.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py tests/e2e/test_tts.py \
 	tests/e2e/test_tap.py tests/e2e/test_tts_hostile.py tests/e2e/test_zookeeper.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \
