@@ -83,6 +83,7 @@ src_libbridle_a_SOURCES = \
 	src/ctl/endpoint.c \
 	src/ctl/explain.c \
 	src/ctl/far_end.c src/ctl/far_end.h \
+	src/ctl/following.c src/ctl/following.h \
 	src/ctl/history.c \
 	src/ctl/reload.c \
 	src/ctl/show.c \
@@ -95,6 +96,8 @@ src_libbridle_a_SOURCES = \
 	src/ctl/simulation_plan.c src/ctl/simulation_plan.h \
 	src/ctl/simulation_report.c \
 	src/ctl/thrift_view.c src/ctl/thrift_view.h \
+	src/ctl/tap.c \
+	src/ctl/tap_print.c src/ctl/tap_print.h \
 	src/ctl/timeline.c src/ctl/timeline.h \
 	src/ctl/why.c \
 	src/ctl/words.c \

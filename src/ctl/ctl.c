@@ -25,6 +25,7 @@ static const struct command *const commands[] = {
     &command_enable,
     &command_weight,
     &command_explain,
+    &command_tap,
     &command_why,
     &command_simulate,
 };
