@@ -81,10 +81,13 @@ src_libbridle_a_SOURCES = \
 	src/ctl/command.h \
 	src/ctl/ctl.c \
 	src/ctl/endpoint.c \
+	src/ctl/errors.c \
 	src/ctl/explain.c \
 	src/ctl/far_end.c src/ctl/far_end.h \
 	src/ctl/following.c src/ctl/following.h \
 	src/ctl/history.c \
+	src/ctl/log.c \
+	src/ctl/pools.c \
 	src/ctl/reload.c \
 	src/ctl/show.c \
 	src/ctl/shown.c src/ctl/shown.h \
@@ -110,6 +113,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin_explain.c src/daemon/admin_explain.h \
 	src/daemon/admin_front.c \
 	src/daemon/admin_pages.h \
+	src/daemon/admin_pools.c \
 	src/daemon/admin_reply.c src/daemon/admin_reply.h \
 	src/daemon/admin_routes.h \
 	src/daemon/admin_services.c \

@@ -231,6 +231,7 @@ static const struct admin_route routes[] = {
     {"GET", "/status", true, false, get_status},
     {"GET", "/services", true, true, get_services},
     {"GET", "/errors", true, false, admin_get_errors},
+    {"GET", "/pools", true, false, admin_get_pools},
     {"GET", "/history", false, true, get_history},
     {"GET", "/config", false, false, get_config},
     {"GET", "/explain", false, false, get_explain},

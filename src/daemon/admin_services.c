@@ -8,18 +8,6 @@
 #include "daemon/traffic.h"
 #include "net/loop.h"
 
-/* One endpoint as all workers together see it. */
-static struct backend_report report_on(
-    const struct workers *workers, struct slice label, const struct endpoint *endpoint)
-{
-	struct backend_report report = {0};
-
-	for (unsigned i = 0; i < workers->n; i++)
-		worker_backend_report(
-		    workers->list[i], label, slice_str(endpoint->address.text), &report);
-	return report;
-}
-
 static double left_of(uint64_t until, usec_t now)
 {
 	return until > now ? (double)((until - now + USEC_MS - 1) / USEC_MS) : 0;
@@ -29,9 +17,10 @@ static cJSON *build_endpoint(const struct control *c, const struct service *s, s
 {
 	const struct endpoint *e = &s->endpoints[index];
 	const struct endpoint_tally *tally = s->endpoint_tallies[index];
-	struct backend_report report = report_on(&c->workers, s->label, e);
 	cJSON *one = cJSON_CreateObject(), *tags;
+	struct backend_report report = {0};
 
+	workers_endpoint_report(&c->workers, s->label, e->address.text, &report);
 	cJSON_AddStringToObject(one, "address", e->address.text);
 	admin_add_orders(one, e);
 	tags = cJSON_AddObjectToObject(one, "tags");

@@ -164,6 +164,13 @@ void workers_overload(struct workers *w, struct overload_levels levels)
 			worker_thread_shrink(w->threads[i]);
 }
 
+void workers_endpoint_report(
+    const struct workers *w, struct slice label, const char *address, struct backend_report *report)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		worker_backend_report(w->list[i], label, slice_str(address), report);
+}
+
 uint64_t workers_connections(const struct workers *w)
 {
 	return atomic_load(&w->shares.connections);

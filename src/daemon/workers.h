@@ -30,6 +30,9 @@ void workers_drain(struct workers *w, usec_t spread);
 void workers_named(struct workers *w, struct slice name, const char *why);
 /* How short the process is of memory and descriptors, from now on. */
 void workers_overload(struct workers *w, struct overload_levels levels);
+/* Adds what all workers know of an endpoint, by its address as text. */
+void workers_endpoint_report(const struct workers *w, struct slice label, const char *address,
+    struct backend_report *report);
 /* Connections from callers, those on their way to a worker included. */
 uint64_t workers_connections(const struct workers *w);
 /* Calls under way, those whose caller is gone included. */

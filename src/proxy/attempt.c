@@ -131,6 +131,13 @@ static void count_outcome(struct attempt *a, enum attempt_outcome outcome)
 	tell_tally(a, outcome);
 }
 
+static void wait_no_more(struct attempt *a)
+{
+	if (a->waits_for_pool)
+		counter_sub(&a->backend->waiting, 1);
+	a->waits_for_pool = false;
+}
+
 /* The one way for an attempt to end. */
 static void end(struct attempt *a, enum attempt_outcome outcome)
 {
@@ -141,7 +148,7 @@ static void end(struct attempt *a, enum attempt_outcome outcome)
 	a->call->n_running--;
 	if (a->waits_for_pool)
 		list_remove(&a->link);
-	a->waits_for_pool = false;
+	wait_no_more(a);
 	wheel_clear(&a->timer);
 }
 
@@ -234,12 +241,15 @@ static void wait_backlog(struct attempt *a)
 	a->state = ATTEMPT_BACKLOG;
 	a->backlog_wait = usec_min(a->backlog_wait * 2, BACKLOG_LAST);
 	counter_add(&a->backend->stats->connect_backlog, 1);
+	counter_add(&a->backend->backlog, 1);
 	wheel_set(loop_wheel(loop), &a->timer, at, connect_timer);
 }
 
 static void wait_for_pool(struct attempt *a)
 {
 	a->state = ATTEMPT_BACKLOG;
+	if (!a->waits_for_pool)
+		counter_add(&a->backend->waiting, 1);
 	a->waits_for_pool = true;
 	wheel_set(loop_wheel(a->call->worker->loop), &a->timer, a->connect_until, connect_timer);
 }
@@ -490,7 +500,7 @@ void attempt_resume(struct attempt *a)
 void attempt_offered(struct attempt *a)
 {
 	wheel_clear(&a->timer);
-	a->waits_for_pool = false;
+	wait_no_more(a);
 	a->is_offered = true;
 	try_again(a);
 }

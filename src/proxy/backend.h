@@ -40,7 +40,7 @@ struct backend {
 	struct list busy;    /* leased, connecting, discarding, closing */
 	struct list shared;  /* multiplexed */
 	struct list oneways; /* for oneways alone */
-	unsigned n_idle, n_discarding;
+	unsigned n_discarding;
 
 	/* pool.connections: attempts that wait for one of them, the longest first. */
 	unsigned most_connections;
@@ -55,7 +55,10 @@ struct backend {
 	struct latency latency;
 	usec_t connect_time; /* moving average; 0: never connected */
 
-	struct counter in_flight, connections, calls, errors; /* read by any thread */
+	/* Read by any thread. Of its connections those in `idle`; attempts that wait because of
+	 * pool.connections; connects that found the accept queue full. */
+	struct counter in_flight, connections, calls, errors;
+	struct counter n_idle, waiting, backlog;
 	struct histogram took;
 };
 

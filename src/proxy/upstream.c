@@ -83,7 +83,7 @@ void upstream_close(struct upstream *u)
 
 	if (u->state == UPSTREAM_CLOSED)
 		return;
-	b->n_idle -= u->state == UPSTREAM_IDLE;
+	counter_sub(&b->n_idle, u->state == UPSTREAM_IDLE);
 	b->n_discarding -= u->state == UPSTREAM_DISCARDING;
 	b->n_warming -= u->is_warming;
 	u->state = UPSTREAM_CLOSED;
@@ -230,10 +230,10 @@ static struct upstream *take_idle(struct backend *b)
 		struct upstream *u = list_item(b->idle.next, struct upstream, link);
 
 		if (now - u->idle_since < PEEK_AFTER || conn_is_quiet(u->conn)) {
-			b->n_idle--;
+			counter_sub(&b->n_idle, 1);
 			wheel_clear(&u->timer);
 			upstream_enter(u);
-			if (b->n_idle < b->warm)
+			if (counter_get(&b->n_idle) < b->warm)
 				loop_defer(b->worker->loop, &b->supply);
 			return u;
 		}
@@ -461,7 +461,7 @@ void upstream_supply(struct loop_work *work)
 	if (backend_is_going(b) || b->worker->is_ending ||
 	    overload_get(&shares->overload) >= OVERLOAD_SHRINK)
 		return;
-	while (b->n_idle + b->n_warming < b->warm && !is_at_most(b))
+	while (counter_get(&b->n_idle) + b->n_warming < b->warm && !is_at_most(b))
 		if (!warm_one(b))
 			return;
 }
@@ -548,7 +548,8 @@ void upstream_keep(struct upstream *u)
 	u->state = UPSTREAM_IDLE;
 	u->idle_since = loop_now(loop);
 	wheel_set(loop_wheel(loop), &u->timer, usec_after(u->idle_since, u->keep_for), idle_over);
-	if (++b->n_idle > keep)
+	counter_add(&b->n_idle, 1);
+	if (counter_get(&b->n_idle) > keep)
 		upstream_close(list_item(b->idle.prev, struct upstream, link));
 	look_for_hungry(b);
 }

@@ -305,6 +305,9 @@ bool worker_backend_report(
 		report->connections += counter_get(&b->connections);
 		report->calls += counter_get(&b->calls);
 		report->errors += counter_get(&b->errors);
+		report->idle += counter_get(&b->n_idle);
+		report->waiting += counter_get(&b->waiting);
+		report->backlog += counter_get(&b->backlog);
 		add_histogram(&report->took, &b->took);
 	}
 	pthread_mutex_unlock(&w->backends_lock);

@@ -187,6 +187,7 @@ bool worker_charge_held(struct worker *worker, size_t held, size_t *charged);
 /* The state of one endpoint on this worker, for /services. */
 struct backend_report {
 	uint64_t in_flight, connections, calls, errors;
+	uint64_t idle, waiting, backlog; /* of the pool: see struct backend */
 	struct histogram took;
 };
 /* From any thread. False when the worker has not used that endpoint. Adds to what is in @report. */

@@ -387,7 +387,7 @@ static void check_everything(void)
 		check_connections(&b->busy);
 		check_connections(&b->shared);
 		check_connections(&b->oneways);
-		ck_assert_uint_le(b->n_idle, 4);
+		ck_assert_uint_le(counter_get(&b->n_idle), 4);
 		ck_assert_uint_le(b->n_discarding, BACKEND_DISCARDING_MAX);
 	}
 }
