@@ -102,6 +102,7 @@ src_libbridle_a_SOURCES = \
 	src/ctl/tap.c \
 	src/ctl/tap_print.c src/ctl/tap_print.h \
 	src/ctl/timeline.c src/ctl/timeline.h \
+	src/ctl/upgrade.c \
 	src/ctl/why.c \
 	src/ctl/words.c \
 	src/daemon/acceptor.c src/daemon/acceptor.h \
@@ -119,6 +120,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin_services.c \
 	src/daemon/admin_status.c \
 	src/daemon/admin_tap.c \
+	src/daemon/admin_upgrade.c \
 	src/daemon/bindings.c src/daemon/bindings.h \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_ready.c \

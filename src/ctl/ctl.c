@@ -23,6 +23,7 @@ static const struct command *const commands[] = {
     &command_errors,
     &command_config,
     &command_reload,
+    &command_upgrade,
     &command_disable,
     &command_enable,
     &command_weight,

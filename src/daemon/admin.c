@@ -16,6 +16,7 @@
 #include "daemon/admin_routes.h"
 #include "daemon/metrics.h"
 #include "daemon/reload.h"
+#include "daemon/upgrade.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/socket_file.h"
@@ -70,6 +71,8 @@ static void get_metrics(
 	    .logs = logs,
 	    .reloads_succeeded = c->last_reload.succeeded,
 	    .reloads_failed = c->last_reload.failed,
+	    .upgrades_succeeded = upgrade_last(c->upgrade)->succeeded,
+	    .upgrades_failed = upgrade_last(c->upgrade)->failed,
 	    .registrations = c->registrations,
 	    .discovery = c->discovery,
 	    .governance = c->governance,
@@ -237,6 +240,7 @@ static const struct admin_route routes[] = {
     {"GET", "/explain", false, false, get_explain},
     {"GET", "/tap", false, false, admin_get_tap},
     {"POST", "/reload", false, false, post_reload},
+    {"POST", "/upgrade", false, false, admin_upgrade},
     {"POST", "/reopen", false, false, post_reopen},
     {"POST", "/drain", false, false, post_drain},
     {"POST", "/endpoints/disable", false, false, admin_disable_endpoint},

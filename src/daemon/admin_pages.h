@@ -30,6 +30,8 @@ void admin_add_source(
     struct cJSON *page, const struct control *control, const struct service *service);
 void admin_add_registries(struct cJSON *page, const struct control *control);
 /* RFC 3339 in UTC; null for never (0). */
+/* What became of the last upgrade. */
+void admin_add_upgrade(struct cJSON *root, const struct control *c);
 void admin_add_time(struct cJSON *object, const char *name, usec_t calendar);
 
 /* Parts of what is said of a service, and of an endpoint: why calls ended, how long they took. */

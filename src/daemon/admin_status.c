@@ -123,6 +123,7 @@ struct cJSON *admin_page_status(const struct control *c)
 	cJSON_AddNumberToObject(root, "pid", getpid());
 	cJSON_AddStringToObject(root, "state", control_state_name(c->state));
 	add_config(root, c);
+	admin_add_upgrade(root, c);
 	add_workers(root, &c->workers);
 	add_listeners(root, c);
 	admin_add_registries(root, c);

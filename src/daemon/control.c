@@ -126,6 +126,8 @@ static bool is_of_upgrade(struct control *c, int number)
 		successor_fail(c->successor, "it was told to stop before it served");
 		return true;
 	}
+	if (successor_is_waiting(c->successor) && number == SIGHUP)
+		return true; /* who serves gets it, too, and passes it on when that is us */
 	return number == SIGHUP && c->upgrade && upgrade_defers(c->upgrade, number);
 }
 

@@ -414,18 +414,30 @@ static void render_one(struct page *p, const char *name, const char *type, const
 	family_fini(&f);
 }
 
+static void render_results(
+    struct page *p, const char *name, const char *help, uint64_t succeeded, uint64_t failed)
+{
+	struct family f;
+
+	family_init(&f, &p->arena, name, "counter", help);
+	label(p, "result", "ok");
+	take_cell(p, &f)->value = succeeded;
+	label(p, "result", "failed");
+	take_cell(p, &f)->value = failed;
+	family_render(&f, p->out);
+	family_fini(&f);
+}
+
 static void render_daemon(struct page *p)
 {
 	const struct metrics_source *s = p->source;
 	struct family f;
 
-	family_init(&f, &p->arena, "bridle_reloads_total", "counter", "Reloads by their result.");
-	label(p, "result", "ok");
-	take_cell(p, &f)->value = s->reloads_succeeded;
-	label(p, "result", "failed");
-	take_cell(p, &f)->value = s->reloads_failed;
-	family_render(&f, p->out);
-	family_fini(&f);
+	render_results(p, "bridle_reloads_total", "Reloads by their result.", s->reloads_succeeded,
+	    s->reloads_failed);
+	render_results(p, "bridle_upgrades_total",
+	    "Upgrades by their result, those before this process included.", s->upgrades_succeeded,
+	    s->upgrades_failed);
 	family_init(&f, &p->arena, "bridle_log_dropped_total", "counter",
 	    "Log lines lost because the destination did not take them.");
 	for (size_t i = 0; i < s->n_logs; i++) {

@@ -27,6 +27,7 @@ struct metrics_source {
 	const struct metrics_log *logs;
 	size_t n_logs;
 	uint64_t reloads_succeeded, reloads_failed;
+	uint64_t upgrades_succeeded, upgrades_failed;
 	const struct registrations *registrations; /* NULL: there are none */
 	const struct discovery *discovery;         /* whose registries are shown; NULL: none */
 	const struct governance *governance;       /* NULL: there is none */

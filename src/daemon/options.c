@@ -32,7 +32,7 @@ static const struct option_row rows[] = {
     {LONG_MANUAL, "manual", NULL, NULL, OPTIONS_MANUAL},
     {LONG_COMPLETION, "completion", "SHELL", NULL, OPTIONS_COMPLETION},
     {LONG_UPGRADE, "upgrade", NULL, NULL, -1},
-    {'s', "signal", "COMMAND", "tell the running daemon: reload, stop, quit or reopen",
+    {'s', "signal", "COMMAND", "tell the running daemon: reload, stop, quit, reopen or upgrade",
 	OPTIONS_SIGNAL},
     {'v', "version", NULL, "print the version", OPTIONS_VERSION},
     {'V', "build", NULL, "print the version, the libraries and the protocols", OPTIONS_BUILD},
@@ -44,6 +44,7 @@ static const char *const command_names[] = {
     [COMMAND_STOP] = "stop",
     [COMMAND_QUIT] = "quit",
     [COMMAND_REOPEN] = "reopen",
+    [COMMAND_UPGRADE] = "upgrade",
 };
 
 const char *options_command_name(enum options_command command)
@@ -84,7 +85,8 @@ static int parse_command(struct options *o, const char *word, FILE *errors)
 			return 0;
 		}
 	}
-	fprintf(errors, "bridled: -s %s: no such command; there are reload, stop, quit, reopen\n",
+	fprintf(errors,
+	    "bridled: -s %s: no such command; there are reload, stop, quit, reopen, upgrade\n",
 	    word);
 	return -1;
 }

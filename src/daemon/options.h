@@ -32,7 +32,13 @@ enum options_action {
 	OPTIONS_HELP,
 };
 
-enum options_command { COMMAND_RELOAD, COMMAND_STOP, COMMAND_QUIT, COMMAND_REOPEN };
+enum options_command {
+	COMMAND_RELOAD,
+	COMMAND_STOP,
+	COMMAND_QUIT,
+	COMMAND_REOPEN,
+	COMMAND_UPGRADE
+};
 
 /* The word: "reload". */
 const char *options_command_name(enum options_command command);
@@ -45,7 +51,7 @@ struct options {
 	size_t n_overrides;
 	char *const
 	    *command_line; /* of `run`, borrowed from argv, ended by NULL; NULL: there is none */
-	const char *shell;     /* of OPTIONS_COMPLETION; borrowed from argv */
+	const char *shell; /* of OPTIONS_COMPLETION; borrowed from argv */
 	char **argv;       /* borrowed: the whole command line */
 	bool upgrades;     /* in the place of a process that runs */
 	bool quiet;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "daemon/control.h"
 #include "daemon/inheritance.h"
+#include "daemon/upgrade.h"
 #include "daemon/upgrade_channel.h"
 #include "model/problems.h"
 #include "net/loop.h"
@@ -249,8 +250,9 @@ void successor_is_complete(struct successor *s)
 
 /* --- the turn --- */
 
-static void serve(struct successor *s)
+static void serve(struct successor *s, const struct upgrade_message *go)
 {
+	uint64_t failed = 0;
 	struct err err;
 
 	if (control_enter(s->control, &err) < 0) {
@@ -258,6 +260,8 @@ static void serve(struct successor *s)
 		return;
 	}
 	s->state = STATE_SERVING;
+	slice_to_u64(go->text, &failed);
+	upgrade_was_made(s->control->upgrade, go->number, failed);
 	say(s, UPGRADE_SERVING, 0, "");
 	close_channel(s);
 	log_info(
@@ -280,7 +284,7 @@ static void has_input(evutil_socket_t channel, short what, void *arg)
 	if (fd >= 0)
 		close(fd);
 	if (message.word == UPGRADE_GO && s->state == STATE_WAITING)
-		serve(s);
+		serve(s, &message);
 	else
 		successor_fail(s, "the old process says what it should not say now");
 }

@@ -251,7 +251,9 @@ static void take_door(struct upgrade *u, uint32_t id)
 
 static void let_go(struct upgrade *u, uint32_t n_taken)
 {
-	const struct upgrade_message go = {.word = UPGRADE_GO};
+	const struct upgrade_record *r = &u->last;
+	struct upgrade_message go = {.word = UPGRADE_GO, .number = (uint32_t)r->succeeded + 1};
+	char failed[24];
 
 	if (n_taken != u->n_taken) {
 		fail(u, "the new process says that it has taken other sockets than it named");
@@ -264,6 +266,7 @@ static void let_go(struct upgrade *u, uint32_t n_taken)
 	u->state = STATE_GOING;
 	u->has_been_going = true;
 	set_clock(u, SERVES_WITHIN);
+	go.text = slice_of(failed, (size_t)snprintf(failed, sizeof failed, "%" PRIu64, r->failed));
 	say(u, &go, -1);
 }
 
@@ -471,6 +474,15 @@ bool upgrade_defers(struct upgrade *u, int number)
 const struct upgrade_record *upgrade_last(const struct upgrade *u)
 {
 	return &u->last;
+}
+
+void upgrade_was_made(struct upgrade *u, uint64_t succeeded, uint64_t failed)
+{
+	u->last = (struct upgrade_record){.succeeded = succeeded,
+	    .failed = failed,
+	    .ok = true,
+	    .at = clock_calendar(),
+	    .process = getpid()};
 }
 
 /* --- life --- */

@@ -44,6 +44,8 @@ int upgrade_begin(struct upgrade *upgrade,
 void upgrade_forget(struct upgrade *upgrade, const void *arg);
 /* From the start of the new process until it serves, or is gone. */
 bool upgrade_is_under_way(const struct upgrade *upgrade);
+/* This process is the one that an upgrade has put here, after so many: that is the last one's record. */
+void upgrade_was_made(struct upgrade *upgrade, uint64_t succeeded, uint64_t failed);
 const struct upgrade_record *upgrade_last(const struct upgrade *upgrade);
 /* A signal, or what is asked for in other ways and means the same. True when it must wait for the end of
  * the upgrade, and is then given to the process that serves: HUP, and those that end the daemon when the

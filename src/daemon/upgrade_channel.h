@@ -22,7 +22,7 @@ enum upgrade_word {
 	UPGRADE_DOORS_END, /* number: how many there were */
 	UPGRADE_TOOK,      /* number: the id of a door that will be served */
 	UPGRADE_READY,     /* number: how many were taken */
-	UPGRADE_GO,
+	UPGRADE_GO,        /* number: how many upgrades that makes; text: how many have failed */
 	UPGRADE_SERVING,
 	UPGRADE_FAILED, /* text: why */
 };

@@ -183,7 +183,7 @@ START_TEST(help_lists_what_is_offered_and_nothing_else)
 	for (size_t i = 0; i < ARRAY_LEN(offered); i++)
 		ck_assert_msg(strstr(help, offered[i]) != NULL, "%s is missing", offered[i]);
 	ck_assert_ptr_null(strstr(help, "manual "));
-	ck_assert_ptr_null(strstr(help, "upgrade"));
+	ck_assert_ptr_null(strstr(help, "--upgrade"));
 	for (char *line = help, *end; (end = strchr(line, '\n')); line = end + 1)
 		ck_assert_int_le(end - line, 100);
 }
