@@ -62,6 +62,8 @@ src_libcodec_a_SOURCES = \
 	src/rpc/metadata.c src/rpc/metadata.h \
 	src/rpc/probe.c src/rpc/probe.h \
 	src/rpc/status.c src/rpc/status.h \
+	src/rpc/trace_context.c src/rpc/trace_context.h \
+	src/rpc/trace_name.c src/rpc/trace_name.h \
 	src/rpc/tts.h \
 	src/rpc/tts_streams.c \
 	src/rpc/tts_write.c \
@@ -162,10 +164,12 @@ src_libbridle_a_SOURCES = \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/retirement.c src/daemon/retirement.h \
 	src/daemon/signals.c src/daemon/signals.h \
+	src/daemon/span_json.c src/daemon/span_json.h \
 	src/daemon/status_page.h \
 	src/daemon/successor.c src/daemon/successor.h \
 	src/daemon/taps.c src/daemon/taps.h \
 	src/daemon/thread.c src/daemon/thread.h \
+	src/daemon/trace_export.c src/daemon/trace_export.h \
 	src/daemon/traffic.c src/daemon/traffic.h \
 	src/daemon/upgrade.c src/daemon/upgrade.h \
 	src/daemon/upgrade_channel.c src/daemon/upgrade_channel.h \
@@ -233,6 +237,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config_subset.c \
 	src/model/config_tests.c src/model/config_tests.h \
 	src/model/config_text.c \
+	src/model/config_url.c \
 	src/model/config_word.c \
 	src/model/deciding.c src/model/deciding.h \
 	src/model/explain.c src/model/explain.h \
@@ -311,9 +316,11 @@ src_libbridle_a_SOURCES = \
 	src/proxy/settling.c src/proxy/settling.h \
 	src/proxy/slot_queue.c src/proxy/slot_queue.h \
 	src/proxy/slots.c src/proxy/slots.h \
+	src/proxy/span.c src/proxy/span.h \
 	src/proxy/tap.c src/proxy/tap.h \
 	src/proxy/tap_filter.c src/proxy/tap_filter.h \
 	src/proxy/tap_line.c src/proxy/tap_line.h \
+	src/proxy/trace.c src/proxy/trace.h \
 	src/proxy/upstream.c src/proxy/upstream.h \
 	src/proxy/upstream_events.c \
 	src/proxy/worker.c src/proxy/worker.h \

@@ -76,6 +76,7 @@ static void get_metrics(
 	    .registrations = c->registrations,
 	    .discovery = c->discovery,
 	    .governance = c->governance,
+	    .spans = c->spans,
 	};
 	struct text page = {0};
 

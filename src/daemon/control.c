@@ -16,11 +16,13 @@
 #include "daemon/reload.h"
 #include "daemon/successor.h"
 #include "daemon/taps.h"
+#include "daemon/trace_export.h"
 #include "daemon/upgrade.h"
 #include "net/loop.h"
 #include "proxy/health_check.h"
 
-#define SWEEP_EVERY USEC_MIN
+#define SWEEP_EVERY    USEC_MIN
+#define SPANS_PATIENCE USEC_S /* of the way out, for a collector */
 
 const char *control_state_name(enum control_state state)
 {
@@ -45,6 +47,7 @@ void control_publish(struct control *c, struct shared_config *shared)
 		retirement_take(&c->retired, c->loop, c->snapshot);
 	c->snapshot = fresh;
 	health_checks_follow(c->health_checks, fresh);
+	trace_export_follow(c->spans, fresh->shared);
 	if (c->state != CONTROL_STARTING) /* until then nobody could be served */
 		registrations_follow(c->registrations, fresh);
 	lookups_published(c->lookups);
@@ -203,6 +206,9 @@ static int start_running(
 	c->snapshot = discovery_snapshot(c->discovery, shared, c->tallies, NULL, clock_monotonic());
 	c->workers.want_name = lookups_want;
 	c->workers.want_arg = c->lookups;
+	c->workers.take_spans = trace_export_take;
+	c->workers.spans_arg = c->spans = trace_export_new(c->loop, c->inbox, clock_calendar());
+	trace_export_follow(c->spans, shared);
 	if (workers_start(&c->workers, shared->config->workers, c->snapshot, logs_access(&c->logs),
 		err) < 0) {
 		bindings_cancel(plan);
@@ -306,6 +312,7 @@ static void end(struct control *c)
 	signals_free(&c->signals);
 	if (c->inbox)
 		inbox_free(&c->inbox);
+	trace_export_free(&c->spans, SPANS_PATIENCE);
 	loop_free(&c->loop);
 }
 

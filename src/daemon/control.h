@@ -81,6 +81,7 @@ struct control {
 	struct endpoint_orders *orders;  /* of operators */
 	struct upgrade *upgrade;         /* to a process that takes our place */
 	struct successor *successor;     /* we are such a process; NULL: no */
+	struct trace_export *spans;
 	enum control_state state;
 	struct timer start_wait;
 	usec_t started_at; /* monotonic */

@@ -8,6 +8,7 @@
 #include "daemon/metrics_policies.h"
 #include "daemon/metrics_registrations.h"
 #include "daemon/metrics_registries.h"
+#include "daemon/trace_export.h"
 
 /* Kitex's buckets are 5 ms to 1 s of ours. Source: kitex-contrib/monitor-prometheus. */
 #define KITEX_BOUNDS_FIRST 5u
@@ -428,6 +429,23 @@ static void render_results(
 	family_fini(&f);
 }
 
+static void render_spans(struct page *p, const struct trace_export *spans)
+{
+	struct trace_export_counts counts = trace_export_counts(spans);
+	struct family f;
+
+	family_init(&f, &p->arena, "bridle_spans_total", "counter",
+	    "Spans for the collector of traces, by what became of them.");
+	label(p, "result", "exported");
+	take_cell(p, &f)->value = counts.exported;
+	label(p, "result", "dropped");
+	take_cell(p, &f)->value = counts.dropped;
+	label(p, "result", "failed");
+	take_cell(p, &f)->value = counts.failed;
+	family_render(&f, p->out);
+	family_fini(&f);
+}
+
 static void render_daemon(struct page *p)
 {
 	const struct metrics_source *s = p->source;
@@ -446,6 +464,8 @@ static void render_daemon(struct page *p)
 	}
 	family_render(&f, p->out);
 	family_fini(&f);
+	if (s->spans)
+		render_spans(p, s->spans);
 	render_one(p, "bridle_config_info", "gauge", "The configuration in force.", "hash",
 	    s->snapshot->config->hash, 1);
 	render_one(

@@ -11,6 +11,7 @@
 struct discovery;
 struct governance;
 struct registrations;
+struct trace_export;
 
 struct metrics_log {
 	const char *name;
@@ -31,6 +32,7 @@ struct metrics_source {
 	const struct registrations *registrations; /* NULL: there are none */
 	const struct discovery *discovery;         /* whose registries are shown; NULL: none */
 	const struct governance *governance;       /* NULL: there is none */
+	const struct trace_export *spans;          /* NULL: none are exported */
 };
 
 void metrics_render(const struct metrics_source *source, struct text *out);

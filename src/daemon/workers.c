@@ -59,6 +59,8 @@ static int start_all(
 		w->list[i] = worker_thread_worker(w->threads[i]);
 		w->list[i]->access_sink = access_sink(access);
 		w->list[i]->access_arg = access;
+		w->list[i]->spans.take = w->take_spans;
+		w->list[i]->spans.arg = w->spans_arg;
 		w->list[i]->wake = wake;
 		w->list[i]->want_name = w->want_name ? want_name : NULL;
 		w->list[i]->wake_arg = w;

@@ -385,6 +385,28 @@ struct access_log_config {
 	usec_t always_slower_than; /* USEC_NONE: no such rule */
 };
 
+/* http://host:port/path, or https://. */
+struct url_config {
+	const char *text; /* NULL: none */
+	bool is_tls;
+	struct address server; /* its text without a default port's */
+	const char *path;      /* "" or like /otlp, without a slash at its end */
+};
+
+/* How the context of a trace is spelled. */
+enum trace_form {
+	TRACE_W3C = 1u << 0,   /* traceparent */
+	TRACE_B3 = 1u << 1,    /* b3, x-b3-... */
+	TRACE_KITEX = 1u << 2, /* traceparent as Kitex's transient metadata, in every protocol */
+};
+
+struct tracing_config {
+	unsigned propagate;     /* enum trace_form; 0: contexts pass as they arrive */
+	struct url_config otlp; /* where spans go */
+	struct tls_config tls;  /* of it */
+	double sample;          /* 0..1, of the traces that begin here */
+};
+
 struct config {
 	struct arena arena; /* owns everything below */
 	char hash[17];      /* of the effective content, for /status and bridle_config_info */
@@ -422,6 +444,7 @@ struct config {
 		bool json;
 	} log;
 	struct access_log_config access_log;
+	struct tracing_config tracing;
 	struct {
 		usec_t deregister_wait, drain, spread;
 	} shutdown;

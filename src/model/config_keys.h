@@ -92,7 +92,7 @@ extern const struct key_type key_bool, key_count, key_count64, key_size, key_buf
 extern const struct key_type key_text, key_name, key_service_name, key_path, key_log_target,
     key_format, key_word, key_word_bool, key_word_bits, key_names, key_pairs;
 extern const struct key_type key_address, key_addresses, key_http, key_access, key_caller,
-    key_resolvers;
+    key_resolvers, key_url;
 extern const struct key_type key_attempts, key_retry_on, key_backoff, key_time_or_zero;
 extern const struct key_type key_limit, key_limit_rate, key_breaker, key_acl, key_allow, key_deny;
 extern const struct key_type key_fact, key_set, key_remove, key_match;

@@ -12,6 +12,13 @@ static const struct word log_levels[] = {
 
 static const struct word log_formats[] = {{"text", 0, false}, {"json", 1, false}, {NULL, 0, false}};
 
+static const struct word trace_forms[] = {
+    {"w3c", TRACE_W3C, false},
+    {"b3", TRACE_B3, false},
+    {"kitex", TRACE_KITEX, false},
+    {NULL, 0, false},
+};
+
 static const struct key keys[] = {
     {.name = "version",
 	.type = &key_version,
@@ -153,7 +160,36 @@ static const struct key keys[] = {
 	.min = 1,
 	.flags = KEY_NONE,
 	.text = "Calls that took longer are written whatever the share."},
-    {.name = "tracing"},
+    {.name = "tracing.propagate",
+	.type = &key_word_bits,
+	.offset = offsetof(struct config, tracing.propagate),
+	.fallback = "none",
+	.words = trace_forms,
+	.flags = KEY_NONE,
+	.text =
+	    "How the context of a trace is spelled on calls that go out. With tracing.export it "
+	    "then names the span of this daemon as the parent; without, a context that came in "
+	    "any of these forms goes out in all of them. With none contexts pass as they "
+	    "arrive."},
+    {.name = "tracing.export.otlp",
+	.type = &key_url,
+	.offset = offsetof(struct config, tracing.otlp),
+	.fallback = "none",
+	.flags = KEY_NONE,
+	.text = "A collector that takes spans as OTLP over HTTP, in JSON; /v1/traces is appended."},
+    {.name = "tracing.export.tls",
+	.type = &key_tls,
+	.offset = offsetof(struct config, tracing.tls),
+	.fallback = "none",
+	.scope = &tls_scope,
+	.flags = KEY_NONE,
+	.text = "How connections to a collector of https are encrypted; none and {} are as usual."},
+    {.name = "tracing.sample",
+	.type = &key_share,
+	.offset = offsetof(struct config, tracing.sample),
+	.fallback = "1%",
+	.text = "The share of the traces that begin here which is exported. A caller that has "
+		"decided already is obeyed."},
 
     {.name = "shutdown.deregister_wait",
 	.type = &key_time_or_zero,

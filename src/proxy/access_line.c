@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "proxy/call.h"
+#include "proxy/trace.h"
 #include "proxy/line.h"
 #include "proxy/world.h"
 
@@ -85,7 +86,7 @@ struct slice access_line_text(enum access_field f, struct call *call)
 	case ACCESS_REASON:
 		return slice_str(reason_name(call->reason));
 	case ACCESS_TRACE_ID:
-		return call->request.trace_id;
+		return trace_id_of(call);
 	case ACCESS_DETAIL:
 		return slice_str(call->failure.detail);
 	case ACCESS_BIZ_STATUS:

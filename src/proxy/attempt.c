@@ -9,6 +9,7 @@
 #include "proxy/call.h"
 #include "proxy/downstream.h"
 #include "proxy/relay.h"
+#include "proxy/trace.h"
 #include "proxy/upstream.h"
 #include "proxy/world.h"
 
@@ -142,6 +143,8 @@ static void wait_no_more(struct attempt *a)
 static void end(struct attempt *a, enum attempt_outcome outcome)
 {
 	count_outcome(a, outcome);
+	if (a->call->trace)
+		trace_end_attempt(a, outcome);
 	a->state = ATTEMPT_NONE;
 	a->is_sending = false;
 	a->outcome = outcome;
@@ -308,6 +311,8 @@ bool attempt_begin(struct attempt *a, size_t endpoint)
 	a->is_offered = a->waits_for_pool = false;
 	a->connect_until = usec_after(now, a->call->policy->timeout_connect);
 	a->call->n_running++;
+	if (a->call->trace)
+		trace_begin_attempt(a);
 	counter_add(&backend->in_flight, 1);
 	counter_add(&backend->calls, 1);
 	if (try_connect(a))

@@ -13,6 +13,7 @@
 #include "proxy/downstream.h"
 #include "proxy/relay.h"
 #include "proxy/tap.h"
+#include "proxy/trace.h"
 #include "proxy/world.h"
 #include "rpc/exception.h"
 
@@ -144,6 +145,7 @@ static struct call *call_new(
 	call->bytes_in = m->head.len + m->body.len;
 	memcpy(call->source, d->source, sizeof call->source);
 	call->listener_is_gone = d->kept != NULL;
+	trace_begin_call(call);
 	list_push_back(&d->calls, &call->link);
 	d->n_calls++;
 	if (call->worker->taps)
@@ -620,6 +622,11 @@ void call_event(struct call *call, enum call_what what)
 
 /* ---- the end ---- */
 
+bool call_is_server(const struct call *call)
+{
+	return call->listener->service && call->service && call->service->service->is_local;
+}
+
 static void count(struct call *call, usec_t now)
 {
 	struct worker *worker = call->worker;
@@ -633,7 +640,7 @@ static void count(struct call *call, usec_t now)
 	    .caller = call->caller,
 	    .protocol = call_protocol(call),
 	    .retries = call->n_attempts ? call->n_attempts - 1 : 0,
-	    .is_server = call->listener->service && service && call->service->service->is_local,
+	    .is_server = call_is_server(call),
 	};
 	struct call_series *series = call_stats_find(&worker->calls, &labels);
 
@@ -669,6 +676,8 @@ void call_finish(struct call *call)
 		worker->n_mirrors--;
 	} else {
 		count(call, now);
+		if (call->trace)
+			trace_end_call(call, now);
 		if (worker->access_sink)
 			access_log_call(call, now);
 		if (worker->taps)

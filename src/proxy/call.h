@@ -18,6 +18,7 @@
 #include "proxy/naming.h"
 #include "rpc/codec.h"
 
+struct call_trace;
 struct downstream;
 struct tapped;
 struct world;
@@ -73,6 +74,7 @@ struct call {
 	enum call_step step;
 	bool is_running; /* inside a step, for an assertion: nothing may enter again */
 	struct naming naming;
+	struct call_trace *trace; /* in the arena; NULL: nothing is to be done about one */
 
 	struct slice caller;      /* who calls, after the listener's rule */
 	struct rpc_form target;   /* what the endpoint is spoken to in */
@@ -256,6 +258,8 @@ void call_request_edit(struct call *call, const struct attempt *a, struct rpc_ed
 bool call_keep_body(struct call *call);
 /* The log id: the caller's, or one made here. */
 struct slice call_log_id(struct call *call);
+/* The service is our own application's, and its listener its door: we stand where it would. */
+bool call_is_server(const struct call *call);
 /* What the caller speaks; PROTOCOL_COUNT, called "unknown", where it could not be told. */
 enum protocol call_protocol(const struct call *call);
 

@@ -10,6 +10,7 @@
 #include "proxy/facts.h"
 #include "proxy/relay.h"
 #include "proxy/tap.h"
+#include "proxy/trace.h"
 #include "proxy/world.h"
 
 static usec_t now_of(const struct call *call)
@@ -770,4 +771,6 @@ void call_request_edit(struct call *call, const struct attempt *a, struct rpc_ed
 		edit_for_http2(call, edit);
 	else if (edit->form.transport == RPC_TTSTREAM)
 		edit_for_ttstream(call, edit);
+	if (call->trace)
+		trace_edit(a, edit);
 }

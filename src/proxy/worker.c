@@ -143,6 +143,7 @@ void worker_free(struct worker **p)
 		w->free_calls = (struct call *)call->link.next;
 		free(call);
 	}
+	span_outbox_flush(&w->spans);
 	slot_queue_fini(w);
 	naming_fini(w);
 	tap_list_unref(&w->taps);

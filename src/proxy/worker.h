@@ -20,6 +20,7 @@
 #include "proxy/access_line.h"
 #include "proxy/call_stats.h"
 #include "proxy/overload.h"
+#include "proxy/span.h"
 
 struct loop;
 struct call;
@@ -136,6 +137,7 @@ struct worker {
 	void *access_arg;
 	struct tap_list *taps; /* a reference: who looks on; NULL: nobody */
 	struct access_clock access_clock;
+	struct span_outbox spans;
 
 	struct call_stats calls;
 	_Atomic(struct listener_stats *) listeners;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "rpc/metadata.h"
+#include "rpc/trace_name.h"
 #include "wire/grpc.h"
 
 #define PERSIST_KEY "RPC_PERSIST_"
@@ -144,6 +145,19 @@ void changes_drop(const struct changes *c, struct rpc_edit *edit)
 
 /* ---- who names what ---- */
 
+/* The context of a trace, which Kitex's peers read under any spelling of its name. */
+static bool is_same_trace(struct slice key, struct slice name)
+{
+	bool key_is, name_is;
+	enum trace_name asked;
+
+	if (key.len != name.len)
+		return false;
+	asked = trace_name_of_key(name, &name_is);
+	return asked != TRACE_NAMES && trace_name_of_key(key, &key_is) == asked &&
+	       key_is == name_is;
+}
+
 static bool names_entry(
     const struct rpc_change *change, const struct ttheader_entry *e, enum metadata_kind kind)
 {
@@ -152,7 +166,7 @@ static bool names_entry(
 	if (e->kind != TTHEADER_STR)
 		return false;
 	if (change->kind == RPC_CHANGE_HEADER)
-		return slice_eq(e->key, change->name);
+		return slice_eq(e->key, change->name) || is_same_trace(e->key, change->name);
 	return is_metadata(kind) &&
 	       metadata_name_eq(slice_from(e->key, METADATA_PREFIX), change->name);
 }

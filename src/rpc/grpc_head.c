@@ -2,6 +2,8 @@
 
 #include "rpc/exception.h"
 #include "rpc/metadata.h"
+#include "rpc/trace_context.h"
+#include "rpc/trace_name.h"
 #include "wire/grpc.h"
 
 #define FIELDS_MIN 16u
@@ -39,19 +41,30 @@ static void note_caller(struct rpc_message *m, struct slice value)
 	m->marks |= RPC_HAS_CALLER;
 }
 
+static void note_trace(struct rpc_message *m, struct slice name, struct slice value)
+{
+	bool is_transient;
+
+	note_once(&m->trace_id, trace_id_in(trace_name_of_field(name, &is_transient), value));
+}
+
 /* The names that matter have few lengths: most fields are passed over at once. */
 static void note_call_field(struct rpc_message *m, struct slice name, struct slice value)
 {
 	switch (name.len) {
-	case 11:
-		if (slice_eq(name, SLICE_LIT("traceparent")))
-			note_once(&m->trace_id, metadata_trace_id(value));
+	case 2:  /* b3 */
+	case 11: /* traceparent */
+	case 23: /* the same with rpc-transit- */
+	case 24:
+		note_trace(m, name, value);
 		break;
 	case 12:
 		if (slice_eq(name, SLICE_LIT("grpc-timeout")))
 			m->timeout = usec_min(m->timeout, grpc_timeout_read(value));
 		else if (slice_eq(name, SLICE_LIT("content-type")))
 			note_once(&m->content_type, value);
+		else
+			note_trace(m, name, value); /* x-b3-traceid */
 		break;
 	case 13:
 		if (slice_eq(name, SLICE_LIT("stream-log-id")))
@@ -62,14 +75,12 @@ static void note_call_field(struct rpc_message *m, struct slice name, struct sli
 	case 14:
 		if (slice_eq(name, SLICE_LIT("source-service")))
 			note_caller(m, value);
+		else
+			note_trace(m, name, value); /* rpc-transit-b3 */
 		break;
 	case 19:
 		if (slice_eq(name, SLICE_LIT("destination-service")))
 			note_once(&m->service_asked, value);
-		break;
-	case 23:
-		if (slice_eq(name, SLICE_LIT("rpc-transit-traceparent")))
-			note_once(&m->trace_id, metadata_trace_id(value));
 		break;
 	default:
 		break;
@@ -185,6 +196,25 @@ struct slice grpc_in_base64(struct arena *arena, struct slice bytes)
 	return writer_slice(&w);
 }
 
+/* Whoever is no peer of Kitex's looks for the context of a trace under its plain names, too. */
+static void add_plain_trace(
+    struct field_list *fields, const struct rpc_message *m, const struct ttheader_entry *e)
+{
+	bool is_transient, other_is;
+	enum trace_name name = trace_name_of_key(e->key, &is_transient);
+	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
+								: ttheader_entries(m->sections);
+	struct ttheader_entry other;
+
+	if (name == TRACE_NAMES || !is_transient)
+		return;
+	while (ttheader_next(&it, &other))
+		if (other.kind == TTHEADER_STR && trace_name_of_key(other.key, &other_is) == name &&
+		    !other_is)
+			return;
+	field_add(fields, trace_name_text(name), e->value);
+}
+
 /* One entry of a header as a field; false when it has no place in a block of this kind. */
 static bool add_entry(struct field_list *fields, const struct ttheader_entry *e,
     enum metadata_kind kind, bool is_reply)
@@ -237,8 +267,12 @@ static void add_metadata(
 	while (ttheader_next(&it, &e)) {
 		enum metadata_kind kind = metadata_of_entry(&e, is_reply);
 
-		if (!is_said(kind, is_reply) && !add_entry(fields, &e, kind, is_reply))
+		if (is_said(kind, is_reply))
+			continue;
+		if (!add_entry(fields, &e, kind, is_reply))
 			metadata_drop(edit, kind);
+		else if (kind == METADATA_TRANSIENT)
+			add_plain_trace(fields, m, &e);
 	}
 	if (fields->n > before)
 		turn_round(fields->items + before, fields->n - before);

@@ -5,6 +5,7 @@
 #include "rpc/changes.h"
 #include "rpc/head_write.h"
 #include "rpc/metadata.h"
+#include "rpc/trace_name.h"
 #include "wire/grpc.h"
 
 #define BIZ_EXTRA  "biz-extra"
@@ -100,6 +101,40 @@ static bool put_field(
 	return true;
 }
 
+static bool has_transient(const struct rpc_message *m, enum trace_name name)
+{
+	for (unsigned i = 0; i < m->n_fields; i++) {
+		bool is_transient;
+
+		if (trace_name_of_field(m->fields[i].name, &is_transient) == name && is_transient)
+			return true;
+	}
+	return false;
+}
+
+/* Kitex's peers look for the context of a trace in transient metadata alone. True: @field is of one,
+ * and said. */
+static bool put_trace(struct ttheader_writer *t, const struct rpc_message *m,
+    const struct rpc_field *field, struct changes *c)
+{
+	struct ttheader_entry e = {.kind = TTHEADER_STR};
+	uint8_t room[METADATA_NAME_MAX];
+	struct writer key = writer_of(room, sizeof room);
+	bool is_transient;
+	enum trace_name name = trace_name_of_field(field->name, &is_transient);
+
+	if (name == TRACE_NAMES || is_reply(m))
+		return false;
+	write_bytes(&key, SLICE_LIT("RPC_TRANSIT_"));
+	write_bytes(&key, trace_name_text(name));
+	e.key = writer_slice(&key);
+	if (is_changed(t, c, changes_find_entry(c, &e)))
+		return true;
+	if (is_transient || !has_transient(m, name))
+		ttheader_put_str(t, e.key, field->value);
+	return true;
+}
+
 /* From the last to the first: of a repeated key the last value counts here, of a field the first. */
 static void put_fields(struct ttheader_writer *t, const struct rpc_message *m,
     struct rpc_edit *edit, struct changes *c)
@@ -108,6 +143,8 @@ static void put_fields(struct ttheader_writer *t, const struct rpc_message *m,
 		enum metadata_kind kind = metadata_of_field(m->fields[i].name);
 
 		if (is_changed(t, c, changes_find_field(c, m->fields[i].name)))
+			continue;
+		if (put_trace(t, m, &m->fields[i], c))
 			continue;
 		if (!is_put_elsewhere(m, kind) && !put_field(t, m, &m->fields[i]))
 			metadata_drop(edit, kind);

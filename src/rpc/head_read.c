@@ -1,6 +1,8 @@
 #include "rpc/head.h"
 
 #include "rpc/metadata.h"
+#include "rpc/trace_context.h"
+#include "rpc/trace_name.h"
 #include "wire/sniff.h"
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
@@ -64,6 +66,15 @@ static void note_int(struct rpc_message *m, const struct ttheader_entry *e)
 	}
 }
 
+static void note_trace(struct rpc_message *m, const struct ttheader_entry *e)
+{
+	bool is_transient;
+	struct slice id = trace_id_in(trace_name_of_key(e->key, &is_transient), e->value);
+
+	if (id.len && is_transient)
+		m->trace_id = id;
+}
+
 static void note_str(struct rpc_message *m, const struct ttheader_entry *e)
 {
 	switch (e->key.len) { /* keys that matter have few lengths: most are passed over at once */
@@ -89,9 +100,10 @@ static void note_str(struct rpc_message *m, const struct ttheader_entry *e)
 		if (slice_eq(e->key, SLICE_LIT("biz-message")))
 			m->biz_message = e->value;
 		break;
-	case 23:
-		if (slice_eq(e->key, SLICE_LIT("RPC_TRANSIT_traceparent")))
-			m->trace_id = metadata_trace_id(e->value);
+	case 14: /* RPC_TRANSIT_b3 */
+	case 23: /* RPC_TRANSIT_traceparent */
+	case 24: /* RPC_TRANSIT_x-b3-traceid */
+		note_trace(m, e);
 		break;
 	default:
 		break;

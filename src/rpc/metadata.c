@@ -1,5 +1,7 @@
 #include "rpc/metadata.h"
 
+#include "rpc/trace_name.h"
+
 #define IS(s, text)     slice_eq(s, SLICE_LIT(text))
 #define STARTS(s, text) slice_starts(s, SLICE_LIT(text))
 
@@ -272,7 +274,8 @@ bool metadata_to_field(
 bool metadata_to_key(
     enum metadata_kind kind, struct slice name, uint8_t room[METADATA_NAME_MAX], struct slice *key)
 {
-	bool is_plain = kind == METADATA_HEADER;
+	/* Those of traces stay as their standards spell them, which is how Kitex's peers write them. */
+	bool is_plain = kind == METADATA_HEADER, is_transient;
 	struct slice from, to;
 
 	if (!prefixes_of(kind, &to, &from))
@@ -281,6 +284,8 @@ bool metadata_to_key(
 	if (name.len == 0 || to.len + name.len > METADATA_NAME_MAX)
 		return false;
 	memcpy(room, to.data, to.len);
+	is_plain |= kind == METADATA_TRANSIENT &&
+		    trace_name_of_field(name, &is_transient) != TRACE_NAMES;
 	for (size_t i = 0; i < name.len; i++) {
 		uint8_t c = name.data[i];
 
@@ -300,15 +305,6 @@ bool metadata_is_field_value(struct slice value)
 }
 
 /* ---- single values ---- */
-
-/* version "-" trace id "-" parent id "-" flags. Source: W3C Trace Context, section 3.2. */
-struct slice metadata_trace_id(struct slice traceparent)
-{
-	bool is_whole =
-	    traceparent.len >= 55 && traceparent.data[2] == '-' && traceparent.data[35] == '-';
-
-	return is_whole ? slice_sub(traceparent, 3, 32) : SLICE_NONE;
-}
 
 /* "0" and what is no i32 mean that there is none. Source: kitex pkg/transmeta/ttheader.go, which
  * reads it with strconv.ParseInt. */

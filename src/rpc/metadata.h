@@ -63,8 +63,6 @@ bool metadata_to_key(
 /* Can it be the value of a field? */
 bool metadata_is_field_value(struct slice value);
 
-/* The trace id in a traceparent, empty when that is none. */
-struct slice metadata_trace_id(struct slice traceparent);
 /* Whether a biz-status tells a business error. */
 bool metadata_is_biz_error(struct slice status);
 
