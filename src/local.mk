@@ -36,6 +36,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
 	src/rpc/codec_h2.c src/rpc/codec_h2.h \
 	src/rpc/codec_h2_calls.c \
+	src/rpc/codec_h2_inflate.c src/rpc/codec_h2_inflate.h \
 	src/rpc/codec_h2_read.c \
 	src/rpc/codec_h2_write.c \
 	src/rpc/codec_ttstream.c \
@@ -80,8 +81,19 @@ src_libbridle_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(OPENSSL_CFLAGS) $(YA
 	$(XXHASH_CFLAGS)
 src_libbridle_a_SOURCES = \
 	src/ctl/answer.c src/ctl/answer.h \
+	src/ctl/capture.c src/ctl/capture.h \
 	src/ctl/command.h \
 	src/ctl/ctl.c \
+	src/ctl/dump.c src/ctl/dump.h \
+	src/ctl/dump_calls.c src/ctl/dump_calls.h \
+	src/ctl/dump_frame.c src/ctl/dump_frame.h \
+	src/ctl/dump_h2.c src/ctl/dump_h2.h \
+	src/ctl/dump_h2_block.c \
+	src/ctl/dump_h2_data.c \
+	src/ctl/dump_lane.c \
+	src/ctl/dump_print.c src/ctl/dump_print.h \
+	src/ctl/dump_run.c \
+	src/ctl/dump_unary.c \
 	src/ctl/endpoint.c \
 	src/ctl/errors.c \
 	src/ctl/explain.c \
@@ -103,6 +115,8 @@ src_libbridle_a_SOURCES = \
 	src/ctl/thrift_view.c src/ctl/thrift_view.h \
 	src/ctl/tap.c \
 	src/ctl/tap_print.c src/ctl/tap_print.h \
+	src/ctl/tcp_segment.c src/ctl/tcp_segment.h \
+	src/ctl/tcp_streams.c src/ctl/tcp_streams.h \
 	src/ctl/timeline.c src/ctl/timeline.h \
 	src/ctl/upgrade.c \
 	src/ctl/why.c \

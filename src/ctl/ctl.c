@@ -32,6 +32,7 @@ static const struct command *const commands[] = {
     &command_tap,
     &command_why,
     &command_simulate,
+    &command_dump,
 };
 
 /* Options that are no command's own. What is done with each is said by take_common and parse. */
