@@ -266,6 +266,7 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 		bindings_cancel(&plan);
 		return -1;
 	}
+	discovery_hold_caches(c->discovery, c->successor != NULL);
 	c->tallies = tallies_new();
 	c->lookups = lookups_new(c);
 	if (start_running(c, shared, &plan, err) < 0)

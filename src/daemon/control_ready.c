@@ -64,6 +64,7 @@ int control_enter(struct control *c, struct err *err)
 		return -1;
 	}
 	bindings_enter(&c->bindings);
+	discovery_hold_caches(c->discovery, false);
 	doors = bindings_commit(&c->bindings, &plan);
 	acceptor_apply(c->workers.acceptor, &doors);
 	become_ready(c);

@@ -165,6 +165,7 @@ void control_hand_over(struct control *c)
 	c->stopping.leaving = LEAVING_CALLERS;
 	c->stopping.deadline = usec_after(loop_now(c->loop), drain);
 	registrations_let_go(c->registrations);
+	discovery_hold_caches(c->discovery, true);
 	admin_leave(c->admin);
 	acceptor_apply(c->workers.acceptor, &taken); /* the files of the others go */
 	acceptor_apply(c->workers.acceptor, &none);

@@ -191,6 +191,12 @@ void discovery_visit(
 		visit(arg, list_item(link, struct opened, link)->registry);
 }
 
+void discovery_hold_caches(struct discovery *d, bool hold)
+{
+	list_each (link, &d->opened)
+		registry_hold_cache(list_item(link, struct opened, link)->registry, hold);
+}
+
 struct missing_hosts {
 	const struct discovery *d;
 	struct discovery_missing *missing;

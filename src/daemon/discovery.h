@@ -75,6 +75,9 @@ struct registry *discovery_registry(
 void discovery_visit(const struct discovery *d,
     void (*visit)(void *arg, const struct registry *registry), void *arg);
 
+/* While they are held no registry's cache is written. */
+void discovery_hold_caches(struct discovery *d, bool hold);
+
 /* Where a service's endpoints come from: "static", "dns", or the type of its registry. */
 const char *discovery_source(const struct service_config *service);
 /* What its registry knows of it; false where it has none. */

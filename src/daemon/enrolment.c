@@ -78,6 +78,12 @@ void enrolment_withdraw(struct enrolment *e, const char *why)
 	registration_withdraw(e->registration);
 }
 
+void enrolment_let_go(struct enrolment **pe)
+{
+	registration_let_go((*pe)->registration);
+	enrolment_free(pe);
+}
+
 /* --- what the registry says --- */
 
 static void say(const struct enrolment *e, enum log_level level, const char *event)

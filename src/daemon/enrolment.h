@@ -38,6 +38,8 @@ bool enrolment_is_for(const struct enrolment *enrolment, const struct registrati
 void enrolment_change(struct enrolment *enrolment, const struct registration_plan *plan);
 /* Asks for its end, once. */
 void enrolment_withdraw(struct enrolment *enrolment, const char *why);
+/* Ends it here; what stands in the registry is another process's. */
+void enrolment_let_go(struct enrolment **enrolment);
 /* The registry has news of it. False when it is gone: then it can only be freed. */
 bool enrolment_hear(struct enrolment *enrolment);
 

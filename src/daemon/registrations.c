@@ -46,6 +46,8 @@ static void look(struct registrations *r)
 {
 	usec_t now = now_of(r);
 
+	if (r->has_let_go)
+		return;
 	list_each (link, &r->publications)
 		publication_settle(r, list_item(link, struct publication, link));
 	if (now >= r->routes_at)
@@ -116,6 +118,8 @@ void registrations_follow(struct registrations *r, struct snapshot *snapshot)
 {
 	struct snapshot *before = r->snapshot;
 
+	if (r->has_let_go)
+		return;
 	list_each (link, &r->publications)
 		list_item(link, struct publication, link)->service = NULL;
 	for (size_t i = 0; i < snapshot->config->n_services; i++)
@@ -175,9 +179,32 @@ void registrations_leave(struct registrations *r, void (*done)(void *arg), void 
 	look_soon(r);
 }
 
+/* What is being withdrawn goes on its way. */
 void registrations_let_go(struct registrations *r)
 {
-	(void)r;
+	size_t n = 0;
+
+	r->has_let_go = true;
+	wheel_clear(&r->again);
+	loop_undefer(&r->work);
+	list_each (link, &r->publications) {
+		struct publication *p = list_item(link, struct publication, link);
+
+		p->present = p->former = NULL;
+		p->is_due = false;
+		snprintf(p->why, sizeof p->why, "another process keeps it there now");
+	}
+	list_each_safe (link, &r->enrolments) {
+		struct enrolment *e = list_item(link, struct enrolment, link);
+
+		e->of = NULL;
+		if (e->is_leaving)
+			continue;
+		enrolment_let_go(&e);
+		n++;
+	}
+	if (n)
+		log_info("registration", "left to the process that serves now", "n=%zu", n);
 }
 
 bool registrations_were_any(const struct registrations *r)

@@ -38,6 +38,7 @@ struct registrations {
 	struct timer again;                /* look */
 	usec_t routes_at;                  /* when local addresses are asked for anew */
 	bool were_any, is_leaving;
+	bool has_let_go; /* another process sees to them */
 	usec_t leave_until;
 	void (*done)(void *arg); /* NULL: nobody waits */
 	void *arg;               /* borrowed */

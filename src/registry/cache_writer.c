@@ -38,7 +38,7 @@ struct cache_writer {
 	usec_t last;
 	struct cache_job *job; /* a reference; NULL: none under way */
 	pthread_t thread;      /* of the job */
-	bool is_dirty, has_failed;
+	bool is_dirty, has_failed, is_held;
 };
 
 static void job_unref(struct cache_job *job)
@@ -196,7 +196,7 @@ static void look(struct timer *timer, usec_t now)
 		if (w->has_failed)
 			w->is_dirty = true;
 	}
-	if (w->is_dirty && w->job == NULL && now >= w->last + WRITE_EVERY)
+	if (w->is_dirty && !w->is_held && w->job == NULL && now >= w->last + WRITE_EVERY)
 		start_job(w);
 	if (w->is_dirty || w->job)
 		wheel_set(loop_wheel(w->registry->place.loop), timer,
@@ -224,6 +224,12 @@ void cache_writer_dirty(struct cache_writer *w)
 	now = loop_now(w->registry->place.loop);
 	wheel_set(
 	    loop_wheel(w->registry->place.loop), &w->timer, usec_after(now, WRITE_AFTER), look);
+}
+
+void cache_writer_hold(struct cache_writer *w, bool hold)
+{
+	if (w)
+		w->is_held = hold;
 }
 
 /* False when the disk takes too long; the thread then ends by itself, or with the process. */
@@ -254,7 +260,7 @@ void cache_writer_free(struct cache_writer **pw)
 	*pw = NULL;
 	if (w->job)
 		works = wait_for_thread(w);
-	if (works && w->is_dirty)
+	if (works && w->is_dirty && !w->is_held)
 		start_job(w);
 	if (w->job)
 		wait_for_thread(w);

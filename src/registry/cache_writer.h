@@ -5,6 +5,8 @@
 #ifndef BRIDLE_REGISTRY_CACHE_WRITER_H
 #define BRIDLE_REGISTRY_CACHE_WRITER_H
 
+#include <stdbool.h>
+
 struct cache_writer;
 struct registry;
 
@@ -14,5 +16,7 @@ struct cache_writer *cache_writer_new(struct registry *registry);
 void cache_writer_free(struct cache_writer **writer);
 /* Something that the cache holds is another. @writer may be NULL. */
 void cache_writer_dirty(struct cache_writer *writer);
+/* While it is held nothing is written, at the end either. @writer may be NULL. */
+void cache_writer_hold(struct cache_writer *writer, bool hold);
 
 #endif

@@ -47,6 +47,9 @@ struct registry_client_ops {
 	void (*enroll)(struct registry_client *client, struct registration *registration);
 	/* Takes it away, then says registration_gone; once, and only then may it be forgotten. */
 	void (*withdraw)(struct registry_client *client, struct registration *registration);
+	/* Forgets it at once and asks for nothing more; what stands there stays, also when the client is
+	 * closed: another process has it now. */
+	void (*let_go)(struct registry_client *client, struct registration *registration);
 };
 
 extern const struct registry_client_ops etcd_ops, zookeeper_ops, consul_ops, nacos_ops, names_ops,

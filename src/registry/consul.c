@@ -184,6 +184,12 @@ static void withdraw(struct registry_client *client, struct registration *regist
 	upkeep_withdraw(registration->client);
 }
 
+static void let_go(struct registry_client *client, struct registration *registration)
+{
+	(void)client;
+	upkeep_let_go(registration->client);
+}
+
 /* ---- what the registry calls ---- */
 
 static void watch(struct registry_client *client, struct slice service)
@@ -215,4 +221,5 @@ const struct registry_client_ops consul_ops = {
     .unwatch_document = unwatch_document,
     .enroll = enroll,
     .withdraw = withdraw,
+    .let_go = let_go,
 };

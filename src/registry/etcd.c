@@ -161,4 +161,5 @@ const struct registry_client_ops etcd_ops = {
     .unwatch_document = etcd_unfollow_document,
     .enroll = etcd_enroll,
     .withdraw = etcd_withdraw,
+    .let_go = etcd_let_go,
 };

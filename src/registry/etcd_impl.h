@@ -117,5 +117,6 @@ void etcd_watch_restart(struct etcd_watch *watch, const char *why);
 
 void etcd_enroll(struct registry_client *client, struct registration *registration);
 void etcd_withdraw(struct registry_client *client, struct registration *registration);
+void etcd_let_go(struct registry_client *client, struct registration *registration);
 
 #endif

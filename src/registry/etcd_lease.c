@@ -404,3 +404,9 @@ void etcd_withdraw(struct registry_client *client, struct registration *registra
 	(void)client;
 	upkeep_withdraw(registration->client);
 }
+
+void etcd_let_go(struct registry_client *client, struct registration *registration)
+{
+	(void)client;
+	upkeep_let_go(registration->client);
+}

@@ -91,4 +91,5 @@ const struct registry_client_ops nacos_ops = {
     .unwatch = nacos_unwatch,
     .enroll = nacos_enroll,
     .withdraw = nacos_withdraw,
+    .let_go = nacos_let_go,
 };

@@ -237,3 +237,9 @@ void nacos_withdraw(struct registry_client *client, struct registration *registr
 	(void)client;
 	upkeep_withdraw(registration->client);
 }
+
+void nacos_let_go(struct registry_client *client, struct registration *registration)
+{
+	(void)client;
+	upkeep_let_go(registration->client);
+}

@@ -57,5 +57,6 @@ void nacos_watch_wake_all(struct registry_client *client);
 
 void nacos_enroll(struct registry_client *client, struct registration *registration);
 void nacos_withdraw(struct registry_client *client, struct registration *registration);
+void nacos_let_go(struct registry_client *client, struct registration *registration);
 
 #endif

@@ -146,6 +146,15 @@ void registration_withdraw(struct registration *reg)
 	r->ops->withdraw(r->client, reg);
 }
 
+void registration_let_go(struct registration *reg)
+{
+	struct registry *r = reg->registry;
+
+	if (!reg->is_held && !reg->is_gone && r->ops->let_go)
+		r->ops->let_go(r->client, reg);
+	registration_free(reg);
+}
+
 void registration_is(struct registration *reg, enum registration_state state, const char *why)
 {
 	bool is_bad = state == REGISTRATION_LOST || state == REGISTRATION_CONTESTED;

@@ -86,6 +86,11 @@ static void document_free(void *object)
 	free(d);
 }
 
+void registry_hold_cache(struct registry *r, bool hold)
+{
+	cache_writer_hold(r->writer, hold);
+}
+
 void registry_free(struct registry **pr)
 {
 	struct registry *r = *pr;

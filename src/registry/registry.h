@@ -104,6 +104,10 @@ void registration_change(struct registration *registration, const struct registr
  * not answered within five seconds; after that event the registration is gone, too. */
 void registration_withdraw(struct registration *registration);
 
+/* Forgets it, be it there or not; what stands in the registry stays for another process, which renews it
+ * or lets it run out. Nothing is raised any more. */
+void registration_let_go(struct registration *registration);
+
 struct registration_report {
 	struct slice service;
 	const struct address *address;
@@ -114,6 +118,9 @@ struct registration_report {
 	void *arg;         /* as given to registry_enroll */
 };
 struct registration_report registration_report(const struct registration *registration);
+
+/* While it is held the cache is not written: another process does, or did last. */
+void registry_hold_cache(struct registry *registry, bool hold);
 
 /* ---- seen from outside ---- */
 

@@ -170,7 +170,7 @@ void upkeep_wake(struct upkeep *u)
 		upkeep_later(u, 0, u->next);
 }
 
-static void drop(struct upkeep *u)
+void upkeep_let_go(struct upkeep *u)
 {
 	wheel_clear(&u->again);
 	wheel_clear(&u->beat);
@@ -187,12 +187,12 @@ void upkeep_gone(struct upkeep *u)
 {
 	struct registration *registration = u->registration;
 
-	drop(u);
+	upkeep_let_go(u);
 	registration_gone(registration);
 }
 
 void upkeep_drop_all(struct list *list)
 {
 	list_each_safe (link, list)
-		drop(list_item(link, struct upkeep, link));
+		upkeep_let_go(list_item(link, struct upkeep, link));
 }

@@ -56,6 +56,8 @@ void upkeep_start(struct upkeep *u, const struct upkeep_kind *kind, struct http_
 /* The plan of the registration is another; nothing when it is to leave. */
 void upkeep_change(struct upkeep *u);
 void upkeep_withdraw(struct upkeep *u);
+/* Drops it without a word; what stands there stays. */
+void upkeep_let_go(struct upkeep *u);
 /* What waits for a pause to end does so no longer: something has changed for the better. */
 void upkeep_wake(struct upkeep *u);
 /* Drops all of @list without a word. */

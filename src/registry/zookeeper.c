@@ -470,7 +470,10 @@ static void client_close(struct registry_client **at)
 
 	*at = NULL;
 	end_probe(client);
-	zookeeper_session_free(&client->session);
+	if (client->has_let_go)
+		zookeeper_session_leave(&client->session);
+	else
+		zookeeper_session_free(&client->session);
 	list_each_safe (link, &client->services)
 		zookeeper_service_free(container_of(list_item(link, struct zookeeper_asker, link),
 		    struct zookeeper_service, asker));
@@ -501,6 +504,7 @@ const struct registry_client_ops zookeeper_ops = {
     .unwatch_document = zookeeper_unwatch_document,
     .enroll = zookeeper_enroll,
     .withdraw = zookeeper_withdraw,
+    .let_go = zookeeper_let_go,
 };
 
 #else

@@ -105,6 +105,13 @@ void zookeeper_withdraw(struct registry_client *client, struct registration *reg
 	loop_defer(client->start.place->loop, &client->work);
 }
 
+void zookeeper_let_go(struct registry_client *client, struct registration *registration)
+{
+	client->has_let_go = true;
+	if (registration->client)
+		zookeeper_registration_free(registration->client);
+}
+
 void zookeeper_registrations_begin(struct registry_client *client)
 {
 	list_each (link, &client->entries)

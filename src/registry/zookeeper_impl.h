@@ -52,6 +52,7 @@ struct registry_client {
 	struct registry_client_start start;
 	struct zookeeper_session *session; /* owned; NULL between two */
 	bool is_connected;
+	bool has_let_go; /* nodes of the session are to outlive us */
 	int64_t session_number;
 	char *servers;                   /* owned; as the session knows them */
 	struct zookeeper_session *probe; /* owned; NULL: none is needed */
@@ -116,5 +117,6 @@ void zookeeper_registrations_away(struct registry_client *client, const char *wh
 void zookeeper_registrations_noticed(struct registry_client *client, const char *path);
 void zookeeper_enroll(struct registry_client *client, struct registration *registration);
 void zookeeper_withdraw(struct registry_client *client, struct registration *registration);
+void zookeeper_let_go(struct registry_client *client, struct registration *registration);
 
 #endif

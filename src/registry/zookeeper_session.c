@@ -500,6 +500,21 @@ void zookeeper_session_move(struct zookeeper_session *s, const char *servers)
 	zoo_set_servers(s->zoo, servers);
 }
 
+/* The library can end a session or keep it. So what it has stays, with its threads, until the process
+ * ends; nothing of it is delivered any more. */
+void zookeeper_session_leave(struct zookeeper_session **at)
+{
+	struct zookeeper_session *s = *at;
+
+	if (s == NULL)
+		return;
+	*at = NULL;
+	s->is_over = true;
+	pthread_mutex_lock(&s->lock);
+	s->inbox = NULL;
+	pthread_mutex_unlock(&s->lock);
+}
+
 int64_t zookeeper_session_number(const struct zookeeper_session *s)
 {
 	return s->number;

@@ -95,6 +95,8 @@ struct zookeeper_session *zookeeper_session_new(
 /* No event comes from it any more, its nodes go as soon as the server hears of it. A loop that is
  * freed meanwhile waits a second for that. */
 void zookeeper_session_free(struct zookeeper_session **session);
+/* The session goes on until the server misses it, and with it its nodes; before the process ends. */
+void zookeeper_session_leave(struct zookeeper_session **session);
 /* Tries these servers from now on. */
 void zookeeper_session_move(struct zookeeper_session *session, const char *servers);
 /* 0 until it was connected once. */

@@ -104,8 +104,15 @@ static void withdraw(struct registry_client *client, struct registration *regist
 	    registration->plan.address.text);
 }
 
-static const struct registry_client_ops ops = {
-    open_fake, close_fake, watch, unwatch, watch_document, unwatch_document, enroll, withdraw};
+static void let_go(struct registry_client *client, struct registration *registration)
+{
+	(void)client;
+	note(fake_registry_asked, "let_go", registration->plan.service,
+	    registration->plan.address.text);
+}
+
+static const struct registry_client_ops ops = {open_fake, close_fake, watch, unwatch,
+    watch_document, unwatch_document, enroll, withdraw, let_go};
 static const struct registry_client_ops plain_ops = {
     .open = open_fake, .close = close_fake, .watch = watch, .unwatch = unwatch};
 
