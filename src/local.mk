@@ -112,12 +112,17 @@ src_libbridle_a_SOURCES = \
 	src/ctl/simulation_config.c src/ctl/simulation_config.h \
 	src/ctl/simulation_plan.c src/ctl/simulation_plan.h \
 	src/ctl/simulation_report.c \
+	src/ctl/terminal.c src/ctl/terminal.h \
 	src/ctl/thrift_view.c src/ctl/thrift_view.h \
 	src/ctl/tap.c \
 	src/ctl/tap_print.c src/ctl/tap_print.h \
 	src/ctl/tcp_segment.c src/ctl/tcp_segment.h \
 	src/ctl/tcp_streams.c src/ctl/tcp_streams.h \
 	src/ctl/timeline.c src/ctl/timeline.h \
+	src/ctl/top.c \
+	src/ctl/top_frame.c src/ctl/top_frame.h \
+	src/ctl/top_json.c src/ctl/top_json.h \
+	src/ctl/top_rows.c src/ctl/top_rows.h \
 	src/ctl/upgrade.c \
 	src/ctl/why.c \
 	src/ctl/words.c \
@@ -138,6 +143,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin_tap.c \
 	src/daemon/admin_upgrade.c \
 	src/daemon/bindings.c src/daemon/bindings.h \
+	src/daemon/config_watch.c src/daemon/config_watch.h \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_ready.c \
 	src/daemon/control_stop.c \
@@ -191,6 +197,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/worker_thread.c src/daemon/worker_thread.h \
 	src/daemon/workers.c src/daemon/workers.h \
 	src/net/conn.c src/net/conn.h \
+	src/net/file_watch.c src/net/file_watch.h \
 	src/net/http_ask.c src/net/http_ask.h \
 	src/net/http_client.c src/net/http_client.h \
 	src/net/http_link.c src/net/http_link.h \
@@ -361,7 +368,6 @@ src_libbridle_a_SOURCES = \
 	src/registry/etcd_watch.c \
 	src/registry/file.c \
 	src/registry/file_services.c src/registry/file_services.h \
-	src/registry/file_watch.c src/registry/file_watch.h \
 	src/registry/gathering.c src/registry/gathering.h \
 	src/registry/history.c src/registry/history.h \
 	src/registry/http_place.c src/registry/http_place.h \

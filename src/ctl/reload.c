@@ -38,7 +38,10 @@ static void print_result(const struct ctl *ctl, const cJSON *root, bool is_dry, 
 	else if (is_dry)
 		fprintf(ctl->out, "the new configuration is good; the old one stays in force\n");
 	else
-		fprintf(ctl->out, "reloaded, %s\n", answer_text(root, "hash"));
+		fprintf(ctl->out, "reloaded, %s%s\n", answer_text(root, "hash"),
+		    cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(root, "changed"))
+			? ": nothing has changed"
+			: "");
 }
 
 static enum ctl_exit run_reload(int argc, char **argv, struct ctl *ctl)

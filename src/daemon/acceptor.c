@@ -1,7 +1,9 @@
 #include "daemon/acceptor.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -30,6 +32,10 @@ struct acceptor {
 	/* Handed over and not yet seen in any worker's listener_stats; counted over all listeners,
 	 * so that a burst on one may be refused a little early, never late. */
 	atomic_uint_least64_t in_transit;
+	pthread_mutex_t lock;
+	pthread_cond_t was_applied;
+	uint64_t ordered; /* plans; the control thread's */
+	uint64_t applied; /* under the lock */
 };
 
 /* A connection on its way to another worker. */
@@ -218,6 +224,10 @@ static void apply(void *arg)
 		if (!is_planned(plan, door->id))
 			door_close(door);
 	}
+	pthread_mutex_lock(&a->lock);
+	a->applied++;
+	pthread_cond_signal(&a->was_applied);
+	pthread_mutex_unlock(&a->lock);
 	for (size_t i = 0; i < plan->n; i++)
 		free(plan->doors[i].listener);
 	free(plan->doors);
@@ -233,6 +243,8 @@ struct acceptor *acceptor_new(
 	a->n_threads = n;
 	a->shares = shares;
 	list_init(&a->doors);
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->was_applied, NULL);
 	return a;
 }
 
@@ -242,7 +254,21 @@ void acceptor_apply(struct acceptor *a, struct acceptor_plan *moved)
 
 	*order = (struct plan_order){a, *moved};
 	*moved = (struct acceptor_plan){0};
+	a->ordered++;
 	worker_thread_post(a->threads[0], apply, order);
+}
+
+void acceptor_wait(struct acceptor *a, usec_t patience)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)(patience / USEC_S);
+	pthread_mutex_lock(&a->lock);
+	while (a->applied != a->ordered &&
+	       pthread_cond_timedwait(&a->was_applied, &a->lock, &until) == 0)
+		continue;
+	pthread_mutex_unlock(&a->lock);
 }
 
 struct hold_order {
@@ -278,5 +304,7 @@ void acceptor_free(struct acceptor **pa)
 	*pa = NULL;
 	list_each_safe (link, &a->doors)
 		door_close(list_item(link, struct door, link));
+	pthread_cond_destroy(&a->was_applied);
+	pthread_mutex_destroy(&a->lock);
 	free(a);
 }

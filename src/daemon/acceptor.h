@@ -40,6 +40,9 @@ struct acceptor *acceptor_new(
  * those that are not in it (a unix socket's file goes with its door unless it keeps that). An empty plan closes all.
  */
 void acceptor_apply(struct acceptor *a, struct acceptor_plan *moved);
+/* From the control thread: returns when all plans so far are carried out, so that what they closed can
+ * be bound again; after whole seconds of @patience in any case. */
+void acceptor_wait(struct acceptor *a, usec_t patience);
 /* From the control thread: while it is held nothing is accepted. */
 void acceptor_hold(struct acceptor *a, bool hold);
 /* Worker 0 has been stopped, and what was posted to it has run. */

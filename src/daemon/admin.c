@@ -71,6 +71,8 @@ static void get_metrics(
 	    .logs = logs,
 	    .reloads_succeeded = c->last_reload.succeeded,
 	    .reloads_failed = c->last_reload.failed,
+	    .reload_failed = c->last_reload.at && !c->last_reload.ok,
+	    .loaded_at = c->loaded_at,
 	    .upgrades_succeeded = upgrade_last(c->upgrade)->succeeded,
 	    .upgrades_failed = upgrade_last(c->upgrade)->failed,
 	    .registrations = c->registrations,

@@ -23,6 +23,15 @@ void admin_add_time(cJSON *object, const char *name, usec_t calendar)
 	cJSON_AddStringToObject(object, name, text);
 }
 
+/* Keys whose new values wait for the next start. */
+static void add_kept(cJSON *object, const char *const *kept, size_t n)
+{
+	cJSON *list = cJSON_AddArrayToObject(object, "not_applied");
+
+	for (size_t i = 0; i < n; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(kept[i]));
+}
+
 static void add_config(cJSON *root, const struct control *c)
 {
 	cJSON *config = cJSON_AddObjectToObject(root, "config");
@@ -40,6 +49,8 @@ static void add_config(cJSON *root, const struct control *c)
 		cJSON_AddNullToObject(last, "error");
 	else
 		cJSON_AddStringToObject(last, "error", c->last_reload.error);
+	cJSON_AddBoolToObject(last, "changed", c->last_reload.ok && !c->last_reload.is_unchanged);
+	add_kept(last, c->last_reload.kept, c->last_reload.n_kept);
 	admin_add_time(last, "at", c->last_reload.at);
 }
 
@@ -190,15 +201,14 @@ static void add_problems(cJSON *root, const struct problems *problems)
 
 struct cJSON *admin_page_reload(const struct control *c, const struct reload_result *result)
 {
-	cJSON *root = cJSON_CreateObject(), *kept;
+	cJSON *root = cJSON_CreateObject();
 
 	cJSON_AddBoolToObject(root, "ok", result->ok);
 	if (!result->ok)
 		cJSON_AddStringToObject(root, "error", result->err.text);
 	cJSON_AddStringToObject(root, "hash", c->snapshot->config->hash);
-	kept = cJSON_AddArrayToObject(root, "not_applied");
-	for (size_t i = 0; i < result->n_kept; i++)
-		cJSON_AddItemToArray(kept, cJSON_CreateString(result->kept[i]));
+	cJSON_AddBoolToObject(root, "changed", result->ok && !result->is_unchanged);
+	add_kept(root, result->kept, result->n_kept);
 	add_problems(root, &result->problems);
 	return root;
 }

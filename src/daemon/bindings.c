@@ -198,6 +198,7 @@ int bindings_prepare(
 		for (size_t j = 0; j < l->n_addresses; j++) {
 			if (plan_address(b, l, &l->addresses[j], plan, err) < 0) {
 				bindings_cancel(plan);
+				plan->refused = l;
 				return -1;
 			}
 		}

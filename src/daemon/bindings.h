@@ -35,6 +35,7 @@ struct bindings_plan {
 	struct planned_binding *list; /* owned */
 	size_t n;
 	uint64_t limit_connections;
+	const struct listener_config *refused; /* whose address could not be bound; NULL: none */
 };
 
 void bindings_init(struct bindings *b);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "daemon/admin.h"
+#include "daemon/config_watch.h"
 #include "daemon/effective.h"
 #include "daemon/endpoint_orders.h"
 #include "daemon/hosted.h"
@@ -273,6 +274,8 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 		return -1;
 	c->effective = effective_new(c, shared);
 	effective_changed(c);
+	c->watch = config_watch_new(c);
+	config_watch_follow(c->watch, shared->config);
 	c->upgrade = upgrade_new(c);
 	if (c->successor)
 		successor_attach(c->successor, c);
@@ -293,6 +296,7 @@ static void end(struct control *c)
 	wheel_clear(&c->stopping.look);
 	wheel_clear(&c->sweep);
 	upgrade_free(&c->upgrade);
+	config_watch_free(&c->watch);
 	taps_free(&c->taps);
 	admin_free(&c->admin);
 	hosted_free(&c->hosted);

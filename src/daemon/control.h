@@ -10,6 +10,7 @@
 #include "base/wheel.h"
 #include "daemon/bindings.h"
 #include "daemon/discovery.h"
+#include "daemon/fixed_keys.h"
 #include "daemon/liveness.h"
 #include "daemon/logs.h"
 #include "daemon/options.h"
@@ -30,9 +31,11 @@ const char *control_state_name(enum control_state state);
 /* What became of the last reload. */
 struct reload_record {
 	uint64_t succeeded, failed;
-	bool ok;
+	bool ok, is_unchanged;
 	usec_t at; /* calendar; 0: there was none */
 	char error[512];
+	const char *kept[FIXED_KEYS_MAX]; /* keys whose new values wait for the next start */
+	size_t n_kept;
 };
 
 /* The way out, as far as it has been gone: see control_stop.c. */
@@ -75,6 +78,7 @@ struct control {
 	struct retirement retired;       /* those before it */
 	struct lookups *lookups;         /* of names that no file lists */
 	struct found_names *found_names; /* theirs */
+	struct config_watch *watch;      /* of the file; see reload.watch */
 	struct effective *effective;     /* what the file comes to with all that is found */
 	struct governance *governance;   /* theirs */
 	struct hosted *hosted;           /* the application under us; NULL: none */

@@ -50,6 +50,9 @@ void discovery_free(struct discovery **d);
  * when resolvers or a registry cannot be used; nothing has changed then.
  */
 int discovery_follow(struct discovery *d, struct shared_config *shared, struct err *err);
+/* After that failed, while the configuration is there: the registry that could not be opened, or NULL
+ * when it was the resolvers. */
+const struct registry_config *discovery_refused(const struct discovery *d);
 /* Follows these names, too, in the registry of "*", instead of those given before. Copies. */
 void discovery_follow_names(struct discovery *d, const struct slice *names, size_t n);
 /* The world by what is known now; @tallies, @before and @now as snapshot_new has them. A service of

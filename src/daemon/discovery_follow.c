@@ -148,6 +148,7 @@ static int open_new(
 		fresh[i] = open_one(d, shared, config->registries[i], err);
 		if (fresh[i])
 			continue;
+		d->refused = config->registries[i];
 		while (i-- > 0)
 			if (fresh[i])
 				discovery_close(fresh[i]);
@@ -228,8 +229,10 @@ int discovery_follow(struct discovery *d, struct shared_config *shared, struct e
 	const struct config *config = shared->config;
 	struct opened **fresh = mem_calloc(config->n_registries + 1, sizeof(struct opened *));
 	struct shared_config *old = d->shared;
-	int result = open_new(d, shared, fresh, err);
+	int result;
 
+	d->refused = NULL;
+	result = open_new(d, shared, fresh, err);
 	if (result == 0 && set_resolvers(d, config, err) < 0) {
 		for (size_t i = 0; i < config->n_registries; i++)
 			if (fresh[i])
@@ -246,6 +249,11 @@ int discovery_follow(struct discovery *d, struct shared_config *shared, struct e
 	}
 	free(fresh);
 	return result;
+}
+
+const struct registry_config *discovery_refused(const struct discovery *d)
+{
+	return d->refused;
 }
 
 /* ---- names that calls have given ---- */

@@ -41,7 +41,8 @@ struct discovery {
 	struct table names_table;       /* the same, for looking up */
 	size_t n_names;
 	struct loop_work tell_names;
-	struct list untold; /* of struct untold_name */
+	struct list untold;                    /* of struct untold_name */
+	const struct registry_config *refused; /* see discovery_refused */
 };
 
 /* Calls @visit for each endpoint of the configuration whose host is a name. */

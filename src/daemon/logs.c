@@ -87,15 +87,18 @@ int logs_prepare(
 	/* While it shared the daemon's writer, its own was left at some older place. */
 	const char *present = same_text(l->access_to, l->daemon_to) ? NULL : l->access_to;
 
-	*plan = (struct logs_plan){-1, -1};
+	*plan = (struct logs_plan){-1, -1, NULL};
 	if (prepare_one(&l->daemon, "daemon", l->daemon_to, config->log.to, &plan->daemon_fd, err) <
-	    0)
+	    0) {
+		plan->refused = "log.to";
 		return -1;
+	}
 	if (!access_is_apart(config))
 		return 0;
 	if (prepare_one(
 		&l->access, "access", present, config->access_log.to, &plan->access_fd, err) < 0) {
 		logs_cancel(plan);
+		plan->refused = "access_log.to";
 		return -1;
 	}
 	return 0;
@@ -107,7 +110,7 @@ void logs_cancel(struct logs_plan *plan)
 		close(plan->daemon_fd);
 	if (plan->access_fd >= 0)
 		close(plan->access_fd);
-	*plan = (struct logs_plan){-1, -1};
+	*plan = (struct logs_plan){-1, -1, NULL};
 }
 
 void logs_commit(struct logs *l, const struct config *config, struct logs_plan *plan)

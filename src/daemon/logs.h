@@ -19,6 +19,7 @@ struct logs {
 /* Descriptors that were opened for a configuration that is not in force yet. */
 struct logs_plan {
 	int daemon_fd, access_fd; /* owned; -1: as it is */
+	const char *refused;      /* the key whose file could not be opened; NULL: none */
 };
 
 /* Starts the writers and takes the place of base/log's sink. Returns 0, or -1 with @err set. */

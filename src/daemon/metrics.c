@@ -415,6 +415,16 @@ static void render_one(struct page *p, const char *name, const char *type, const
 	family_fini(&f);
 }
 
+static void render_plain(struct page *p, const char *name, const char *help, uint64_t value)
+{
+	struct family f;
+
+	family_init(&f, &p->arena, name, "gauge", help);
+	take_cell(p, &f)->value = value;
+	family_render(&f, p->out);
+	family_fini(&f);
+}
+
 static void render_results(
     struct page *p, const char *name, const char *help, uint64_t succeeded, uint64_t failed)
 {
@@ -453,6 +463,10 @@ static void render_daemon(struct page *p)
 
 	render_results(p, "bridle_reloads_total", "Reloads by their result.", s->reloads_succeeded,
 	    s->reloads_failed);
+	render_plain(p, "bridle_config_last_reload_successful",
+	    "1 if the file was good when it was last read.", !s->reload_failed);
+	render_plain(p, "bridle_config_last_reload_success_timestamp_seconds",
+	    "When the configuration in force was read.", s->loaded_at / USEC_S);
 	render_results(p, "bridle_upgrades_total",
 	    "Upgrades by their result, those before this process included.", s->upgrades_succeeded,
 	    s->upgrades_failed);

@@ -28,6 +28,8 @@ struct metrics_source {
 	const struct metrics_log *logs;
 	size_t n_logs;
 	uint64_t reloads_succeeded, reloads_failed;
+	bool reload_failed; /* the last one */
+	usec_t loaded_at;   /* calendar: the configuration in force */
 	uint64_t upgrades_succeeded, upgrades_failed;
 	const struct registrations *registrations; /* NULL: there are none */
 	const struct discovery *discovery;         /* whose registries are shown; NULL: none */

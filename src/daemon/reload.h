@@ -10,6 +10,7 @@
 
 struct reload_result {
 	bool ok;
+	bool is_unchanged;                /* ok, and the file says what it said before */
 	struct err err;                   /* when not ok */
 	struct problems problems;         /* of the file; warnings too */
 	const char *kept[FIXED_KEYS_MAX]; /* keys whose new values wait for the next start */
@@ -21,8 +22,11 @@ struct config *reload_read(const struct options *options, struct problems *probl
 /* The same, and NULL, too, when one of the file's own tests fails; that is among the problems. */
 struct config *reload_read_tested(const struct options *options, struct problems *problems);
 
-/* @dry_run: loads and checks only. The caller owns @result and gives it to reload_result_fini. */
-void reload_run(struct control *c, bool dry_run, struct reload_result *result);
+/* @is_dry: loads and checks only. The caller owns @result and gives it to reload_result_fini. */
+void reload_run(struct control *c, bool is_dry, struct reload_result *result);
+/* The same because the file may have changed, which nobody asked for: one that says what is in force
+ * already is passed over in silence. */
+void reload_run_if_changed(struct control *c);
 void reload_result_fini(struct reload_result *result);
 
 #endif

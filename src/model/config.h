@@ -449,6 +449,7 @@ struct config {
 		usec_t deregister_wait, drain, spread;
 	} shutdown;
 	usec_t reload_drain;
+	bool reload_watch;
 	struct {
 		usec_t timeout; /* for the new process to prove itself */
 		usec_t drain;

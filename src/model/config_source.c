@@ -36,6 +36,24 @@ void config_tree_unref(struct config_tree **ptree)
 	free(tree);
 }
 
+static bool same_node(const struct yaml_node *a, const struct yaml_node *b)
+{
+	const struct yaml_node *x = a->first, *y = b->first;
+
+	if (a->kind != b->kind || a->n != b->n || a->is_plain != b->is_plain ||
+	    !slice_eq(a->key, b->key) || !slice_eq(a->text, b->text))
+		return false;
+	for (; x && y; x = x->next, y = y->next)
+		if (!same_node(x, y))
+			return false;
+	return x == y;
+}
+
+bool config_tree_same(const struct config_tree *a, const struct config_tree *b)
+{
+	return a->root && b->root && same_node(a->root, b->root);
+}
+
 static void complain(const struct source *s, const char *name, const char *what)
 {
 	problems_error(
@@ -110,9 +128,10 @@ static struct yaml_node *read_file(
 
 static int is_config_file(const struct dirent *entry)
 {
-	size_t len = strlen(entry->d_name);
+	size_t len = strlen(entry->d_name), end = sizeof CONFIG_SUFFIX - 1;
 
-	return entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".yaml") == 0;
+	return entry->d_name[0] != '.' && len > end &&
+	       strcmp(entry->d_name + len - end, CONFIG_SUFFIX) == 0;
 }
 
 /* alphasort() follows the locale; the order of files must not. */

@@ -9,7 +9,9 @@
 #include "model/yaml.h"
 
 #define SOURCE_MAX_FILES 1000u
-#define COMMAND_LINE     "command line" /* the file of values given with --set */
+#define CONFIG_SUFFIX                                                                              \
+	".yaml" /* of the files of a directory; those that begin with a dot are none */
+#define COMMAND_LINE "command line" /* the file of values given with --set */
 
 struct allows;
 
@@ -24,6 +26,9 @@ struct config_tree {
 struct config_tree *config_tree_new(void);
 struct config_tree *config_tree_ref(struct config_tree *tree);
 void config_tree_unref(struct config_tree **tree);
+
+/* Whether both say the same: comments, lines and what files are called do not count. */
+bool config_tree_same(const struct config_tree *a, const struct config_tree *b);
 
 struct source {
 	const struct config_source *from;

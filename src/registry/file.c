@@ -14,10 +14,12 @@
 
 #include "base/mem.h"
 #include "base/table.h"
+#include "net/file_watch.h"
 #include "net/loop.h"
 #include "registry/client.h"
 #include "registry/file_services.h"
-#include "registry/file_watch.h"
+
+#define QUIET (50 * USEC_MS)
 
 /* A service or a document that is followed. */
 struct wanted {
@@ -215,6 +217,11 @@ static void file_unwatch_document(struct registry_client *client, struct slice k
 
 static struct registry_client *file_open(const struct registry_client_start *start, struct err *err)
 {
+	const struct file_watch_options options = {
+	    .path = start->config->path,
+	    .quiet = QUIET,
+	    .refresh = start->config->refresh,
+	};
 	struct registry_client *client = mem_calloc(1, sizeof *client);
 
 	(void)err;
@@ -224,8 +231,7 @@ static struct registry_client *file_open(const struct registry_client_start *sta
 	client->catch_up.run = catch_up;
 	table_init(&client->services, start->place->seed);
 	table_init(&client->documents, start->place->seed);
-	client->watch = file_watch_new(
-	    client->loop, client->path, start->config->refresh, file_changed, client);
+	client->watch = file_watch_new(client->loop, &options, file_changed, client);
 	return client;
 }
 
