@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import threading
@@ -10,13 +11,14 @@ import time
 
 import sockets
 import upstream
-from bridled import IS_SANITIZED, TestCase, eventually
+from bridled import IS_SANITIZED, Bridled, TestCase, eventually
 from loads import Calls, Clients, GoGrpc, all_of
 from peers import GOECHO, GOGRPC, VOLO_CLIENT, VOLO_GRPC_CLIENT, VOLO_GRPC_SERVER, VOLO_SERVER
 from peers import Peers, needs
 from sockets import PATIENCE
 
 ROUNDS = int(os.environ.get("BRIDLE_RELOAD_ROUNDS", "100"))
+SETTLING = 0.2  # seconds for which nothing may happen to a file that is watched before it is read
 SEED = int(os.environ.get("BRIDLE_RELOAD_SEED", "1"))
 
 
@@ -424,3 +426,189 @@ class Manager(TestCase):
             pass
         self.socket.settimeout(PATIENCE)
         self.assert_reload(daemon, "draining", failed=True)
+
+
+class Watched(TestCase):
+    """reload.watch: a change of the file, or of one of its directory, is a reload."""
+
+    HALF = "services: {svc: {endpoints: ["
+
+    def setUp(self):
+        super().setUp()
+        self.service = self.upstream()
+
+    def text(self, connections):
+        return json.dumps({
+            "admin": {"socket": self.path("admin.sock")}, "reload": {"watch": True},
+            "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc"}],
+            "services": {"svc": {"endpoints": [self.service.address]}},
+            "limits": {"connections": connections}})
+
+    def write(self, path, text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def watched(self, path):
+        daemon = Bridled(self.directory, {})
+        daemon.config_path = path
+        self.addCleanup(daemon.stop)
+        return daemon.start()
+
+    def directory_of(self, name, connections=1000):
+        """A directory with a file, as the path of the configuration."""
+        os.mkdir(self.path(name))
+        self.write(self.path(name + "/main.yaml"), self.text(connections))
+        return self.path(name)
+
+    def reloads(self, daemon):
+        return (daemon.metric("bridle_reloads_total", result="ok"),
+                daemon.metric("bridle_reloads_total", result="failed"))
+
+    def assert_reloads(self, daemon, good, bad=0):
+        eventually(lambda: self.reloads(daemon) == (good, bad),
+                   what="%d good and %d bad reloads (%s)" % (good, bad, self.reloads(daemon)))
+
+    def assert_quiet(self, daemon, good, bad=0):
+        """No more than these, also when everything has been heard of."""
+        deadline = time.monotonic() + 3 * SETTLING
+        while time.monotonic() < deadline:
+            self.assertEqual(self.reloads(daemon), (good, bad))
+            time.sleep(0.05)
+
+    def test_a_file_in_its_place_beside_it_and_by_a_link(self):
+        path = self.path("watched.yaml")
+        self.write(path, self.text(1001))
+        daemon = self.watched(path)
+        self.assert_quiet(daemon, 0)
+        self.write(path, self.text(1002))
+        self.assert_reloads(daemon, 1)
+        self.write(path + "~", self.text(1003))  # as editors do
+        os.rename(path + "~", path)
+        self.assert_reloads(daemon, 2)
+        os.rename(path, self.path("backup"))  # as others do
+        self.write(path, self.text(1004))
+        self.assert_reloads(daemon, 3)
+        self.write(self.path("elsewhere"), self.text(1005))
+        os.symlink(self.path("elsewhere"), path + "~")
+        os.rename(path + "~", path)
+        self.assert_reloads(daemon, 4)
+        self.write(self.path("elsewhere"), self.text(1006))
+        self.assert_reloads(daemon, 5)
+        self.assert_quiet(daemon, 5)
+
+    def test_what_is_written_in_pieces_is_one_change(self):
+        path = self.path("watched.yaml")
+        self.write(path, self.text(1001))
+        daemon = self.watched(path)
+        whole = self.text(1002)
+        with open(path, "w", encoding="utf-8") as file:
+            for at in range(0, len(whole), 40):
+                file.write(whole[at:at + 40])
+                file.flush()
+                time.sleep(0.01)
+        self.assert_reloads(daemon, 1)
+        self.assert_quiet(daemon, 1)
+
+    def test_a_broken_file_is_tried_once_and_the_next_good_one_again(self):
+        path = self.path("watched.yaml")
+        self.write(path, self.text(1001))
+        daemon = self.watched(path)
+        with Calls(daemon.address()) as load:
+            self.write(path, self.HALF)
+            self.assert_reloads(daemon, 0, 1)
+            self.assert_quiet(daemon, 0, 1)
+            self.write(path, self.text(1001))  # what was in force all the time
+            self.assert_reloads(daemon, 1, 1)
+            self.write(path, self.text(1002))
+            self.assert_reloads(daemon, 2, 1)
+        self.assertEqual(load.failed, [])
+
+    def test_a_file_that_says_the_same_is_passed_over(self):
+        path = self.path("watched.yaml")
+        self.write(path, self.text(1001))
+        daemon = self.watched(path)
+        self.write(path, self.text(1001) + "\n# a comment\n")
+        os.utime(path)
+        self.assert_quiet(daemon, 0)
+        daemon.signal(signal.SIGHUP)
+        self.assert_reloads(daemon, 1)
+        self.write(path, self.text(1002))
+        daemon.signal(signal.SIGHUP)
+        self.assert_reloads(daemon, 2)
+        self.assert_quiet(daemon, 2)
+
+    def test_files_of_a_directory_come_change_and_go(self):
+        directory = self.directory_of("conf")
+        daemon = self.watched(directory)
+        more = os.path.join(directory, "more.yaml")
+        self.write(more, 'services: {more: {endpoints: ["%s"]}}' % self.service.address)
+        self.assert_reloads(daemon, 1)
+        self.assertEqual(len(daemon.get_json("/services")), 2)
+        self.write(more, 'services: {other: {endpoints: ["%s"]}}' % self.service.address)
+        self.assert_reloads(daemon, 2)
+        for name in ("notes.txt", ".hidden.yaml", "more.yaml~"):  # are no parts of it
+            self.write(os.path.join(directory, name), "what: ever")
+        self.assert_quiet(daemon, 2)
+        os.unlink(more)
+        self.assert_reloads(daemon, 3)
+        self.assertEqual(len(daemon.get_json("/services")), 1)
+
+    def test_the_volume_of_a_config_map(self):
+        """Files are links into ..data, which is a link to a directory that is never changed; another
+        directory is made and the link turned."""
+        volume = self.path("volume")
+        os.mkdir(volume)
+
+        def publish(number):
+            version = os.path.join(volume, "..version_%d" % number)
+            os.mkdir(version)
+            self.write(os.path.join(version, "main.yaml"), self.text(1000 + number))
+            os.symlink(os.path.basename(version), os.path.join(volume, "..data_tmp"))
+            os.rename(os.path.join(volume, "..data_tmp"), os.path.join(volume, "..data"))
+            if number:
+                shutil.rmtree(os.path.join(volume, "..version_%d" % (number - 1)))
+
+        publish(0)
+        os.symlink("..data/main.yaml", os.path.join(volume, "main.yaml"))
+        for path in (volume, os.path.join(volume, "main.yaml")):
+            with self.subTest(path=path):
+                first = int(os.readlink(os.path.join(volume, "..data")).rpartition("_")[2])
+                daemon = self.watched(path)
+                with Calls(daemon.address()) as load:
+                    for number in range(1, 6):
+                        publish(first + number)
+                        self.assert_reloads(daemon, number)
+                    self.assert_quiet(daemon, number)
+                self.assertEqual(load.failed, [])
+                self.assertIn("connections: %d " % (1000 + first + number),
+                              daemon.get("/config")[1])
+                daemon.stop()
+
+    def test_a_directory_that_goes_and_comes_again(self):
+        directory = self.directory_of("conf")
+        daemon = self.watched(directory)
+        with Calls(daemon.address()) as load:
+            shutil.rmtree(directory)
+            self.assert_reloads(daemon, 0, 1)
+            os.mkdir(directory)
+            self.write(os.path.join(directory, "main.yaml"), self.text(1002))
+            eventually(lambda: self.reloads(daemon)[0] == 1, what="the directory that is back")
+            os.rename(directory, self.path("old"))
+            self.directory_of("new", 1003)
+            os.rename(self.path("new"), directory)
+            eventually(lambda: self.reloads(daemon)[0] == 2, what="the other directory")
+            self.write(os.path.join(directory, "main.yaml"), self.text(1004))
+            eventually(lambda: self.reloads(daemon)[0] == 3, what="a change in it")
+        self.assertEqual(load.failed, [])
+
+    def test_it_can_be_taken_up_and_given_up_by_a_reload(self):
+        path = self.path("watched.yaml")
+        self.write(path, self.text(1001))
+        daemon = self.watched(path)
+        self.write(path, self.text(1002).replace("true", "false"))
+        self.assert_reloads(daemon, 1)
+        self.write(path, self.text(1003))
+        self.assert_quiet(daemon, 1)
+        reload_now(daemon)
+        self.write(path, self.text(1004))
+        self.assert_reloads(daemon, 3)
