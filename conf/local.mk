@@ -28,6 +28,9 @@ dist_example_DATA = \
 	conf/zookeeper.yaml
 EXTRA_DIST += conf/bridled.yaml
 
+kubernetesdir = $(exampledir)/kubernetes
+dist_kubernetes_DATA = conf/kubernetes/sidecar.yaml
+
 # What an operator has written is never written over.
 install-data-local:
 	$(MKDIR_P) "$(DESTDIR)$(sysconfdir)/bridled"

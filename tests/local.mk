@@ -131,6 +131,7 @@ UNIT_TESTS = \
 	tests/unit/test_thrift_view \
 	tests/unit/test_timeline \
 	tests/unit/test_tls \
+	tests/unit/test_usage \
 	tests/unit/test_wheel \
 	tests/unit/test_wire_crc32c \
 	tests/unit/test_wire_golden \
@@ -184,7 +185,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_streams \
 	tests/sim/test_sim_times
 
-EXTRA_DIST += tests/config tests/explain tests/wire/golden
+EXTRA_DIST += tests/config tests/explain tests/packaging tests/wire/golden
 
 if HAVE_CHECK
 AM_CPPFLAGS += $(CHECK_CFLAGS)
@@ -396,15 +397,16 @@ tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 dist_check_SCRIPTS += tests/e2e/check
 TESTS += tests/e2e/check
 EXTRA_DIST += \
-	tests/e2e/bridled.py tests/e2e/browser.py tests/e2e/consul_stand_in.py \
+	tests/e2e/bridled.py tests/e2e/browser.py tests/e2e/complete.zsh tests/e2e/consul_stand_in.py \
 	tests/e2e/ends.py tests/e2e/h2.py \
 	tests/e2e/h2_case.py tests/e2e/h2_upstream.py tests/e2e/hosted_application.py \
 	tests/e2e/hpack.py tests/e2e/http_stand_in.py tests/e2e/middleman.py tests/e2e/nacos_stand_in.py \
 	tests/e2e/peers.py tests/e2e/registries.py tests/e2e/run.py tests/e2e/sockets.py \
 	tests/e2e/tts.py tests/e2e/upstream.py tests/e2e/wire.py tests/e2e/zookeeper_server.py \
 	tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py \
-	tests/e2e/test_chaos.py tests/e2e/test_config.py tests/e2e/test_consul.py \
-	tests/e2e/test_convert.py tests/e2e/test_ctl.py tests/e2e/test_discovery.py \
+	tests/e2e/test_chaos.py tests/e2e/test_completion.py tests/e2e/test_config.py \
+	tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_ctl.py \
+	tests/e2e/test_discovery.py \
 	tests/e2e/test_dns_registry.py tests/e2e/test_endpoint_orders.py \
 	tests/e2e/test_etcd.py tests/e2e/test_examples.py \
 	tests/e2e/test_explain.py tests/e2e/test_failures.py tests/e2e/test_file_registry.py \
@@ -412,7 +414,8 @@ EXTRA_DIST += \
 	tests/e2e/test_grpc_peers.py tests/e2e/test_h2_broken.py tests/e2e/test_h2_flow.py \
 	tests/e2e/test_h2_hostile.py tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py \
 	tests/e2e/test_h2_upstream.py tests/e2e/test_h2spec.py tests/e2e/test_health.py \
-	tests/e2e/test_hostile.py tests/e2e/test_kitex_governance.py tests/e2e/test_limits.py \
+	tests/e2e/test_hostile.py tests/e2e/test_kitex_governance.py tests/e2e/test_kubernetes.py \
+	tests/e2e/test_limits.py \
 	tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py \
 	tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
 	tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
@@ -428,6 +431,7 @@ EXTRA_DIST += \
 	tests/peers/gogrpc/call.go tests/peers/gogrpc/client.go tests/peers/gogrpc/go.mod \
 	tests/peers/gogrpc/go.sum tests/peers/gogrpc/main.go tests/peers/gogrpc/message.go \
 	tests/peers/gogrpc/server.go \
+	tests/peers/kubecheck/go.mod tests/peers/kubecheck/go.sum tests/peers/kubecheck/main.go \
 	tests/peers/h2spec/go.mod tests/peers/h2spec/go.sum tests/peers/h2spec/tools.go \
 	tests/peers/py/apache_client.py tests/peers/py/grpcio_peer.py \
 	tests/peers/py/requirements.txt \

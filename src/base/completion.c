@@ -349,12 +349,13 @@ static void zsh_print(const struct completion_program *program, FILE *to)
 		fprintf(to,
 		    "_%s_asked()\n{\n"
 		    "\tlocal -a found\n"
-		    "\tfound=(${(f)\"$(%s --words $1 $words[2,-1] 2>/dev/null)\"})\n"
+		    "\tfound=(${(f)\"$(%s --words $1 $typed[2,-1] 2>/dev/null)\"})\n"
 		    "\tcompadd -a found\n}\n",
 		    name, name);
 	fprintf(to,
 	    "_%s()\n{\n"
 	    "\tlocal context curcontext=$curcontext state line\n"
+	    "\tlocal -a typed=($words)\n"
 	    "\ttypeset -A opt_args\n"
 	    "\tlocal -a common=(\n",
 	    name);
