@@ -17,9 +17,9 @@
 #include "daemon/thread.h"
 
 /*
- * The writer's thread is ASLEEP until a line comes. Having written, it naps: lines of that time
- * gather without waking anyone, and only an empty nap ends in sleep. So a busy log costs its
- * producers no system call.
+ * The writer's thread is ASLEEP until a line comes. Having written, it naps: lines of that time, and
+ * the few that came while it wrote, gather without waking anyone, and only an empty nap ends in sleep.
+ * So a busy log costs its producers no system call, and the writer one for many lines.
  *
  *     ASLEEP --line--> AWAKE --all written--> NAPPING --lines--> AWAKE
  *        ^                                        |
@@ -27,9 +27,10 @@
  */
 enum writer_state { WRITER_ASLEEP, WRITER_AWAKE, WRITER_NAPPING };
 
-#define NAP              (5 * USEC_MS)
-#define RETRY_AFTER      USEC_S /* when the destination refuses */
-#define WAIT_FOR_ROOM_MS 100    /* in a pipe, before looking whether it is time to stop */
+#define NAP              (20 * USEC_MS)
+#define NAP_BELOW        PIPE_BUF /* bytes that came during a write and may wait for others */
+#define RETRY_AFTER      USEC_S   /* when the destination refuses */
+#define WAIT_FOR_ROOM_MS 100      /* in a pipe, before looking whether it is time to stop */
 #define STACK_SIZE       ((size_t)128 * 1024)
 
 struct log_writer {
@@ -92,9 +93,10 @@ static void wait_under_lock(struct log_writer *w, usec_t wait)
 /* Leaves with work to do, or with the order to stop. Under the lock. */
 static void wait_for_lines(struct log_writer *w)
 {
-	if (w->head != w->tail || w->is_stopping || w->next_fd >= 0)
+	if (w->head - w->tail >= NAP_BELOW || w->is_stopping || w->next_fd >= 0)
 		return;
-	w->head = w->tail = 0; /* start over at the front: a quiet log touches few pages */
+	if (w->head == w->tail)
+		w->head = w->tail = 0; /* start over at the front: a quiet log touches few pages */
 	w->state = WRITER_NAPPING;
 	wait_under_lock(w, NAP);
 	w->state = WRITER_ASLEEP;

@@ -19,6 +19,7 @@
 
 #define FREE_CALLS_MAX 256u /* kept for reuse; what a burst needs beyond goes back to malloc */
 #define COLLECT_FIRST  (16u * 1024)
+#define LOG_ID_LEN     21u
 #define COLLECT_SMALL  1024u /* as much is collected in the call's own room */
 
 static const struct {
@@ -268,7 +269,21 @@ void call_refuse(struct downstream *d, uint32_t id, const struct rpc_message *pa
 	call_finish(call);
 }
 
-/* As Kitex makes them: "02", the time in milliseconds, and something random. */
+/* As Kitex makes them: "02", the time in milliseconds with 13 digits, and something random in 6
+ * hexadecimal ones. */
+static void make_log_id(char room[LOG_ID_LEN + 1], usec_t calendar, uint64_t random)
+{
+	uint64_t ms = calendar / USEC_MS;
+
+	room[0] = '0';
+	room[1] = '2';
+	for (int i = 14; i >= 2; i--, ms /= 10)
+		room[i] = (char)('0' + ms % 10);
+	for (int i = 15; i < (int)LOG_ID_LEN; i++, random >>= 4)
+		room[i] = "0123456789abcdef"[random & 15];
+	room[LOG_ID_LEN] = '\0';
+}
+
 struct slice call_log_id(struct call *call)
 {
 	struct worker *worker = call->worker;
@@ -276,10 +291,8 @@ struct slice call_log_id(struct call *call)
 	if (call->request.log_id.len)
 		return call->request.log_id;
 	if (call->log_id[0] == '\0')
-		snprintf(call->log_id, sizeof call->log_id, "02%013llu%06x",
-		    (unsigned long long)(loop_calendar(worker->loop) / USEC_MS),
-		    (unsigned)(rng_next(&worker->rng) & 0xffffff));
-	return slice_str(call->log_id);
+		make_log_id(call->log_id, loop_calendar(worker->loop), rng_next(&worker->rng));
+	return slice_of(call->log_id, LOG_ID_LEN);
 }
 
 /* ---- the body ---- */
