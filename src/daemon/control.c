@@ -295,9 +295,9 @@ static void end(struct control *c)
 	wheel_clear(&c->stopping.wait);
 	wheel_clear(&c->stopping.look);
 	wheel_clear(&c->sweep);
+	taps_free(&c->taps);
 	upgrade_free(&c->upgrade);
 	config_watch_free(&c->watch);
-	taps_free(&c->taps);
 	admin_free(&c->admin);
 	hosted_free(&c->hosted);
 	registrations_free(&c->registrations);

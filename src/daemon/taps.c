@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,6 +17,7 @@
 
 #define TYPE_LINES "application/x-ndjson"
 #define LIMIT_MAX  1000000000u
+#define AWAIT_S    1            /* for workers, at the end */
 #define LOOK_EVERY (USEC_S / 5) /* whether something was lost since, or the limit is reached */
 
 /* One who looks on. */
@@ -257,6 +260,48 @@ int taps_open(struct taps *t, struct slice query, struct http_reply *reply, stru
 
 /* ---- all of them ---- */
 
+/* What each worker passes when it has posted all lines that came before. Freed by the last of them. */
+struct barrier {
+	struct ref ref;
+	sem_t passed;
+};
+
+static void barrier_unref(struct barrier *b)
+{
+	if (!ref_drop(&b->ref))
+		return;
+	sem_destroy(&b->passed);
+	free(b);
+}
+
+static void pass(void *arg)
+{
+	struct barrier *b = arg;
+
+	sem_post(&b->passed);
+	barrier_unref(b);
+}
+
+/* A worker that is stuck keeps nobody from ending. */
+static void await_workers(const struct workers *workers)
+{
+	struct barrier *b = mem_calloc(1, sizeof *b);
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += AWAIT_S;
+	ref_init(&b->ref);
+	sem_init(&b->passed, 0, 0);
+	for (unsigned i = 0; i < workers->n; i++) {
+		ref_take(&b->ref);
+		worker_thread_post(workers->threads[i], pass, b);
+	}
+	for (unsigned i = 0; i < workers->n; i++)
+		while (sem_clockwait(&b->passed, CLOCK_MONOTONIC, &until) < 0 && errno == EINTR)
+			;
+	barrier_unref(b);
+}
+
 struct taps *taps_new(struct loop *loop, struct inbox *inbox, struct workers *workers)
 {
 	struct taps *t = mem_calloc(1, sizeof *t);
@@ -275,6 +320,10 @@ void taps_free(struct taps **at)
 	if (t == NULL)
 		return;
 	*at = NULL;
+	if (t->n) {
+		await_workers(t->workers);
+		inbox_run(t->inbox);
+	}
 	list_each_safe (link, &t->readers)
 		finish(list_item(link, struct reader, link));
 	free(t);

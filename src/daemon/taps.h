@@ -17,7 +17,7 @@ struct workers;
 
 /* All borrowed; @inbox is of @loop, the control thread's. */
 struct taps *taps_new(struct loop *loop, struct inbox *inbox, struct workers *workers);
-/* Each answer ends as it should. The workers still run. */
+/* Each answer ends as it should, with all calls that have ended by now. The workers still run. */
 void taps_free(struct taps **taps);
 
 /*

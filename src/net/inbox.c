@@ -70,6 +70,12 @@ static void readable(evutil_socket_t fd, short what, void *arg)
 	run_taken(inbox);
 }
 
+void inbox_run(struct inbox *inbox)
+{
+	take_all(inbox);
+	run_taken(inbox);
+}
+
 struct inbox *inbox_new(struct loop *loop, struct err *err)
 {
 	struct inbox *inbox = mem_calloc(1, sizeof *inbox);

@@ -16,6 +16,8 @@ typedef void (*inbox_fn)(void *arg);
 struct inbox *inbox_new(struct loop *loop, struct err *err);
 /* What is still inside runs first; nobody may post any more. */
 void inbox_free(struct inbox **inbox);
+/* Runs what is inside now, without waiting for the loop to turn. */
+void inbox_run(struct inbox *inbox);
 /* From any thread: @run is called with @arg in the loop's thread, in the order of posting. */
 void inbox_post(struct inbox *inbox, inbox_fn run, void *arg);
 

@@ -138,6 +138,7 @@ struct call {
 	struct slice reply_biz_status; /* in the arena */
 	char source[48];               /* who called */
 	char log_id[40];       /* made here when the caller stated none; empty until wanted */
+	bool reply_is_at_hand; /* when the call ends: views of `reply` are still good */
 	struct tapped *tapped; /* in the arena: kept for those who look on; NULL: nothing */
 
 	/* Nothing from here on is cleared when a call begins: each is set before it is read. */

@@ -155,10 +155,15 @@ static bool keep_head(struct call *call, const struct rpc_message *from, struct 
 	return true;
 }
 
+/* Most calls end with their reply, and whether anybody wants them is only asked then. */
 void tap_call_replied(struct call *call)
 {
-	ssize_t body = body_wanted(call, TAP_REPLIED);
+	ssize_t body;
 
+	call->reply_is_at_hand = call->id == 0 && call->reply_is_complete && call->upload_is_over;
+	if (call->reply_is_at_hand)
+		return;
+	body = body_wanted(call, TAP_REPLIED);
 	if (body < 0 || keep_for(call, (size_t)body) == NULL)
 		return;
 	call->tapped->has_reply = keep_head(call, &call->reply, &call->tapped->reply);

@@ -149,7 +149,9 @@ static void put_metadata(struct line *l, const struct tap *tap, const struct cal
 	l->end = l->at + METADATA_MAX;
 	line_put_str(l, ",\"metadata\":{");
 	put_message(l, tap, "call", &call->request);
-	if (kept && kept->has_reply)
+	if (call->reply_is_at_hand)
+		put_message(l, tap, "reply", &call->reply);
+	else if (kept && kept->has_reply)
 		put_message(l, tap, "reply", &kept->reply);
 	if (kept && kept->has_trailers)
 		put_message(l, tap, "trailers", &kept->trailers);
@@ -158,14 +160,14 @@ static void put_metadata(struct line *l, const struct tap *tap, const struct cal
 }
 
 static void put_body(
-    struct line *l, const struct tap *tap, const char *name, const struct tap_body *body)
+    struct line *l, const struct tap *tap, const char *name, struct slice body, uint64_t total)
 {
-	struct slice shown = slice_first(slice_of(body->bytes, body->len), tap->body);
+	struct slice shown = slice_first(body, tap->body);
 
 	line_put_str(l, ",\"");
 	line_put_str(l, name);
 	line_put_str(l, "_bytes\":");
-	line_put_number(l, body->total);
+	line_put_number(l, total);
 	line_put_str(l, ",\"");
 	line_put_str(l, name);
 	line_put_str(l, "\":\"");
@@ -189,11 +191,16 @@ static const char *payload_name(const struct call *call)
 
 static void put_bodies(struct line *l, const struct tap *tap, const struct call *call)
 {
+	const struct tap_body *in = &call->tapped->in, *out = &call->tapped->out;
+
 	line_put_str(l, ",\"payload\":\"");
 	line_put_str(l, payload_name(call));
 	line_put_str(l, "\"");
-	put_body(l, tap, "request_body", &call->tapped->in);
-	put_body(l, tap, "reply_body", &call->tapped->out);
+	put_body(l, tap, "request_body", slice_of(in->bytes, in->len), in->total);
+	if (call->reply_is_at_hand)
+		put_body(l, tap, "reply_body", call->reply.body, call->reply.body.len);
+	else
+		put_body(l, tap, "reply_body", slice_of(out->bytes, out->len), out->total);
 }
 
 struct tap_line *tap_line_of(struct tap *tap, struct call *call, usec_t now)
