@@ -15,6 +15,7 @@
 #include "daemon/upgrade_channel.h"
 #include "daemon/upgrade_spawn.h"
 #include "net/loop.h"
+#include "registry/client.h"
 
 #define SERVES_WITHIN (5 * USEC_S)    /* after it was told to */
 #define ENDS_WITHIN   (500 * USEC_MS) /* of its own accord, once it has closed the channel */
@@ -294,6 +295,7 @@ static void hear_failure(struct upgrade *u, struct slice text)
 
 	snprintf(
 	    why, sizeof why, "the new process says: %.*s", (int)text.len, (const char *)text.data);
+	registry_make_plain(why);
 	fail(u, why);
 }
 

@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import unittest
 
 import bridled
 import sockets
 import upstream
 from bridled import eventually
-from upgrading import UpgradeCase
+from upgrading import Process, UpgradeCase, children, is_running
 
 
 class Upgrades(UpgradeCase):
@@ -259,6 +260,278 @@ class Leaving(UpgradeCase):
             caller.must_answer(question, answer)
             self.assertEqual(answer.text, "slow %d" % i)
         daemon.await_former()
+
+
+class Failures(UpgradeCase):
+    """Whatever is wrong with the new process, the old one goes on as if nothing had happened."""
+
+    def setUp(self):
+        super().setUp()
+        self.service = self.upstream()
+        self.whole = self.config(self.service, upgrade={"timeout": "20s"})
+        self.serving = self.run_daemon(self.whole)
+        self.load = self.callers(self.serving, self.service, pause=0.001)
+        self.inode = os.stat(self.path("in.sock")).st_ino
+
+    def assert_fails(self, *words):
+        pid = self.serving.process.pid
+        failed = self.serving.metric("bridle_upgrades_total", result="failed")
+        status, answer = self.serving.post("/upgrade")
+        self.assertEqual((status, answer["ok"]), (409, False), answer)
+        for word in words:
+            self.assertIn(word, answer["error"])
+        self.assert_goes_on(self.serving, self.load, pid)
+        self.assertEqual(os.stat(self.path("in.sock")).st_ino, self.inode)
+        record = self.serving.get_json("/status")["upgrade"]
+        self.assertEqual((record["ok"], record["error"]), (False, answer["error"]))
+        self.assertEqual(self.serving.metric("bridle_upgrades_total", result="failed"), failed + 1)
+
+    def assert_can_still_be_upgraded(self):
+        self.serving.install(bridled.BINARY)
+        self.serving.write_config(self.whole)
+        self.serving.upgrade()
+        self.serving.await_former()
+        self.await_calls(self.load, 20)
+        self.assert_nothing_lost(self.load)
+
+    def test_a_program_that_ends_at_once(self):
+        self.serving.install("/bin/false")
+        self.assert_fails("ended with status 1 before it served")
+        self.serving.install("/bin/true")
+        self.assert_fails("ended with status 0 before it served")
+        self.assert_can_still_be_upgraded()
+
+    def test_a_program_that_is_not_there_or_cannot_be_run(self):
+        self.serving.install(None)
+        self.assert_fails("No such file")
+        with open(self.serving.binary, "w", encoding="utf-8") as file:
+            file.write("no program\n")
+        self.assert_fails("Permission denied")
+        os.chmod(self.serving.binary, 0o755)
+        self.assert_fails(": ")
+        self.assert_can_still_be_upgraded()
+
+    def test_a_crash_before_it_is_ready(self):
+        self.serving.install_script("os.kill(os.getpid(), 11)")
+        self.assert_fails("was ended by signal 11 before it served")
+        self.serving.install_script("doors(); os.abort()")
+        self.assert_fails("was ended by signal 6")
+        self.assert_can_still_be_upgraded()
+
+    def test_a_crash_after_it_was_told_to_serve(self):
+        self.serving.install_script("""
+n = len(doors())
+say(READY)
+hear()
+os.kill(os.getpid(), 9)
+""")
+        self.assert_fails("was ended by signal 9")
+        self.assert_can_still_be_upgraded()
+
+    def test_one_that_has_taken_the_admin_socket_before_it_dies(self):
+        self.serving.install_script("""
+doors()
+say(READY)
+hear()
+path = %r
+with socket.socket(socket.AF_UNIX) as mine:
+    mine.bind(path + ".mine")
+    mine.listen()
+    os.rename(path + ".mine", path)
+    os.abort()
+""" % self.serving.admin_path)
+        old = bridled.UnixHTTP(self.serving.admin_path)
+        old.connect()
+        old.request("POST", "/upgrade")
+        answer = old.getresponse()
+        self.assertEqual(answer.status, 409)
+        answer.read()
+        old.close()
+        self.assert_goes_on(self.serving, self.load, self.serving.process.pid)
+        self.assertEqual(os.stat(self.serving.admin_path).st_mode & 0o777, 0o600)
+        self.assert_can_still_be_upgraded()
+
+    def test_a_program_that_hangs(self):
+        self.whole["upgrade"] = {"timeout": "300ms"}
+        self.serving.reload(self.whole)
+        for text in ("time.sleep(1000)", "doors(); time.sleep(1000)",
+                     "channel.close(); time.sleep(1000)",
+                     "import signal; signal.signal(15, signal.SIG_IGN); doors(); time.sleep(1000)"):
+            self.serving.install_script(text)
+            self.assert_fails()
+        self.serving.install_script("os.kill(os.getpid(), 19)")
+        self.assert_fails("not ready within 300 ms")
+        self.assert_can_still_be_upgraded()
+
+    def test_one_that_never_serves_though_it_was_told_to(self):
+        self.serving.install_script("doors(); say(READY); hear(); time.sleep(1000)")
+        self.assert_fails("did not serve within 5 s")
+        self.assert_can_still_be_upgraded()
+
+    def test_one_that_talks_nonsense(self):
+        for text, words in (
+                ("channel.send(b'nonsense')", "no message"),
+                ("channel.send(b'')", "ended with status 0"),
+                ("channel.send(b'x' * 5000); time.sleep(1000)", "before it served"),
+                ("say(READY, 0, b'', b'BrUp', 2); time.sleep(1000)", "restart instead"),
+                ("say(READY, 7); time.sleep(1000)", "other sockets"),
+                ("say(SERVING); time.sleep(1000)", "should not say"),
+                ("say(GO); time.sleep(1000)", "should not say"),
+                ("say(99); time.sleep(1000)", "not understood"),
+                ("say(FAILED, 0, b'\\x1b[31m\\n\\xff'); time.sleep(1000)", "the new process says"),
+                ("doors(); say(READY); hear(); say(READY); time.sleep(1000)", "should not say"),
+                ("socket.send_fds(channel, [b'BrUp'], [0, 1, 2]); time.sleep(1000)", "before it")):
+            with self.subTest(text):
+                self.serving.install_script(text)
+                self.assert_fails(words)
+        eventually(lambda: self.serving.descriptors() < 60, what="no descriptor of theirs")
+        self.assert_can_still_be_upgraded()
+
+    def test_a_file_that_is_wrong(self):
+        wrong = dict(self.whole, workers="many")
+        self.serving.write_config(wrong)
+        self.assert_fails("bridled.yaml", "workers")
+        tested = dict(self.whole, tests=[{"name": "no", "call": {"listener": "in", "method": "Echo"},
+                                          "expect": {"service": "other"}}])
+        self.serving.write_config(tested)
+        self.assert_fails("tests")
+        os.unlink(self.serving.config_path)
+        self.assert_fails("bridled.yaml")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            more = {"name": "more", "address": "127.0.0.1:%d" % taken.getsockname()[1],
+                    "service": "svc"}
+            self.serving.write_config(dict(self.whole, listeners=self.whole["listeners"] + [more]))
+            self.assert_fails("listener more", "served by another process")
+        self.assert_can_still_be_upgraded()
+
+    def test_a_new_listener_leaves_no_file_when_it_comes_to_nothing(self):
+        with open(self.path("bad.sock"), "w", encoding="ascii"):
+            pass  # what is no socket is not replaced by one
+        more = [{"name": name, "address": "unix:" + self.path(name + ".sock"), "service": "svc"}
+                for name in ("more", "bad")]
+        self.serving.write_config(dict(self.whole, listeners=self.whole["listeners"] + more))
+        self.assert_fails("listener bad", "is a regular file")
+        self.assertFalse(os.path.exists(self.path("more.sock")))
+        self.assert_can_still_be_upgraded()
+
+    def test_a_second_upgrade_is_refused_while_one_runs(self):
+        self.serving.install_script("doors(); time.sleep(1000)")
+        old = self.serving.process.pid
+        self.serving.signal(signal.SIGUSR2)
+        child = eventually(lambda: children(old), what="the new process")[0]
+        status, answer = self.serving.post("/upgrade")
+        self.assertEqual(status, 409)
+        self.assertIn("an upgrade is under way", answer["error"])
+        status, answer = self.serving.post("/reload")
+        self.assertEqual(status, 409)
+        self.assertIn("an upgrade is under way", answer["error"])
+        os.kill(child, signal.SIGKILL)
+        eventually(lambda: self.serving.get_json("/status")["upgrade"], what="its failure")
+        self.assert_can_still_be_upgraded()
+
+
+class Meanwhile(UpgradeCase):
+    """What else happens while the new process proves itself."""
+
+    HELD = "doors(); time.sleep(1000)"
+
+    def begin(self, **more):
+        """A daemon whose new process does not come to an end, and that process."""
+        service = self.upstream()
+        daemon = self.run_daemon(self.config(service, **more))
+        daemon.install_script(self.HELD)
+        daemon.signal(signal.SIGUSR2)
+        return daemon, eventually(lambda: children(daemon.process.pid), what="a new process")[0]
+
+    def test_a_stop_ends_both(self):
+        daemon, new = self.begin()
+        daemon.signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(), 0)
+        eventually(lambda: not is_running(new), what="the end of the new process")
+
+    def test_a_reload_by_signal_waits_and_is_done_by_who_serves(self):
+        daemon, new = self.begin()
+        config = self.config(self.upstream(), limits={"connections": 77})
+        daemon.write_config(config)
+        daemon.signal(signal.SIGHUP)
+        eventually(lambda: "a signal waits" in daemon.errors(), what="the word of it")
+        self.assertIsNone(daemon.get_json("/status")["config"]["last_reload"])
+        os.kill(new, signal.SIGKILL)
+        eventually(lambda: daemon.get_json("/status")["config"]["last_reload"], what="the reload")
+        self.assertIn("connections: 77", daemon.get("/config")[1])
+
+    def slow_to_start(self, service):
+        """A daemon that waits two seconds at its start, for a name of which nobody says anything."""
+        mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(mute.close)
+        mute.bind(("127.0.0.1", 0))
+        config = self.config(service, resolvers=["127.0.0.1:%d" % mute.getsockname()[1]])
+        config["services"]["other"] = {"endpoints": ["nowhere.test:1"]}
+        return self.run_daemon(config)
+
+    def test_the_new_process_is_killed_at_any_moment(self):
+        service = self.upstream()
+        daemon = self.slow_to_start(service)
+        callers = self.callers(daemon, service)
+        old, rounds = daemon.process.pid, int(os.environ.get("BRIDLE_UPGRADE_ROUNDS", "25"))
+        for i in range(rounds):
+            daemon.signal(signal.SIGUSR2)
+            new = eventually(lambda: children(old), what="the new process")[0]
+            time.sleep(0.1 * i / rounds)
+            os.kill(new, signal.SIGKILL)
+            eventually(lambda: daemon.metric("bridle_upgrades_total", result="failed") == i + 1,
+                       what="its end")
+        self.assert_goes_on(daemon, callers, old)
+        self.assert_nothing_lost(callers)
+
+    def test_the_old_process_dies_before_the_new_one_may_serve(self):
+        daemon = self.slow_to_start(self.upstream())
+        daemon.signal(signal.SIGUSR2)
+        new = eventually(lambda: children(daemon.process.pid), what="a new process")[0]
+        eventually(lambda: len(os.listdir("/proc/%d/task" % new)) > 2, what="its start")
+        daemon.process.kill()
+        daemon.process.wait()
+        self.assertEqual(Process(new).wait(), 1)
+        self.assertIn("the old process is gone", daemon.errors())
+        daemon.process = None
+
+    def test_the_old_process_dies_after_the_new_one_was_told_to_serve(self):
+        service = self.upstream()
+        daemon = self.run_daemon(self.config(service))
+        status = self.path("go")
+        # What the new process hears and says goes through a hand in between.
+        daemon.install_script("""
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+if os.fork() == 0:
+    os.dup2(theirs.fileno(), 3, inheritable=True)
+    os.execv(%r, sys.argv)
+theirs.close()
+old = os.getppid()
+import select
+while True:
+    for side in select.select([channel, ours], [], [])[0]:
+        other = ours if side is channel else channel
+        data, descriptors, _, _ = socket.recv_fds(side, 4096, 4)
+        if data[5:6] == bytes([GO]):
+            os.kill(old, 9)
+            ours.send(data)
+            open(%r, "w").close()
+            sys.exit(0)
+        if not data:
+            sys.exit(0)
+        socket.send_fds(other, [data], descriptors)
+        for fd in descriptors:
+            os.close(fd)
+""" % (bridled.BINARY, status))
+        daemon.signal(signal.SIGUSR2)
+        daemon.process.wait()
+        eventually(lambda: os.path.exists(status), what="the word to serve")
+        eventually(daemon.serves, what="another process that serves")
+        daemon.process = Process(daemon.get_json("/status")["pid"])
+        with sockets.Caller("unix:" + self.path("in.sock")) as caller:
+            self.assertEqual(caller.call(text="on").text, "on")
 
 
 if __name__ == "__main__":

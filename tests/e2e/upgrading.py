@@ -121,6 +121,12 @@ class Upgraded(Bridled):
         self.moved_to(answer["pid"])
         return answer["pid"]
 
+    def serves(self):
+        try:
+            return self.get("/readyz")[0] == 200
+        except OSError:
+            return False
+
     def await_former(self, seconds=bridled.STOP_SECONDS):
         """Waits until all that were replaced have ended, as they should."""
         for process in self.former:
