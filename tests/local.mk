@@ -132,6 +132,7 @@ UNIT_TESTS = \
 	tests/unit/test_timeline \
 	tests/unit/test_tls \
 	tests/unit/test_usage \
+	tests/unit/test_top \
 	tests/unit/test_wheel \
 	tests/unit/test_wire_crc32c \
 	tests/unit/test_wire_golden \
@@ -223,6 +224,7 @@ tests_unit_test_json_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_simulation_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_thrift_view_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_top_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 
 # Some put themselves between the code and the system.
 tests_unit_test_codec_ttstream_queue_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
@@ -420,7 +422,7 @@ EXTRA_DIST += \
 	tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
 	tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
 	tests/e2e/test_registry_hostile.py tests/e2e/test_run.py tests/e2e/test_simulate.py \
-	tests/e2e/test_status_page.py \
+	tests/e2e/test_status_page.py tests/e2e/test_top.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py tests/e2e/test_tts.py \
 	tests/e2e/test_tap.py tests/e2e/test_tts_hostile.py tests/e2e/test_zookeeper.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \

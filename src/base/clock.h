@@ -1,6 +1,6 @@
 /*
- * Time. usec_t counts microseconds, either of a duration or since an arbitrary start. Only net/ and
- * daemon/ call the functions; everything else is handed `now`.
+ * Time. usec_t counts microseconds, either of a duration or since an arbitrary start. Only net/,
+ * daemon/ and ctl/ call the functions; everything else is handed `now`.
  */
 #ifndef BRIDLE_BASE_CLOCK_H
 #define BRIDLE_BASE_CLOCK_H

@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
     &command_listeners,
     &command_pools,
     &command_errors,
+    &command_top,
     &command_config,
     &command_reload,
     &command_upgrade,

@@ -11,15 +11,17 @@ static const char *or_dash(const char *text)
 
 static void add_error(struct answer_table *table, const cJSON *one)
 {
+	const cJSON *ago = cJSON_GetObjectItemCaseSensitive(one, "last_ago_s");
 	char room[24];
 
 	answer_table_add(table, "%s", or_dash(answer_text(one, "service")));
 	answer_table_add(table, "%s", or_dash(answer_text(one, "method")));
 	answer_table_add(table, "%s", answer_text(one, "reason"));
 	answer_table_add(table, "%.0f", answer_number(one, "count"));
-	if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(one, "last_ago_s")))
-		answer_table_add(
-		    table, "%s ago", answer_usec(answer_number(one, "last_ago_s") * 1e6, room));
+	if (cJSON_IsNumber(ago) && ago->valuedouble < 1)
+		answer_table_add(table, "just now");
+	else if (cJSON_IsNumber(ago))
+		answer_table_add(table, "%s ago", answer_usec(ago->valuedouble * 1e6, room));
 	else
 		answer_table_add(table, "-");
 	answer_table_add(table, "%s", answer_text(one, "detail"));
