@@ -25,6 +25,8 @@
 #include "base/stat.h"
 
 #define LONGEST_WAIT USEC_S
+#define STOOD_STILL  (100 * USEC_MS) /* by so much a timer is late when not we, but all was stopped */
+#define CATCH_UP     12              /* looks; each takes twice as many events as the one before */
 #define STOCK_MAX    64 /* blocks; beyond, they go back to the allocator */
 
 struct reaped {
@@ -187,13 +189,30 @@ static void arm(struct loop *loop, usec_t at_most)
 	loop->armed = at;
 }
 
+/*
+ * After the process was stopped, or the machine slept, all sorts of times are up, while what they were
+ * set for may have come long ago and lies in a socket. One look takes only so many events, so there are
+ * more of them before anybody is told that it is late.
+ */
+static void catch_up(struct loop *loop, usec_t due)
+{
+	if (due == USEC_NONE || loop_now(loop) < usec_after(due, STOOD_STILL))
+		return;
+	for (int i = 0; i < CATCH_UP; i++)
+		event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
 void loop_turn(struct loop *loop, usec_t at_most)
 {
+	usec_t due;
+
 	run_deferred(loop);
 	if (at_most)
 		arm(loop, at_most);
 	loop->now = USEC_NONE;
+	due = loop->armed;
 	event_base_loop(loop->base, at_most ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	catch_up(loop, due);
 	run_deferred(loop);
 	wheel_run(&loop->wheel, loop_now(loop));
 	run_deferred(loop);

@@ -71,7 +71,7 @@ class Changing:
     def next(self):
         listeners = [{"name": label, "address": "unix:" + self.case.path(label + ".in"),
                       "service": label, "connections": self.random.randrange(200, 1000),
-                      "max_message": "%dMiB" % self.random.randrange(1, 64)}
+                      "max_message": "%dMiB" % self.random.randrange(8, 64)}
                      for label in self.services]
         if self.random.random() < 0.5:
             listeners.append({"name": "more", "address": "unix:" + self.case.path("more.in"),

@@ -1,0 +1,218 @@
+"""What no operator should do, done to a daemon under load: nobody who calls may notice more of it than
+the manual says.
+
+$BRIDLE_TORTURE_ROUNDS scales all counts in percent, $BRIDLE_TORTURE_SEED makes other choices.
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import sockets
+import upgrading
+import upstream
+from bridled import IS_SANITIZED, Bridled, TestCase, allow, eventually
+from consul_stand_in import ConsulStandIn
+from loads import Calls, Clients, GoGrpc, all_of
+from peers import GOECHO, GOGRPC, VOLO_CLIENT, VOLO_SERVER, Peers
+from test_reload import Changing
+
+SHARE = int(os.environ.get("BRIDLE_TORTURE_ROUNDS", "100")) / 100
+SEED = int(os.environ.get("BRIDLE_TORTURE_SEED", "1"))
+START_SECONDS = 0.2
+STOPPED_SECONDS = 3
+
+
+def rounds(n):
+    return max(1, int(n * SHARE))
+
+
+class Mutations:
+    """Of a text: seldom right, often nearly so, sometimes malicious."""
+
+    BOMBS = (b"a: &a [x, x]\nb: &b [*a, *a, *a]\nc: [*b, *b, *b, *b]\n", b"&a [*a]\n",
+             b"[" * 5000, b"{a: " * 200, b"\0", b"\xff\xfe", b"\t\t- x\n", b"!!python/object:os.x {}\n",
+             b"%YAML 9.9\n---\n", b"<<: {services: {}}\n", b"---\na: b\n---\nc: d\n", b"? [a]\n: b\n",
+             b"'", b'"\\x', b"|\n  " + b"x" * 100000 + b"\n", b"\xef\xbb\xbf", b"*\n", b"- " * 500,
+             b"services: {svc: {endpoints: [\"127.0.0.1:1\"]}}\n")
+    VALUES = (b"-1", b"18446744073709551616", b"1e999", b".nan", b"~", b"0", b"''", b"[]", b"{}",
+              b"none", b"yes", b"99999999999h", b"100000%", b"${NOBODY}", b"${HOME:-}", b"\xc3\x28")
+
+    def __init__(self, text, seed):
+        self.text, self.random = text, random.Random(seed)
+
+    def flip(self, data):
+        for _ in range(self.random.randrange(1, 5)):
+            data[self.random.randrange(len(data))] ^= 1 << self.random.randrange(8)
+        return data
+
+    def cut(self, data):
+        return data[:self.random.randrange(len(data))]
+
+    def swap(self, data):
+        lines = data.split(b"\n")
+        i, j = (self.random.randrange(len(lines)) for _ in range(2))
+        lines[i], lines[j] = lines[j], lines[i]
+        return b"\n".join(lines)
+
+    def double(self, data):
+        lines = data.split(b"\n")
+        i = self.random.randrange(len(lines))
+        return b"\n".join(lines[:i] + lines[i:i + 3] + lines[i:])
+
+    def drop(self, data):
+        lines = data.split(b"\n")
+        del lines[self.random.randrange(len(lines))]
+        return b"\n".join(lines)
+
+    def bomb(self, data):
+        at = self.random.randrange(len(data))
+        at = data.rfind(b"\n", 0, at) + 1
+        return data[:at] + self.random.choice(self.BOMBS) + data[at:]
+
+    def value(self, data):
+        found = self.random.choice(list(re.finditer(rb": *([^\n,{}\[\]]+)", data)))
+        return data[:found.start(1)] + self.random.choice(self.VALUES) + data[found.end(1):]
+
+    def replace(self, _):
+        return bytearray(self.random.choice(self.BOMBS))
+
+    def next(self):
+        ways = (self.flip, self.cut, self.swap, self.double, self.drop, self.bomb, self.value,
+                self.replace)
+        return bytes(self.random.choice(ways)(bytearray(self.text)))
+
+
+class Files(TestCase):
+    """What serves the callers is in one file, which is good; the other of the directory is not."""
+
+    OTHER = """# what nobody calls
+listeners:
+  - {name: other, address: "127.0.0.1:0", service: other, protocols: [ttheader, framed]}
+services:
+  other:
+    name: shop.other
+    aliases: [shop.else, shop.more]
+    endpoints:
+      - {address: "unix:/nowhere/a.sock", weight: 10, tags: {color: blue}}
+      - {address: "unix:/nowhere/b.sock", weight: 20, zone: z1}
+    protocol: ttheader_framed
+    balance: {type: consistent_hash, key: meta.user}
+    timeout: {call: 800ms, connect: 50ms}
+    retry: {type: failure, attempts: 2, on: [connect, unsent]}
+    breaker: {error_rate: 50%, min_samples: 20, window: 10s}
+    limit: {rate: 100/s, burst: 10, concurrency: 50}
+    subsets: {blue: {color: blue}}
+    routes:
+      - match: {meta.lane: {in: [a, b]}, method: {prefix: Get}}
+        to: blue
+        set: {meta.seen: "1"}
+      - match: {caller: {regex: "^shop[.](a|b)$"}}
+        split: {blue: 1}
+    methods:
+      Get: {timeout: {call: 100ms}}
+      "*": {retry: none}
+tests:
+  - {call: other/Get, meta: {lane: a}, expect: {subset: blue}}
+"""
+
+    def test_five_hundred_that_are_wrong_cost_no_call(self):
+        service = self.upstream()
+        directory = self.path("conf")
+        os.mkdir(directory)
+        good = {"admin": {"socket": self.path("admin.sock")}, "resolvers": ["127.0.0.1:9"],
+                "log": {"to": self.path("log")}, "limits": {"connections": 1000, "memory": "64MiB"},
+                "defaults": {"timeout": {"connect": "5s"}}, "workers": 2, "node": {"service": "x.y"},
+                "registries": {}, "access_log": {"to": "none"},
+                "shutdown": {"drain": "5s", "spread": "10ms"}, "reload": {"drain": "1s"},
+                "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc"}],
+                "services": {"svc": {"endpoints": [service.address]}}}
+        with open(os.path.join(directory, "good.yaml"), "w", encoding="utf-8") as file:
+            json.dump(good, file)
+        daemon = Bridled(self.directory, {})
+        daemon.config_path = directory
+        self.addCleanup(daemon.stop)
+        other = os.path.join(directory, "other.yaml")
+        self.write(other, self.OTHER.encode())
+        daemon.start()
+        self.assertEqual(len(daemon.get_json("/status")["listeners"]), 2)
+        self.hammer(daemon, other)
+
+    def write(self, path, data):
+        with open(path + ".new", "wb") as file:
+            file.write(data)
+        os.rename(path + ".new", path)
+
+    def hammer(self, daemon, other):
+        mutations, address = Mutations(self.OTHER.encode(), SEED), daemon.address()
+        loads = [Calls(address, "framed"), Calls(address, "ttheader_framed", keep=5)]
+        with all_of(loads) as load:
+            for number in range(1, rounds(500) + 1):
+                self.write(other, mutations.next())
+                daemon.signal(signal.SIGHUP)
+                eventually(lambda n=number: daemon.metric("bridle_reloads_total") == n,
+                           what="the result of reload %d" % number)
+                if number == 50:
+                    descriptors, rss = daemon.descriptors(), daemon.rss()
+            self.assertEqual(load.failed, [])
+            good, bad = (daemon.metric("bridle_reloads_total", result=word)
+                         for word in ("ok", "failed"))
+            self.write(other, self.OTHER.encode())
+            daemon.signal(signal.SIGHUP)
+            eventually(lambda: daemon.metric("bridle_reloads_total", result="ok") == good + 1,
+                       what="the good file")
+        self.assertEqual(load.failed, [])
+        self.assertGreater(bad, good)
+        self.assertGreater(good, 0)
+        if number > 50:
+            eventually(lambda: daemon.descriptors() <= descriptors + 8, what="few descriptors")
+            if not IS_SANITIZED:
+                self.assertLess(daemon.rss(), rss + (16 << 20))
+
+
+class Signals(Peers):
+    """In any order, from a caller's point of view: nothing."""
+
+    def test_a_thousand_in_any_order(self):
+        generator = random.Random(SEED)
+        services = [self.upstream() for _ in range(2)]
+        served = {"svc": (None, [s.address for s in services])}
+        if os.access(GOECHO, os.X_OK):
+            served["thrift"] = (None, [self.serve(GOECHO, "server", "{}")])
+        if os.access(GOGRPC, os.X_OK):
+            served["grpc"] = ("grpc", [self.serve(GOGRPC, "server", "{}")])
+        if os.access(VOLO_CLIENT, os.X_OK):
+            served["volo"] = (None, [self.serve(VOLO_SERVER, "thrift", "{}")])
+        changing = Changing(self, served, SEED)
+        daemon = self.bridled(changing.next())
+
+        def to(label):
+            return "unix:" + self.path(label + ".in")
+        loads = [Calls(to("svc"), "framed", 1, keep=50), Calls(to("svc"), "ttheader_framed", 1)]
+        if "thrift" in served:
+            loads.append(Clients(GOECHO, "client", "ttheader", to("thrift"), "200"))
+        if "grpc" in served:
+            loads.append(GoGrpc(to("grpc")))
+        if "volo" in served:
+            loads.append(Clients(VOLO_CLIENT, "ttheader", to("volo"), "200"))
+        with all_of(loads) as load:
+            for _ in range(rounds(1000)):
+                self.shoot(daemon, changing, generator)
+        self.assertEqual(load.failed, [])
+        self.assertEqual(daemon.get_json("/status")["state"], "ready")
+
+    def shoot(self, daemon, changing, generator):
+        number = generator.choice((signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE, signal.SIGWINCH,
+                                   signal.SIGCONT, signal.SIGSTOP))
+        if number == signal.SIGHUP:
+            daemon.write_config(changing.next())
+        daemon.signal(number)
+        if number == signal.SIGSTOP:
+            time.sleep(generator.uniform(0, 0.02))
+            daemon.signal(signal.SIGCONT)
+        time.sleep(generator.uniform(0, 0.01))
