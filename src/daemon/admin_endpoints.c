@@ -8,6 +8,7 @@
 #include "daemon/admin_routes.h"
 #include "daemon/control.h"
 #include "daemon/endpoint_orders.h"
+#include "daemon/upgrade.h"
 #include "model/nearest.h"
 
 #define WEIGHT_MAX 1000000.0 /* as in a file */
@@ -219,6 +220,10 @@ static int obey(struct control *c, const struct endpoint_order *order, struct er
 {
 	if (check_known(c, order, err) < 0)
 		return -1;
+	if (upgrade_is_under_way(c->upgrade)) { /* the next process has been told all orders */
+		err_set(err, 409, "an upgrade is under way: ask again when it is over");
+		return -1;
+	}
 	if (endpoint_orders_give(c->orders, order, err) < 0) {
 		err->code = 409;
 		return -1;

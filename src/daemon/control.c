@@ -262,7 +262,8 @@ static int start(struct control *c, struct shared_config *shared, struct err *er
 	c->signals = signals_new(c->loop, signal_arrived, c);
 	if (bind_all(c, shared->config, &plan, err) < 0)
 		return -1;
-	c->orders = endpoint_orders_new(clock_calendar());
+	c->orders = c->successor ? successor_take_orders(c->successor)
+				 : endpoint_orders_new(clock_calendar());
 	if (open_discovery(c, shared, err) < 0) {
 		bindings_cancel(&plan);
 		return -1;

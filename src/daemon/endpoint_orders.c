@@ -181,6 +181,47 @@ int endpoint_orders_give(
 	return 0;
 }
 
+/* Returns how many it added. */
+static size_t list_one(const struct standing *s, struct endpoint_order *to)
+{
+	struct endpoint_order order = {
+	    .service = slice_of(s->key, s->service_len),
+	    .address = address_of(s),
+	    .weight = s->weight,
+	};
+	size_t n = 0;
+
+	if (s->disabled != WORD_NONE) {
+		order.verb = s->disabled == WORD_ORDERED ? ENDPOINT_DISABLE : ENDPOINT_ENABLE;
+		to[n++] = order;
+	}
+	if (s->weighted != WORD_NONE) {
+		order.verb = s->weighted == WORD_ORDERED ? ENDPOINT_WEIGHT : ENDPOINT_WEIGHT_FOUND;
+		to[n++] = order;
+	}
+	return n;
+}
+
+struct endpoint_order *endpoint_orders_list(const struct endpoint_orders *orders, size_t *n)
+{
+	struct endpoint_order *list = NULL;
+
+	*n = 0;
+	if (orders->by_key.used == 0)
+		return NULL;
+	list = mem_calloc(2 * orders->by_key.used, sizeof *list);
+	/* Those for every service first: they take back what is ordered of single ones. */
+	for (int is_single = 0; is_single <= 1; is_single++) {
+		list_each (link, &orders->all) {
+			const struct standing *s = list_item(link, struct standing, link);
+
+			if ((s->service_len > 0) == is_single)
+				*n += list_one(s, list + *n);
+		}
+	}
+	return list;
+}
+
 bool endpoint_orders_has(
     const struct endpoint_orders *orders, struct slice service, struct slice address)
 {

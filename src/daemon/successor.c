@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "daemon/control.h"
+#include "daemon/endpoint_orders.h"
 #include "daemon/inheritance.h"
 #include "daemon/upgrade.h"
 #include "daemon/upgrade_channel.h"
@@ -33,7 +34,8 @@ struct successor {
 	int channel; /* owned; -1: closed */
 	struct event *input;
 	pid_t predecessor;
-	uint32_t *taken; /* owned: ids of the doors that the configuration has */
+	struct endpoint_orders *orders; /* owned until they are taken */
+	uint32_t *taken;                /* owned: ids of the doors that the configuration has */
 	size_t n_taken;
 	unsigned unproven; /* workers that have not turned yet */
 };
@@ -143,14 +145,24 @@ static int hear(
 	return -1;
 }
 
-static int take_doors(int channel, struct inheritance *inheritance, struct err *err)
+static int take_order(
+    struct endpoint_orders *orders, const struct upgrade_message *m, struct err *err)
+{
+	struct endpoint_order order;
+
+	if (upgrade_order_read(m, &order) < 0)
+		return err_set(err, 0, "an order of the old process is not understood");
+	return endpoint_orders_give(orders, &order, err);
+}
+
+static int take_doors(struct successor *s, struct inheritance *inheritance, struct err *err)
 {
 	uint8_t room[UPGRADE_MESSAGE_MAX];
 	struct upgrade_message m;
 	uint32_t n = 0;
 	int fd;
 
-	while (hear(channel, room, &m, &fd, err) == 0) {
+	while (hear(s->channel, room, &m, &fd, err) == 0) {
 		if (m.word == UPGRADE_DOOR && fd >= 0) {
 			inheritance_add(inheritance, m.kind, m.number, m.text, fd);
 			n++;
@@ -160,6 +172,11 @@ static int take_doors(int channel, struct inheritance *inheritance, struct err *
 			close(fd);
 		if (m.word == UPGRADE_DOORS_END && m.number == n)
 			return 0;
+		if (m.word == UPGRADE_ORDER) {
+			if (take_order(s->orders, &m, err) < 0)
+				return -1;
+			continue;
+		}
 		return err_set(err, 0, "the old process has passed something else than sockets");
 	}
 	return -1;
@@ -183,7 +200,8 @@ struct successor *successor_new(struct inheritance *inheritance, struct err *err
 		return NULL;
 	}
 	s->predecessor = process_behind(s->channel);
-	if (take_doors(s->channel, inheritance, err) < 0) {
+	s->orders = endpoint_orders_new((uint64_t)clock_calendar());
+	if (take_doors(s, inheritance, err) < 0) {
 		successor_fail(s, err->text);
 		successor_free(&s);
 		return NULL;
@@ -201,6 +219,7 @@ void successor_free(struct successor **ps)
 	*ps = NULL;
 	close_channel(s);
 	free(s->taken);
+	endpoint_orders_free(&s->orders);
 	free(s);
 }
 
@@ -304,6 +323,14 @@ void successor_attach(struct successor *s, struct control *control)
 	s->input =
 	    event_new(loop_base(control->loop), s->channel, EV_READ | EV_PERSIST, has_input, s);
 	event_add(s->input, NULL);
+}
+
+struct endpoint_orders *successor_take_orders(struct successor *s)
+{
+	struct endpoint_orders *orders = s->orders;
+
+	s->orders = NULL;
+	return orders;
 }
 
 bool successor_is_waiting(const struct successor *s)

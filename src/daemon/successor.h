@@ -16,6 +16,7 @@
 #include "base/err.h"
 
 struct control;
+struct endpoint_orders;
 struct inheritance;
 struct problems;
 struct successor;
@@ -38,5 +39,7 @@ bool successor_is_waiting(const struct successor *s);
 bool successor_has_failed(const struct successor *s);
 /* The process that it replaces. */
 pid_t successor_of(const struct successor *s);
+/* What operators have ordered of endpoints; moves to the caller. */
+struct endpoint_orders *successor_take_orders(struct successor *s);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "daemon/admin.h"
 #include "daemon/control.h"
+#include "daemon/endpoint_orders.h"
 #include "daemon/notify.h"
 #include "daemon/upgrade_channel.h"
 #include "daemon/upgrade_spawn.h"
@@ -37,10 +38,12 @@ struct upgrade {
 	pid_t process; /* the new one */
 	int channel;   /* owned; -1: none */
 	struct event *input, *room;
-	size_t n_passed, n_taken; /* doors */
-	struct timer clock;       /* time is up */
-	struct timer look;        /* has it ended? */
-	usec_t end_by;            /* FAILING: then it is ended */
+	size_t n_passed, n_taken;      /* doors */
+	struct endpoint_order *orders; /* owned list, while they are passed */
+	size_t n_orders, n_said;
+	struct timer clock; /* time is up */
+	struct timer look;  /* has it ended? */
+	usec_t end_by;      /* FAILING: then it is ended */
 	bool has_been_going, was_killed;
 	int deferred; /* a signal that waits; 0: none */
 	char why[512];
@@ -212,6 +215,19 @@ static bool say(struct upgrade *u, const struct upgrade_message *message, int fd
 	return false;
 }
 
+/* What operators have ordered of endpoints holds on. False when there is no room now. */
+static bool pass_orders(struct upgrade *u)
+{
+	uint8_t room[UPGRADE_MESSAGE_MAX];
+	struct upgrade_message message;
+
+	for (; u->n_said < u->n_orders; u->n_said++)
+		if (upgrade_order_write(room, &u->orders[u->n_said], &message) == 0 &&
+		    !say(u, &message, -1))
+			return false;
+	return true;
+}
+
 static void pass_doors(struct upgrade *u)
 {
 	struct upgrade_message message;
@@ -222,6 +238,8 @@ static void pass_doors(struct upgrade *u)
 			return;
 		u->n_passed++;
 	}
+	if (!pass_orders(u))
+		return;
 	message =
 	    (struct upgrade_message){.word = UPGRADE_DOORS_END, .number = (uint32_t)u->n_passed};
 	say(u, &message, -1);
@@ -326,6 +344,7 @@ static void hear(struct upgrade *u, const struct upgrade_message *m)
 		hear_failure(u, m->text);
 		return;
 	case UPGRADE_DOOR:
+	case UPGRADE_ORDER:
 	case UPGRADE_DOORS_END:
 	case UPGRADE_GO:
 		break;
@@ -393,7 +412,9 @@ static void watch(struct upgrade *u)
 
 static void forget_doors(struct upgrade *u)
 {
-	u->n_passed = u->n_taken = 0;
+	u->n_passed = u->n_taken = u->n_said = 0;
+	free(u->orders);
+	u->orders = endpoint_orders_list(u->control->orders, &u->n_orders);
 	list_each (link, &u->control->bindings.all)
 		list_item(link, struct binding, link)->is_taken_over = false;
 }
@@ -511,5 +532,6 @@ void upgrade_free(struct upgrade **pu)
 	close_channel(u);
 	wheel_clear(&u->look);
 	free(u->binary);
+	free(u->orders);
 	free(u);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
+#include "daemon/endpoint_orders.h"
 
 /* A message: magic, version, word, kind, 0, number, length of the text, text. */
 #define MAGIC        0x42725570u /* "BrUp" */
@@ -47,11 +48,46 @@ int upgrade_message_read(struct upgrade_message *m, struct slice bytes, struct e
 		return err_set(err, 0,
 		    "the other process upgrades in another way (%u, this one %u): restart instead",
 		    version, VERSION_OURS);
-	if (cursor_left(&c) || word < UPGRADE_DOOR || word > UPGRADE_FAILED ||
-	    kind > DOOR_ACTIVATED)
+	if (cursor_left(&c) || word < UPGRADE_DOOR || word > UPGRADE_ORDER || kind > DOOR_ACTIVATED)
 		return err_set(err, 0, "a message of the other process is not understood");
 	m->word = (enum upgrade_word)word;
 	m->kind = (enum door_kind)kind;
+	return 0;
+}
+
+/* The number is the weight; the text: verb, address, NUL, service. */
+int upgrade_order_write(
+    uint8_t *room, const struct endpoint_order *order, struct upgrade_message *message)
+{
+	size_t len = 2 + order->address.len + order->service.len;
+
+	if (len > TEXT_MAX)
+		return -1;
+	room[0] = (uint8_t)order->verb;
+	memcpy(room + 1, order->address.data, order->address.len);
+	room[1 + order->address.len] = '\0';
+	if (order->service.len)
+		memcpy(room + 2 + order->address.len, order->service.data, order->service.len);
+	*message = (struct upgrade_message){
+	    .word = UPGRADE_ORDER, .number = order->weight, .text = slice_of(room, len)};
+	return 0;
+}
+
+int upgrade_order_read(const struct upgrade_message *message, struct endpoint_order *order)
+{
+	struct slice text = message->text;
+	const uint8_t *end;
+
+	if (text.len < 2 || text.data[0] > ENDPOINT_WEIGHT_FOUND)
+		return -1;
+	order->verb = (enum endpoint_verb)text.data[0];
+	order->weight = message->number;
+	text = slice_from(text, 1);
+	end = memchr(text.data, '\0', text.len);
+	if (end == NULL || end == text.data)
+		return -1;
+	order->address = slice_first(text, (size_t)(end - text.data));
+	order->service = slice_from(text, order->address.len + 1);
 	return 0;
 }
 

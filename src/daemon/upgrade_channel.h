@@ -2,8 +2,8 @@
  * The words that the old process and the new one exchange during an upgrade, and the pair of sockets
  * they go over. What is said when, and what follows from it, is decided by upgrade.c and successor.c.
  *
- *     old: DOOR ... DOORS_END                                 GO
- *     new:                    TOOK ... READY | FAILED            SERVING | FAILED
+ *     old: DOOR ... ORDER ... DOORS_END                                 GO
+ *     new:                              TOOK ... READY | FAILED            SERVING | FAILED
  *
  * The other end may be another version of this program, so every message says its own, and one that
  * is not understood ends the upgrade.
@@ -25,6 +25,7 @@ enum upgrade_word {
 	UPGRADE_GO,        /* number: how many upgrades that makes; text: how many have failed */
 	UPGRADE_SERVING,
 	UPGRADE_FAILED, /* text: why */
+	UPGRADE_ORDER,  /* of an operator, about an endpoint; see upgrade_order_write */
 };
 
 /* What a descriptor is for. */
@@ -45,6 +46,13 @@ struct upgrade_message {
 size_t upgrade_message_write(uint8_t *room, const struct upgrade_message *message);
 /* Points into @bytes. Returns 0, or -1 with @err set. */
 int upgrade_message_read(struct upgrade_message *message, struct slice bytes, struct err *err);
+
+/* An order as a message, and back; its texts are in @room, of UPGRADE_MESSAGE_MAX bytes, or in @message.
+ * Returns 0, or -1 when it is none, or does not fit. */
+struct endpoint_order;
+int upgrade_order_write(
+    uint8_t *room, const struct endpoint_order *order, struct upgrade_message *message);
+int upgrade_order_read(const struct upgrade_message *message, struct endpoint_order *order);
 
 /* Both ends, close-on-exec. Returns 0, or -1 with @err set. */
 int upgrade_channel_open(int ends[2], struct err *err);

@@ -67,6 +67,19 @@ class Upgrades(UpgradeCase):
         self.assertIn("ended with status 1", done.stderr)
         daemon.await_former()
 
+    def test_what_operators_ordered_of_endpoints_holds_on(self):
+        daemon = self.run_daemon(self.config(self.upstream()))
+        (address,) = [e["address"] for e in daemon.get_json("/services/svc")["endpoints"]]
+        self.assertEqual(daemon.ctl("weight", address, "3")[0], 0)
+        self.assertEqual(daemon.ctl("disable", address, "svc")[0], 0)
+        daemon.upgrade()
+        (endpoint,) = daemon.get_json("/services/svc")["endpoints"]
+        self.assertTrue(endpoint["disabled"])
+        self.assertEqual(endpoint["weight_ordered"], 3)
+        self.assertEqual(daemon.ctl("enable", address, "svc")[0], 0)
+        self.assertFalse(daemon.get_json("/services/svc")["endpoints"][0].get("disabled"))
+        daemon.await_former()
+
     def test_listeners_come_and_go_with_the_file(self):
         service = self.upstream()
         config = self.config(service)
@@ -74,8 +87,9 @@ class Upgrades(UpgradeCase):
                                     "service": "svc"})
         config["admin"] = {"socket": self.path("admin.sock"), "http": "127.0.0.1:0"}
         daemon = self.run_daemon(config)
-        port = [int(line.partition("127.0.0.1:")[2]) for line in daemon.errors().split("\n")
-                if "read-only pages are served" in line][0]
+        port = eventually(lambda: [
+            int(line.partition("127.0.0.1:")[2]) for line in daemon.errors().split("\n")
+            if "read-only pages are served" in line], what="the line that tells the port")[0]
         callers = self.callers(daemon, service)
         config["listeners"][2] = {"name": "new", "address": "unix:" + self.path("new.sock"),
                                   "service": "svc"}

@@ -1,5 +1,6 @@
 /* What operators order of endpoints: whom an order is for, what takes it back, what is left of it. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/mem.h"
@@ -190,10 +191,46 @@ START_TEST(names_that_are_too_long_are_of_nobody)
 }
 END_TEST
 
+/* Gives all that is listed to new orders, which take the place of the old ones. */
+static void give_again(void)
+{
+	struct endpoint_orders *again = endpoint_orders_new(8);
+	struct err err;
+	size_t n;
+	struct endpoint_order *list = endpoint_orders_list(orders, &n);
+
+	for (size_t i = 0; i < n; i++)
+		ck_assert_int_eq(endpoint_orders_give(again, &list[i], &err), 0);
+	free(list);
+	endpoint_orders_free(&orders);
+	orders = again;
+}
+
+START_TEST(what_is_listed_can_be_given_again)
+{
+	size_t n;
+
+	ck_assert_ptr_null(endpoint_orders_list(orders, &n));
+	ck_assert_uint_eq(n, 0);
+	/* An exception is older than the rule that it is taken from by the time it is listed. */
+	give(ENDPOINT_WEIGHT, "b", "10.0.0.2:80", 4);
+	give(ENDPOINT_DISABLE, "", "10.0.0.1:80", 0);
+	give(ENDPOINT_ENABLE, "b", "10.0.0.1:80", 0);
+	give(ENDPOINT_DISABLE, "", "10.0.0.2:80", 0);
+	give_again();
+	ck_assert(apply("a").list[1].is_disabled);
+	ck_assert(!apply("b").list[1].is_disabled);
+	ck_assert(apply("a").list[2].is_disabled && apply("b").list[2].is_disabled);
+	ck_assert_uint_eq(apply("b").list[2].weight, 4);
+	ck_assert_uint_eq(apply("a").list[2].weight, 10);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
 	    {without_orders_nothing_is_copied, 1},
+	    {what_is_listed_can_be_given_again, 1},
 	    {an_order_is_for_one_address, 1},
 	    {without_a_service_it_is_for_all, 1},
 	    {one_service_may_be_let_out_of_what_holds_for_all, 1},
