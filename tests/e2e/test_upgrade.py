@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -14,7 +15,7 @@ import bridled
 import sockets
 import upstream
 from bridled import eventually
-from upgrading import Process, UpgradeCase, children, is_running
+from upgrading import Process, UpgradeCase, Upgraded, children, is_running
 
 
 class Upgrades(UpgradeCase):
@@ -546,6 +547,156 @@ while True:
         daemon.process = Process(daemon.get_json("/status")["pid"])
         with sockets.Caller("unix:" + self.path("in.sock")) as caller:
             self.assertEqual(caller.call(text="on").text, "on")
+
+
+class Manager(UpgradeCase):
+    """The service manager: who is the main process, who feeds its watchdog, sockets from it."""
+
+    def notified(self):
+        """Lines that came so far."""
+        while True:
+            try:
+                self.lines += self.manager.recv(4096).decode().split("\n")
+            except BlockingIOError:
+                return self.lines
+
+    def environment(self, **more):
+        self.lines, path = [], self.path("notify")
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.manager.close)
+        self.manager.bind(path)
+        self.manager.setblocking(False)
+        return {**os.environ, "NOTIFY_SOCKET": path, **more}
+
+    def await_line(self, line, count=1):
+        eventually(lambda: self.notified().count(line) >= count, what=line)
+
+    def test_it_hears_who_is_the_main_process(self):
+        daemon = self.run_daemon(self.config(self.upstream()), environment=self.environment())
+        self.await_line("READY=1")
+        new = daemon.upgrade()
+        daemon.await_former()
+        self.await_line("READY=1", 2)
+        lines = [line for line in self.notified() if line.startswith(("READY", "MAIN", "STOP"))]
+        self.assertEqual(lines, ["READY=1", "MAINPID=%d" % new, "READY=1"])
+
+    def test_it_hears_when_the_old_one_stays(self):
+        daemon = self.run_daemon(self.config(self.upstream()), environment=self.environment())
+        daemon.install_script("doors(); say(READY); hear(); sys.exit(3)")
+        old = daemon.process.pid
+        self.assertEqual(daemon.post("/upgrade")[0], 409)
+        lines = [line for line in self.notified() if line.startswith("MAIN")]
+        self.assertEqual(len(lines), 2)
+        self.assertNotEqual(lines[0], lines[1])
+        self.assertEqual(lines[1], "MAINPID=%d" % old)
+
+    def test_one_that_is_not_told_to_serve_says_nothing(self):
+        environment = self.environment()
+        daemon = self.run_daemon(self.config(self.upstream()), environment=environment)
+        self.await_line("READY=1")
+        daemon.write_config(dict(self.config(self.upstream()), workers="many"))
+        self.assertEqual(daemon.post("/upgrade")[0], 409)
+        self.assertEqual([line for line in self.notified() if line.startswith(("MAIN", "READY"))],
+                         ["READY=1"])
+
+    def test_the_watchdog_is_fed_by_who_serves(self):
+        environment = self.environment(WATCHDOG_USEC="400000")
+        words = ["import os, sys", "os.environ['WATCHDOG_PID'] = str(os.getpid())",
+                 "os.execv(sys.argv[1], sys.argv[1:])"]
+        daemon = Upgraded(self.directory, self.config(self.upstream()), environment=environment,
+                          before=[sys.executable, "-c", "; ".join(words)])
+        self.addCleanup(daemon.stop)
+        daemon.start()
+        self.await_line("WATCHDOG=1")
+        daemon.upgrade()
+        daemon.await_former()
+        self.await_line("WATCHDOG=1", self.notified().count("WATCHDOG=1") + 3)
+
+    # --- sockets from it ---
+
+    ACTIVATOR = """
+import fcntl, os, sys
+fds, names = [int(n) for n in sys.argv[1].split(",")], sys.argv[2]
+spare = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in fds]
+for i, fd in enumerate(spare):
+    os.dup2(fd, 3 + i, inheritable=True)
+os.closerange(3 + len(fds), 1000)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+    def listening(self, path=None):
+        """A socket as the service manager has bound it."""
+        sock = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+        self.addCleanup(sock.close)
+        sock.bind(path or ("127.0.0.1", 0))
+        sock.listen(128)
+        return sock
+
+    def activated(self, config, sockets_passed, names):
+        numbers = [s.fileno() for s in sockets_passed]
+        daemon = Upgraded(self.directory, config, pass_fds=numbers, before=[
+            sys.executable, "-c", self.ACTIVATOR, ",".join(map(str, numbers)), names])
+        self.addCleanup(daemon.stop)
+        return daemon.start()
+
+    def test_sockets_are_taken_by_name_and_by_address(self):
+        service = self.upstream()
+        config = self.config(service)
+        named, unnamed, path = self.listening(), self.listening(), self.path("in.sock")
+        config["listeners"] = [
+            {"name": "in", "address": "127.0.0.1:0", "service": "svc"},
+            {"name": "other", "address": "127.0.0.1:%d" % unnamed.getsockname()[1],
+             "service": "svc"},
+            {"name": "path", "address": "unix:" + path, "service": "svc", "mode": "0600"}]
+        unix = self.listening(path)
+        os.chmod(path, 0o666)
+        inode = os.stat(path).st_ino
+        waiting = sockets.connect("unix:" + path)  # before anybody is there to accept
+        self.addCleanup(waiting.close)
+        daemon = self.activated(config, [named, unnamed, unix], "in:bridled.socket:path")
+        for address in ("127.0.0.1:%d" % named.getsockname()[1],
+                        "127.0.0.1:%d" % unnamed.getsockname()[1], "unix:" + path):
+            with sockets.Caller(address) as caller:
+                self.assertEqual(caller.call(text="on").text, "on")
+        self.assertEqual(os.stat(path).st_ino, inode)
+        # Who may connect is the service manager's business there.
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o666)
+        callers = self.callers(daemon, service)
+        daemon.upgrade()
+        daemon.await_former()
+        self.await_calls(callers, 50)
+        daemon.upgrade()
+        daemon.await_former()
+        self.await_calls(callers, 50)
+        self.assert_nothing_lost(callers)
+        daemon.signal(signal.SIGTERM)
+        daemon.wait()
+        self.assertEqual(os.stat(path).st_ino, inode)  # the manager goes on listening there
+
+    def test_the_file_says_what_is_listened_on(self):
+        service = self.upstream()
+        config = self.config(service)
+        stray, datagram = self.listening(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(datagram.close)
+        datagram.bind(("127.0.0.1", 0))
+        config["listeners"][0]["address"] = "127.0.0.2:0"
+        daemon = self.activated(config, [stray, datagram], "in:path")
+        eventually(lambda: "a socket that was passed on is in no listener" in daemon.errors(),
+                   what="a word about the one that is not in the file")
+        self.assertIn("a descriptor that was passed on does not listen", daemon.errors())
+        self.assertTrue(daemon.address("in").startswith("127.0.0.2:"))
+        with sockets.Caller(daemon.address("in")) as caller:
+            self.assertEqual(caller.call(text="on").text, "on")
+        stray.close()
+
+    def test_what_is_meant_for_another_process_is_left_alone(self):
+        sock = self.listening()
+        daemon = Upgraded(self.directory, self.config(self.upstream()), pass_fds=[sock.fileno()],
+                          environment={**os.environ, "LISTEN_PID": "1", "LISTEN_FDS": "1"})
+        self.addCleanup(daemon.stop)
+        daemon.start()
+        self.assertNotIn("passed on", daemon.errors())
 
 
 if __name__ == "__main__":
