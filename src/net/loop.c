@@ -25,9 +25,10 @@
 #include "base/stat.h"
 
 #define LONGEST_WAIT USEC_S
-#define STOOD_STILL  (100 * USEC_MS) /* by so much a timer is late when not we, but all was stopped */
-#define CATCH_UP     12              /* looks; each takes twice as many events as the one before */
-#define STOCK_MAX    64 /* blocks; beyond, they go back to the allocator */
+#define STOOD_STILL                                                                                \
+	(100 * USEC_MS) /* by so much a timer is late when not we, but all was stopped */
+#define CATCH_UP  12    /* looks; each takes twice as many events as the one before */
+#define STOCK_MAX 64    /* blocks; beyond, they go back to the allocator */
 
 struct reaped {
 	void *object; /* owned */

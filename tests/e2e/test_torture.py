@@ -16,7 +16,7 @@ import time
 import sockets
 import upgrading
 import upstream
-from bridled import IS_SANITIZED, Bridled, TestCase, allow, eventually
+from bridled import BINARY, IS_SANITIZED, Bridled, TestCase, allow, eventually
 from consul_stand_in import ConsulStandIn
 from loads import Calls, Clients, GoGrpc, all_of
 from peers import GOECHO, GOGRPC, VOLO_CLIENT, VOLO_SERVER, Peers
@@ -216,3 +216,150 @@ class Signals(Peers):
             time.sleep(generator.uniform(0, 0.02))
             daemon.signal(signal.SIGCONT)
         time.sleep(generator.uniform(0, 0.01))
+
+
+class Upgrades(upgrading.UpgradeCase):
+    """USR2 among them. Whoever keeps a connection may find it closed between two calls, and makes
+    another."""
+
+    def test_upgrades_among_them(self):
+        generator, service = random.Random(SEED), self.upstream()
+        config = self.config(service, log={"to": self.path("log")})
+        daemon = self.run_daemon(config)
+        callers = self.callers(daemon, service, pause=0.001)
+        for turn in range(rounds(300)):
+            self.shoot(daemon, dict(config, limits={"connections": 1000 + turn}), generator)
+        self.assert_nothing_lost(callers)
+        daemon.await_former()
+
+    def shoot(self, daemon, config, generator):
+        upgrades = generator.random() < 0.05
+        if upgrades:
+            daemon.signal(signal.SIGUSR2)
+        for _ in range(generator.randrange(1, 4)):
+            number = generator.choice((signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE,
+                                       signal.SIGWINCH, signal.SIGCONT, signal.SIGSTOP))
+            if number == signal.SIGHUP:
+                daemon.write_config(config)
+            daemon.signal(number)
+            if number == signal.SIGSTOP:
+                time.sleep(generator.uniform(0, 0.02))
+                daemon.signal(signal.SIGCONT)
+            time.sleep(generator.uniform(0, 0.005))
+        if upgrades:
+            old = daemon.process.pid
+            daemon.moved_to(eventually(
+                lambda: [pid for pid in [daemon.get_json("/status")["pid"]] if pid != old],
+                what="another process")[0])
+
+
+class Killed(TestCase):
+    """kill -9, at any moment: the next start needs nothing of what was there, and minds nothing."""
+
+    def test_it_starts_at_once_whenever_it_was_killed(self):
+        generator, agent = random.Random(SEED), ConsulStandIn(self)
+        one, two = self.upstream(), self.upstream()
+        for service in (one, two):
+            agent.put_instance("shop.price", service.address)
+        os.mkdir(self.path("kept"))
+        cache = self.path("kept/cache")
+        config = {"node": {"service": "test.node"},
+                  "registries": {"consul": {"type": "consul", "endpoints": [agent.address],
+                                            "cache": cache}},
+                  "admin": {"socket": self.path("admin.sock"), "http": "127.0.0.1:0"},
+                  "listeners": [{"name": "in", "address": "unix:" + self.path("in.sock"),
+                                 "service": "shop.price"}],
+                  "services": {"shop.price": {"discover": "consul"}}}
+        daemon = self.bridled(config)
+        eventually(lambda: os.path.exists(cache), what="the cache")
+        slow = 0
+        for turn in range(rounds(40)):
+            with Calls("unix:" + self.path("in.sock"), "framed", 2, pause=0.001):
+                time.sleep(generator.uniform(0, 0.03))
+                if turn % 3 == 0:  # so that what is kept changes, too
+                    agent.put_instance("shop.price", two.address, weight=turn + 1)
+                    time.sleep(generator.uniform(0, 0.1))
+                if turn % 2:
+                    agent.stop()  # and the next start has nothing but what was kept
+                daemon.process.kill()
+                daemon.process.wait()
+            most, began = allow(START_SECONDS), time.monotonic()
+            daemon.start()
+            slow += time.monotonic() - began > most
+            with self.caller(daemon) as caller:
+                self.assertEqual(caller.call(text="x").text, "x")
+            if turn % 2:
+                agent.start()
+            self.assertLessEqual(len(os.listdir(self.path("kept"))), 2)
+        self.assertNotIn("cannot be read", daemon.errors())
+        self.assertLess(slow, 1 + rounds(40) / 10, "%d slow starts" % slow)
+
+    def test_it_starts_at_once_when_it_was_killed_while_it_started(self):
+        generator, service = random.Random(SEED), self.upstream()
+        daemon = self.pinned(service, listener={"address": "unix:" + self.path("in.sock")})
+        for _ in range(rounds(60)):
+            daemon.process.kill()
+            daemon.process.wait()
+            with open(daemon.error_path, "ab") as errors:
+                half = subprocess.Popen([BINARY, "-c", daemon.config_path], stderr=errors,
+                                        stdin=subprocess.DEVNULL)
+            time.sleep(generator.uniform(0, 0.02))
+            half.kill()
+            half.wait()
+            daemon.start()
+            with self.caller(daemon) as caller:
+                self.assertEqual(caller.call(text="x").text, "x")
+
+
+class Stopped(TestCase):
+    """SIGSTOP for three seconds: everybody waits, and then all is as it was."""
+
+    def test_who_has_patience_gets_an_answer(self):
+        services = [self.upstream() for _ in range(3)]
+        daemon = self.pinned(services, timeout={"call": "2s", "attempt": "1s", "connect": "1s"},
+                             eject={"consecutive": 3}, breaker={"error_rate": "10%",
+                                                                "min_samples": 5},
+                             health={"type": "tcp", "interval": "500ms", "timeout": "200ms",
+                                     "fall": 1})
+        address = daemon.address()
+        callers = [self.caller(daemon, form) for form in ("framed", "ttheader_framed") * 60]
+        with all_of([Calls(address, "framed", 2, pause=0.01), Calls(address, "framed", 1, keep=1,
+                                                                    pause=0.01)]) as load:
+            for caller in callers:
+                caller.call()
+            time.sleep(0.3)
+            daemon.signal(signal.SIGSTOP)
+            questions = [caller.send(text="asked meanwhile") for caller in callers]
+            time.sleep(STOPPED_SECONDS)
+            daemon.signal(signal.SIGCONT)
+            for caller, question in zip(callers, questions):
+                answer = caller.receive()
+                caller.must_answer(question, answer)
+                self.assertIsNone(answer.exception, answer)
+            before = load.calls
+            eventually(lambda: load.calls > before + 50)
+        self.assertEqual(load.failed, [])
+        self.assertEqual(daemon.metric("bridle_ejections_total"), 0)
+        self.assertEqual(daemon.metric("bridle_calls_total"),
+                         daemon.metric("bridle_calls_total", reason="ok"))
+        self.assertEqual({e["health"] for e in daemon.get_json("/services/svc")["endpoints"]},
+                         {"up"})
+
+    def test_an_answer_that_came_meanwhile_is_in_time(self):
+        """The service answers while the daemon stands still, and the time for that is up when it goes
+        on: what has come counts."""
+        held = []
+        service = self.upstream(lambda connection, packet: held.append((connection, packet)))
+        daemon = self.pinned(service, timeout={"call": "2s"}, retry="none")
+        callers = [self.caller(daemon) for _ in range(100)]
+        questions = [caller.send(text="slow") for caller in callers]
+        eventually(lambda: len(held) == len(callers))
+        daemon.signal(signal.SIGSTOP)
+        for connection, packet in held:
+            connection.answer(packet)
+        time.sleep(STOPPED_SECONDS)
+        daemon.signal(signal.SIGCONT)
+        for caller, question in zip(callers, questions):
+            answer = caller.receive()
+            caller.must_answer(question, answer)
+            self.assertEqual(answer.text, "slow", answer)
