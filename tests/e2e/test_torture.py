@@ -363,3 +363,119 @@ class Stopped(TestCase):
             answer = caller.receive()
             caller.must_answer(question, answer)
             self.assertEqual(answer.text, "slow", answer)
+
+
+class Logs(TestCase):
+    """Nobody waits for a log: what cannot be written is counted, and when there is room again lines
+    are written again."""
+
+    WINDOWS = 5
+
+    def setUp(self):
+        super().setUp()
+        self.service = self.upstream()
+
+    def logging_to(self, log, access):
+        return self.pinned(self.service, config={
+            "log": {"to": log}, "access_log": {"to": access, "format": "json"}})
+
+    def p99(self, daemon, seconds=0.5):
+        with Calls(daemon.address(), "ttheader_framed", 2) as load:
+            time.sleep(seconds)
+        self.assertEqual(load.failed, [])
+        return load.slowest(0.99)
+
+    def dropped(self, daemon, log="access"):
+        return daemon.metric("bridle_log_dropped_total", log=log)
+
+    def lose_some(self, daemon):
+        """Until nothing more can be kept for later."""
+        before = self.dropped(daemon)
+        while self.dropped(daemon) == before:
+            self.p99(daemon, 0.3)
+
+    def assert_same_speed(self, daemon, shut, opened):
+        """The best of several windows: a busy machine makes slower, and nothing faster."""
+        free, full = [], []
+        for _ in range(rounds(self.WINDOWS)):
+            opened()
+            free.append(self.p99(daemon))
+            shut()
+            before = self.dropped(daemon)
+            full.append(self.p99(daemon))
+            self.assertGreater(self.dropped(daemon), before)
+        self.assertLess(min(full), 1.2 * min(free) + allow(0.0003), (free, full))
+        opened()
+
+    def assert_flows(self, daemon, lines):
+        """`lines()` gives what arrives in the access log, and the calls of now are among it."""
+        with self.caller(daemon, "ttheader_framed") as caller:
+            def arrives():
+                word = "log-%d" % next(sockets.sequence)
+                caller.call(ints={2: word})
+                end = time.monotonic() + 0.5
+                while time.monotonic() < end:
+                    if word.encode() in lines():
+                        return True
+                    time.sleep(0.01)
+                return False
+            eventually(arrives, what="a line")
+
+    def test_a_full_disk(self):
+        disk = self.path("disk")
+        os.mkdir(disk)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk],
+                                 capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            self.skipTest("nothing can be mounted here: " + mounted.stderr.strip())
+        self.addCleanup(subprocess.run, ["umount", "-l", disk], check=False)
+        access, filler = os.path.join(disk, "access.log"), os.path.join(disk, "filler")
+        daemon = self.logging_to(os.path.join(disk, "log"), access)
+
+        def shut():
+            with open(filler, "ab", buffering=0) as file:
+                try:
+                    while file.write(b"x" * 4096):
+                        pass
+                except OSError:
+                    pass
+            self.lose_some(daemon)
+
+        def opened():
+            os.truncate(access, 0)
+            if os.path.exists(filler):
+                os.unlink(filler)
+
+        def lines():
+            with open(access, "rb") as file:
+                return file.read()
+        self.assert_same_speed(daemon, shut, opened)
+        self.assert_flows(daemon, lines)
+
+    def test_a_pipe_that_nobody_reads(self):
+        pipe = self.path("pipe")
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        daemon = self.logging_to("stderr", pipe)
+        reads = threading.Event()
+        kept, is_over = [], threading.Event()
+
+        def read():
+            while not is_over.is_set():
+                if not reads.wait(0.05):
+                    continue
+                try:
+                    kept.append(os.read(reader, 1 << 16))
+                except BlockingIOError:
+                    time.sleep(0.001)
+        thread = threading.Thread(target=read)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(is_over.set)
+
+        def shut():
+            reads.clear()
+            self.lose_some(daemon)
+        self.assert_same_speed(daemon, shut, reads.set)
+        self.assert_flows(daemon, lambda: b"".join(kept[-200:]))
