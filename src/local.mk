@@ -84,6 +84,7 @@ src_libbridle_a_SOURCES = \
 	src/ctl/capture.c src/ctl/capture.h \
 	src/ctl/command.h \
 	src/ctl/ctl.c \
+	src/ctl/drain.c \
 	src/ctl/dump.c src/ctl/dump.h \
 	src/ctl/dump_calls.c src/ctl/dump_calls.h \
 	src/ctl/dump_frame.c src/ctl/dump_frame.h \
@@ -130,6 +131,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/admin.c src/daemon/admin.h \
 	src/daemon/admin_client.c src/daemon/admin_client.h \
 	src/daemon/admin_discovery.c \
+	src/daemon/admin_drain.c \
 	src/daemon/admin_endpoints.c \
 	src/daemon/admin_errors.c \
 	src/daemon/admin_explain.c src/daemon/admin_explain.h \
@@ -328,6 +330,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/fault_notes.c src/proxy/fault_notes.h \
 	src/proxy/health_check.c src/proxy/health_check.h \
 	src/proxy/downstream.c src/proxy/downstream.h \
+	src/proxy/downstream_drain.c \
 	src/proxy/downstream_events.c \
 	src/proxy/line.c src/proxy/line.h \
 	src/proxy/mirror.c src/proxy/mirror.h \

@@ -158,6 +158,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_calls \
 	tests/sim/test_sim_changes \
 	tests/sim/test_sim_connect \
+	tests/sim/test_sim_drain \
 	tests/sim/test_sim_eject \
 	tests/sim/test_sim_health \
 	tests/sim/test_sim_limits \
@@ -279,6 +280,7 @@ tests_sim_test_sim_breaks_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_changes_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_drain_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_eject_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_health_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_LDADD = $(SIM_LIBS)

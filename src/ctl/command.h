@@ -37,8 +37,8 @@ struct command {
 
 extern const struct command command_status, command_services, command_endpoints, command_listeners,
     command_pools, command_errors, command_log, command_top, command_history, command_config,
-    command_reload, command_disable, command_enable, command_weight, command_explain, command_tap,
-    command_upgrade, command_why, command_simulate, command_dump;
+    command_reload, command_drain, command_undrain, command_disable, command_enable, command_weight,
+    command_explain, command_tap, command_upgrade, command_why, command_simulate, command_dump;
 
 /* Says what is wrong with the words of a command, and how it is used. Returns CTL_USAGE. */
 enum ctl_exit ctl_refuse(const struct ctl *ctl, const struct command *command, const char *format,

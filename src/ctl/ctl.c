@@ -25,6 +25,8 @@ static const struct command *const commands[] = {
     &command_config,
     &command_reload,
     &command_upgrade,
+    &command_drain,
+    &command_undrain,
     &command_disable,
     &command_enable,
     &command_weight,

@@ -186,14 +186,6 @@ static void post_reopen(
 		admin_reply_state(reply, c);
 }
 
-static void post_drain(
-    struct control *c, const struct http_request *request, struct http_reply *reply)
-{
-	(void)request;
-	control_drain(c);
-	admin_reply_state(reply, c);
-}
-
 static void post_stop(
     struct control *c, const struct http_request *request, struct http_reply *reply)
 {
@@ -245,7 +237,8 @@ static const struct admin_route routes[] = {
     {"POST", "/reload", false, false, post_reload},
     {"POST", "/upgrade", false, false, admin_upgrade},
     {"POST", "/reopen", false, false, post_reopen},
-    {"POST", "/drain", false, false, post_drain},
+    {"POST", "/drain", false, false, admin_drain},
+    {"POST", "/undrain", false, false, admin_undrain},
     {"POST", "/endpoints/disable", false, false, admin_disable_endpoint},
     {"POST", "/endpoints/enable", false, false, admin_enable_endpoint},
     {"POST", "/endpoints/weight", false, false, admin_weigh_endpoint},

@@ -19,12 +19,14 @@ struct admin_route {
 };
 
 void admin_disable_endpoint(struct control *, const struct http_request *, struct http_reply *);
+void admin_drain(struct control *, const struct http_request *, struct http_reply *);
 void admin_enable_endpoint(struct control *, const struct http_request *, struct http_reply *);
 void admin_get_errors(struct control *, const struct http_request *, struct http_reply *);
 void admin_get_page(struct control *, const struct http_request *, struct http_reply *);
 void admin_get_pools(struct control *, const struct http_request *, struct http_reply *);
 void admin_get_tap(struct control *, const struct http_request *, struct http_reply *);
 void admin_upgrade(struct control *, const struct http_request *, struct http_reply *);
+void admin_undrain(struct control *, const struct http_request *, struct http_reply *);
 void admin_weigh_endpoint(struct control *, const struct http_request *, struct http_reply *);
 
 #endif

@@ -53,6 +53,10 @@ struct stopping {
 	bool has_told;     /* the application under us */
 	int signal;        /* what the application under us is told to end by; 0: SIGTERM */
 	usec_t deadline;   /* USEC_NONE: as long as it takes */
+	bool is_cut;       /* it is over: the last answers leave, */
+	usec_t end_by;     /* at most until then */
+	uint64_t connections_cut;
+	usec_t alone_since; /* no caller is connected; 0: there are some */
 	struct timer wait, look;
 };
 
@@ -113,6 +117,8 @@ int control_enter(struct control *c, struct err *err);
 int control_reopen(struct control *c, struct err *err);
 /* Asks callers to go elsewhere and goes on serving those who stay. */
 void control_drain(struct control *c);
+/* Takes that back, and is ready again. Returns -1 with @err set when a stop has begun. */
+int control_undrain(struct control *c, struct err *err);
 /* Ends the daemon when its calls have ended: after shutdown.drain at the latest, or with no limit if
  * @patient. Asked a second time with a limit it ends at once. */
 void control_stop(struct control *c, bool patient);

@@ -6,6 +6,9 @@
  *     control_drain: REGISTRIES --withdrawn, or 5 s--> NEWS --deregister_wait--> CALLERS
  *                        '-------------- nothing was ever registered ---------------^
  *     control_stop:  the same; from CALLERS on doors are closed, and shutdown.drain counts
+ *     control_undrain: back, unless it is stopping
+ *
+ * When the time is over, what still runs is answered with that, and gets a moment to hear it.
  *
  * An application under us is told to end when its callers have gone, or half of the time is over; doors
  * stay open for its own calls until it has ended.
@@ -22,19 +25,49 @@
 #include "net/loop.h"
 
 #define DRAIN_LOOK_EVERY (20 * USEC_MS)
+#define CUT_WITHIN       (1 * USEC_S) /* for the last answers to leave */
+#define ALONE_FOR_LONG   (5 * USEC_S)
+
+/* What still runs is answered, and what has been said leaves. */
+static void cut(struct control *c, usec_t now)
+{
+	struct stopping *s = &c->stopping;
+
+	s->is_cut = true;
+	s->connections_cut = workers_connections(&c->workers);
+	s->end_by = usec_after(now, CUT_WITHIN);
+	if (s->connections_cut)
+		log_warn("control", "the time to drain is over",
+		    "connections=%" PRIu64 " calls=%" PRIu64, s->connections_cut,
+		    workers_calls(&c->workers));
+	workers_cut(&c->workers);
+}
+
+/* Copies and oneways may be left when nobody is there any more to be answered. */
+static bool is_alone_for_long(struct stopping *s, uint64_t connections, usec_t now)
+{
+	if (connections)
+		s->alone_since = 0;
+	else if (s->alone_since == 0)
+		s->alone_since = now;
+	return s->alone_since && now - s->alone_since >= ALONE_FOR_LONG;
+}
 
 static void look_whether_drained(struct timer *timer, usec_t now)
 {
 	struct control *c = container_of(timer, struct control, stopping.look);
 	uint64_t left = workers_connections(&c->workers);
+	struct stopping *s = &c->stopping;
 
-	if ((left == 0 && workers_calls(&c->workers) == 0) || now >= c->stopping.deadline) {
-		log_info("control", "stopping", "connections_cut=%" PRIu64, left);
+	if (!s->is_cut && (now >= s->deadline || is_alone_for_long(s, left, now)))
+		cut(c, now);
+	if ((left == 0 && workers_calls(&c->workers) == 0) || (s->is_cut && now >= s->end_by)) {
+		log_info("control", "stopping", "connections_cut=%" PRIu64, s->connections_cut);
 		loop_stop(c->loop);
 		return;
 	}
-	wheel_set(loop_wheel(c->loop), &c->stopping.look, usec_after(now, DRAIN_LOOK_EVERY),
-	    look_whether_drained);
+	wheel_set(
+	    loop_wheel(c->loop), &s->look, usec_after(now, DRAIN_LOOK_EVERY), look_whether_drained);
 }
 
 static void set_deadline(struct control *c)
@@ -49,6 +82,7 @@ static void close_doors(struct control *c)
 	struct acceptor_plan none = {0};
 
 	acceptor_apply(c->workers.acceptor, &none);
+	workers_forget_gone(&c->workers);
 	if (c->stopping.is_hurried && c->stopping.deadline == USEC_NONE)
 		set_deadline(c);
 	wheel_set(loop_wheel(c->loop), &c->stopping.look, loop_now(c->loop), look_whether_drained);
@@ -154,6 +188,22 @@ void control_drain(struct control *c)
 	registrations_leave(c->registrations, withdrawn, c);
 }
 
+int control_undrain(struct control *c, struct err *err)
+{
+	if (c->stopping.is_under_way)
+		return err_set(err, 0, "it is stopping, and there is no way back from that");
+	if (c->state != CONTROL_DRAINING)
+		return 0;
+	wheel_clear(&c->stopping.wait);
+	c->stopping.leaving = LEAVING_NOT;
+	log_info("control", "wanted again", "%s", "");
+	workers_undrain(&c->workers);
+	registrations_return(c->registrations);
+	c->state = CONTROL_STARTING;
+	control_look_ready(c);
+	return 0;
+}
+
 /* Nothing is withdrawn: what is registered is the other process's now. */
 void control_hand_over(struct control *c)
 {
@@ -169,6 +219,7 @@ void control_hand_over(struct control *c)
 	admin_leave(c->admin);
 	acceptor_apply(c->workers.acceptor, &taken); /* the files of the others go */
 	acceptor_apply(c->workers.acceptor, &none);
+	workers_forget_gone(&c->workers);
 	workers_drain(&c->workers, c->snapshot->config->shutdown.spread);
 	wheel_set(loop_wheel(c->loop), &c->stopping.look, loop_now(c->loop), look_whether_drained);
 }
@@ -196,7 +247,7 @@ void control_stop(struct control *c, bool patient)
 			set_deadline(c);
 		return;
 	}
-	s->deadline = loop_now(c->loop);
+	s->deadline = s->end_by = loop_now(c->loop);
 	wheel_clear(&s->wait);
 	if (holds_doors(c)) { /* its end is ours, too */
 		hosted_signal(c->hosted, SIGKILL, true);

@@ -207,6 +207,14 @@ void registrations_let_go(struct registrations *r)
 		log_info("registration", "left to the process that serves now", "n=%zu", n);
 }
 
+void registrations_return(struct registrations *r)
+{
+	r->is_leaving = false;
+	r->done = NULL;
+	r->routes_at = 0;
+	look_soon(r);
+}
+
 bool registrations_were_any(const struct registrations *r)
 {
 	return r->were_any;

@@ -25,6 +25,8 @@ void registrations_follow(struct registrations *registrations, struct snapshot *
 void registrations_leave(struct registrations *registrations, void (*done)(void *arg), void *arg);
 /* Publishes, mends and withdraws nothing any more; what is there stays, for another process to take. */
 void registrations_let_go(struct registrations *registrations);
+/* Publishes again what the present snapshot wants; the `done` of registrations_leave is not called any more. */
+void registrations_return(struct registrations *registrations);
 /* Is, or was, anything published since the start? Then callers may still come for a while. */
 bool registrations_were_any(const struct registrations *registrations);
 /* Raised by the registry: hand it on. */

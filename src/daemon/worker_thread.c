@@ -7,6 +7,8 @@
 #include "daemon/thread.h"
 #include "net/loop.h"
 
+#define LAST_REPLIES (5 * USEC_S) /* may take so long to leave once everything else is over */
+
 struct worker_thread {
 	unsigned index;
 	struct loop *loop;     /* owned */
@@ -41,6 +43,7 @@ static void *run(void *arg)
 	struct worker_thread *t = arg;
 
 	loop_run(t->loop);
+	loop_settle(t->loop, LAST_REPLIES);
 	return NULL;
 }
 
@@ -136,6 +139,36 @@ static void shrink(void *arg)
 void worker_thread_shrink(struct worker_thread *t)
 {
 	inbox_post(t->inbox, shrink, t->worker);
+}
+
+static void undrain(void *arg)
+{
+	worker_undrain(arg);
+}
+
+void worker_thread_undrain(struct worker_thread *t)
+{
+	inbox_post(t->inbox, undrain, t->worker);
+}
+
+static void forget_gone(void *arg)
+{
+	worker_stop(arg);
+}
+
+void worker_thread_forget_gone(struct worker_thread *t)
+{
+	inbox_post(t->inbox, forget_gone, t->worker);
+}
+
+static void cut(void *arg)
+{
+	worker_cut(arg);
+}
+
+void worker_thread_cut(struct worker_thread *t)
+{
+	inbox_post(t->inbox, cut, t->worker);
 }
 
 struct drain_order {

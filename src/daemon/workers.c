@@ -120,6 +120,24 @@ void workers_drain(struct workers *w, usec_t spread)
 		worker_thread_drain(w->threads[i], spread);
 }
 
+void workers_undrain(struct workers *w)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		worker_thread_undrain(w->threads[i]);
+}
+
+void workers_forget_gone(struct workers *w)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		worker_thread_forget_gone(w->threads[i]);
+}
+
+void workers_cut(struct workers *w)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		worker_thread_cut(w->threads[i]);
+}
+
 struct settled_name {
 	struct worker *worker;
 	struct slice name;

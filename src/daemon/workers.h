@@ -28,7 +28,14 @@ int workers_start(struct workers *w, unsigned n, struct snapshot *snapshot,
 void workers_stop(struct workers *w);
 
 void workers_adopt(struct workers *w, struct snapshot *snapshot, struct log_writer *access);
+/* Callers are asked to go, each within @spread. */
 void workers_drain(struct workers *w, usec_t spread);
+/* They are wanted again. */
+void workers_undrain(struct workers *w);
+/* The process ends: callers who have ended their side are not waited for. */
+void workers_forget_gone(struct workers *w);
+/* The time to drain is over: what still runs is answered with that. */
+void workers_cut(struct workers *w);
 /* Tells those who wait for @name that it is a service now, or (@why) that it is not to be had. */
 void workers_named(struct workers *w, struct slice name, const char *why);
 /* How short the process is of memory and descriptors, from now on. */

@@ -459,6 +459,7 @@ static void leave(struct conn *conn)
 		dispose(conn);
 		return;
 	}
+	conn->farewell->orphan.may_end = true;
 	have_patience(conn, LINGER_MAX);
 }
 

@@ -295,6 +295,22 @@ void loop_adopt(struct loop *loop, struct loop_orphan *orphan)
 	list_push_back(&loop->orphans, &orphan->link);
 }
 
+static bool is_settled(const struct loop *loop)
+{
+	list_each (link, &loop->orphans)
+		if (!list_item(link, struct loop_orphan, link)->may_end)
+			return false;
+	return true;
+}
+
+void loop_settle(struct loop *loop, usec_t within)
+{
+	usec_t now = clock_monotonic(), until = usec_after(now, within);
+
+	for (; !is_settled(loop) && now < until; now = clock_monotonic())
+		loop_turn(loop, until - now);
+}
+
 uint8_t *loop_read_buffer(struct loop *loop)
 {
 	return loop->read_buffer;

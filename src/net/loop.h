@@ -57,9 +57,13 @@ static inline bool loop_is_deferred(const struct loop_work *work)
  * what is left. Embedded; the object takes itself out with list_remove on its link. */
 struct loop_orphan {
 	struct list link;
+	bool may_end; /* nothing would be lost with it any more */
 	void (*end)(struct loop_orphan *orphan);
 };
 void loop_adopt(struct loop *loop, struct loop_orphan *orphan);
+/* Turns, after loop_run has returned, until nothing would be lost with those that are left, for
+ * @within at most. */
+void loop_settle(struct loop *loop, usec_t within);
 
 /* LOOP_READ_BUFFER bytes for one read at a time: what is in it lasts until the next read. */
 uint8_t *loop_read_buffer(struct loop *loop);

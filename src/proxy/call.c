@@ -559,6 +559,22 @@ static bool on_cancel(struct call *call)
 	return true;
 }
 
+/* Its caller hears it if it can still be told. What has its answer, or waits for its turn to be written,
+ * is let be. False: there is nothing to be done. */
+static bool on_drained(struct call *call)
+{
+	static const char what[] = "the time to drain was over";
+
+	if (is_answered(call) || call->waits_for_turn)
+		return false;
+	call_give_up(call, ATTEMPT_CANCELED, 0);
+	if (call->reply_is_begun)
+		call_break_reply(call, REASON_DRAINING, what);
+	else
+		call_fail(call, REASON_DRAINING, "%s", what);
+	return true;
+}
+
 void call_has_reply(struct call *call)
 {
 	const char *why = NULL;
@@ -620,6 +636,10 @@ void call_event(struct call *call, enum call_what what)
 		if (call->waits_for_turn && !call->has_reply)
 			return; /* it has failed already */
 		on_timeout(call);
+		break;
+	case CALL_EVENT_DRAINED:
+		if (!on_drained(call))
+			return;
 		break;
 	case CALL_EVENT_CANCEL:
 		if (!on_cancel(call))

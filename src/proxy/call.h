@@ -45,6 +45,7 @@ enum call_what {
 	CALL_EVENT_BODY,     /* more of the call's own body has been taken in, or room for it */
 	CALL_EVENT_TURN,     /* the caller's connection is free for this call's reply */
 	CALL_EVENT_TIMEOUT,  /* the deadline */
+	CALL_EVENT_DRAINED,  /* the time to drain is over */
 	CALL_EVENT_CANCEL,   /* the caller is gone, or gave the call up */
 };
 

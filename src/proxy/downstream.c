@@ -14,8 +14,6 @@
 #define LATE_PATIENCE                                                                              \
 	(1 * USEC_S) /* for the first call of a connection that comes while draining */
 #define CLOSE_PATIENCE (5 * USEC_S) /* for the last reply to leave */
-#define GOAWAY_GAP                                                                                 \
-	(1 * USEC_S) /* between the words "soon" and "now" of a drain: for calls on their way */
 /* A caller with streams but without a word is asked whether it is there. Kitex's servers do after two
  * hours; its clients count no pings. */
 #define PING_AFTER    (10 * USEC_MIN)
@@ -134,40 +132,17 @@ static void close_gracefully(struct downstream *d)
 /* Ends it now; the last word of a protocol that has one still goes out. */
 static void end_connection(struct downstream *d)
 {
-	if (!codec_is_multiplexed(d->codec) || d->is_broken || d->is_closed) {
+	if (codec_is_multiplexed(d->codec))
+		downstream_end(d);
+	else
 		downstream_close(d);
-		return;
-	}
-	codec_drain(d->codec, CODEC_DRAIN_NOW);
-	close_gracefully(d);
-	downstream_cancel_calls(d);
-}
-
-/* Whoever waits for the beginning of a reply, or for the end of a stream, is told. */
-static void tell_calls(struct downstream *d, const struct rpc_status *why)
-{
-	list_each (link, &d->calls) {
-		struct call *call = list_item(link, struct call, link);
-
-		if (call->id || (!call->reply_is_begun && d->writing == NULL))
-			codec_send_failure(d->codec, call->id, &call->request, why, true);
-	}
-}
-
-void downstream_end(struct downstream *d)
-{
-	struct rpc_status why;
-
-	rpc_status_set(&why, REASON_DRAINING, "the time to drain was over");
-	tell_calls(d, &why);
-	end_connection(d);
 }
 
 static bool is_finished(const struct downstream *d)
 {
 	if (d->n_calls > 0)
 		return false;
-	if (d->is_draining && d->drain_now_at != USEC_NONE)
+	if (d->is_draining && d->last_word_at != USEC_NONE && !d->got_eof)
 		return false;
 	if (codec_is_ending(d->codec))
 		return true;
@@ -177,56 +152,23 @@ static bool is_finished(const struct downstream *d)
 
 bool downstream_close_when_done(struct downstream *d)
 {
-	if (!is_finished(d))
+	if (!is_finished(d) || downstream_lingers(d))
 		return false;
 	close_gracefully(d);
 	return true;
 }
 
-/* Many calls may be on their way to here: they are still served, then the caller hears which was the
- * last. */
-static void announce_drain(struct downstream *d)
+void downstream_end(struct downstream *d)
 {
-	if (codec_family(d->codec) != CODEC_HTTP2 || d->is_draining || d->is_closed || d->is_broken)
+	if (d->is_closed)
 		return;
-	codec_drain(d->codec, CODEC_DRAIN_SOON);
-	d->drain_now_at = usec_after(loop_now(loop_of(d)), GOAWAY_GAP);
-	downstream_arm(d, d->drain_now_at);
-}
-
-static void announce_last(struct downstream *d)
-{
-	d->drain_now_at = USEC_NONE;
+	if (d->is_broken) {
+		downstream_close(d);
+		return;
+	}
 	codec_drain(d->codec, CODEC_DRAIN_NOW);
-	downstream_resume(d);
-}
-
-void downstream_drain(struct downstream *d)
-{
-	announce_drain(d);
-	d->is_draining = true;
-	if (!d->is_closed && !d->is_reading)
-		downstream_close_when_done(d);
-}
-
-void downstream_drain_after(struct downstream *d, usec_t wait)
-{
-	if (wait == 0) {
-		downstream_drain(d);
-		return;
-	}
-	d->drain_at = usec_after(loop_now(loop_of(d)), wait);
-	downstream_arm(d, d->drain_at);
-}
-
-void downstream_orphan(struct downstream *d)
-{
-	if (d->kept == NULL) {
-		d->kept = snapshot_ref(d->worker->world->snapshot);
-		d->end_at = usec_after(loop_now(loop_of(d)), d->kept->config->reload_drain);
-		downstream_arm(d, d->end_at);
-	}
-	downstream_drain(d);
+	close_gracefully(d);
+	downstream_cancel_calls(d);
 }
 
 void downstream_abort(struct downstream *d)
@@ -277,9 +219,9 @@ static usec_t look_for_life(struct downstream *d, usec_t now)
 /* Of those that do not hang on what is going on. */
 static usec_t next_time(const struct downstream *d, usec_t now)
 {
-	usec_t drain = usec_min(d->drain_at, d->drain_now_at);
+	usec_t drain = usec_min(downstream_drain_time(d), d->end_at);
 
-	return usec_min(usec_min(drain, d->end_at), usec_min(d->rest_at, usec_after(now, d->idle)));
+	return usec_min(drain, usec_min(d->rest_at, usec_after(now, d->idle)));
 }
 
 static void on_timer(struct timer *timer, usec_t now)
@@ -292,21 +234,10 @@ static void on_timer(struct timer *timer, usec_t now)
 		downstream_close(d);
 		return;
 	}
-	if (now >= d->end_at) {
-		downstream_end(d);
-		return;
-	}
-	if (now >= d->drain_now_at)
-		announce_last(d);
+	downstream_drain_on_time(d, now);
 	life = d->is_closed ? USEC_NONE : look_for_life(d, now);
 	if (d->is_closed)
 		return;
-	if (now >= d->drain_at) {
-		d->drain_at = USEC_NONE;
-		downstream_drain(d);
-		if (d->is_closed)
-			return;
-	}
 	if (now >= d->rest_at) {
 		d->rest_at = USEC_NONE;
 		if (d->n_calls == 0)
@@ -376,7 +307,7 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	d->is_over_limit = over_limit;
 	d->active_at = loop_now(worker->loop);
 	d->heard_at = d->active_at;
-	d->drain_at = d->drain_now_at = d->rest_at = d->end_at = USEC_NONE;
+	d->drain_at = d->age_at = d->last_word_at = d->rest_at = d->end_at = USEC_NONE;
 	d->http2 = listener->http2;
 	d->work.run = downstream_work;
 	list_init(&d->calls);
@@ -393,11 +324,11 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	}
 	if (worker->draining)
 		downstream_drain_after(d, LATE_PATIENCE);
-	else if (listener->max_age != USEC_NONE)
-		downstream_drain_after(d, aged(worker, listener->max_age));
+	if (listener->max_age != USEC_NONE)
+		d->age_at = usec_after(d->active_at, aged(worker, listener->max_age));
 	/* A connection beyond the limit has a seat of few: it is to make its one call soon. */
 	d->idle = over_limit ? listener->timeout_detect : listener->timeout_idle;
-	downstream_arm(d, usec_after(d->active_at, d->idle));
+	downstream_arm(d, usec_min(d->age_at, usec_after(d->active_at, d->idle)));
 }
 
 bool downstream_is_full(const struct downstream *d)

@@ -49,14 +49,20 @@ struct downstream {
 	struct loop_work work;     /* to take what its codec has to tell without input */
 	usec_t heard_at;           /* when its last byte came in */
 	usec_t pinged_at;          /* when a sign of life was asked for; 0: it was not */
-	usec_t drain_now_at; /* when the second word of a drain follows the first; USEC_NONE */
-	usec_t rest_at;      /* when memory is given back if no call has come; USEC_NONE */
-	usec_t end_at;       /* when it ends if its listener is gone, calls or not; USEC_NONE */
+	usec_t rest_at;            /* when memory is given back if no call has come; USEC_NONE */
+
+	/* Of its drain, in downstream_drain.c; each USEC_NONE when it is not to come. */
+	usec_t drain_at; /* when it is told to go, by the worker's drain */
+	usec_t age_at;   /* the same, by its age */
+	usec_t
+	    last_word_at; /* after the first word of HTTP/2, or the only one of others, what is on its
+				* way may still come; then the second word is said, and it may close */
+	usec_t end_at;    /* when it ends, calls or not */
+	usec_t drained_at; /* since when it drains */
 
 	struct timer timer;
 	size_t charged;       /* of what it holds, against limits.memory */
 	uint64_t sent;        /* bytes written to the caller so far */
-	usec_t drain_at;      /* USEC_NONE: not yet told to */
 	usec_t idle;          /* how long it may be */
 	usec_t message_since; /* the first byte of the message that is coming in; 0: none */
 	usec_t active_at;     /* when anything last happened */
@@ -64,8 +70,11 @@ struct downstream {
 	bool is_unordered;    /* every call in flight announced out-of-order replies */
 	bool is_paused;
 	bool got_eof;
-	bool is_closing;    /* answer what is running, read no more, close */
-	bool is_draining;   /* close as soon as nothing is running and nothing has come */
+	bool is_closing;  /* answer what is running, read no more, close */
+	bool is_draining; /* close as soon as nothing is running and nothing has come */
+	bool
+	    has_said_last; /* of draining ones: the caller was told, where there is a word for it */
+	bool is_cut;       /* the time to drain is over: no call is taken any more */
 	bool is_over_limit; /* answers one call with connection_limited */
 	bool is_closed;     /* freed at the end of the turn */
 	bool is_broken;     /* a write failed: closed by the timer */
@@ -80,7 +89,7 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
     const struct address *from, bool over_limit);
 /* Ends it now: calls in flight are cancelled. */
 void downstream_close(struct downstream *d);
-/* Ends it now, but tells those who are still owed an answer: the process ends. */
+/* Ends it now, with the last word of protocols that have one. */
 void downstream_end(struct downstream *d);
 /* Ends it soon, from outside of whatever is going on: a reply broke off in the middle. */
 void downstream_abort(struct downstream *d);
@@ -88,6 +97,12 @@ void downstream_abort(struct downstream *d);
 void downstream_drain(struct downstream *d);
 /* The same, @wait from now. */
 void downstream_drain_after(struct downstream *d, usec_t wait);
+/* The worker does not drain any more: if it has not been told to go, it stays. */
+void downstream_stay(struct downstream *d);
+/* The time to drain is over: all calls are answered with that, then it ends. */
+void downstream_cut(struct downstream *d);
+/* The process ends: a caller that has ended its side does not keep it for longer than a moment. */
+void downstream_forget_gone(struct downstream *d);
 /* Its listener is not in the snapshot that comes next: drains, by the rules it had, for reload.drain at
  * most. Called while the old snapshot is still the worker's. */
 void downstream_orphan(struct downstream *d);
@@ -110,6 +125,11 @@ extern const struct conn_events downstream_events;
 void downstream_work(struct loop_work *work);
 /* The body that is coming in will not become whole. */
 void downstream_body_failed(struct downstream *d, const struct rpc_status *why);
+/* Between downstream.c and downstream_drain.c: when something of its drain is next due; does what is. */
+usec_t downstream_drain_time(const struct downstream *d);
+void downstream_drain_on_time(struct downstream *d, usec_t now);
+/* It could close, but its drain wants to wait: for what its caller has still to hear, or to say. */
+bool downstream_lingers(struct downstream *d);
 /* Its timer fires at @at, or before. */
 void downstream_arm(struct downstream *d, usec_t at);
 /* Closes it, once everything is out, if nothing runs and nothing more is to come. */

@@ -59,6 +59,11 @@ static void on_message(struct downstream *d, uint32_t id, const struct rpc_messa
 		d->message_since = 0;
 	else
 		note_partial(d);
+	if (d->is_cut) {
+		rpc_status_set(&why, REASON_DRAINING, "the time to drain is over");
+		call_refuse(d, id, m, &why);
+		return;
+	}
 	if (d->is_over_limit) {
 		rpc_status_set(&why, REASON_CONNECTION_LIMITED,
 		    "listener %s has as many connections as it may (connections)",
@@ -306,6 +311,8 @@ static void on_eof(void *arg)
 	struct downstream *d = arg;
 
 	d->got_eof = true;
+	if (d->worker->is_stopping)
+		downstream_forget_gone(d);
 	cut_off_streams(d);
 	if (d->n_calls)
 		codec_ping(d->codec);

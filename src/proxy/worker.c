@@ -98,11 +98,11 @@ static void free_stats(struct worker *w)
 	call_stats_fini(&w->calls);
 }
 
-/* Cancelling a call gives its connection back to the pool or closes it; with `draining` set nothing
+/* Cancelling a call gives its connection back to the pool or closes it; with `is_ending` set nothing
  * is pooled. */
 static void end_calls(struct worker *w)
 {
-	w->draining = true;
+	worker_cut(w);
 	while (!list_is_empty(&w->downstreams))
 		downstream_end(list_item(w->downstreams.next, struct downstream, link));
 	while (!list_is_empty(&w->orphans)) {
@@ -131,7 +131,6 @@ void worker_free(struct worker **p)
 	struct worker *w = *p;
 
 	*p = NULL;
-	w->is_ending = true;
 	end_calls(w);
 	close_upstreams(w);
 	settling_end(w);
@@ -208,6 +207,35 @@ void worker_drain(struct worker *w, usec_t spread)
 		usec_t wait = spread && spread != USEC_NONE ? rng_below(&w->rng, spread) : 0;
 
 		downstream_drain_after(d, wait);
+	}
+}
+
+void worker_undrain(struct worker *w)
+{
+	w->draining = false;
+	list_each (link, &w->downstreams)
+		downstream_stay(list_item(link, struct downstream, link));
+}
+
+void worker_stop(struct worker *w)
+{
+	w->is_stopping = true;
+	list_each_safe (link, &w->downstreams)
+		downstream_forget_gone(list_item(link, struct downstream, link));
+}
+
+void worker_cut(struct worker *w)
+{
+	struct list due, *link;
+
+	w->draining = w->is_ending = true;
+	list_init(&due);
+	while ((link = list_pop_front(&w->downstreams)))
+		list_push_back(&due, link);
+	/* What one gives up may be what a call of another waited for, and end it. */
+	while ((link = list_pop_front(&due))) {
+		list_push_back(&w->downstreams, link);
+		downstream_cut(list_item(link, struct downstream, link));
 	}
 }
 

@@ -130,8 +130,9 @@ struct worker {
 	struct call *free_calls; /* owned, a bounded free list */
 	unsigned n_free_calls;
 	uint64_t next_call; /* numbers calls, for log ids */
-	bool draining;
-	bool is_ending; /* what still runs is cut off */
+	bool draining;      /* callers are asked to go */
+	bool is_stopping;   /* for good */
+	bool is_ending;     /* what still runs is cut off */
 
 	access_sink_fn access_sink; /* NULL: no access log */
 	void *access_arg;
@@ -173,6 +174,12 @@ void worker_take(struct worker *worker, const char *listener, int fd, const stru
 /* No new work: idle connections close over @spread, busy ones after their calls, TTHeader replies
  * carry crrst from now on. */
 void worker_drain(struct worker *worker, usec_t spread);
+/* It is wanted again: who was not told to go yet stays. */
+void worker_undrain(struct worker *worker);
+/* The process ends when its calls have ended: callers who have ended their side are not waited for. */
+void worker_stop(struct worker *worker);
+/* The time to drain is over: whatever still runs is answered with that, and connections end. */
+void worker_cut(struct worker *worker);
 
 /* Closes connections to endpoints that carry no call. */
 void worker_shrink(struct worker *worker);

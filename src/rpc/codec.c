@@ -232,6 +232,11 @@ void codec_drain(struct codec *c, enum codec_drain step)
 		c->ops->drain(c, step);
 }
 
+bool codec_is_unordered(const struct codec *c)
+{
+	return c->is_unordered;
+}
+
 void codec_rest(struct codec *c)
 {
 	if (c->ops && c->ops->rest)

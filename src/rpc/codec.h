@@ -139,10 +139,14 @@ void codec_pump(struct codec *codec);
 
 enum codec_drain {
 	CODEC_DRAIN_SOON, /* HTTP/2: a GOAWAY that still admits calls which are on their way */
-	CODEC_DRAIN_NOW,  /* HTTP/2: the GOAWAY that names the last call */
+	/* HTTP/2: the GOAWAY that names the last call. TTHeader with many calls at once: Kitex's word for
+	 * it, on which its clients of today break off whatever runs: only when nothing does. */
+	CODEC_DRAIN_NOW,
 };
-/* Downstream: tells the caller that no more calls are wanted here. */
+/* Downstream: tells the caller that no more calls are wanted here, where its protocol has a word for it. */
 void codec_drain(struct codec *codec, enum codec_drain step);
+/* Downstream, of unary ones: the caller has said that it takes replies in any order. */
+bool codec_is_unordered(const struct codec *codec);
 /* Nothing has happened for a while: memory that only traffic needs is given back. */
 void codec_rest(struct codec *codec);
 /* Asks the other side for a sign of life, where the protocol can: any input is one. */

@@ -18,6 +18,7 @@ struct codec {
 	const struct codec_io *io; /* borrowed */
 	void *arg;                 /* borrowed */
 	usec_t now;
+	bool is_unordered;              /* unary: by its last call */
 	uint8_t first[CODEC_FIRST_MAX]; /* what came before the family was known */
 	uint8_t n_first, first_at;
 	bool is_dead; /* refused before it had a family */

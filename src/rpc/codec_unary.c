@@ -17,6 +17,7 @@
 #include "rpc/head.h"
 #include "wire/sniff.h"
 #include "wire/thrift.h"
+#include "wire/ttheader.h"
 
 #define HELD_MIN   512u
 #define STACK_HEAD 2048u
@@ -164,6 +165,7 @@ static enum codec_event give(
 	c->state = complete ? AT_HEAD : IN_BODY;
 	c->is_thrift = item->message.form.payload == RPC_THRIFT;
 	c->has_detected = !complete;
+	c->codec->is_unordered = rpc_message_is_unordered(&item->message);
 	return CODEC_MESSAGE;
 }
 
@@ -478,6 +480,23 @@ static void unary_send_failure(struct codec *c, uint32_t id, const struct rpc_me
 	codec_send_exception(c, call, slice_of(text, len), type, closing);
 }
 
+/*
+ * To callers with many calls at once: a reply that answers none (SEQ 0), with crrst in a TTHeader and an
+ * empty struct behind it. Others hear of a drain by crrst in their replies, or not at all.
+ * Source: kitex pkg/remote/trans/netpollmux/server_handler.go, GracefulShutdown.
+ */
+static void unary_drain(struct codec *c, enum codec_drain step)
+{
+	static const uint8_t no_more[] = {0, 0, 0, 43, 0x10, 0, 0, 0, 0, 0, 0, 0, 0,
+	    4, /* fixed part */
+	    0, 0, TTHEADER_STR, 0, 1, 0, 5, 'c', 'r', 'r', 's', 't', 0, 1, '1', TTHEADER_PADDING,
+	    0x80, 1, 0, THRIFT_REPLY, 0, 0, 0, 4, 'n', 'o', 'n', 'e', 0, 0, 0, 0, 0};
+	const struct slice piece = slice_of(no_more, sizeof no_more);
+
+	if (step == CODEC_DRAIN_NOW && c->is_unordered)
+		codec_write(c, &piece, 1);
+}
+
 const struct codec_ops codec_unary_ops = {
     .open = unary_open,
     .close = unary_close,
@@ -488,4 +507,5 @@ const struct codec_ops codec_unary_ops = {
     .send_message = unary_send_message,
     .send_data = unary_send_data,
     .send_failure = unary_send_failure,
+    .drain = unary_drain,
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/inbox.h"
 #include "net/loop.h"
 #include "support/fake_parts.h"
 
@@ -186,6 +187,13 @@ void loop_undefer(struct loop_work *work)
 {
 	if (work->link.next)
 		list_remove(&work->link);
+}
+
+/* There is no other thread that could be told: whatever is said, is said now. */
+void inbox_post(struct inbox *inbox, inbox_fn run, void *arg)
+{
+	(void)inbox;
+	run(arg);
 }
 
 bool fake_turn(struct loop *loop)
