@@ -1,17 +1,21 @@
 """Reloads in place: what they change, what they leave alone, and that no call is lost over them."""
 
+import itertools
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import sockets
 import upstream
-from bridled import IS_SANITIZED, Bridled, TestCase, eventually
+from bridled import BINARY, IS_SANITIZED, Bridled, TestCase, allow, eventually
 from loads import Calls, Clients, GoGrpc, all_of
 from peers import GOECHO, GOGRPC, VOLO_CLIENT, VOLO_GRPC_CLIENT, VOLO_GRPC_SERVER, VOLO_SERVER
 from peers import Peers, needs
@@ -612,3 +616,129 @@ class Watched(TestCase):
         reload_now(daemon)
         self.write(path, self.text(1004))
         self.assert_reloads(daemon, 3)
+
+
+class Dense(Bridled):
+    """Its file has no blanks, and so more fits into it."""
+
+    def write_config(self, config):
+        super().write_config(config)
+        with open(self.config_path, encoding="utf-8") as file:
+            whole = json.load(file)
+        with open(self.config_path + ".new", "w", encoding="utf-8") as file:
+            json.dump(whole, file)
+        os.rename(self.config_path + ".new", self.config_path)
+
+
+class Figures(TestCase):
+    """How long it takes, held against what the same work takes here and now."""
+
+    START_SECONDS, RELOAD_SECONDS, STALL_SECONDS = 0.05, 0.2, 0.001
+    SERVICES, TRIES = 1000, 5
+
+    def fastest(self, most, measure):
+        """The best of some tries: a busy machine makes slower, and nothing faster."""
+        tries = []
+        while len(tries) < self.TRIES and (not tries or tries[-1] >= most):
+            tries.append(measure())
+        self.assertLess(min(tries), most, tries)
+
+    def many(self, version):
+        """A thousand services of five endpoints, with methods, subsets and routes."""
+        services = {"svc": {"endpoints": [self.service.address]}}
+        for number in range(self.SERVICES):
+            services["shop.n%d" % number] = {
+                "endpoints": [{"address": "10.%d.%d.%d:80" % (number // 250, number % 250, i + 1),
+                               "weight": 10 + version % 2 * i,
+                               **({"tags": {"color": "blue"}} if i % 2 else {})}
+                              for i in range(5)],
+                "timeout": {"call": "%dms" % (500 + number + version)},
+                "subsets": {"blue": {"color": "blue"}},
+                "methods": {name: {"timeout": {"call": "%dms" % (200 + number)},
+                                   "retry": {"attempts": 2}} for name in ("Get", "Put")},
+                "routes": [{"match": {"method": {"prefix": "Slow%d" % version}, "meta.lane": "x"},
+                            "to": "blue"},
+                           {"match": {"caller": {"in": ["a.b", "c.d"]}}, "to": "blue",
+                            "policy": {"timeout": {"call": "100ms"}}}]}
+        return {"listeners": [{"name": "in", "address": "unix:" + self.path("in.sock")},
+                              {"name": "pin", "address": "unix:" + self.path("pin.sock"),
+                               "service": "svc"}],
+                "log": {"to": self.path("log")}, "access_log": {"to": "none"},
+                "services": services}
+
+    def setUp(self):
+        super().setUp()
+        self.service = self.upstream()
+
+    def large(self):
+        daemon = Dense(self.directory, self.many(0))
+        self.addCleanup(daemon.stop)
+        return daemon.start()
+
+    def test_the_start(self):
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(notify.close)
+        notify.bind(self.path("notify"))
+        notify.settimeout(PATIENCE)
+        daemon = Bridled(self.directory, {
+            "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc"}],
+            "services": {"svc": {"endpoints": [self.service.address]}}})
+        self.addCleanup(daemon.stop)
+        os.environ["NOTIFY_SOCKET"] = self.path("notify")
+        self.addCleanup(os.environ.pop, "NOTIFY_SOCKET")
+
+        def measure():
+            daemon.stop()
+            while select.select([notify], [], [], 0)[0]:
+                notify.recv(4096)
+            with open(daemon.error_path, "ab") as errors:
+                began = time.monotonic()
+                daemon.process = subprocess.Popen([BINARY, "-c", daemon.config_path],
+                                                  stderr=errors, stdin=subprocess.DEVNULL)
+            while b"READY=1" not in notify.recv(4096):
+                pass
+            return time.monotonic() - began
+        self.fastest(allow(self.START_SECONDS), measure)
+
+    def test_a_reload_of_a_thousand_services(self):
+        versions = itertools.count(1)
+        daemon = self.large()
+
+        def measure():
+            daemon.write_config(self.many(next(versions)))
+            began = time.monotonic()
+            reload_now(daemon)
+            return time.monotonic() - began
+        self.fastest(allow(self.RELOAD_SECONDS), measure)
+        self.assertEqual(len(daemon.get_json("/services")), self.SERVICES + 1)
+
+    def test_nobody_waits_for_a_worker_meanwhile(self):
+        """A reload takes a core for its time, and there may be no other; so the callers' times are
+        compared with those beside another process that computes."""
+        daemon = self.large()
+        address = "unix:" + self.path("pin.sock")
+
+        def p99(beside):
+            with Calls(address, "framed", 1) as load:
+                beside()
+            self.assertEqual(load.failed, [])
+            return load.slowest(0.99)
+
+        def compute():
+            until = time.monotonic() + 0.6
+            subprocess.run([sys.executable, "-c", "import time\nwhile time.monotonic() < %f: pass"
+                            % until], check=True)
+
+        def reload_twice():
+            for version in (1, 0):
+                daemon.write_config(self.files[version])
+                reload_now(daemon)
+        self.files = [self.many(version) for version in range(2)]
+        alone, meanwhile = [], []
+        for _ in range(self.TRIES):
+            alone.append(p99(compute))
+            meanwhile.append(p99(reload_twice))
+            if min(meanwhile) < min(alone) + allow(self.STALL_SECONDS):
+                break
+        self.assertLess(min(meanwhile), min(alone) + allow(self.STALL_SECONDS),
+                        (alone, meanwhile))
