@@ -318,7 +318,7 @@ void bindings_enter(struct bindings *b)
 
 struct acceptor_plan bindings_taken_over(const struct bindings *b)
 {
-	struct acceptor_plan doors = {0};
+	struct acceptor_plan doors = {.limit = INT64_MAX}; /* what comes till they close is served */
 
 	list_each (link, &b->all) {
 		const struct binding *binding = list_item(link, struct binding, link);
@@ -330,6 +330,7 @@ struct acceptor_plan bindings_taken_over(const struct bindings *b)
 		    .fd = -1,
 		    .bound = binding->bound,
 		    .listener = mem_strdup(binding->listener),
+		    .limit = doors.limit,
 		    .keeps_file = true};
 	}
 	return doors;
