@@ -12,6 +12,12 @@
 
 #define MANY 10000u
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLOWER 10u
+#else
+#define SLOWER 1u
+#endif
+
 static struct loop *loop;
 static struct tallies *tallies;
 static struct shared_config *shared;
@@ -218,6 +224,112 @@ START_TEST(no_set_is_so_large_that_calls_wait_for_it)
 }
 END_TEST
 
+/* A configuration of a thousand services with five endpoints each, all of which are in use. */
+#define SERVICES 1000u
+
+static struct shared_config *large_config(unsigned version)
+{
+	struct shared_config *moved;
+	struct loaded loaded;
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	fprintf(to, "listeners: [{address: \"127.0.0.1:1\"}]\nservices:\n");
+	for (unsigned i = 0; i < SERVICES; i++) {
+		fprintf(to,
+		    "  s%u:\n    timeout: {call: %ums}\n    methods: {Get: {timeout: {call: 1s}}}\n"
+		    "    subsets: {blue: {color: blue}}\n    routes: [{match: {method: Get}, to: "
+		    "blue}]\n    endpoints:\n",
+		    i, 500 + version);
+		for (unsigned j = 1; j <= 5; j++)
+			fprintf(to, "      - {address: \"10.%u.%u.%u:80\", tags: {color: blue}}\n",
+			    i / 250, i % 250, j);
+	}
+	fclose(to);
+	loaded = loaded_from(text);
+	free(text);
+	ck_assert_ptr_nonnull(loaded_config(&loaded));
+	moved = shared_config_new(loaded.config);
+	loaded.config = NULL;
+	loaded_free(&loaded);
+	return moved;
+}
+
+static struct snapshot *large_snapshot(void)
+{
+	const struct config *config = shared->config;
+	struct endpoint_set *sets = mem_calloc(config->n_services, sizeof *sets);
+	struct endpoint *list = mem_calloc(5 * config->n_services, sizeof *list), *at = list;
+	struct snapshot *s;
+
+	for (size_t i = 0; i < config->n_services; i++) {
+		sets[i] = (struct endpoint_set){at, 5, ENDPOINTS_FRESH};
+		for (size_t j = 0; j < 5; j++, at++) {
+			at->address = config->services[i]->endpoints[j].address;
+			at->weight = 10;
+		}
+	}
+	s = snapshot_new(shared, sets, tallies, snapshot, 0);
+	free(list);
+	free(sets);
+	return s;
+}
+
+static void use_all_services(void)
+{
+	for (size_t i = 0; i < SERVICES; i++)
+		for (size_t j = 0; j < 5; j++)
+			world_backend(worker->world, &worker->world->services[i], j);
+}
+
+/* The longest turn of the worker over a reload, in CPU time. */
+static usec_t longest_turn(unsigned version)
+{
+	usec_t t, worst;
+
+	shared_config_unref(&shared);
+	shared = large_config(version);
+	snapshot = large_snapshot();
+	t = suite_cpu_time();
+	worker_adopt(worker, snapshot);
+	worst = suite_cpu_time() - t;
+	for (int i = 0; i < 100; i++) {
+		t = suite_cpu_time();
+		loop_turn(loop, USEC_MS);
+		t = suite_cpu_time() - t;
+		worst = t > worst ? t : worst;
+	}
+	return worst;
+}
+
+START_TEST(a_reload_of_a_thousand_services_holds_no_worker_up)
+{
+	usec_t worst, best = USEC_NONE;
+	struct snapshot *old;
+	struct err err;
+
+	loop = loop_new(&err);
+	ck_assert_ptr_nonnull(loop);
+	tallies = tallies_new();
+	shared = large_config(0);
+	snapshot = NULL;
+	snapshot = large_snapshot();
+	worker = worker_new(0, loop, &shares, snapshot, 1);
+	for (unsigned version = 1; version <= 5; version++) {
+		use_all_services();
+		old = snapshot;
+		worst = longest_turn(version);
+		snapshot_unref(&old); /* which the control thread keeps so long */
+		best = worst < best ? worst : best;
+	}
+	ck_assert_uint_eq(worker->backends.used, 5 * SERVICES);
+	ck_assert_msg(
+	    best < USEC_MS * SLOWER, "the longest turn took %llu us", (unsigned long long)best);
+	stop();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -228,6 +340,7 @@ int main(void)
 	    a_set_that_comes_while_the_last_one_settles_is_followed_to_its_end,
 	    pools_follow_the_configuration,
 	    no_set_is_so_large_that_calls_wait_for_it,
+	    a_reload_of_a_thousand_services_holds_no_worker_up,
 	};
 
 	return suite_run("settling", tests, ARRAY_LEN(tests));
