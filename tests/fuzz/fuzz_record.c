@@ -6,6 +6,7 @@
 
 #include <cJSON.h>
 
+#include "base/base64.h"
 #include "fuzz.h"
 #include "registry/dns_srv.h"
 #include "registry/file_services.h"
