@@ -15,6 +15,7 @@ UNIT_TESTS = \
 	tests/unit/test_breaker \
 	tests/unit/test_budget \
 	tests/unit/test_call_stats \
+	tests/unit/test_capture \
 	tests/unit/test_changes \
 	tests/unit/test_changes_fields \
 	tests/unit/test_codec_convert \
@@ -51,6 +52,7 @@ UNIT_TESTS = \
 	tests/unit/test_cursor \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
+	tests/unit/test_dump \
 	tests/unit/test_eject \
 	tests/unit/test_endpoint_orders \
 	tests/unit/test_err \
@@ -128,6 +130,7 @@ UNIT_TESTS = \
 	tests/unit/test_stat \
 	tests/unit/test_table \
 	tests/unit/test_tally \
+	tests/unit/test_tcp_streams \
 	tests/unit/test_thrift_view \
 	tests/unit/test_timeline \
 	tests/unit/test_tls \
@@ -212,6 +215,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/lb_bench.c tests/support/lb_bench.h \
 	tests/support/loaded.c tests/support/loaded.h \
 	tests/support/reading.c tests/support/reading.h \
+	tests/support/made_capture.c tests/support/made_capture.h \
 	tests/support/recorder.c tests/support/recorder.h \
 	tests/support/suite.c tests/support/suite.h \
 	tests/support/tts_end.c tests/support/tts_end.h \
@@ -221,6 +225,7 @@ tests_unit_test_access_log_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_etcd_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_ctl_explain_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_dump_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_json_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_simulation_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
@@ -318,6 +323,7 @@ endif
 
 FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_capture \
 	tests/fuzz/fuzz_changes \
 	tests/fuzz/fuzz_codec_h2 \
 	tests/fuzz/fuzz_codec_ttstream \
@@ -325,6 +331,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_consul \
 	tests/fuzz/fuzz_convert \
+	tests/fuzz/fuzz_dump \
 	tests/fuzz/fuzz_etcd \
 	tests/fuzz/fuzz_explain \
 	tests/fuzz/fuzz_facts \
@@ -339,6 +346,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_registry_cache \
 	tests/fuzz/fuzz_sniff \
 	tests/fuzz/fuzz_thrift_exception \
+	tests/fuzz/fuzz_thrift_view \
 	tests/fuzz/fuzz_thrift_walk \
 	tests/fuzz/fuzz_ttheader
 
@@ -359,6 +367,7 @@ tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay_main.c
 FUZZ_LIBS = $(FUZZ_MAIN) $(BRIDLE_LIBS)
 READING = tests/support/frames.c tests/support/frames.h tests/support/reading.c tests/support/reading.h
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_capture_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_changes_SOURCES = tests/fuzz/fuzz_changes.c $(READING)
 tests_fuzz_fuzz_changes_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_codec_h2_SOURCES = tests/fuzz/fuzz_codec_h2.c $(READING)
@@ -373,6 +382,8 @@ tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_consul_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_convert_SOURCES = tests/fuzz/fuzz_convert.c $(READING)
 tests_fuzz_fuzz_convert_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_dump_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_fuzz_fuzz_dump_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_etcd_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_explain_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_fuzz_fuzz_explain_LDADD = $(FUZZ_LIBS)
@@ -393,6 +404,8 @@ tests_fuzz_fuzz_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_fuzz_fuzz_registry_cache_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_sniff_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_exception_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_thrift_view_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_fuzz_fuzz_thrift_view_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_walk_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 

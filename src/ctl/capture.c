@@ -347,7 +347,7 @@ static enum capture_event next_block(
     struct capture *c, const uint8_t *head, struct packet *p, bool *is_packet, struct err *err)
 {
 	uint32_t type = u32(c, head);
-	struct slice body;
+	struct slice body = SLICE_NONE;
 
 	if (type == NG_SECTION)
 		return begin_section(c, head, err);

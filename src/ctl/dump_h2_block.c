@@ -27,12 +27,13 @@ static void add_header(void *arg, struct slice name, struct slice value)
 static void place_headers(struct h2_lane *h)
 {
 	struct dump_field *fields = h->lane->conn->dump->fields;
+	const char *names = h->names.bytes ? h->names.bytes : ""; /* all may be empty */
 	size_t at = 0;
 
 	for (size_t i = 0; i < h->n_fields; i++) {
-		fields[i].name = slice_of(h->names.bytes + at, fields[i].name.len);
+		fields[i].name = slice_of(names + at, fields[i].name.len);
 		at += fields[i].name.len;
-		fields[i].value = slice_of(h->names.bytes + at, fields[i].value.len);
+		fields[i].value = slice_of(names + at, fields[i].value.len);
 		at += fields[i].value.len;
 	}
 }

@@ -256,17 +256,24 @@ static void add_text(struct text *out, const struct dump_options *o, const struc
 
 /* ---- for programs ---- */
 
+static void add_name_of(struct text *out, const char *name)
+{
+	text_add_str(out, ",\"");
+	text_add_str(out, name);
+	text_add_str(out, "\":");
+}
+
 static void add_string(struct text *out, const char *name, struct slice value)
 {
 	if (value.len == 0)
 		return;
-	text_printf(out, ",\"%s\":", name);
+	add_name_of(out, name);
 	shown_quoted(out, value, VALUE_MAX);
 }
 
 static void add_number(struct text *out, const char *name, uint64_t value)
 {
-	text_printf(out, ",\"%s\":", name);
+	add_name_of(out, name);
 	text_add_u64(out, value);
 }
 
@@ -317,7 +324,9 @@ static void add_json_field(
 	const char *name = f->section == DUMP_INT ? fact_int_name(f->number) : NULL;
 	bool is_hex = f->section == DUMP_UNKNOWN || !shown_is_text(f->value);
 
-	text_printf(out, "{\"section\":\"%s\"", sections[f->section]);
+	text_add_str(out, "{\"section\":\"");
+	text_add_str(out, sections[f->section]);
+	text_add_str(out, "\"");
 	if (f->section == DUMP_INT)
 		add_number(out, "key", f->number);
 	add_string(out, "name", name ? slice_str(name) : f->name);

@@ -50,13 +50,29 @@ static size_t add_quoted(struct text *out, struct slice s)
 	return n;
 }
 
+/* How many bytes at the start are letters, digits and the like: nothing to think about. */
+static size_t plain_len(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.data[n] > ' ' && s.data[n] < 0x7f && s.data[n] != '"' &&
+	       s.data[n] != '\\')
+		n++;
+	return n;
+}
+
 void shown_quoted(struct text *out, struct slice s, size_t max)
 {
 	size_t at = 0;
 
 	text_add_str(out, "\"");
-	while (at < s.len && at < max)
-		at += add_quoted(out, slice_from(s, at));
+	while (at < s.len && at < max) {
+		struct slice rest = slice_from(s, at);
+		size_t plain = plain_len(slice_first(rest, max - at));
+
+		text_add(out, slice_first(rest, plain));
+		at += plain ? plain : add_quoted(out, rest);
+	}
 	text_add_str(out, at < s.len ? CUT "\"" : "\"");
 }
 
@@ -66,6 +82,10 @@ void shown_word(struct text *out, struct slice s, size_t max)
 	uint32_t code;
 
 	for (; at < s.len && at < max; at += n) {
+		n = plain_len(slice_first(slice_from(s, at), max - at));
+		text_add(out, slice_sub(s, at, n));
+		if (n)
+			continue;
 		n = utf8_take(slice_from(s, at), &code);
 		if (n && code != ' ' && !utf8_steers(code)) {
 			text_add(out, slice_sub(s, at, n));

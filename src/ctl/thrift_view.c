@@ -73,12 +73,13 @@ static size_t left(const struct view *v)
 /* @len bytes, or NULL where the struct ends too early. */
 static const uint8_t *take(struct view *v, size_t len, const char *what)
 {
-	const uint8_t *at = v->body.data + v->at;
+	const uint8_t *at;
 
 	if (left(v) < len) {
 		stop(v, "the bytes end within %s", what);
 		return NULL;
 	}
+	at = v->body.data + v->at;
 	v->at += len;
 	return at;
 }
@@ -296,8 +297,10 @@ static bool put_container(struct view *v, uint8_t type)
 	put(v, type == MAP && !v->is_json ? "{" : "[");
 	enter(v, false);
 	/* Kitex writes the types of an empty container, too, others write 0. */
-	if (goes_on && count)
-		goes_on = know_type(v, first) && (type != MAP || know_type(v, second));
+	if (goes_on && (first || count))
+		goes_on = know_type(v, first);
+	if (goes_on && type == MAP && (second || count))
+		goes_on = know_type(v, second);
 	if (goes_on && count > INT32_MAX)
 		goes_on = stop(v, "a negative number of elements");
 	if (goes_on && v->depth > THRIFT_DEPTH_MAX)
