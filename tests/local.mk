@@ -55,6 +55,7 @@ UNIT_TESTS = \
 	tests/unit/test_dump \
 	tests/unit/test_eject \
 	tests/unit/test_endpoint_orders \
+	tests/unit/test_entries \
 	tests/unit/test_err \
 	tests/unit/test_etcd \
 	tests/unit/test_etcd_set \
@@ -63,6 +64,7 @@ UNIT_TESTS = \
 	tests/unit/test_fact \
 	tests/unit/test_facts \
 	tests/unit/test_file_registry \
+	tests/unit/test_following \
 	tests/unit/test_found_names \
 	tests/unit/test_governance \
 	tests/unit/test_grpc_head \
@@ -75,6 +77,7 @@ UNIT_TESTS = \
 	tests/unit/test_http_ask \
 	tests/unit/test_http_client \
 	tests/unit/test_http_client_many \
+	tests/unit/test_http_query \
 	tests/unit/test_http_server \
 	tests/unit/test_inbox \
 	tests/unit/test_json \
@@ -130,6 +133,8 @@ UNIT_TESTS = \
 	tests/unit/test_stat \
 	tests/unit/test_table \
 	tests/unit/test_tally \
+	tests/unit/test_tap \
+	tests/unit/test_tap_filter \
 	tests/unit/test_tcp_streams \
 	tests/unit/test_thrift_view \
 	tests/unit/test_timeline \
@@ -229,6 +234,7 @@ tests_unit_test_dump_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_json_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_simulation_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_tap_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_thrift_view_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_top_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 

@@ -139,8 +139,7 @@ static enum following_got receive(struct following *f, struct err *err)
 		return FOLLOWING_BROKEN;
 	}
 	text_add(&f->in, slice_of(part, (size_t)n));
-	if (take_in(f, err) < 0)
-		return FOLLOWING_BROKEN;
+	f->is_bad = take_in(f, &f->why) < 0;
 	return FOLLOWING_LINE; /* perhaps */
 }
 
@@ -170,6 +169,10 @@ enum following_got following_next(struct following *f, struct slice *line, struc
 		f->given = 0;
 		if (f->is_over)
 			return FOLLOWING_END;
+		if (f->is_bad) {
+			*err = f->why;
+			return FOLLOWING_BROKEN;
+		}
 		if (f->lines.len > LINE_MAX) {
 			err_set(err, EMSGSIZE, "a line is longer than %zu bytes", LINE_MAX);
 			return FOLLOWING_BROKEN;

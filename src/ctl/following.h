@@ -23,6 +23,8 @@ struct following {
 	size_t given;      /* of the lines */
 	uint64_t chunk;    /* bytes of a chunk that are still to come */
 	bool is_in_chunk, is_over;
+	bool is_bad;    /* what comes behind the lines makes no sense, */
+	struct err why; /* in these words */
 };
 
 /* GETs @target from the admin socket @path. Returns 0, or -1 with @err set; following_close is due

@@ -46,6 +46,7 @@ struct taps {
 
 struct notice {
 	struct worker *worker;
+	struct inbox *inbox;   /* for the answer */
 	struct tap_list *list; /* a reference, moves to the worker */
 	struct tap *fresh;     /* a reference; NULL: nobody waits for it */
 };
@@ -58,7 +59,7 @@ static void adopt(void *arg)
 
 	tap_list_adopt(notice->worker, notice->list);
 	if (notice->fresh)
-		inbox_post(notice->fresh->inbox, worker_looks, notice->fresh);
+		inbox_post(notice->inbox, worker_looks, notice->fresh);
 	free(notice);
 }
 
@@ -75,8 +76,8 @@ static void publish(struct taps *t, struct tap *fresh)
 	for (unsigned i = 0; i < t->workers->n; i++) {
 		struct notice *notice = mem_alloc(sizeof *notice);
 
-		*notice = (struct notice){
-		    t->workers->list[i], tap_list_ref(all), fresh ? tap_ref(fresh) : NULL};
+		*notice = (struct notice){t->workers->list[i], t->inbox, tap_list_ref(all),
+		    fresh ? tap_ref(fresh) : NULL};
 		worker_thread_post(t->workers->threads[i], adopt, notice);
 	}
 	tap_list_unref(&all);
@@ -177,6 +178,12 @@ static void show(void *arg)
 	tap_line_free(line);
 }
 
+/* In a worker's thread. */
+static void post(void *inbox, struct tap_line *line)
+{
+	inbox_post(inbox, show, line);
+}
+
 /* The answer begins when no call can be missed any more. */
 static void worker_looks(void *arg)
 {
@@ -239,7 +246,7 @@ int taps_open(struct taps *t, struct slice query, struct http_reply *reply, stru
 		return err_set(err, EBUSY,
 		    "%u taps are open already, which is as many as there may be; end one of them",
 		    TAPS_MAX);
-	tap = tap_new(t->inbox, show, NULL);
+	tap = tap_new(post, t->inbox);
 	if (read_query(tap, query, err) < 0) {
 		tap_unref(&tap);
 		return -1;

@@ -10,15 +10,14 @@
 
 /* ---- taps and their lists ---- */
 
-struct tap *tap_new(struct inbox *inbox, inbox_fn deliver, void *owner)
+struct tap *tap_new(tap_deliver_fn deliver, void *arg)
 {
 	struct tap *tap = mem_calloc(1, sizeof *tap);
 
 	ref_init(&tap->ref);
 	tap_filter_init(&tap->filter);
-	tap->inbox = inbox;
 	tap->deliver = deliver;
-	tap->owner = owner;
+	tap->arg = arg;
 	return tap;
 }
 
@@ -196,7 +195,7 @@ static void take(struct tap *tap, struct call *call, usec_t now)
 	}
 	line = tap_line_of(tap, call, now);
 	atomic_fetch_add_explicit(&tap->waiting, line->len, memory_order_relaxed);
-	inbox_post(tap->inbox, tap->deliver, line);
+	tap->deliver(tap->arg, line);
 }
 
 void tap_call_ended(struct call *call, usec_t now)

@@ -1,8 +1,8 @@
 /*
  * Taps: somebody looks on while calls go by. A tap is made by the control thread and given to all workers
  * in a list that never changes; a worker without one pays for a pointer that is NULL. What fits a tap's
- * filter becomes a line when it ends, and is posted to an inbox with a bound on what waits there: a call
- * never waits for who looks on, who loses lines instead.
+ * filter becomes a line when it ends, and is sent to who made the tap, with a bound on what waits there:
+ * a call never waits for who looks on, who loses lines instead.
  */
 #ifndef BRIDLE_PROXY_TAP_H
 #define BRIDLE_PROXY_TAP_H
@@ -10,16 +10,19 @@
 #include <stdatomic.h>
 
 #include "base/ref.h"
-#include "net/inbox.h"
 #include "proxy/tap_filter.h"
 #include "rpc/message.h"
 
 struct call;
+struct tap_line;
 struct worker;
 
 #define TAPS_MAX     8u                /* at a time */
 #define TAP_BODY_MAX 4096u             /* bytes of a body that are shown */
 #define TAP_WAITS    ((size_t)1 << 20) /* bytes of lines on their way to one tap's owner */
+
+/* Takes over a line in a worker's thread, for another. */
+typedef void (*tap_deliver_fn)(void *arg, struct tap_line *line);
 
 struct tap {
 	struct ref ref;
@@ -27,16 +30,16 @@ struct tap {
 	uint64_t limit; /* calls; 0: no limit */
 	size_t body;    /* bytes of bodies that are shown; 0: none */
 	bool shows_secrets;
-	struct inbox *inbox;         /* borrowed: of the thread that made it */
-	inbox_fn deliver;            /* runs there, takes a struct tap_line */
-	void *owner;                 /* that thread's alone; NULL: nobody looks any more */
+	tap_deliver_fn deliver;
+	void *arg;   /* of deliver; stays as long as workers run */
+	void *owner; /* of the thread that takes the lines; NULL: nobody looks any more */
 	atomic_uint_least64_t taken; /* calls that fitted, */
 	atomic_uint_least64_t lost;  /* of them those for which there was no room */
 	atomic_size_t waiting;       /* bytes of lines that were posted and not yet freed */
 };
 
 /* Without a filter, to be filled in before it is given to anybody. */
-struct tap *tap_new(struct inbox *inbox, inbox_fn deliver, void *owner);
+struct tap *tap_new(tap_deliver_fn deliver, void *arg);
 struct tap *tap_ref(struct tap *tap);
 void tap_unref(struct tap **tap);
 

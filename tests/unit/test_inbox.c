@@ -197,6 +197,19 @@ START_TEST(message_may_free_the_inbox)
 }
 END_TEST
 
+START_TEST(what_is_inside_can_be_run_without_a_turn_of_the_loop)
+{
+	inbox_run(inbox);
+	inbox_post(inbox, see, number(1));
+	inbox_post(inbox, see, number(2));
+	inbox_run(inbox);
+	ck_assert_int_eq(n_seen, 2);
+	inbox_post(inbox, see, number(3));
+	loop_turn(loop, USEC_S);
+	ck_assert_int_eq(n_seen, 3);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -207,6 +220,7 @@ int main(void)
 	    {all_messages_of_many_threads_arrive_in_the_order_of_each, 1},
 	    {free_runs_what_is_still_inside, 1},
 	    {message_may_free_the_inbox, 1},
+	    {what_is_inside_can_be_run_without_a_turn_of_the_loop, 1},
 	};
 
 	return suite_run_between("inbox", tests, ARRAY_LEN(tests), begin, end);
