@@ -39,6 +39,5 @@ static enum ctl_exit run_upgrade(int argc, char **argv, struct ctl *ctl)
 	return code;
 }
 
-const struct command command_upgrade = {"upgrade", "",
-    "start the program that is installed now and let it take the place of the running one",
-    run_upgrade};
+const struct command command_upgrade = {
+    "upgrade", "", "let the program that is installed now take this one's place", run_upgrade};
