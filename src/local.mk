@@ -170,6 +170,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/logs.c src/daemon/logs.h \
 	src/daemon/lookups.c src/daemon/lookups.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/metrics_calls.c src/daemon/metrics_calls.h \
 	src/daemon/metrics_family.c src/daemon/metrics_family.h \
 	src/daemon/metrics_governance.c src/daemon/metrics_governance.h \
 	src/daemon/metrics_policies.c src/daemon/metrics_policies.h \

@@ -101,6 +101,7 @@ UNIT_TESTS = \
 	tests/unit/test_match \
 	tests/unit/test_metrics \
 	tests/unit/test_metrics_policies \
+	tests/unit/test_metrics_scale \
 	tests/unit/test_nacos \
 	tests/unit/test_names \
 	tests/unit/test_nearest \

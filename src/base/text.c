@@ -12,7 +12,7 @@ void text_fini(struct text *t)
 	*t = (struct text){0};
 }
 
-static char *make_room(struct text *t, size_t len)
+char *text_room(struct text *t, size_t len)
 {
 	if (t->room - t->len < len) {
 		t->room = t->room ? 2 * t->room : 1024;
@@ -27,7 +27,7 @@ void text_add(struct text *t, struct slice s)
 {
 	if (s.len == 0)
 		return;
-	memcpy(make_room(t, s.len), s.data, s.len);
+	memcpy(text_room(t, s.len), s.data, s.len);
 	t->len += s.len;
 }
 

@@ -1,8 +1,10 @@
 #include "daemon/metrics.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/mem.h"
+#include "daemon/metrics_calls.h"
 #include "daemon/metrics_family.h"
 #include "daemon/metrics_governance.h"
 #include "daemon/metrics_policies.h"
@@ -10,9 +12,8 @@
 #include "daemon/metrics_registries.h"
 #include "daemon/trace_export.h"
 
-/* Kitex's buckets are 5 ms to 1 s of ours. Source: kitex-contrib/monitor-prometheus. */
-#define KITEX_BOUNDS_FIRST 5u
-#define KITEX_BOUNDS       8u
+#define SERIES_ROOM 4096u              /* of the lines that a series leads to, about */
+#define LARGE_PAGE  (2u * 1024 * 1024) /* as usual systems have them; where not, nothing is lost */
 
 /* One page under way. */
 struct page {
@@ -44,12 +45,29 @@ static size_t utf8_len(struct slice s)
 	return n;
 }
 
+/* How many bytes at the start need no escape. */
+static size_t plain_len(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.data[n] >= 0x20 && s.data[n] < 0x7f && s.data[n] != '"' &&
+	       s.data[n] != '\\')
+		n++;
+	return n;
+}
+
 static void add_escaped(struct text *out, struct slice value)
 {
 	while (value.len) {
 		uint8_t b = value.data[0];
-		size_t n = utf8_len(value);
+		size_t n = plain_len(value);
 
+		if (n) {
+			text_add(out, slice_first(value, n));
+			value = slice_from(value, n);
+			continue;
+		}
+		n = utf8_len(value);
 		if (b == '\n')
 			text_add_str(out, "\\n");
 		else if (b == '\\' || b == '"')
@@ -84,122 +102,6 @@ static struct family_cell *take_cell(struct page *p, struct family *f)
 
 	p->labels.len = 0;
 	return cell;
-}
-
-/* Calls @visit for each series of each worker. */
-static void each_series(struct page *p, struct family *f,
-    void (*visit)(struct page *p, struct family *f, const struct call_series *s))
-{
-	for (unsigned i = 0; i < p->source->n_workers; i++) {
-		const struct call_series *s =
-		    atomic_load_explicit(&p->source->workers[i]->calls.first, memory_order_acquire);
-
-		for (; s; s = atomic_load_explicit(&s->next, memory_order_acquire))
-			visit(p, f, s);
-	}
-}
-
-/* --- Kitex's families --- */
-
-static void add_kitex(struct page *p, struct family *f, const struct call_series *s,
-    const struct histogram *took, const char *status)
-{
-	struct buckets buckets = {0};
-	struct family_cell *cell;
-	char retry[16];
-
-	if (buckets_add(&buckets, took) == 0)
-		return;
-	snprintf(retry, sizeof retry, "%u", s->labels.retries);
-	metrics_add_label(&p->labels, "caller", s->labels.caller, "unknown");
-	metrics_add_label(&p->labels, "callee", s->labels.callee, "unknown");
-	metrics_add_label(&p->labels, "method", s->labels.method, "unknown");
-	label(p, "status", status);
-	label(p, "retry", retry);
-	cell = take_cell(p, f);
-	for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
-		cell->buckets.counts[i] += buckets.counts[i];
-		cell->value += buckets.counts[i];
-	}
-	cell->buckets.sum_us += buckets.sum_us;
-}
-
-static void visit_server(struct page *p, struct family *f, const struct call_series *s)
-{
-	if (!s->labels.is_server)
-		return;
-	add_kitex(p, f, s, &s->good, "succeed");
-	add_kitex(p, f, s, &s->bad, "error");
-}
-
-static void visit_client(struct page *p, struct family *f, const struct call_series *s)
-{
-	if (s->labels.is_server)
-		return;
-	add_kitex(p, f, s, &s->good, "succeed");
-	add_kitex(p, f, s, &s->bad, "error");
-}
-
-static void render_kitex(struct page *p, bool is_server)
-{
-	struct family f;
-
-	family_init(&f, &p->arena,
-	    is_server ? "kitex_server_throughput" : "kitex_client_throughput", "counter",
-	    is_server ? "Calls answered by the local service." : "Calls made to other services.");
-	each_series(p, &f, is_server ? visit_server : visit_client);
-	family_render(&f, p->out);
-	f.name = is_server ? "kitex_server_latency_us" : "kitex_client_latency_us";
-	f.type = "histogram";
-	f.help = "Time from the first byte of a call to the last of its reply, in microseconds.";
-	family_render_histogram(&f, KITEX_BOUNDS_FIRST, KITEX_BOUNDS, 1, p->out);
-	family_fini(&f);
-}
-
-/* --- our families of calls --- */
-
-static void visit_reasons(struct page *p, struct family *f, const struct call_series *s)
-{
-	for (int i = 0; i < REASON_COUNT; i++) {
-		uint64_t n = counter_get(&s->by_reason[i]);
-
-		if (n == 0)
-			continue;
-		metrics_add_label(&p->labels, "listener", s->labels.listener, "");
-		metrics_add_label(&p->labels, "service", s->labels.service, "");
-		metrics_add_label(&p->labels, "method", s->labels.method, "");
-		label(p, "protocol", protocol_name(s->labels.protocol));
-		label(p, "reason", reason_name((enum reason)i));
-		take_cell(p, f)->value += n;
-	}
-}
-
-static void visit_seconds(struct page *p, struct family *f, const struct call_series *s)
-{
-	struct family_cell *cell;
-
-	metrics_add_label(&p->labels, "listener", s->labels.listener, "");
-	metrics_add_label(&p->labels, "service", s->labels.service, "");
-	metrics_add_label(&p->labels, "method", s->labels.method, "");
-	cell = take_cell(p, f);
-	buckets_add(&cell->buckets, &s->good);
-	buckets_add(&cell->buckets, &s->bad);
-}
-
-static void render_calls(struct page *p)
-{
-	struct family f;
-
-	family_init(
-	    &f, &p->arena, "bridle_calls_total", "counter", "Calls by the reason why they ended.");
-	each_series(p, &f, visit_reasons);
-	family_render(&f, p->out);
-	family_fini(&f);
-	family_init(&f, &p->arena, "bridle_call_seconds", "histogram",
-	    "Time from the first byte of a call to the last of its reply.");
-	each_series(p, &f, visit_seconds);
-	family_render_histogram(&f, 0, HISTOGRAM_BOUNDS, USEC_S, p->out);
-	family_fini(&f);
 }
 
 /* --- families of services --- */
@@ -486,14 +388,33 @@ static void render_daemon(struct page *p)
 	    p, "bridle_build_info", "gauge", "The running program.", "version", PACKAGE_VERSION, 1);
 }
 
+/*
+ * Makes room for a long page in one piece, of large pages where the system has them: most of what a long
+ * page costs is otherwise that the system gives its memory bit by bit. What is not used is not taken.
+ */
+static void make_room(struct text *out, const struct metrics_source *source)
+{
+	size_t room = 0;
+
+	for (unsigned i = 0; i < source->n_workers; i++)
+		room += (size_t)source->workers[i]->calls.n_series * SERIES_ROOM;
+	room = (room + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+	if (out->bytes || room <= LARGE_PAGE)
+		return;
+	out->bytes = aligned_alloc(LARGE_PAGE, room);
+	if (out->bytes == NULL)
+		return; /* then it grows as it is needed */
+	out->room = room;
+	madvise(out->bytes, room, MADV_HUGEPAGE);
+}
+
 void metrics_render(const struct metrics_source *source, struct text *out)
 {
 	struct page p = {.source = source, .out = out};
 
+	make_room(out, source);
 	arena_init(&p.arena, NULL, 0);
-	render_kitex(&p, false);
-	render_kitex(&p, true);
-	render_calls(&p);
+	metrics_render_calls(source, &p.arena, out);
 	for (size_t i = 0; i < ARRAY_LEN(service_families); i++)
 		render_service_family(&p, &service_families[i]);
 	metrics_render_policies(source, &p.arena, out);

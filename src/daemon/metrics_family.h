@@ -20,22 +20,27 @@ struct family_cell {
 	struct family_cell *next;
 	struct slice labels; /* name="value",... */
 	uint64_t value;
-	struct buckets buckets;
+	void *parts;              /* whoever has looked it up keeps there what it is made of */
+	struct buckets buckets[]; /* one in the families that are histograms */
 };
 
 struct family {
 	const char *name, *help, *type; /* constant */
-	struct arena *arena;            /* borrowed; cells lie in it */
+	bool has_buckets;
+	struct arena *arena; /* borrowed; cells lie in it */
 	struct table cells;
 	struct family_cell *first, **last; /* in the order they came */
 };
 
+/* With the type "histogram" its cells have buckets, whatever type it is shown as later. */
 void family_init(
     struct family *f, struct arena *arena, const char *name, const char *type, const char *help);
 void family_fini(struct family *f);
 
 /* The cell of these labels, added when there is none yet. */
 struct family_cell *family_cell(struct family *f, const struct text *labels);
+/* A new cell of labels that no other has; family_cell does not find it. */
+struct family_cell *family_append(struct family *f, const struct text *labels);
 /* Takes in what a live histogram shows; returns how much it has counted. */
 uint64_t buckets_add(struct buckets *to, const struct histogram *from);
 

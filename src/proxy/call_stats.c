@@ -17,7 +17,8 @@ void call_stats_init(struct call_stats *s, uint64_t seed)
 	atomic_init(&s->first, NULL);
 	table_init(&s->series, seed);
 	table_init(&s->names, seed ^ 0x5bd1e995u);
-	s->n_series = s->n_faults = 0;
+	atomic_init(&s->n_series, 0);
+	s->n_faults = 0;
 }
 
 void call_stats_fini(struct call_stats *s)
@@ -132,7 +133,7 @@ static struct call_series *add_series(
 	table_put(&s->series, slice_of(series->text, key.len), series);
 	atomic_store_explicit(&series->next, atomic_load(&s->first), memory_order_relaxed);
 	atomic_store_explicit(&s->first, series, memory_order_release);
-	s->n_series++;
+	atomic_store_explicit(&s->n_series, s->n_series + 1, memory_order_relaxed);
 	return series;
 }
 

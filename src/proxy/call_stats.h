@@ -39,7 +39,8 @@ struct call_series {
 struct call_stats {
 	_Atomic(struct call_series *) first; /* newest first */
 	struct table series, names;          /* the worker's alone */
-	unsigned n_series, n_faults;
+	_Atomic unsigned n_series;           /* any thread may read it */
+	unsigned n_faults;
 };
 
 void call_stats_init(struct call_stats *s, uint64_t seed);
