@@ -16,10 +16,12 @@
 struct wish {
 	struct text target;
 	bool is_verbose;
+	bool is_limited; /* to a number of calls */
 };
 
 struct seen {
 	uint64_t calls, lost;
+	bool is_over; /* the daemon ended it */
 };
 
 static volatile sig_atomic_t is_told_to_end;
@@ -91,6 +93,7 @@ static bool add_word(struct wish *w, const char *word)
 	name = slice_of(word, (size_t)(is - word));
 	if (slice_eq_str(name, "slower"))
 		name = SLICE_LIT("slower_than");
+	w->is_limited |= slice_eq_str(name, "n");
 	add_pair(w, name, slice_str(is + 1));
 	return true;
 }
@@ -152,6 +155,7 @@ static enum ctl_exit follow(
 		case FOLLOWING_NOTHING:
 			break;
 		case FOLLOWING_END:
+			seen->is_over = true;
 			return CTL_DONE;
 		case FOLLOWING_BROKEN:
 			fprintf(ctl->errors, "bridlectl: %s: %s\n", ctl->socket, err.text);
@@ -166,7 +170,7 @@ static enum ctl_exit look_on(struct ctl *ctl, const struct wish *w)
 	/* without SA_RESTART: what waits for a line is to come back */
 	const struct sigaction action = {.sa_handler = end};
 	struct following f;
-	struct seen seen = {0, 0};
+	struct seen seen = {0, 0, false};
 	enum ctl_exit code = CTL_UNREACHABLE;
 	struct err err;
 
@@ -179,8 +183,8 @@ static enum ctl_exit look_on(struct ctl *ctl, const struct wish *w)
 	else
 		code = follow(ctl, w, &f, &seen);
 	if (f.status == 200 && !ctl->json)
-		fprintf(ctl->errors, "%" PRIu64 " calls shown, %" PRIu64 " lost\n", seen.calls,
-		    seen.lost);
+		fprintf(ctl->errors, "%" PRIu64 " calls shown, %" PRIu64 " lost%s\n", seen.calls,
+		    seen.lost, seen.is_over && !w->is_limited ? "; the daemon has ended" : "");
 	following_close(&f);
 	return code;
 }

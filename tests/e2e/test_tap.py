@@ -617,7 +617,7 @@ class Command(TapCase):
         command = self.command(daemon, "tap", "errors")
         daemon.stop()
         self.assertEqual(command.communicate(timeout=STOP_SECONDS),
-                         ("", "0 calls shown, 0 lost\n"))
+                         ("", "0 calls shown, 0 lost; the daemon has ended\n"))
         self.assertEqual(command.returncode, 0)
 
     def test_what_cannot_be(self):
