@@ -17,6 +17,7 @@ import upstream
 import wire
 from bridled import CTL, SLOWER, STOP_SECONDS, TestCase, UnixHTTP, eventually, http_get
 from h2_case import H2TestCase
+from upgrading import UpgradeCase
 
 TAPS = 8  # at a time
 MIB = 1 << 20
@@ -541,6 +542,23 @@ class Changes(TapCase):
                 self.assertGreaterEqual(len(taps[0].lines(8)), 8)
                 taps.pop(0).close()
         self.assertTrue(daemon.is_alive())
+
+
+class Upgrades(UpgradeCase, TapCase):
+    def test_the_old_process_is_looked_at_until_it_ends(self):
+        daemon = self.run_daemon(self.config(self.upstream()))
+        tap = self.good_tap(daemon)
+        address = daemon.address("in")
+        with sockets.Caller(address) as caller:
+            caller.call()
+            daemon.upgrade()
+            later = self.good_tap(daemon, n=1)
+            with sockets.Caller(address) as other:
+                other.call("New")
+            caller.call()
+        self.assertEqual([line["method"] for line in tap.lines()], ["Echo", "Echo"])
+        self.assertEqual([line["method"] for line in later.lines()], ["New"])
+        daemon.await_former()
 
 
 class Command(TapCase):
