@@ -14,6 +14,7 @@
 struct config_watch {
 	struct control *control;  /* borrowed */
 	struct file_watch *files; /* owned; NULL: they are not watched */
+	bool is_unread;           /* as they have been since they are watched */
 };
 
 static void files_changed(void *arg)
@@ -21,7 +22,7 @@ static void files_changed(void *arg)
 	struct config_watch *w = arg;
 
 	/* It may be that something has only moved: where to look is found out anew in any case. */
-	if (file_watch_differs(w->files))
+	if (w->is_unread || file_watch_differs(w->files))
 		reload_run_if_changed(w->control);
 	else
 		file_watch_mark(w->files);
@@ -53,16 +54,21 @@ void config_watch_follow(struct config_watch *w, const struct config *config)
 	    .suffix = CONFIG_SUFFIX,
 	    .quiet = QUIET,
 	    .refresh = REFRESH,
+	    .first = QUIET,
 	};
 
 	if (!config->reload_watch)
 		file_watch_free(&w->files);
-	else if (w->files == NULL)
-		w->files = file_watch_new(w->control->loop, &options, files_changed, w);
+	if (!config->reload_watch || w->files)
+		return;
+	w->files = file_watch_new(w->control->loop, &options, files_changed, w);
+	file_watch_mark(w->files);
+	w->is_unread = true; /* what was read was there before */
 }
 
 void config_watch_mark(struct config_watch *w)
 {
 	if (w->files)
 		file_watch_mark(w->files);
+	w->is_unread = false;
 }

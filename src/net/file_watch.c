@@ -363,7 +363,7 @@ struct file_watch *file_watch_new(
 	w->arg = arg;
 	open_inotify(w);
 	wheel_set(loop_wheel(loop), &w->look, usec_after(loop_now(loop), w->refresh), look_again);
-	wheel_set(loop_wheel(loop), &w->wait, loop_now(loop), tell);
+	wheel_set(loop_wheel(loop), &w->wait, usec_after(loop_now(loop), options->first), tell);
 	return w;
 }
 

@@ -26,12 +26,13 @@ struct file_watch_options {
 	usec_t quiet; /* nothing has been written for that long, or the writer has closed it and as
 			 * long has gone by */
 	usec_t refresh; /* between two looks */
+	usec_t first;   /* until the first one is told, if nothing happens */
 };
 
 /* Never called inside a call to here; it may free the watch. */
 typedef void (*file_changed_fn)(void *arg);
 
-/* Begins with looking: @changed is called soon. @arg is borrowed. */
+/* Begins with looking: @changed is called once in any case. @arg is borrowed. */
 struct file_watch *file_watch_new(struct loop *loop, const struct file_watch_options *options,
     file_changed_fn changed, void *arg);
 void file_watch_free(struct file_watch **watch);

@@ -261,7 +261,7 @@ class Answers(TestCase):
                     self.assert_as_before(caller, status)
             eventually(lambda: self.daemon.descriptors() <= descriptors + 1,
                        what="the end of what was opened for nothing")
-        self.assertIn("not reloaded, the old configuration stays", self.daemon.errors())
+        eventually(lambda: "not reloaded, the old configuration stays" in self.daemon.errors())
         code, _, said = self.daemon.ctl("reload")
         self.assertEqual(code, 1)
         self.assertIn("%s:%d:%d: error: admin.http" % (
@@ -281,7 +281,7 @@ class Answers(TestCase):
         self.assertEqual(sorted(answer["not_applied"]), ["node", "workers"])
         last = self.daemon.get_json("/status")["config"]["last_reload"]
         self.assertEqual(sorted(last["not_applied"]), ["node", "workers"])
-        self.assertIn("takes effect only at the next start", self.daemon.errors())
+        eventually(lambda: "takes effect only at the next start" in self.daemon.errors())
         answer = json.loads(reload_now(self.daemon))
         self.assertEqual(sorted(answer["not_applied"]), ["node", "workers"])
         answer = json.loads(reload_now(self.daemon, self.config))
