@@ -96,7 +96,7 @@ static void print_help(FILE *to)
 	print_options(to);
 	fputc('\n', to);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-		char column[64];
+		char column[160];
 
 		snprintf(column, sizeof column, "%s %.*s", commands[i]->name,
 		    (int)strcspn(commands[i]->usage, "\n"), commands[i]->usage);

@@ -88,7 +88,7 @@ void control_look_ready(struct control *c)
 	until = usec_after(c->started_at, missing.services ? REGISTRIES_WITHIN : HOSTS_WITHIN);
 	if ((missing.services || missing.hosts) && now < until)
 		wheel_set(loop_wheel(c->loop), &c->start_wait, until, start_waited);
-	else if (c->successor)
+	else if (successor_is_waiting(c->successor))
 		successor_is_complete(c->successor);
 	else if (c->hosted == NULL || hosted_is_ready(c->hosted))
 		become_ready(c);

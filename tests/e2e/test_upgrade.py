@@ -81,6 +81,15 @@ class Upgrades(UpgradeCase):
         self.assertFalse(daemon.get_json("/services/svc")["endpoints"][0].get("disabled"))
         daemon.await_former()
 
+    def test_the_new_process_drains_and_comes_back(self):
+        daemon = self.run_daemon(self.config(self.upstream()))
+        daemon.upgrade()
+        self.assertEqual(daemon.ctl("drain")[0], 0)
+        self.assertEqual(daemon.get("/readyz")[0], 503)
+        self.assertEqual(daemon.ctl("undrain")[0], 0)
+        eventually(lambda: daemon.get("/readyz")[0] == 200, what="readiness")
+        daemon.await_former()
+
     def test_listeners_come_and_go_with_the_file(self):
         service = self.upstream()
         config = self.config(service)
