@@ -72,7 +72,8 @@ static void look_whether_drained(struct timer *timer, usec_t now)
 
 static void set_deadline(struct control *c)
 {
-	c->stopping.deadline = usec_after(loop_now(c->loop), c->snapshot->config->shutdown.drain);
+	c->stopping.deadline = usec_min(c->stopping.deadline,
+	    usec_after(loop_now(c->loop), c->snapshot->config->shutdown.drain));
 }
 
 static void ask_callers(struct control *c);
@@ -220,6 +221,7 @@ void control_hand_over(struct control *c)
 	acceptor_apply(c->workers.acceptor, &taken); /* the files of the others go */
 	acceptor_apply(c->workers.acceptor, &none);
 	workers_forget_gone(&c->workers);
+	workers_be_patient(&c->workers, drain == USEC_NONE ? drain : drain / 4 * 3);
 	workers_drain(&c->workers, c->snapshot->config->shutdown.spread);
 	wheel_set(loop_wheel(c->loop), &c->stopping.look, loop_now(c->loop), look_whether_drained);
 }
@@ -243,6 +245,7 @@ void control_stop(struct control *c, bool patient)
 		return;
 	if (!s->is_hurried) {
 		s->is_hurried = true;
+		workers_be_patient(&c->workers, 0); /* after an upgrade they were */
 		if (s->leaving == LEAVING_CALLERS)
 			set_deadline(c);
 		return;

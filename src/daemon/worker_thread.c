@@ -171,23 +171,39 @@ void worker_thread_cut(struct worker_thread *t)
 	inbox_post(t->inbox, cut, t->worker);
 }
 
-struct drain_order {
+struct timed_order {
 	struct worker *worker;
-	usec_t spread;
+	usec_t time;
 };
+
+static void be_patient(void *arg)
+{
+	struct timed_order *order = arg;
+
+	worker_be_patient(order->worker, order->time);
+	free(order);
+}
+
+void worker_thread_be_patient(struct worker_thread *t, usec_t time)
+{
+	struct timed_order *order = mem_alloc(sizeof *order);
+
+	*order = (struct timed_order){t->worker, time};
+	inbox_post(t->inbox, be_patient, order);
+}
 
 static void drain(void *arg)
 {
-	struct drain_order *order = arg;
+	struct timed_order *order = arg;
 
-	worker_drain(order->worker, order->spread);
+	worker_drain(order->worker, order->time);
 	free(order);
 }
 
 void worker_thread_drain(struct worker_thread *t, usec_t spread)
 {
-	struct drain_order *order = mem_alloc(sizeof *order);
+	struct timed_order *order = mem_alloc(sizeof *order);
 
-	*order = (struct drain_order){t->worker, spread};
+	*order = (struct timed_order){t->worker, spread};
 	inbox_post(t->inbox, drain, order);
 }

@@ -36,6 +36,7 @@ void worker_thread_adopt(
     struct worker_thread *t, struct snapshot *snapshot, access_sink_fn sink, void *sink_arg);
 /* Any thread. Closes connections to endpoints that carry no call. */
 void worker_thread_shrink(struct worker_thread *t);
+void worker_thread_be_patient(struct worker_thread *t, usec_t time);
 /* Any thread: worker_drain, worker_undrain, worker_stop, worker_cut. */
 void worker_thread_drain(struct worker_thread *t, usec_t spread);
 void worker_thread_undrain(struct worker_thread *t);

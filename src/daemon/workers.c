@@ -114,6 +114,12 @@ void workers_adopt(struct workers *w, struct snapshot *snapshot, struct log_writ
 		worker_thread_adopt(w->threads[i], snapshot, access_sink(access), access);
 }
 
+void workers_be_patient(struct workers *w, usec_t time)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		worker_thread_be_patient(w->threads[i], time);
+}
+
 void workers_drain(struct workers *w, usec_t spread)
 {
 	for (unsigned i = 0; i < w->n; i++)

@@ -30,6 +30,8 @@ void workers_stop(struct workers *w);
 void workers_adopt(struct workers *w, struct snapshot *snapshot, struct log_writer *access);
 /* Callers are asked to go, each within @spread. */
 void workers_drain(struct workers *w, usec_t spread);
+/* worker_be_patient, of all. */
+void workers_be_patient(struct workers *w, usec_t time);
 /* They are wanted again. */
 void workers_undrain(struct workers *w);
 /* The process ends: callers who have ended their side are not waited for. */

@@ -149,6 +149,7 @@ static struct call *call_new(
 	trace_begin_call(call);
 	list_push_back(&d->calls, &call->link);
 	d->n_calls++;
+	d->has_called = true;
 	if (call->worker->taps)
 		tap_call_started(call);
 	return call;

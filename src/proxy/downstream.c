@@ -306,7 +306,7 @@ void downstream_open(struct worker *worker, const struct listener_config *listen
 	d->stats = worker_listener_stats(worker, listener->name);
 	d->is_over_limit = over_limit;
 	d->active_at = loop_now(worker->loop);
-	d->heard_at = d->active_at;
+	d->heard_at = d->opened_at = d->active_at;
 	d->drain_at = d->age_at = d->last_word_at = d->rest_at = d->end_at = USEC_NONE;
 	d->http2 = listener->http2;
 	d->work.run = downstream_work;

@@ -66,10 +66,12 @@ struct downstream {
 	usec_t idle;          /* how long it may be */
 	usec_t message_since; /* the first byte of the message that is coming in; 0: none */
 	usec_t active_at;     /* when anything last happened */
-	bool is_reading;      /* inside the reading loop: do not enter again */
-	bool is_unordered;    /* every call in flight announced out-of-order replies */
+	usec_t opened_at;
+	bool is_reading;   /* inside the reading loop: do not enter again */
+	bool is_unordered; /* every call in flight announced out-of-order replies */
 	bool is_paused;
 	bool got_eof;
+	bool has_called;  /* at least once */
 	bool is_closing;  /* answer what is running, read no more, close */
 	bool is_draining; /* close as soon as nothing is running and nothing has come */
 	bool

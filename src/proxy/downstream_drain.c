@@ -16,6 +16,7 @@
 #include "proxy/worker.h"
 #include "proxy/world.h"
 
+#define FIRST_CALL    (1 * USEC_S)    /* after it was opened it is told nothing until then */
 #define LAST_WORD_GAP (1 * USEC_S)    /* for calls that are on their way while we say it */
 #define SILENCE       (50 * USEC_MS)  /* after which a caller is taken to have nothing to say */
 #define NEVER_SILENT  (2 * USEC_S)    /* then it ends behind a reply */
@@ -70,19 +71,32 @@ static bool is_silent(struct downstream *d)
 	return false;
 }
 
+/* Where there is time, it is the caller who ends a connection at rest: so no call meets its end. */
+static bool is_left_alone(struct downstream *d)
+{
+	usec_t until = d->worker->patient_until;
+
+	if (now_of(d) >= until)
+		return false;
+	downstream_arm(d, until);
+	return true;
+}
+
 bool downstream_lingers(struct downstream *d)
 {
 	if (!d->is_draining || d->is_closing || d->got_eof || codec_is_ending(d->codec))
 		return false;
 	if (!conn_is_quiet(d->conn))
 		return true; /* it will be read */
-	if (codec_is_multiplexed(d->codec))
+	if (codec_family(d->codec) == CODEC_HTTP2)
 		return false;
 	if (codec_is_unordered(d->codec) && !d->has_said_last) {
 		say_only(d);
 		return true;
 	}
-	return !d->has_said_last && !is_silent(d);
+	if (is_left_alone(d))
+		return true;
+	return !codec_is_multiplexed(d->codec) && !d->has_said_last && !is_silent(d);
 }
 
 void downstream_drain(struct downstream *d)
@@ -101,8 +115,13 @@ void downstream_drain(struct downstream *d)
 
 void downstream_drain_after(struct downstream *d, usec_t wait)
 {
+	usec_t first_call = usec_after(d->opened_at, FIRST_CALL), now = now_of(d);
+
 	if (d->is_draining)
 		return;
+	/* Whoever has just come is about to call, and takes the word for a failure of what it asks. */
+	if (!d->has_called && first_call > now && first_call - now > wait)
+		wait = first_call - now;
 	if (wait == 0) {
 		downstream_drain(d);
 		return;

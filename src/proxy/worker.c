@@ -210,6 +210,17 @@ void worker_drain(struct worker *w, usec_t spread)
 	}
 }
 
+void worker_be_patient(struct worker *w, usec_t time)
+{
+	w->patient_until = time ? usec_after(loop_now(w->loop), time) : 0;
+	list_each_safe (link, &w->downstreams) {
+		struct downstream *d = list_item(link, struct downstream, link);
+
+		if (d->is_draining && !d->is_closed && !d->is_reading)
+			downstream_close_when_done(d);
+	}
+}
+
 void worker_undrain(struct worker *w)
 {
 	w->draining = false;

@@ -131,8 +131,10 @@ struct worker {
 	unsigned n_free_calls;
 	uint64_t next_call; /* numbers calls, for log ids */
 	bool draining;      /* callers are asked to go */
-	bool is_stopping;   /* for good */
-	bool is_ending;     /* what still runs is cut off */
+	usec_t
+	    patient_until; /* of draining: callers at rest who have no word for it are left alone */
+	bool is_stopping;  /* for good */
+	bool is_ending;    /* what still runs is cut off */
 
 	access_sink_fn access_sink; /* NULL: no access log */
 	void *access_arg;
@@ -174,6 +176,9 @@ void worker_take(struct worker *worker, const char *listener, int fd, const stru
 /* No new work: idle connections close over @spread, busy ones after their calls, TTHeader replies
  * carry crrst from now on. */
 void worker_drain(struct worker *worker, usec_t spread);
+/* When it drains: a connection at rest whose caller knows no word for that is for so long left to the
+ * caller to close. 0: not any longer. */
+void worker_be_patient(struct worker *worker, usec_t time);
 /* It is wanted again: who was not told to go yet stays. */
 void worker_undrain(struct worker *worker);
 /* The process ends when its calls have ended: callers who have ended their side are not waited for. */

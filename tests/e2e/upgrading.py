@@ -247,7 +247,8 @@ class UpgradeCase(TestCase):
                 "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc"},
                               {"name": "path", "address": "unix:" + self.path("in.sock"),
                                "service": "svc"}],
-                "services": {"svc": {"endpoints": [service.address]}}, **more}
+                "services": {"svc": {"endpoints": [service.address]}}, **more,
+                "upgrade": {"drain": "4s", **more.get("upgrade", {})}}
 
     def run_daemon(self, config, **kwargs):
         daemon = Upgraded(self.directory, config, **kwargs)
@@ -265,10 +266,12 @@ class UpgradeCase(TestCase):
         enough = callers.calls + count
         eventually(lambda: callers.calls >= enough, what="%d calls" % count)
 
-    def assert_nothing_lost(self, callers):
+    def assert_nothing_lost(self, daemon, callers):
+        """And all processes that were replaced end when their callers have gone."""
         callers.stop()
         self.assertEqual(callers.lost(), [])
         self.assertGreater(callers.calls, 0)
+        daemon.await_former()
 
     def assert_goes_on(self, daemon, callers, pid):
         """The same process serves, and nobody is left of the other."""
