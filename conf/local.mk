@@ -25,6 +25,7 @@ dist_example_DATA = \
 	conf/routes.yaml \
 	conf/run.yaml \
 	conf/streaming.yaml \
+	conf/tracing.yaml \
 	conf/zookeeper.yaml
 EXTRA_DIST += conf/bridled.yaml
 

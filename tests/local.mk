@@ -142,6 +142,7 @@ UNIT_TESTS = \
 	tests/unit/test_tls \
 	tests/unit/test_usage \
 	tests/unit/test_top \
+	tests/unit/test_trace_context \
 	tests/unit/test_wheel \
 	tests/unit/test_wire_crc32c \
 	tests/unit/test_wire_golden \
@@ -355,6 +356,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_thrift_exception \
 	tests/fuzz/fuzz_thrift_view \
 	tests/fuzz/fuzz_thrift_walk \
+	tests/fuzz/fuzz_trace_context \
 	tests/fuzz/fuzz_ttheader
 
 check_PROGRAMS += $(FUZZ_TARGETS)
@@ -414,6 +416,7 @@ tests_fuzz_fuzz_thrift_exception_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_view_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_fuzz_fuzz_thrift_view_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_thrift_walk_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_trace_context_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 
 # End to end: the daemon as a process, and the peers that scripts/test builds for it.
@@ -421,7 +424,8 @@ tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 dist_check_SCRIPTS += tests/e2e/check
 TESTS += tests/e2e/check
 EXTRA_DIST += \
-	tests/e2e/bridled.py tests/e2e/browser.py tests/e2e/complete.zsh tests/e2e/consul_stand_in.py \
+	tests/e2e/bridled.py tests/e2e/browser.py tests/e2e/collector_stand_in.py \
+	tests/e2e/complete.zsh tests/e2e/consul_stand_in.py \
 	tests/e2e/ends.py tests/e2e/h2.py \
 	tests/e2e/h2_case.py tests/e2e/h2_upstream.py tests/e2e/hosted_application.py \
 	tests/e2e/hpack.py tests/e2e/http_stand_in.py tests/e2e/middleman.py tests/e2e/nacos_stand_in.py \
@@ -446,7 +450,7 @@ EXTRA_DIST += \
 	tests/e2e/test_registry_hostile.py tests/e2e/test_run.py tests/e2e/test_simulate.py \
 	tests/e2e/test_status_page.py tests/e2e/test_top.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py tests/e2e/test_tts.py \
-	tests/e2e/test_tap.py tests/e2e/test_tts_hostile.py tests/e2e/test_zookeeper.py \
+	tests/e2e/test_tap.py tests/e2e/test_tracing.py tests/e2e/test_tts_hostile.py tests/e2e/test_zookeeper.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \
 	tests/peers/goecho/go.mod tests/peers/goecho/go.sum \
 	tests/peers/goecho/main.go tests/peers/goecho/message.go \

@@ -185,11 +185,12 @@ static const struct key keys[] = {
 	.flags = KEY_NONE,
 	.text = "How connections to a collector of https are encrypted; none and {} are as usual."},
     {.name = "tracing.sample",
-	.type = &key_share,
+	.type = &key_share_or_zero,
 	.offset = offsetof(struct config, tracing.sample),
 	.fallback = "1%",
+	.flags = KEY_NONE,
 	.text = "The share of the traces that begin here which is exported. A caller that has "
-		"decided already is obeyed."},
+		"decided already is obeyed; with none only such traces are exported."},
 
     {.name = "shutdown.deregister_wait",
 	.type = &key_time_or_zero,

@@ -148,6 +148,13 @@ void trace_begin_attempt(struct attempt *a)
 		make_id(&call->worker->rng, a->span, sizeof a->span);
 }
 
+static struct slice why(const struct attempt *a)
+{
+	if (a->why)
+		return slice_str(a->why);
+	return a->error ? slice_str(strerror(a->error)) : SLICE_NONE;
+}
+
 static bool is_failed(enum attempt_outcome outcome)
 {
 	return outcome != ATTEMPT_OK && outcome != ATTEMPT_LOST && outcome != ATTEMPT_CANCELED;
@@ -172,7 +179,7 @@ void trace_end_attempt(struct attempt *a, enum attempt_outcome outcome)
 	span_add(span, slice_str(a->backend->address.text));
 	span_add(span, SLICE_NONE);
 	span_add(span, call_log_id(call));
-	span_add(span, slice_str(is_failed(outcome) && a->why ? a->why : ""));
+	span_add(span, is_failed(outcome) ? why(a) : SLICE_NONE);
 	span_add(span, slice_str(attempt_outcome_name(outcome)));
 }
 

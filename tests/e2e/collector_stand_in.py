@@ -74,3 +74,18 @@ class Collector(http_stand_in.StandIn):
             found = sorted(self.spans, key=lambda span: (span.is_attempt, span.start))
         assert len(found) == count, found
         return found
+
+    def calls(self):
+        """(spans of calls, spans of attempts)"""
+        with self.changed:
+            return ([s for s in self.spans if not s.is_attempt],
+                    [s for s in self.spans if s.is_attempt])
+
+    def wait_for_calls(self, count):
+        """The same, for so many calls with all their attempts."""
+        def are_whole():
+            calls, attempts = self.calls()
+            return (len(calls) == count and
+                    len(attempts) == sum(s.values["bridle.attempts"] for s in calls))
+        eventually(are_whole, what="%d calls" % count)
+        return self.calls()
