@@ -428,7 +428,8 @@ EXTRA_DIST += \
 	tests/e2e/complete.zsh tests/e2e/consul_stand_in.py \
 	tests/e2e/ends.py tests/e2e/h2.py \
 	tests/e2e/h2_case.py tests/e2e/h2_upstream.py tests/e2e/hosted_application.py \
-	tests/e2e/hpack.py tests/e2e/http_stand_in.py tests/e2e/middleman.py tests/e2e/nacos_stand_in.py \
+	tests/e2e/hpack.py tests/e2e/http_stand_in.py tests/e2e/loads.py \
+	tests/e2e/middleman.py tests/e2e/nacos_stand_in.py \
 	tests/e2e/peers.py tests/e2e/registries.py tests/e2e/run.py tests/e2e/sockets.py \
 	tests/e2e/tts.py tests/e2e/upstream.py tests/e2e/wire.py tests/e2e/zookeeper_server.py \
 	tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py \
@@ -447,7 +448,7 @@ EXTRA_DIST += \
 	tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py \
 	tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
 	tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
-	tests/e2e/test_registry_hostile.py tests/e2e/test_run.py tests/e2e/test_simulate.py \
+	tests/e2e/test_registry_hostile.py tests/e2e/test_reload.py tests/e2e/test_run.py tests/e2e/test_simulate.py \
 	tests/e2e/test_status_page.py tests/e2e/test_top.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py tests/e2e/test_tts.py \
 	tests/e2e/test_tap.py tests/e2e/test_tracing.py tests/e2e/test_tts_hostile.py tests/e2e/test_zookeeper.py \
