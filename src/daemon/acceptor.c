@@ -198,6 +198,17 @@ struct plan_order {
 	struct acceptor_plan plan;
 };
 
+/* Whoever waits at a door that is to close has connected already, under the limits that held then. */
+static void let_in_last(struct acceptor *a, const struct acceptor_plan *plan)
+{
+	list_each (link, &a->doors) {
+		struct door *door = list_item(link, struct door, link);
+
+		if (!is_planned(plan, door->id))
+			listener_take_waiting(door->listener, !door->keeps_file);
+	}
+}
+
 /* In worker 0's thread. */
 static void apply(void *arg)
 {
@@ -205,6 +216,7 @@ static void apply(void *arg)
 	struct acceptor *a = order->acceptor;
 	struct acceptor_plan *plan = &order->plan;
 
+	let_in_last(a, plan);
 	a->limit = plan->limit;
 	for (size_t i = 0; i < plan->n; i++) {
 		struct acceptor_door *d = &plan->doors[i];

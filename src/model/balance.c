@@ -197,6 +197,11 @@ size_t balance_pick(struct balance_state *st, const struct balance_request *r, s
 	look_whether_panic(st, r);
 	v.with_out = st->is_panic;
 	endpoint = pick_with(st, r, &v, hash, rng);
+	if (endpoint == LB_NONE && r->avoids_tried && has_troubles(r->service)) {
+		v.with_out = true;
+		endpoint = pick_with(st, r, &v, hash, rng);
+		v.with_out = st->is_panic;
+	}
 	if (endpoint == LB_NONE && r->n_tried > 0) {
 		v.with_tried = true;
 		endpoint = pick_with(st, r, &v, hash, rng);

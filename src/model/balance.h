@@ -26,6 +26,8 @@ struct balance_request {
 	uint64_t hash;
 	const size_t *tried; /* endpoints left out while others remain */
 	size_t n_tried;
+	bool
+	    avoids_tried; /* one that is out is better than one that was tried: that is not there */
 	struct lb_load (*load)(
 	    const void *arg, size_t endpoint); /* this worker's numbers; may be NULL */
 	const void *arg;

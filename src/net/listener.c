@@ -31,6 +31,8 @@
 #define PAUSE_FIRST     (100 * USEC_MS)
 #define PAUSE_LONGEST   USEC_S
 
+#define WAITING_MAX 4096u /* as many as a queue may hold: others come behind them */
+
 struct listener {
 	struct loop *loop;
 	struct event event;
@@ -245,6 +247,17 @@ void listener_hold(struct listener *l, bool hold)
 		event_del(&l->event);
 	else if (!timer_is_set(&l->resume))
 		go_on(&l->resume, loop_now(l->loop));
+}
+
+void listener_take_waiting(struct listener *l, bool unlink_file)
+{
+	if (l->is_held)
+		return;
+	if (unlink_file && l->bound.kind == ADDRESS_UNIX)
+		socket_file_remove(path_of(&l->bound), &l->file);
+	for (unsigned i = 0; i < WAITING_MAX; i++)
+		if (!accept_one(l))
+			return;
 }
 
 void listener_stop(struct listener **at, bool unlink_file)

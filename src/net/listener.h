@@ -49,5 +49,8 @@ struct listener *listener_start(struct loop *loop, int fd, const struct address 
 void listener_hold(struct listener *listener, bool hold);
 /* Stops accepting and closes; removes a unix socket's file if @unlink_file. */
 void listener_stop(struct listener **listener, bool unlink_file);
+/* Before it stops: accepts those who have connected and wait, who would find their connection reset. With
+ * @unlink_file the name of a unix socket goes first, so that nobody comes after them. */
+void listener_take_waiting(struct listener *listener, bool unlink_file);
 
 #endif

@@ -93,6 +93,12 @@ static struct lb_load load_of(const void *arg, size_t endpoint)
 	return backend_load(world_backend(call->world, call->service, endpoint), now_of(call));
 }
 
+/* As in a restart of one endpoint after another: one that was ejected may be back before the next goes. */
+static bool was_not_there(const struct attempt *a)
+{
+	return a && a->outcome == ATTEMPT_CONNECT_FAILED;
+}
+
 static struct balance_request balance_request(const struct call *call)
 {
 	return (struct balance_request){
@@ -102,6 +108,7 @@ static struct balance_request balance_request(const struct call *call)
 	    .hash = call->route.hash,
 	    .tried = call->tried,
 	    .n_tried = call->n_attempts < CALL_TRIED_MAX ? call->n_attempts : CALL_TRIED_MAX,
+	    .avoids_tried = call->n_attempts && was_not_there(call->failed),
 	    .load = load_of,
 	    .arg = call,
 	    .now = now_of(call),

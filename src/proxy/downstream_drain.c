@@ -107,6 +107,7 @@ void downstream_drain(struct downstream *d)
 	if (!d->is_draining) {
 		d->is_draining = true;
 		d->drained_at = now_of(d);
+		conn_set_batching(d->conn, true); /* a last reply and its end leave together */
 		say_first(d);
 	}
 	if (!d->is_reading)
