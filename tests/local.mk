@@ -448,10 +448,12 @@ EXTRA_DIST += \
 	tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py \
 	tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
 	tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
-	tests/e2e/test_registry_hostile.py tests/e2e/test_reload.py tests/e2e/test_run.py tests/e2e/test_simulate.py \
+	tests/e2e/test_registry_hostile.py tests/e2e/test_reload.py \
+	tests/e2e/test_run.py tests/e2e/test_simulate.py \
 	tests/e2e/test_status_page.py tests/e2e/test_top.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py tests/e2e/test_tts.py \
-	tests/e2e/test_tap.py tests/e2e/test_tracing.py tests/e2e/test_tts_hostile.py tests/e2e/test_zookeeper.py \
+	tests/e2e/test_tap.py tests/e2e/test_torture.py tests/e2e/test_tracing.py \
+	tests/e2e/test_tts_hostile.py tests/e2e/test_zookeeper.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \
 	tests/peers/goecho/go.mod tests/peers/goecho/go.sum \
 	tests/peers/goecho/main.go tests/peers/goecho/message.go \
