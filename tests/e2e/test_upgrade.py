@@ -18,6 +18,7 @@ from bridled import eventually
 from loads import Clients, GoGrpc, all_of
 from peers import (GOECHO, GOGRPC, VOLO_CLIENT, VOLO_GRPC_CLIENT, VOLO_GRPC_SERVER, VOLO_SERVER, Peers,
                    needs)
+from test_registration import TTL, InEtcd, InZooKeeper, Registering
 from upgrading import Process, UpgradeCase, Upgraded, children, is_running
 
 
@@ -774,6 +775,92 @@ class Many(UpgradeCase, Peers):
         self.upgrades({"streams": ("ttheader_streaming", servers)},
                       [Clients(GOECHO, "stream-client", self.at("streams"), "200")],
                       self.ROUNDS // 4)
+
+
+class Registered(UpgradeCase, Registering):
+    """What is registered passes from one process to the next; at no moment is it not there."""
+
+    def watch(self, place, address):
+        """Looks all the time whether it is there; (how often it looked, what it missed)."""
+        self.looks, self.missed, over = 0, [], threading.Event()
+
+        def look():
+            while not over.is_set():
+                there = place.addresses()
+                self.looks += 1
+                if there != [address]:
+                    self.missed.append((time.monotonic(), there))
+        thread = threading.Thread(target=look)
+        thread.start()
+        return lambda: (over.set(), thread.join())
+
+    def passes_on(self, place):
+        app = self.app()
+        daemon = self.run_daemon(Registering.config(self, {"main": place}, app))
+        address = daemon.address("in")
+        self.await_addresses(place, [address])
+        self.await_registered(daemon)
+        end = self.watch(place, address)
+        try:
+            for _ in range(3):
+                before = place.owner(address)
+                looks = self.looks
+                daemon.upgrade()
+                daemon.await_former()
+                self.await_registered(daemon)
+                eventually(lambda b=before: place.owner(address) != b, what="another owner")
+                eventually(lambda n=looks: self.looks > n + 3, what="looks")
+            time.sleep(TTL + 2)  # so long what the processes before had could have been there
+        finally:
+            end()
+        self.assertEqual(self.missed, [])
+        self.assertGreater(self.looks, 10)
+        self.assertEqual(self.registered(daemon)["state"], "present")
+        self.assertNotIn("contested", daemon.errors())
+        self.assertNotIn("lost", daemon.errors())
+        daemon.signal(signal.SIGTERM)
+        daemon.wait()
+        self.assertEqual(place.addresses(), [])
+
+    def test_in_etcd(self):
+        self.passes_on(InEtcd(self))
+
+    def test_in_zookeeper(self):
+        self.passes_on(InZooKeeper(self))
+
+    def test_what_fails_has_changed_nothing(self):
+        place = InEtcd(self)
+        daemon = self.run_daemon(Registering.config(self, {"main": place}, self.app()))
+        address = daemon.address("in")
+        self.await_registered(daemon)
+        owner = place.owner(address)
+        end = self.watch(place, address)
+        try:
+            for text in ("sys.exit(1)", "doors(); say(READY); hear(); sys.exit(1)"):
+                daemon.install_script(text)
+                self.assertEqual(daemon.post("/upgrade")[0], 409)
+            time.sleep(TTL + 1)
+        finally:
+            end()
+        self.assertEqual((self.missed, place.owner(address)), ([], owner))
+
+    def test_the_cache_is_written_by_who_serves(self):
+        place = InEtcd(self)
+        config = Registering.config(self, {"main": place}, self.app())
+        cache = config["registries"]["main"]["cache"] = self.path("cache")
+        config["services"]["found"] = {"discover": "main"}
+        place.kitex.put("found", "127.0.0.1:1")
+        daemon = self.run_daemon(config)
+        eventually(lambda: os.path.exists(cache), what="the cache")
+        daemon.upgrade()
+        daemon.await_former()
+        place.kitex.put("found", "127.0.0.1:2")
+
+        def has_both():
+            with open(cache, encoding="utf-8") as file:
+                text = file.read()
+            return "127.0.0.1:1" in text and "127.0.0.1:2" in text
+        eventually(has_both, what="the new endpoint in it")
 
 
 if __name__ == "__main__":
