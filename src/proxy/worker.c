@@ -154,19 +154,26 @@ void worker_free(struct worker **p)
 	free(w);
 }
 
-/* Those of a listener that is gone are drained. */
-static void follow_listeners(struct worker *w, const struct snapshot *snapshot)
+/* Those of a listener that is gone are drained. There are many connections on few listeners, so each
+ * of these is looked for once. */
+static void follow_listeners(
+    struct worker *w, const struct config *old, const struct snapshot *snapshot)
 {
+	const struct listener_config **now = mem_calloc(old->n_listeners, sizeof *now);
+
+	for (size_t i = 0; i < old->n_listeners; i++)
+		now[i] = snapshot_listener(snapshot, slice_str(old->listeners[i].name));
 	list_each_safe (link, &w->downstreams) {
 		struct downstream *d = list_item(link, struct downstream, link);
 		const struct listener_config *l =
-		    snapshot_listener(snapshot, slice_str(d->listener->name));
+		    d->kept ? NULL : now[d->listener - old->listeners];
 
-		if (l && d->kept == NULL)
+		if (l)
 			d->listener = l;
 		else
 			downstream_orphan(d);
 	}
+	free(now);
 }
 
 void worker_adopt(struct worker *w, struct snapshot *snapshot)
@@ -174,7 +181,7 @@ void worker_adopt(struct worker *w, struct snapshot *snapshot)
 	struct world *old = w->world;
 
 	if (snapshot->config != old->snapshot->config)
-		follow_listeners(w, snapshot);
+		follow_listeners(w, old->snapshot->config, snapshot);
 	w->world = world_new(w, snapshot);
 	settling_begin(w);
 	world_retire(old);

@@ -6,6 +6,7 @@
 #include <check.h>
 
 #include "base/mem.h"
+#include "model/config_source.h"
 #include "support/loaded.h"
 #include "support/suite.h"
 
@@ -282,6 +283,30 @@ START_TEST(folder_called_like_a_file_is_refused)
 }
 END_TEST
 
+static bool says_the_same(const char *a, const char *b)
+{
+	struct loaded one = loaded_from(a), other = loaded_from(b);
+	bool same = config_tree_same(loaded_config(&one)->tree, loaded_config(&other)->tree);
+
+	loaded_free(&one);
+	loaded_free(&other);
+	return same;
+}
+
+START_TEST(trees_are_compared_by_what_they_say)
+{
+	ck_assert(says_the_same(LISTENER SERVICE "workers: 2\n",
+	    "# a comment\n" LISTENER "\n\n" SERVICE "workers:   2 # more\n"));
+	ck_assert(says_the_same(LISTENER SERVICE "workers: ${NUMBER}\n",
+		      LISTENER SERVICE "workers: \"${NUMBER}\"\n") == false);
+	ck_assert(!says_the_same(LISTENER SERVICE "workers: 2\n", LISTENER SERVICE "workers: 3\n"));
+	ck_assert(!says_the_same(LISTENER SERVICE, LISTENER SERVICE "workers: 2\n"));
+	ck_assert(!says_the_same(LISTENER SERVICE "workers: 2\n", LISTENER SERVICE));
+	ck_assert(!says_the_same(
+	    LISTENER SERVICE "node: {zone: a}\n", LISTENER SERVICE "node: {cluster: a}\n"));
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -296,6 +321,7 @@ int main(void)
 	    files_that_cannot_be_read_are_said_so,
 	    fifo_in_the_way_does_not_stop_the_reader,
 	    folder_called_like_a_file_is_refused,
+	    trees_are_compared_by_what_they_say,
 	};
 
 	return suite_run("config_source", tests, ARRAY_LEN(tests));

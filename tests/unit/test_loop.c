@@ -135,6 +135,45 @@ START_TEST(timer_is_never_early_and_the_loop_sleeps_till_then)
 }
 END_TEST
 
+static void take_byte(struct ready *ready)
+{
+	char byte;
+
+	ck_assert_int_eq(read(ready->fds[0], &byte, 1), 1);
+}
+
+enum { MANY_READY = 300 };
+static struct ready many[MANY_READY];
+static int had_run; /* when the timer fired */
+
+static void count_those_that_ran(struct timer *timer, usec_t now)
+{
+	(void)timer;
+	(void)now;
+	for (int i = 0; i < MANY_READY; i++)
+		had_run += many[i].runs;
+}
+
+/* One look at the sockets is not enough for so many. */
+START_TEST(after_a_standstill_all_that_has_come_is_seen_before_a_timer)
+{
+	struct timer timer = {.at = 0};
+	struct ready first;
+
+	wheel_set(loop_wheel(loop), &timer, loop_now(loop) + 10 * USEC_MS, count_those_that_ran);
+	ready_init(&first, take_byte);
+	loop_turn(loop, USEC_NONE);
+	for (int i = 0; i < MANY_READY; i++)
+		ready_init(&many[i], take_byte);
+	pass(150 * USEC_MS);
+	loop_turn(loop, USEC_NONE);
+	ck_assert_int_eq(had_run, MANY_READY);
+	for (int i = 0; i < MANY_READY; i++)
+		ready_fini(&many[i]);
+	ready_fini(&first);
+}
+END_TEST
+
 /* How late a timer is that was set while the loop had been told to wait for a far one. */
 static usec_t lateness_of_an_earlier_timer(void)
 {
@@ -532,6 +571,7 @@ int main(void)
 	    {timer_is_never_early_and_the_loop_sleeps_till_then, 1},
 	    {earlier_timer_shortens_the_wait, 1},
 	    {cleared_timer_does_not_fire, 1},
+	    {after_a_standstill_all_that_has_come_is_seen_before_a_timer, 1},
 	    {idle_loop_turns_once_a_second, 1},
 	    {turn_that_only_looks_does_not_wait, 1},
 	    {time_stands_still_within_a_turn, 1},
