@@ -229,8 +229,7 @@ class Upgrades(upgrading.UpgradeCase):
         callers = self.callers(daemon, service, pause=0.001)
         for turn in range(rounds(300)):
             self.shoot(daemon, dict(config, limits={"connections": 1000 + turn}), generator)
-        self.assert_nothing_lost(callers)
-        daemon.await_former()
+        self.assert_nothing_lost(daemon, callers)
 
     def shoot(self, daemon, config, generator):
         upgrades = generator.random() < 0.05
