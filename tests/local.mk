@@ -436,7 +436,7 @@ EXTRA_DIST += \
 	tests/e2e/test_chaos.py tests/e2e/test_completion.py tests/e2e/test_config.py \
 	tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_ctl.py \
 	tests/e2e/test_discovery.py tests/e2e/test_drain.py \
-	tests/e2e/test_dns_registry.py tests/e2e/test_endpoint_orders.py \
+	tests/e2e/test_dns_registry.py tests/e2e/test_dump.py tests/e2e/test_endpoint_orders.py \
 	tests/e2e/test_etcd.py tests/e2e/test_examples.py \
 	tests/e2e/test_explain.py tests/e2e/test_failures.py tests/e2e/test_file_registry.py \
 	tests/e2e/test_found_names.py tests/e2e/test_governance.py tests/e2e/test_grpc.py \

@@ -159,7 +159,9 @@ static bool is_acked_past(const struct tcp_side *side)
 	       past(end, side->next) > 0;
 }
 
-static void look_at_hole(struct tcp_streams *t, struct tcp_stream *stream, unsigned i, usec_t at)
+/* @is_answered: the other side has said something since. */
+static void look_at_hole(
+    struct tcp_streams *t, struct tcp_stream *stream, unsigned i, usec_t at, bool is_answered)
 {
 	struct tcp_side *side = &stream->sides[i];
 
@@ -167,7 +169,9 @@ static void look_at_hole(struct tcp_streams *t, struct tcp_stream *stream, unsig
 		give_up(t, stream, i, at);
 	if (!is_acked_past(side))
 		return;
-	if (side->hole_since == USEC_NONE)
+	if (is_answered)
+		give_up(t, stream, i, at);
+	else if (side->hole_since == USEC_NONE)
 		side->hole_since = at;
 	else if (at != USEC_NONE && at > usec_after(side->hole_since, TCP_HOLE_WAIT))
 		give_up(t, stream, i, at);
@@ -303,6 +307,18 @@ static void reset(struct tcp_streams *t, struct tcp_stream *stream, unsigned i, 
 	forget(t, stream);
 }
 
+/* Before the data that comes with it: what is answered is shown before its answer. */
+static void take_ack(struct tcp_streams *t, struct tcp_stream *stream, unsigned i,
+    const struct segment *s, usec_t at)
+{
+	struct tcp_side *other = &stream->sides[!i];
+
+	if (!other->has_acked || past(s->ack, other->acked) > 0)
+		other->acked = s->ack;
+	other->has_acked = true;
+	look_at_hole(t, stream, !i, at, s->length > 0);
+}
+
 void tcp_streams_take(struct tcp_streams *t, const struct segment *segment, usec_t at)
 {
 	struct segment s = *segment;
@@ -318,20 +334,14 @@ void tcp_streams_take(struct tcp_streams *t, const struct segment *segment, usec
 		begin(&stream->sides[i], &s);
 		s.seq++;
 	}
+	if (s.flags & TCP_ACK)
+		take_ack(t, stream, i, &s, at);
 	take_data(t, stream, i, &s, at);
 	if (s.flags & TCP_RST) {
 		reset(t, stream, i, at);
 		return;
 	}
-	if (s.flags & TCP_ACK) {
-		struct tcp_side *other = &stream->sides[!i];
-
-		if (!other->has_acked || past(s.ack, other->acked) > 0)
-			other->acked = s.ack;
-		other->has_acked = true;
-		look_at_hole(t, stream, !i, at);
-	}
-	look_at_hole(t, stream, i, at);
+	look_at_hole(t, stream, i, at, false);
 	if (stream->sides[0].has_ended && stream->sides[1].has_ended)
 		forget(t, stream);
 	while (t->kept > t->limits.kept && tcp_streams_shed(t, NULL))

@@ -3,8 +3,8 @@
  * repetition they were captured in, and how many are missing where the capture has none. The first
  * bytes that came for a place count. What they mean is not known here.
  *
- * A hole is given up when the other side has acknowledged it and nothing has filled it for a while, or
- * when too much waits behind it.
+ * A hole is given up when the other side has acknowledged it and then answered, or when nothing has
+ * filled it for a while, or when too much waits behind it.
  */
 #ifndef BRIDLE_CTL_TCP_STREAMS_H
 #define BRIDLE_CTL_TCP_STREAMS_H

@@ -191,6 +191,17 @@ START_TEST(streams_give_a_hole_up_when_it_was_acknowledged_a_while_ago)
 }
 END_TEST
 
+START_TEST(streams_give_a_hole_up_when_what_was_in_it_is_answered)
+{
+	shake_hands();
+	say(0, 102, "cd");
+	take(1, TCP_ACK, 500, 104, "");
+	expect("");
+	take(1, TCP_ACK, 500, 104, "xy");
+	expect("0?2 0:cd 1:xy ");
+}
+END_TEST
+
 START_TEST(streams_tell_of_bytes_that_only_an_acknowledgement_knows)
 {
 	shake_hands();
@@ -334,6 +345,7 @@ int main(void)
 	    {streams_begin_in_the_midst, 1},
 	    {streams_are_not_begun_by_what_says_nothing, 1},
 	    {streams_give_a_hole_up_when_it_was_acknowledged_a_while_ago, 1},
+	    {streams_give_a_hole_up_when_what_was_in_it_is_answered, 1},
 	    {streams_tell_of_bytes_that_only_an_acknowledgement_knows, 1},
 	    {streams_keep_no_more_behind_a_hole_than_they_may, 1},
 	    {streams_tell_what_was_cut_off_when_it_was_captured, 1},
