@@ -80,6 +80,7 @@ UNIT_TESTS = \
 	tests/unit/test_http_query \
 	tests/unit/test_http_server \
 	tests/unit/test_inbox \
+	tests/unit/test_inheritance \
 	tests/unit/test_json \
 	tests/unit/test_key_path \
 	tests/unit/test_kitex_governance \
@@ -143,6 +144,7 @@ UNIT_TESTS = \
 	tests/unit/test_usage \
 	tests/unit/test_top \
 	tests/unit/test_trace_context \
+	tests/unit/test_upgrade_channel \
 	tests/unit/test_wheel \
 	tests/unit/test_wire_crc32c \
 	tests/unit/test_wire_golden \
