@@ -137,6 +137,7 @@ UNIT_TESTS = \
 	tests/unit/test_tally \
 	tests/unit/test_tap \
 	tests/unit/test_tap_filter \
+	tests/unit/test_tap_print \
 	tests/unit/test_tcp_streams \
 	tests/unit/test_thrift_view \
 	tests/unit/test_timeline \
@@ -239,6 +240,7 @@ tests_unit_test_json_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_simulation_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_tap_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_tap_print_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_thrift_view_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_unit_test_top_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 

@@ -6,10 +6,13 @@
 
 #include "base/base64.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "ctl/answer.h"
 #include "ctl/shown.h"
 #include "ctl/thrift_view.h"
 
+#define TIME_LEN   15u
+#define REASON_LEN 13u /* of most reasons */
 #define WORD_MAX   256u
 #define HEX_MAX    256u
 #define GRPC_FRAME 5u /* before each message of a gRPC body: compressed or not, length */
@@ -27,7 +30,7 @@ static struct slice bytes_of(const char *text, struct arena *arena)
 	for (; *from; from++) {
 		bool is_pair = (*from == 0xc2 || *from == 0xc3) && from[1];
 
-		to[n++] = is_pair ? (uint8_t)(*from << 6 | (from[1] & 0x3f)) : *from;
+		to[n++] = is_pair ? (uint8_t)((*from & 3) << 6 | (from[1] & 0x3f)) : *from;
 		from += is_pair;
 	}
 	return slice_of(to, n);
@@ -52,16 +55,26 @@ static void add_member(struct text *out, const char *name, const cJSON *call, st
 }
 
 /* "12:34:56.789012", of a time with its date. */
-static const char *time_of_day(const cJSON *call)
+static struct slice time_of_day(const cJSON *call)
 {
 	const char *at = strchr(answer_text(call, "time"), 'T');
 
-	return at ? at + 1 : "-";
+	return slice_first(slice_str(at ? at + 1 : "-"), TIME_LEN);
 }
 
 static double total_of(const cJSON *call)
 {
 	return answer_number(cJSON_GetObjectItemCaseSensitive(call, "us"), "total");
+}
+
+/* As wide as that at least. */
+static void add_column(struct text *out, struct slice word, size_t width)
+{
+	size_t before = out->len;
+
+	shown_word(out, word, WORD_MAX);
+	while (out->len - before < width)
+		text_add_str(out, " ");
 }
 
 /* What is as usual is not said. */
@@ -89,9 +102,10 @@ static void add_line(struct text *out, const cJSON *call, struct arena *arena)
 	const char *detail = answer_text(call, "detail");
 	char took[24];
 
-	text_printf(out, "%.15s ", time_of_day(call));
-	text_printf(
-	    out, "%7s %-13s ", answer_usec(total_of(call), took), answer_text(call, "reason"));
+	add_column(out, time_of_day(call), TIME_LEN);
+	text_printf(out, " %7s ", answer_usec(total_of(call), took));
+	add_column(out, slice_str(answer_text(call, "reason")), REASON_LEN);
+	text_add_str(out, " ");
 	add_word(out, answer_text(call, "service"), arena);
 	text_add_str(out, "/");
 	add_word(out, answer_text(call, "method"), arena);
@@ -99,8 +113,10 @@ static void add_line(struct text *out, const cJSON *call, struct arena *arena)
 	add_word(out, answer_text(call, "caller"), arena);
 	text_add_str(out, ">");
 	add_word(out, answer_text(call, "endpoint"), arena);
-	text_printf(out, " %s bytes=%.0f>%.0f", answer_text(call, "protocol"),
-	    answer_number(call, "bytes_in"), answer_number(call, "bytes_out"));
+	text_add_str(out, " ");
+	add_word(out, answer_text(call, "protocol"), arena);
+	text_printf(out, " bytes=%.0f>%.0f", answer_number(call, "bytes_in"),
+	    answer_number(call, "bytes_out"));
 	add_odd(out, call, arena);
 	if (detail[0]) {
 		text_add_str(out, " ");
@@ -111,12 +127,34 @@ static void add_line(struct text *out, const cJSON *call, struct arena *arena)
 
 /* ---- metadata ---- */
 
+static bool is_utf8(struct slice s)
+{
+	uint32_t code;
+
+	for (size_t at = 0, n; at < s.len; at += n) {
+		n = utf8_take(slice_from(s, at), &code);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
+static void add_value(struct text *out, struct slice value)
+{
+	if (is_utf8(value)) {
+		shown_quoted(out, value, WORD_MAX);
+	} else {
+		text_add_str(out, "hex ");
+		shown_hex(out, value, WORD_MAX);
+	}
+}
+
 static void add_pair(struct text *out, const cJSON *entry, const char *value, struct arena *arena)
 {
 	text_add_str(out, " ");
-	add_word(out, entry->string, arena);
+	add_word(out, entry->string ? entry->string : "", arena);
 	text_add_str(out, "=");
-	shown_quoted(out, bytes_of(value, arena), WORD_MAX);
+	add_value(out, bytes_of(value, arena));
 }
 
 /* A name that stood more than once has a list of values. */
@@ -136,7 +174,11 @@ static void add_groups(struct text *out, const cJSON *message, struct arena *are
 
 	cJSON_ArrayForEach(group, message)
 	{
-		text_printf(out, "    %s %s:", message->string, group->string);
+		text_add_str(out, "    ");
+		add_word(out, message->string ? message->string : "", arena);
+		text_add_str(out, " ");
+		add_word(out, group->string ? group->string : "", arena);
+		text_add_str(out, ":");
 		if (cJSON_IsNumber(group))
 			text_printf(out, " %.0f entries", group->valuedouble);
 		cJSON_ArrayForEach(entry, group) add_entry(out, entry, arena);
@@ -155,14 +197,26 @@ static struct slice without_frame(const cJSON *call, struct slice body)
 								      : body;
 }
 
-static void add_shown(struct text *out, const cJSON *call, struct slice body)
+/* @is_cut: more of it came. */
+static void add_struct(struct text *out, struct slice body, bool is_cut)
 {
-	if (strcmp(answer_text(call, "payload"), "thrift") == 0)
-		thrift_view_text(out, without_frame(call, body), &THRIFT_VIEW_FULL);
-	else if (shown_is_text(body))
+	static const struct thrift_view_limits limits = THRIFT_VIEW_FULL;
+	struct thrift_view view = thrift_view_text(out, body, &limits);
+
+	if (!view.is_whole && !is_cut && view.why[0])
+		text_printf(out, " (at byte %zu: %s)", view.used, view.why);
+}
+
+static void add_shown(struct text *out, const cJSON *call, struct slice body, bool is_cut)
+{
+	if (strcmp(answer_text(call, "payload"), "thrift") == 0) {
+		add_struct(out, without_frame(call, body), is_cut);
+	} else if (shown_is_text(body)) {
 		shown_quoted(out, body, HEX_MAX);
-	else
+	} else {
+		text_add_str(out, "hex ");
 		shown_hex(out, without_frame(call, body), HEX_MAX);
+	}
 }
 
 static void add_body(struct text *out, const cJSON *call, const char *name, struct arena *arena)
@@ -179,7 +233,7 @@ static void add_body(struct text *out, const cJSON *call, const char *name, stru
 	if (total == 0)
 		return;
 	text_printf(out, "    %s ", name);
-	add_shown(out, call, body);
+	add_shown(out, call, body, total > (double)body.len);
 	if (total > (double)body.len)
 		text_printf(out, " (%zu of %.0f bytes)", body.len, total);
 	text_add_str(out, "\n");
