@@ -70,6 +70,8 @@ static struct count count_checked(const struct service *service)
 		int health = atomic_load_explicit(
 		    &service->endpoint_tallies[i]->health, memory_order_relaxed);
 
+		if (service->endpoints[i].is_disabled)
+			continue;
 		n.up += health == (int)HEALTH_UP;
 		n.unknown += health == (int)HEALTH_UNKNOWN;
 	}
@@ -95,6 +97,9 @@ static void say_why_not(struct application *a, size_t unknown)
 
 	if (a->service->n_endpoints == 0) {
 		snprintf(a->why, sizeof a->why, "no endpoint of the application is known");
+	} else if (a->service->groups[0].is_disabled) {
+		snprintf(a->why, sizeof a->why,
+		    "every endpoint of the application is disabled by an operator");
 	} else if (is_checked(a->service)) {
 		snprintf(a->why, sizeof a->why,
 		    unknown ? "no health check of the application has passed yet"
@@ -294,7 +299,8 @@ static void follow_service(struct readiness *r, const struct service *service)
 	list_each (link, &a->probes)
 		list_item(link, struct probe, link)->is_wanted = false;
 	for (size_t i = 0; i < service->n_endpoints && !is_checked(service); i++)
-		want_probe(a, &service->endpoints[i].address);
+		if (!service->endpoints[i].is_disabled)
+			want_probe(a, &service->endpoints[i].address);
 	list_each_safe (link, &a->probes)
 		if (!list_item(link, struct probe, link)->is_wanted)
 			probe_free(list_item(link, struct probe, link));

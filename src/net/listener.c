@@ -255,7 +255,7 @@ void listener_take_waiting(struct listener *l, bool unlink_file)
 		return;
 	if (unlink_file && l->bound.kind == ADDRESS_UNIX)
 		socket_file_remove(path_of(&l->bound), &l->file);
-	for (unsigned i = 0; i < WAITING_MAX; i++)
+	for (unsigned i = 0; i < WAITING_MAX && !l->is_stopped; i++)
 		if (!accept_one(l))
 			return;
 }

@@ -4,7 +4,9 @@ import json
 import os
 import threading
 
+import registries
 from bridled import TestCase, UnixHTTP, eventually
+from peers import BOTH, GOGRPC, UNAVAILABLE, Grpc, msg, needs
 from sockets import PATIENCE
 from test_operation import Load
 
@@ -63,8 +65,8 @@ class Disabled(Orders):
         status, said, _ = daemon.ctl("enable", first.address)
         self.assertEqual((status, said), (0, "%s of svc is enabled, weight 10\n" % first.address))
         self.assert_spread(daemon, services, [10, 10])
-        self.assertIn("disabled by an operator", daemon.errors())
-        self.assertIn("enabled by an operator", daemon.errors())
+        for said in ("disabled by an operator", "enabled by an operator"):
+            eventually(lambda s=said: " endpoint: %s endpoint=" % s in daemon.errors(), what=said)
 
     def test_its_connections_end_with_their_calls(self):
         services, daemon = self.several()
@@ -157,6 +159,43 @@ class Disabled(Orders):
             go_on.set()
             self.assertIsNotNone(caller.receive().exception)
         self.assertEqual(other.packets, [])
+
+
+class Published(Orders):
+    def test_an_application_that_is_disabled_is_withdrawn(self):
+        etcd = registries.Etcd(self).start()
+        app = self.upstream()
+        daemon = self.bridled({
+            "registries": {"main": {"type": "etcd", "endpoints": [etcd.address]}},
+            "listeners": [{"name": "in", "address": "127.0.0.1:0", "service": "svc"}],
+            "services": {"svc": {"name": "demo.svc", "endpoints": [app.address],
+                                 "register": {"in": ["main"], "ttl": "5s"}}}})
+        places = registries.Kitex(etcd)
+        eventually(lambda: places.addresses("demo.svc"), what="the registration")
+        self.obeyed(daemon, "disable", address=app.address)
+        eventually(lambda: not places.addresses("demo.svc"), what="the withdrawal")
+        (registered,) = daemon.get_json("/services/svc")["registered"]
+        self.assertEqual((registered["ready"], registered["why"]), (
+            False, "every endpoint of the application is disabled by an operator"))
+        self.obeyed(daemon, "enable", address=app.address)
+        eventually(lambda: places.addresses("demo.svc"), what="the registration")
+
+
+@needs(GOGRPC)
+class Streams(Grpc, Orders):
+    def test_a_stream_lives_on_to_its_end(self):
+        service, daemon = self.both()
+        calling = self.begin(daemon, BOTH, [msg("hello", i) for i in range(20)], ping_pong=True,
+                             pause_ms=50)
+        eventually(lambda: self.endpoint(daemon, service)["in_flight"] == 1, what="the stream")
+        self.obeyed(daemon, "disable", address=service.address)
+        (out,) = self.calls(daemon)
+        self.assertEqual(out.code, UNAVAILABLE)
+        self.assertIn("disabled by an operator", out.text)
+        (out,) = calling.outcomes()
+        self.assertEqual((out.code, len(out.messages)), (0, 20), out.text)
+        eventually(lambda: self.endpoint(daemon, service)["connections"] == 0,
+                   what="the end of its connection")
 
 
 class Weights(Orders):

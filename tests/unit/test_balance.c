@@ -100,6 +100,45 @@ END_TEST
 
 /* ---- panic ---- */
 
+/* As in a restart of one after another, where the first was ejected and is back. */
+START_TEST(where_those_tried_are_not_there_one_that_is_out_comes_first)
+{
+	load_six(types[_i], "zone: any");
+	for (size_t i = 0; i < 4; i++)
+		balanced_try(&b, i);
+	balanced_eject(&b, 4);
+	balanced_set_health(&b, 5, HEALTH_DOWN);
+	b.request.avoids_tried = true;
+	ck_assert_uint_eq(balanced_picks(&b, 1000), 0);
+	ck_assert_uint_eq(b.picked[4] + b.picked[5], 1000);
+	balanced_set_health(&b, 5, HEALTH_UP);
+	ck_assert_uint_eq(balanced_picks(&b, 1000), 0);
+	ck_assert_uint_eq(b.picked[5], 1000);
+}
+END_TEST
+
+START_TEST(who_is_disabled_gets_nothing_not_even_in_need)
+{
+	const struct service *service;
+
+	load_six(types[_i], "zone: any");
+	service = balanced_service(&b);
+	endpoint_tally_disable(service->endpoint_tallies[2], true);
+	ck_assert_uint_eq(balanced_picks(&b, 10000), 0);
+	ck_assert_uint_eq(b.picked[2], 0);
+	for (size_t i = 0; i < 6; i++)
+		if (i != 2)
+			balanced_set_health(&b, i, HEALTH_DOWN);
+	b.request.now += USEC_S;
+	ck_assert_uint_eq(balanced_picks(&b, 10000), 0); /* panic */
+	ck_assert_uint_eq(b.picked[2], 0);
+	ck_assert_str_eq(balance_why_not(&b.request, 2), "disabled by an operator");
+	for (size_t i = 0; i < 6; i++)
+		endpoint_tally_disable(service->endpoint_tallies[i], true);
+	ck_assert_uint_eq(balanced_picks(&b, 100), 100);
+}
+END_TEST
+
 START_TEST(when_too_few_are_usable_all_are_used)
 {
 	load_six(types[_i], "panic: 50%");
@@ -450,6 +489,8 @@ int main(void)
 	    {all_are_picked_while_nothing_is_wrong, TYPES},
 	    {who_is_ejected_or_down_is_left_out, TYPES},
 	    {who_was_tried_is_left_out_while_others_remain, TYPES},
+	    {where_those_tried_are_not_there_one_that_is_out_comes_first, TYPES},
+	    {who_is_disabled_gets_nothing_not_even_in_need, TYPES},
 	    {when_too_few_are_usable_all_are_used, TYPES},
 	    {without_panic_nobody_is_picked_when_all_are_down, TYPES},
 	    {panic_does_not_wait_for_the_next_count, TYPES},

@@ -467,6 +467,31 @@ START_TEST(crrst_alone_disappears_from_golden_replies)
 }
 END_TEST
 
+static void drain_after(const char *name, struct slice expected)
+{
+	struct written out = {0};
+	struct codec *codec =
+	    codec_open(CODEC_DOWNSTREAM, CODEC_UNDETECTED, &reading_limits, &written_io, &out);
+	struct slice in = golden_find(&goldens, name)->frames[0];
+	struct codec_item item;
+
+	ck_assert_int_eq(codec_next(codec, &in, &item), CODEC_MESSAGE);
+	codec_drain(codec, CODEC_DRAIN_SOON);
+	ck_assert_uint_eq(out.len, 0);
+	codec_drain(codec, CODEC_DRAIN_NOW);
+	must_be(name, &out, expected);
+	codec_close(&codec);
+	written_fini(&out);
+}
+
+START_TEST(callers_with_many_calls_at_once_are_told_as_kitex_does)
+{
+	drain_after("21_mux_call", golden_find(&goldens, "22_mux_shutdown_control")->frames[1]);
+	drain_after("09_tth_call_min", SLICE_NONE);
+	drain_after("03_framed_call", SLICE_NONE);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -483,6 +508,7 @@ int main(void)
 	    {a_number_that_stays_changes_no_byte, 1},
 	    {renumbering_changes_the_ids_and_nothing_else, 1},
 	    {crrst_alone_disappears_from_golden_replies, 1},
+	    {callers_with_many_calls_at_once_are_told_as_kitex_does, 1},
 	};
 
 	return suite_run_between("codec_golden", tests, ARRAY_LEN(tests), begin, end);

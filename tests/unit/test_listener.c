@@ -346,6 +346,32 @@ START_TEST(listener_may_be_stopped_by_what_it_accepts)
 }
 END_TEST
 
+START_TEST(who_waits_when_it_is_to_stop_is_let_in)
+{
+	struct address at = _i ? in_folder("s") : parse("127.0.0.1:0");
+	struct stat st;
+
+	start_at(at);
+	connect_far();
+	connect_far();
+	listener_take_waiting(listener, true);
+	ck_assert_int_eq(n_accepted, 2);
+	if (_i)
+		ck_assert_int_eq(lstat(at.text + 5, &st), -1); /* and nobody comes after them */
+	listener_stop(&listener, true);
+}
+END_TEST
+
+START_TEST(who_waits_is_not_let_in_where_nobody_is)
+{
+	start_at(parse("127.0.0.1:0"));
+	listener_hold(listener, true);
+	connect_far();
+	listener_take_waiting(listener, true);
+	ck_assert_int_eq(n_accepted, 0);
+}
+END_TEST
+
 START_TEST(stop_during_a_pause_is_fine)
 {
 	accept_error = EMFILE;
@@ -483,6 +509,8 @@ int main(void)
 	    {burst_is_accepted_over_several_turns, 1},
 	    {connection_that_died_in_the_queue_does_not_stop_the_others, 5},
 	    {listener_may_be_stopped_by_what_it_accepts, 1},
+	    {who_waits_when_it_is_to_stop_is_let_in, 2},
+	    {who_waits_is_not_let_in_where_nobody_is, 1},
 	    {stop_during_a_pause_is_fine, 1},
 	    {inherited_socket_that_does_not_listen_does_not_spin, 1},
 	    {shortage_of_descriptors_pauses_turns_one_away_and_ends, 1},

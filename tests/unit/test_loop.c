@@ -505,6 +505,11 @@ struct orphan {
 	int *ended;
 };
 
+struct last {
+	struct timer timer;
+	struct orphan *orphan;
+};
+
 static void end_orphan(struct loop_orphan *orphan)
 {
 	struct orphan *self = container_of(orphan, struct orphan, orphan);
@@ -540,6 +545,39 @@ START_TEST(loop_free_ends_the_orphans_that_are_left)
 	loop_free(&loop);
 	ck_assert_int_eq(ended, 2);
 	loop = loop_new(&err);
+}
+END_TEST
+
+static void may_end(struct timer *timer, usec_t now)
+{
+	(void)now;
+	container_of(timer, struct last, timer)->orphan->orphan.may_end = true;
+}
+
+START_TEST(settling_turns_until_nothing_would_be_lost)
+{
+	int ended = 0;
+	struct last last = {.orphan = new_orphan(&ended)};
+	usec_t began = loop_now(loop);
+
+	new_orphan(&ended)->orphan.may_end = true;
+	wheel_set(loop_wheel(loop), &last.timer, began + 30 * USEC_MS, may_end);
+	loop_settle(loop, 60 * USEC_S);
+	ck_assert(last.orphan->orphan.may_end);
+	ck_assert_uint_ge(loop_now(loop) - began, 30 * USEC_MS);
+	ck_assert_int_eq(ended, 0); /* that is loop_free's */
+}
+END_TEST
+
+START_TEST(settling_has_an_end)
+{
+	usec_t began = loop_now(loop);
+	int ended = 0;
+
+	new_orphan(&ended);
+	loop_settle(loop, 20 * USEC_MS);
+	ck_assert_uint_ge(clock_monotonic() - began, 20 * USEC_MS);
+	ck_assert_int_eq(ended, 0);
 }
 END_TEST
 
@@ -585,6 +623,8 @@ int main(void)
 	    {work_taken_back_is_not_done, 1},
 	    {work_put_off_before_a_turn_does_not_wait_for_an_event, 1},
 	    {loop_free_ends_the_orphans_that_are_left, 1},
+	    {settling_turns_until_nothing_would_be_lost, 1},
+	    {settling_has_an_end, 1},
 	    {blocks_are_distinct_and_come_back, 1},
 	};
 
