@@ -23,6 +23,8 @@ from sockets import PATIENCE
 
 ROUNDS = int(os.environ.get("BRIDLE_RELOAD_ROUNDS", "100"))
 SETTLING = 0.2  # seconds for which nothing may happen to a file that is watched before it is read
+PROTOCOLS = ["buffered", "framed", "ttheader", "ttheader_streaming", "grpc"]
+FRAMINGS = [None, "buffered", "framed", "ttheader_framed", "ttheader_bare"]  # of one service
 SEED = int(os.environ.get("BRIDLE_RELOAD_SEED", "1"))
 
 
@@ -40,7 +42,7 @@ class Changing:
     """Configurations that differ from round to round in whatever may differ without a lost call."""
 
     def __init__(self, case, services, seed=SEED):
-        """`services`: label -> (protocol, addresses)."""
+        """`services`: label -> (protocol or a list of them or None, addresses)."""
         self.case, self.services, self.random = case, services, random.Random(seed)
 
     def policy(self):
@@ -60,6 +62,8 @@ class Changing:
         made = {"endpoints": [{"address": address, "weight": self.random.randrange(1, 100),
                                "tags": {"color": self.random.choice(("blue", "green"))}}
                               for address in some], **self.policy()}
+        if isinstance(protocol, list):
+            protocol = self.random.choice(protocol)
         if protocol:
             made["protocol"] = protocol
         if self.random.random() < 0.5:
@@ -80,6 +84,9 @@ class Changing:
         if self.random.random() < 0.5:
             listeners.append({"name": "more", "address": "unix:" + self.case.path("more.in"),
                               "service": next(iter(self.services))})
+        for listener in listeners:
+            if self.random.random() < 0.5:
+                listener["protocols"] = self.random.sample(PROTOCOLS, len(PROTOCOLS))
         self.random.shuffle(listeners)
         log, access = (self.case.path(name + self.random.choice("ab"))
                        for name in ("log.", "access."))
@@ -95,7 +102,7 @@ class UnderLoad(TestCase):
 
     def test_a_hundred_reloads_that_change_all_that_can_be(self):
         framed = [self.upstream() for _ in range(3)]
-        changing = Changing(self, {"svc": (None, [s.address for s in framed])})
+        changing = Changing(self, {"svc": (FRAMINGS, [s.address for s in framed])})
         daemon = self.bridled(changing.next())
         to = self.address("svc")
         loads = [Calls(to, "framed"), Calls(to, "ttheader_framed"), Calls(to, "ttheader_bare", keep=20),
@@ -164,7 +171,7 @@ class RealPeers(Peers):
     @needs(GOECHO)
     def test_thrift_of_go(self):
         to = self.address("go")
-        self.reloads({"go": (None, [self.serve(GOECHO, "server", "{}") for _ in range(3)])},
+        self.reloads({"go": (FRAMINGS, [self.serve(GOECHO, "server", "{}") for _ in range(3)])},
                      [Clients(GOECHO, "client", mode, to, "500", says="serial 500")
                       for mode in ("ttheader", "ttheader-framed", "buffered")])
 

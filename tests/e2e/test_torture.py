@@ -227,7 +227,7 @@ class Upgrades(upgrading.UpgradeCase):
         config = self.config(service, log={"to": self.path("log")})
         daemon = self.run_daemon(config)
         callers = self.callers(daemon, service, pause=0.001)
-        for turn in range(rounds(300)):
+        for turn in range(rounds(1000)):
             self.shoot(daemon, dict(config, limits={"connections": 1000 + turn}), generator)
         self.assert_nothing_lost(daemon, callers)
 
