@@ -126,7 +126,7 @@ static enum ctl_exit run_dump(int argc, char **argv, struct ctl *ctl)
 }
 
 const struct command command_dump = {"dump",
-    "[-v] [-x] [--service NAME] [--method NAME] [--errors] [--port N] [--show-secrets] FILE\n"
+    "[OPTION]... FILE\n"
     "  -v, --verbose       metadata and fields, and frames that carry no message\n"
     "  -x, --hex           the bytes of each payload\n"
     "      --service NAME  only messages of this service\n"
@@ -134,5 +134,5 @@ const struct command command_dump = {"dump",
     "      --errors        only failures\n"
     "      --port N        only connections from or to this port\n"
     "      --show-secrets  values whose names smell of secrets, too\n"
-    "FILE is a capture (pcap, pcapng), or the bytes of one direction; - is standard input.",
+    "FILE is a capture (pcap, pcapng), or the bytes of one direction; - stands for what is piped in",
     "what is said in a capture, message by message", run_dump};
