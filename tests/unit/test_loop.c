@@ -556,7 +556,7 @@ static void may_end(struct timer *timer, usec_t now)
 
 START_TEST(settling_turns_until_nothing_would_be_lost)
 {
-	int ended = 0;
+	static int ended; /* it is told when the loop is freed */
 	struct last last = {.orphan = new_orphan(&ended)};
 	usec_t began = loop_now(loop);
 
@@ -571,8 +571,8 @@ END_TEST
 
 START_TEST(settling_has_an_end)
 {
+	static int ended;
 	usec_t began = loop_now(loop);
-	int ended = 0;
 
 	new_orphan(&ended);
 	loop_settle(loop, 20 * USEC_MS);
