@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,6 +46,7 @@ struct log_writer {
 	bool is_stopping;
 	usec_t stop_by;
 	struct counter dropped; /* written under the lock */
+	atomic_bool is_clocked;
 
 	/* the writer's thread alone */
 	int fd; /* owned */
@@ -320,6 +322,16 @@ void log_writer_switch(struct log_writer *w, int fd)
 	w->next_fd = fd;
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
+}
+
+void log_writer_set_clocked(struct log_writer *w, bool is_clocked)
+{
+	atomic_store_explicit(&w->is_clocked, is_clocked, memory_order_relaxed);
+}
+
+bool log_writer_is_clocked(const struct log_writer *w)
+{
+	return atomic_load_explicit(&w->is_clocked, memory_order_relaxed);
 }
 
 uint64_t log_writer_dropped(const struct log_writer *w)

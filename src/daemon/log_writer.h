@@ -6,6 +6,7 @@
 #ifndef BRIDLE_DAEMON_LOG_WRITER_H
 #define BRIDLE_DAEMON_LOG_WRITER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,10 @@ void log_writer_free(struct log_writer **w, usec_t patience);
 void log_writer_put(struct log_writer *w, const char *line, size_t len);
 /* From now on lines go to @fd, which it takes over; lines that wait go there too. */
 void log_writer_switch(struct log_writer *w, int fd);
+
+/* Any thread: whoever takes the lines writes down when they came. */
+void log_writer_set_clocked(struct log_writer *w, bool is_clocked);
+bool log_writer_is_clocked(const struct log_writer *w);
 
 /* Any thread. Lines thrown away so far. */
 uint64_t log_writer_dropped(const struct log_writer *w);

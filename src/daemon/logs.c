@@ -122,6 +122,9 @@ void logs_commit(struct logs *l, const struct config *config, struct logs_plan *
 	keep_text(&l->daemon_to, config->log.to);
 	keep_text(&l->access_to, config->access_log.to);
 	atomic_store(&sink_format, (int)choose_format(config));
+	if (logs_access(l))
+		log_writer_set_clocked(
+		    logs_access(l), strcmp(l->access_to, "stderr") == 0 && stderr_is_journal());
 	log_set_level(config->log.level);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "daemon/logs.h"
 #include "daemon/thread.h"
 #include "net/loop.h"
 
@@ -104,30 +105,40 @@ void worker_thread_post(struct worker_thread *t, inbox_fn function, void *arg)
 	inbox_post(t->inbox, function, arg);
 }
 
+static void log_to(struct worker *worker, struct log_writer *access)
+{
+	worker->access_sink = access ? logs_access_line : NULL;
+	worker->access_arg = access;
+	worker->access_is_clocked = access && log_writer_is_clocked(access);
+}
+
+void worker_thread_log_to(struct worker_thread *t, struct log_writer *access)
+{
+	log_to(t->worker, access);
+}
+
 struct adoption {
 	struct worker *worker;
 	struct snapshot *snapshot; /* owned reference */
-	access_sink_fn sink;
-	void *sink_arg;
+	struct log_writer *access; /* NULL: there is no access log */
 };
 
 static void adopt(void *arg)
 {
 	struct adoption *a = arg;
 
-	a->worker->access_sink = a->sink;
-	a->worker->access_arg = a->sink_arg;
+	log_to(a->worker, a->access);
 	worker_adopt(a->worker, a->snapshot);
 	snapshot_unref(&a->snapshot);
 	free(a);
 }
 
 void worker_thread_adopt(
-    struct worker_thread *t, struct snapshot *snapshot, access_sink_fn sink, void *sink_arg)
+    struct worker_thread *t, struct snapshot *snapshot, struct log_writer *access)
 {
 	struct adoption *a = mem_alloc(sizeof *a);
 
-	*a = (struct adoption){t->worker, snapshot_ref(snapshot), sink, sink_arg};
+	*a = (struct adoption){t->worker, snapshot_ref(snapshot), access};
 	inbox_post(t->inbox, adopt, a);
 }
 

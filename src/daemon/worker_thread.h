@@ -5,6 +5,7 @@
 #ifndef BRIDLE_DAEMON_WORKER_THREAD_H
 #define BRIDLE_DAEMON_WORKER_THREAD_H
 
+#include "daemon/log_writer.h"
 #include "net/inbox.h"
 #include "proxy/worker.h"
 
@@ -31,9 +32,11 @@ struct loop *worker_thread_loop(struct worker_thread *t);
 
 /* Any thread. @run is called in the worker's thread. */
 void worker_thread_post(struct worker_thread *t, inbox_fn run, void *arg);
+/* Before it starts: where access lines go; NULL: there are none. */
+void worker_thread_log_to(struct worker_thread *t, struct log_writer *access);
 /* Any thread. Takes a reference of its own; the access log changes together with the snapshot. */
 void worker_thread_adopt(
-    struct worker_thread *t, struct snapshot *snapshot, access_sink_fn sink, void *sink_arg);
+    struct worker_thread *t, struct snapshot *snapshot, struct log_writer *access);
 /* Any thread. Closes connections to endpoints that carry no call. */
 void worker_thread_shrink(struct worker_thread *t);
 void worker_thread_be_patient(struct worker_thread *t, usec_t time);

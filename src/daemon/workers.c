@@ -9,11 +9,6 @@
 #include "proxy/naming.h"
 #include "proxy/slot_queue.h"
 
-static access_sink_fn access_sink(const struct log_writer *access)
-{
-	return access ? logs_access_line : NULL;
-}
-
 struct free_slot {
 	struct worker *worker;
 	struct limit_tally *tally; /* a counted reference */
@@ -57,8 +52,7 @@ static int start_all(
 		if (w->threads[i] == NULL)
 			return -1;
 		w->list[i] = worker_thread_worker(w->threads[i]);
-		w->list[i]->access_sink = access_sink(access);
-		w->list[i]->access_arg = access;
+		worker_thread_log_to(w->threads[i], access);
 		w->list[i]->spans.take = w->take_spans;
 		w->list[i]->spans.arg = w->spans_arg;
 		w->list[i]->wake = wake;
@@ -111,7 +105,7 @@ void workers_stop(struct workers *w)
 void workers_adopt(struct workers *w, struct snapshot *snapshot, struct log_writer *access)
 {
 	for (unsigned i = 0; i < w->n; i++)
-		worker_thread_adopt(w->threads[i], snapshot, access_sink(access), access);
+		worker_thread_adopt(w->threads[i], snapshot, access);
 }
 
 void workers_be_patient(struct workers *w, usec_t time)

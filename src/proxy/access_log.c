@@ -18,7 +18,7 @@ static bool is_wanted(struct call *call, const struct access_log_config *c, usec
 void access_log_call(struct call *call, usec_t now)
 {
 	const struct access_log_config *c = &call->world->snapshot->config->access_log;
-	struct access_moment moment = {.now = now};
+	struct access_moment moment = {.now = now, .is_untimed = call->worker->access_is_clocked};
 	char room[ACCESS_LINE_MAX];
 	size_t len;
 

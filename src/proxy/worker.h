@@ -138,7 +138,8 @@ struct worker {
 
 	access_sink_fn access_sink; /* NULL: no access log */
 	void *access_arg;
-	struct tap_list *taps; /* a reference: who looks on; NULL: nobody */
+	bool access_is_clocked; /* whoever takes the lines writes down when they came */
+	struct tap_list *taps;  /* a reference: who looks on; NULL: nobody */
 	struct access_clock access_clock;
 	struct span_outbox spans;
 
