@@ -1,7 +1,10 @@
 """A stand-in for a collector of traces: takes OTLP over HTTP in JSON, and is strict about it."""
 
 import json
+import os
 import re
+import ssl
+import subprocess
 
 import http_stand_in
 from bridled import eventually
@@ -43,14 +46,31 @@ class Span:
         return "%s %s/%s<%s %s" % (self.name, self.trace, self.id, self.parent, self.values)
 
 
+def certificate(directory, names):
+    """Files of a certificate that is its own authority, and of its key."""
+    files = [os.path.join(directory, name) for name in ("cert.pem", "key.pem")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=collector",
+                    "-addext", "subjectAltName=" + names, "-out", files[0], "-keyout", files[1]],
+                   check=True, capture_output=True)
+    return files
+
+
 class Collector(http_stand_in.StandIn):
-    def __init__(self, case):
-        self.spans, self.status, self.text = [], 200, "{}"
+    def __init__(self, case, tls=None):
+        """`tls`: the files of its certificate and key."""
+        self.spans, self.status, self.text, self.tls = [], 200, "{}", tls
         super().__init__(case)
 
     @property
     def url(self):
-        return "http://" + self.address
+        return ("https://" if self.tls else "http://") + self.address
+
+    def secure(self, listener):
+        if self.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.tls)
+            listener.socket = context.wrap_socket(listener.socket, server_side=True)
 
     def answer(self, request):
         if self.status == 200:

@@ -104,6 +104,7 @@ class StandIn:
         self.is_ending = False
         self.listener = Listener(("127.0.0.1", self.port), Handler)
         self.listener.stand_in = self
+        self.secure(self.listener)
         self.port = self.listener.server_address[1]
         threading.Thread(target=self.listener.serve_forever, args=(0.02,), daemon=True).start()
         self.begin()
@@ -123,6 +124,9 @@ class StandIn:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def secure(self, listener):
+        """What stands between its connections and HTTP is put there."""
 
     def begin(self):
         """What runs beside the answers is started."""

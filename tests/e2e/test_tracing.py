@@ -7,8 +7,8 @@ import h2_upstream
 import upstream
 import wire
 from bridled import eventually
-from collector_stand_in import CLIENT, SERVER, Collector
-from peers import Grpc
+from collector_stand_in import CLIENT, SERVER, Collector, certificate
+from peers import GOECHO, VOLO_SERVER, Grpc, needs
 from test_convert import answering
 from test_governance import overloaded
 
@@ -407,6 +407,65 @@ class Carried(Many):
             caller.call(strs=strs)
         lines = daemon.access_log(len(told))
         self.assertEqual([line["trace_id"] for line in lines], [trace for _, trace in told])
+
+
+class Secure(Traced):
+    """A collector of https."""
+
+    def in_front(self, names, **export):
+        self.collector = Collector(self, certificate(self.directory, names))
+        export = {"otlp": self.collector.url, **export}
+        daemon = self.pinned(self.upstream(), config={
+            "tracing": {"export": export, "sample": "100%"}})
+        self.caller(daemon).call()
+        return daemon
+
+    def test_its_certificate_is_verified(self):
+        ca = self.path("cert.pem")
+        self.in_front("IP:127.0.0.1", tls={"ca": ca})
+        self.assertEqual(len(self.collector.wait(2)), 2)
+
+    def test_one_that_nobody_vouches_for_gets_nothing(self):
+        daemon = self.in_front("IP:127.0.0.1")
+        eventually(lambda: "does not take spans" in daemon.errors(), what="the warning")
+        self.assertEqual(self.collector.spans, [])
+
+    def test_one_of_another_name_gets_nothing(self):
+        daemon = self.in_front("DNS:other.test", tls={"ca": self.path("cert.pem")})
+        eventually(lambda: "does not take spans" in daemon.errors(), what="the warning")
+        self.assertEqual(self.collector.spans, [])
+
+    def test_the_name_that_is_configured(self):
+        self.in_front("DNS:other.test", tls={"ca": self.path("cert.pem"), "sni": "other.test"})
+        self.assertEqual(len(self.collector.wait(2)), 2)
+
+
+@needs(GOECHO, VOLO_SERVER)
+class RealPeers(Traced):
+    """grpc-go on one side and Volo on the other: what it takes for transient metadata."""
+
+    def ask(self, daemon, metadata):
+        question = b"\x0c\0\x01" + wire.string_field(1, "hello") + b"\0\0"
+        out = self.call(daemon, "/echo.Echo/echo", [question], subtype="thrift",
+                        metadata=metadata)
+        self.assertEqual((out.code, out.text), (0, ""))
+        result, _ = wire.decode(out.messages[0], 0, wire.STRUCT)
+        return {k.decode(): v.decode() for k, v in result[0].get(2, {}).items()}
+
+    def test_a_context_passes(self):
+        daemon = self.pinned(self.serve(VOLO_SERVER, "thrift", "{}"), protocol="ttheader_framed")
+        for name in ("traceparent", "rpc-transit-traceparent"):
+            seen = self.ask(daemon, [[name, W3C], ["tracestate", "a=b"], ["b3", B3]])
+            self.assertEqual({k: seen.get(k) for k in ("u:traceparent", "u:tracestate", "u:b3")},
+                             {"u:traceparent": W3C, "u:tracestate": "a=b", "u:b3": B3}, seen)
+
+    def test_ours_is_the_parent(self):
+        daemon = self.traced(self.serve(VOLO_SERVER, "thrift", "{}"), protocol="ttheader_framed")
+        seen = self.ask(daemon, [["traceparent", W3C]])
+        call, attempt = self.collector.wait(2)
+        self.assertEqual((call.trace, call.parent, call.values["rpc.system"]),
+                         (TRACE, PARENT, "grpc"))
+        self.assertEqual(seen["u:traceparent"], "00-%s-%s-01" % (TRACE, attempt.id))
 
 
 class Away(Traced):
