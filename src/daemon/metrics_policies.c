@@ -125,13 +125,14 @@ static void show_exhausted(struct policies_page *p, struct family *f, const stru
 /* All, by how well they are known; of them those that are left out. */
 static void show_endpoints(struct policies_page *p, struct family *f, const struct service *s)
 {
-	uint64_t ejected = 0, down = 0;
+	uint64_t ejected = 0, down = 0, disabled = 0;
 
 	for (size_t i = 0; i < s->n_endpoints; i++) {
 		const struct endpoint_tally *t = s->endpoint_tallies[i];
 
 		ejected += endpoint_tally_is_ejected(t, p->source->now);
 		down += atomic_load_explicit(&t->health, memory_order_relaxed) == (int)HEALTH_DOWN;
+		disabled += endpoint_tally_is_disabled(t);
 	}
 	label(p, "service", s->label);
 	label(p, "state", slice_str(endpoint_state_name(s->state)));
@@ -142,6 +143,9 @@ static void show_endpoints(struct policies_page *p, struct family *f, const stru
 	label(p, "service", s->label);
 	label(p, "state", SLICE_LIT("down"));
 	set(p, f, down);
+	label(p, "service", s->label);
+	label(p, "state", SLICE_LIT("disabled"));
+	set(p, f, disabled);
 }
 
 static const struct service_family {
@@ -153,8 +157,8 @@ static const struct service_family {
     {"bridle_retry_budget_exhausted_total", "counter",
 	"Retries and backups that the budget did not allow.", show_exhausted},
     {"bridle_endpoints", "gauge",
-	"Endpoints of a service, by how well they are known; of them those that are ejected and "
-	"those that health checks found down.",
+	"Endpoints of a service, by how well they are known; of them those that are ejected, that "
+	"health checks found down, and that an operator disabled.",
 	show_endpoints},
 };
 

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-#define READ_TRIES 100 /* the text of a note that is written without end is read as it is */
+#define READ_TRIES 1000 /* its writer may have lost its processor in the middle */
 
 static struct fault_note *find(const struct fault_list *list, enum reason reason)
 {
@@ -84,4 +84,5 @@ void fault_note_text(const struct fault_note *note, char room[static FAULT_TEXT 
 		    atomic_load_explicit(&note->version, memory_order_relaxed) == before)
 			return;
 	}
+	room[0] = '\0';
 }

@@ -35,7 +35,7 @@ void fault_list_note(struct fault_list *list, unsigned *n_notes, enum reason rea
 /* Only when no reader is left. */
 void fault_list_fini(struct fault_list *list);
 
-/* Any thread: the text of the last one, ended by a zero. */
+/* Any thread: the text of the last one, ended by a zero; "" when it is written all the while. */
 void fault_note_text(const struct fault_note *note, char room[static FAULT_TEXT + 1]);
 
 #endif

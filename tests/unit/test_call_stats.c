@@ -299,6 +299,97 @@ START_TEST(another_thread_may_walk_while_series_are_added)
 }
 END_TEST
 
+static const struct fault_note *note_of(const struct call_series *series, enum reason reason)
+{
+	const struct fault_note *note = atomic_load(&series->faults.first);
+
+	while (note && note->reason != reason)
+		note = atomic_load(&note->next);
+	return note;
+}
+
+START_TEST(a_failure_is_noted_with_its_first_time_its_last_and_its_last_words)
+{
+	struct call_series *series = find("price", "Quote", "cart");
+	char text[FAULT_TEXT + 1];
+
+	ck_assert_ptr_null(note_of(series, REASON_TIMEOUT));
+	call_stats_note(&stats, series, REASON_TIMEOUT, SLICE_LIT("a longer text"), 100);
+	call_stats_note(&stats, series, REASON_RESET, SLICE_NONE, 150);
+	call_stats_note(&stats, series, REASON_TIMEOUT, SLICE_LIT("short"), 200);
+	ck_assert_uint_eq(note_of(series, REASON_TIMEOUT)->first, 100);
+	ck_assert_uint_eq(note_of(series, REASON_TIMEOUT)->last, 200);
+	fault_note_text(note_of(series, REASON_TIMEOUT), text);
+	ck_assert_str_eq(text, "short");
+	fault_note_text(note_of(series, REASON_RESET), text);
+	ck_assert_str_eq(text, "");
+	ck_assert_uint_eq(stats.n_faults, 2);
+}
+END_TEST
+
+START_TEST(long_words_are_cut_and_too_many_notes_are_not_taken)
+{
+	struct call_series *series = find("price", "Quote", "cart");
+	char text[FAULT_TEXT + 1], longer[2 * FAULT_TEXT];
+
+	memset(longer, 'x', sizeof longer);
+	call_stats_note(&stats, series, REASON_RESET, slice_of(longer, sizeof longer), 1);
+	fault_note_text(note_of(series, REASON_RESET), text);
+	ck_assert_uint_eq(strlen(text), FAULT_TEXT);
+	for (unsigned i = 1; i <= FAULT_NOTES; i++)
+		call_stats_note(&stats,
+		    find("price", numbered("m", i % 900), numbered("c", i / 900)), REASON_RESET,
+		    SLICE_NONE, i);
+	ck_assert_uint_le(stats.n_faults, FAULT_NOTES);
+	stats.n_faults = FAULT_NOTES;
+	call_stats_note(&stats, series, REASON_TIMEOUT, SLICE_NONE, 5);
+	ck_assert_ptr_null(note_of(series, REASON_TIMEOUT));
+	call_stats_note(&stats, series, REASON_RESET, SLICE_LIT("again"), 6);
+	ck_assert_uint_eq(note_of(series, REASON_RESET)->last, 6);
+}
+END_TEST
+
+struct reading {
+	const struct fault_note *note;
+	atomic_bool is_over;
+	unsigned odd;
+};
+
+/* Words of one letter each: whatever is read has only one. */
+static void *read_notes(void *arg)
+{
+	struct reading *r = arg;
+
+	while (!atomic_load(&r->is_over)) {
+		char text[FAULT_TEXT + 1];
+
+		fault_note_text(r->note, text);
+		r->odd += strspn(text, (char[]){text[0], '\0'}) != strlen(text);
+	}
+	return NULL;
+}
+
+START_TEST(a_note_is_read_whole_while_it_is_written)
+{
+	struct call_series *series = find("price", "Quote", "cart");
+	struct reading reading = {0};
+	char words[FAULT_TEXT];
+	pthread_t reader;
+
+	call_stats_note(&stats, series, REASON_RESET, SLICE_LIT("a"), 1);
+	reading.note = note_of(series, REASON_RESET);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_notes, &reading), 0);
+	for (unsigned i = 0; i < 100000; i++) {
+		memset(words, 'a' + (int)(i % 26), sizeof words);
+		call_stats_note(
+		    &stats, series, REASON_RESET, slice_of(words, 1 + i % FAULT_TEXT), i);
+	}
+	atomic_store(&reading.is_over, true);
+	pthread_join(reader, NULL);
+	ck_assert_uint_eq(reading.odd, 0);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -315,6 +406,9 @@ int main(void)
 	    {retries_past_9_count_as_9, 1},
 	    {calls_are_counted_by_reason_and_by_kitexs_sense_of_success, 1},
 	    {another_thread_may_walk_while_series_are_added, 1},
+	    {a_failure_is_noted_with_its_first_time_its_last_and_its_last_words, 1},
+	    {long_words_are_cut_and_too_many_notes_are_not_taken, 1},
+	    {a_note_is_read_whole_while_it_is_written, 1},
 	};
 
 	return suite_run_between("call_stats", tests, ARRAY_LEN(tests), begin, end);

@@ -309,6 +309,7 @@ START_TEST(the_daemon_tells_of_itself)
 	has("bridle_endpoints{service=\"shop\",state=\"stale\"} 3");
 	has("bridle_endpoints{service=\"none\",state=\"unknown\"} 0");
 	has("bridle_endpoints{service=\"shop\",state=\"ejected\"} 0");
+	has("bridle_endpoints{service=\"shop\",state=\"disabled\"} 0");
 	has("bridle_overload_level 0");
 	has("bridle_reloads_total{result=\"ok\"} 4");
 	has("bridle_reloads_total{result=\"failed\"} 1");
@@ -334,6 +335,26 @@ START_TEST(each_family_is_introduced_once_and_only_when_it_has_something)
 	ck_assert_uint_eq(occurrences("# TYPE bridle_calls_total"), 1);
 	ck_assert_uint_eq(occurrences("# HELP bridle_calls_total"), 1);
 	ck_assert_uint_eq(occurrences("# TYPE bridle_attempts_total"), 0);
+}
+END_TEST
+
+/* So that those of several daemons can be added up. */
+START_TEST(every_histogram_has_the_same_buckets)
+{
+	struct call_labels labels = labels_of("Get");
+
+	count(0, &labels, REASON_OK, 10);
+	labels.method = SLICE_LIT("Slow");
+	count(1, &labels, REASON_OK, 60 * USEC_S);
+	render();
+	ck_assert_uint_eq(occurrences("\nbridle_call_seconds_bucket{"), 2 * (HISTOGRAM_BOUNDS + 1));
+	ck_assert_uint_eq(occurrences(",le=\"10\"} "), 2);
+	ck_assert_uint_eq(occurrences(",le=\"0.00025\"} "), 2);
+	has("bridle_call_seconds_bucket{listener=\"in\",service=\"shop\",method=\"Slow\","
+	    "le=\"10\"} 0");
+	has("bridle_call_seconds_bucket{listener=\"in\",service=\"shop\",method=\"Slow\","
+	    "le=\"+Inf\"} 1");
+	has("bridle_call_seconds_sum{listener=\"in\",service=\"shop\",method=\"Slow\"} 60.000000");
 }
 END_TEST
 
@@ -369,6 +390,7 @@ int main(void)
 	    {services_listeners_and_traffic_are_summed_over_workers, 1},
 	    {the_daemon_tells_of_itself, 1},
 	    {each_family_is_introduced_once_and_only_when_it_has_something, 1},
+	    {every_histogram_has_the_same_buckets, 1},
 	    {a_page_of_many_series_has_each_of_them, 1},
 	};
 
