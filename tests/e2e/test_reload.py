@@ -641,14 +641,16 @@ class Figures(TestCase):
     """How long it takes, held against what the same work takes here and now."""
 
     START_SECONDS, RELOAD_SECONDS, STALL_SECONDS = 0.05, 0.2, 0.001
-    SERVICES, TRIES = 1000, 5
+    SERVICES, TRIES = 1000, 8
 
-    def fastest(self, most, measure):
-        """The best of some tries: a busy machine makes slower, and nothing faster."""
+    def assert_within(self, most, measure):
+        """In one of several tries: a busy machine makes slower, and nothing faster."""
         tries = []
-        while len(tries) < self.TRIES and (not tries or tries[-1] >= most):
+        while len(tries) < self.TRIES:
             tries.append(measure())
-        self.assertLess(min(tries), most, tries)
+            if tries[-1] < allow(most):
+                return
+        self.fail(tries)
 
     def many(self, version):
         """A thousand services of five endpoints, with methods, subsets and routes."""
@@ -705,7 +707,7 @@ class Figures(TestCase):
             while b"READY=1" not in notify.recv(4096):
                 pass
             return time.monotonic() - began
-        self.fastest(allow(self.START_SECONDS), measure)
+        self.assert_within(self.START_SECONDS, measure)
 
     def test_a_reload_of_a_thousand_services(self):
         versions = itertools.count(1)
@@ -716,7 +718,7 @@ class Figures(TestCase):
             began = time.monotonic()
             reload_now(daemon)
             return time.monotonic() - began
-        self.fastest(allow(self.RELOAD_SECONDS), measure)
+        self.assert_within(self.RELOAD_SECONDS, measure)
         self.assertEqual(len(daemon.get_json("/services")), self.SERVICES + 1)
 
     def test_nobody_waits_for_a_worker_meanwhile(self):
@@ -741,11 +743,9 @@ class Figures(TestCase):
                 daemon.write_config(self.files[version])
                 reload_now(daemon)
         self.files = [self.many(version) for version in range(2)]
-        alone, meanwhile = [], []
-        for _ in range(self.TRIES):
-            alone.append(p99(compute))
-            meanwhile.append(p99(reload_twice))
-            if min(meanwhile) < min(alone) + allow(self.STALL_SECONDS):
-                break
-        self.assertLess(min(meanwhile), min(alone) + allow(self.STALL_SECONDS),
-                        (alone, meanwhile))
+        pairs = []
+        while len(pairs) < self.TRIES:
+            pairs.append((p99(compute), p99(reload_twice)))
+            if pairs[-1][1] < pairs[-1][0] + allow(self.STALL_SECONDS):
+                return
+        self.fail("beside another process, and beside reloads: %r" % pairs)

@@ -227,7 +227,7 @@ class Upgrades(upgrading.UpgradeCase):
         config = self.config(service, log={"to": self.path("log")})
         daemon = self.run_daemon(config)
         callers = self.callers(daemon, service, pause=0.001)
-        for turn in range(rounds(1000)):
+        for turn in range(rounds(500)):  # of one to four each
             self.shoot(daemon, dict(config, limits={"connections": 1000 + turn}), generator)
         self.assert_nothing_lost(daemon, callers)
 
@@ -272,7 +272,7 @@ class Killed(TestCase):
         daemon = self.bridled(config)
         eventually(lambda: os.path.exists(cache), what="the cache")
         slow = 0
-        for turn in range(rounds(40)):
+        for turn in range(rounds(20)):
             with Calls("unix:" + self.path("in.sock"), "framed", 2, pause=0.001):
                 time.sleep(generator.uniform(0, 0.03))
                 if turn % 3 == 0:  # so that what is kept changes, too
@@ -291,12 +291,12 @@ class Killed(TestCase):
                 agent.start()
             self.assertLessEqual(len(os.listdir(self.path("kept"))), 2)
         self.assertNotIn("cannot be read", daemon.errors())
-        self.assertLess(slow, 1 + rounds(40) / 10, "%d slow starts" % slow)
+        self.assertLess(slow, 1 + rounds(20) / 10, "%d slow starts" % slow)
 
     def test_it_starts_at_once_when_it_was_killed_while_it_started(self):
         generator, service = random.Random(SEED), self.upstream()
         daemon = self.pinned(service, listener={"address": "unix:" + self.path("in.sock")})
-        for _ in range(rounds(60)):
+        for _ in range(rounds(40)):
             daemon.process.kill()
             daemon.process.wait()
             with open(daemon.error_path, "ab") as errors:
@@ -368,7 +368,7 @@ class Logs(TestCase):
     """Nobody waits for a log: what cannot be written is counted, and when there is room again lines
     are written again."""
 
-    WINDOWS = 5
+    PAIRS = 12
 
     def setUp(self):
         super().setUp()
@@ -394,16 +394,21 @@ class Logs(TestCase):
             self.p99(daemon, 0.3)
 
     def assert_same_speed(self, daemon, shut, opened):
-        """The best of several windows: a busy machine makes slower, and nothing faster."""
-        free, full = [], []
-        for _ in range(rounds(self.WINDOWS)):
+        """In one of several pairs of windows, one after the other: others compute here, too, and what
+        makes calls wait for a log would make them wait in every pair."""
+        pairs = []
+        while len(pairs) < self.PAIRS:
             opened()
-            free.append(self.p99(daemon))
+            free = self.p99(daemon)
             shut()
             before = self.dropped(daemon)
-            full.append(self.p99(daemon))
+            full = self.p99(daemon)
             self.assertGreater(self.dropped(daemon), before)
-        self.assertLess(min(full), 1.2 * min(free) + allow(0.0003), (free, full))
+            pairs.append((free, full))
+            if full < 1.2 * free + allow(0.0002):
+                break
+        else:
+            self.fail("free, full: %r" % pairs)
         opened()
 
     def assert_flows(self, daemon, lines):
