@@ -435,7 +435,7 @@ EXTRA_DIST += \
 	tests/e2e/hpack.py tests/e2e/http_stand_in.py tests/e2e/loads.py \
 	tests/e2e/middleman.py tests/e2e/nacos_stand_in.py \
 	tests/e2e/peers.py tests/e2e/registries.py tests/e2e/run.py tests/e2e/sockets.py \
-	tests/e2e/tts.py tests/e2e/upstream.py tests/e2e/wire.py tests/e2e/zookeeper_server.py \
+	tests/e2e/tts.py tests/e2e/upgrading.py tests/e2e/upstream.py tests/e2e/wire.py tests/e2e/zookeeper_server.py \
 	tests/e2e/test_access_log.py tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py \
 	tests/e2e/test_chaos.py tests/e2e/test_completion.py tests/e2e/test_config.py \
 	tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_ctl.py \
@@ -457,7 +457,7 @@ EXTRA_DIST += \
 	tests/e2e/test_status_page.py tests/e2e/test_top.py \
 	tests/e2e/test_stream_chaos.py tests/e2e/test_stream_moods.py tests/e2e/test_tts.py \
 	tests/e2e/test_tap.py tests/e2e/test_torture.py tests/e2e/test_tracing.py \
-	tests/e2e/test_tts_hostile.py tests/e2e/test_zookeeper.py \
+	tests/e2e/test_tts_hostile.py tests/e2e/test_upgrade.py tests/e2e/test_zookeeper.py \
 	tests/peers/build tests/peers/echo.proto tests/peers/echo.thrift \
 	tests/peers/goecho/go.mod tests/peers/goecho/go.sum \
 	tests/peers/goecho/main.go tests/peers/goecho/message.go \
