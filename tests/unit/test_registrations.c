@@ -59,7 +59,7 @@ usec_t __wrap_clock_monotonic(void)
 struct registry_client {
 	char name[16];
 	bool is_silent; /* says nothing, neither of what comes nor of what goes */
-	int enrolled, changed, withdrawn;
+	int enrolled, changed, withdrawn, let_go;
 	struct registration *there[RECORDS];
 	size_t n;
 };
@@ -116,6 +116,12 @@ static void fake_withdraw(struct registry_client *c, struct registration *r)
 	registration_gone(r);
 }
 
+static void fake_let_go(struct registry_client *c, struct registration *registration)
+{
+	(void)registration;
+	c->let_go++;
+}
+
 static const struct registry_client_ops fake_ops = {
     .open = fake_open,
     .close = fake_close,
@@ -123,6 +129,7 @@ static const struct registry_client_ops fake_ops = {
     .unwatch = fake_watch,
     .enroll = fake_enroll,
     .withdraw = fake_withdraw,
+    .let_go = fake_let_go,
 };
 
 /* --- the world --- */
@@ -715,6 +722,40 @@ START_TEST(leaving_withdraws_all_and_says_when_that_is_done)
 }
 END_TEST
 
+START_TEST(what_is_let_go_is_neither_withdrawn_nor_renewed_nor_missed)
+{
+	add_binding("in", "127.0.0.1:8888");
+	follow_app("in: [main, other]");
+	settle();
+	ck_assert_int_eq(clients[0]->enrolled, 1);
+	registrations_let_go(registrations);
+	ck_assert_int_eq(clients[0]->let_go, 1);
+	ck_assert_int_eq(clients[1]->let_go, 1);
+	follow_app("in: main"); /* a registry has said something meanwhile */
+	pass(2 * USEC_MIN);
+	ck_assert_int_eq(clients[0]->enrolled, 1);
+	ck_assert_int_eq(clients[0]->withdrawn, 0);
+	ck_assert_int_eq(clients[1]->withdrawn, 0);
+}
+END_TEST
+
+START_TEST(what_is_on_its_way_out_is_not_let_go)
+{
+	add_binding("in", "127.0.0.1:8888");
+	follow_app("in: [main, other]");
+	settle();
+	clients[1]->is_silent = true;
+	follow_app("in: main");
+	settle();
+	ck_assert_int_eq(clients[1]->withdrawn, 1);
+	registrations_let_go(registrations);
+	ck_assert_int_eq(clients[0]->let_go, 1);
+	ck_assert_int_eq(clients[1]->let_go, 0);
+	registration_gone(clients[1]->there[0]);
+	settle();
+}
+END_TEST
+
 START_TEST(a_registry_that_does_not_answer_holds_nobody_up_for_long)
 {
 	add_binding("in", "127.0.0.1:8888");
@@ -789,6 +830,8 @@ int main(void)
 	    {each_change_is_said_once_and_drifts_add_up, 1},
 	    {what_stays_away_is_said_every_minute, 1},
 	    {leaving_withdraws_all_and_says_when_that_is_done, 1},
+	    {what_is_let_go_is_neither_withdrawn_nor_renewed_nor_missed, 1},
+	    {what_is_on_its_way_out_is_not_let_go, 1},
 	    {a_registry_that_does_not_answer_holds_nobody_up_for_long, 1},
 	    {where_nothing_is_registered_leaving_is_done_at_once, 1},
 	    {what_was_never_there_keeps_nobody_waiting_for_long, 1},

@@ -226,6 +226,33 @@ START_TEST(live_socket_is_left_alone)
 }
 END_TEST
 
+START_TEST(live_socket_of_the_predecessor_is_replaced_while_it_listens)
+{
+	int old = listen_plainly(path, SOCK_STREAM, 5), fd;
+	struct socket_file before = socket_file_look(path);
+
+	options.predecessor = getpid();
+	fd = listen_here();
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	ck_assert_uint_ne(socket_file_look(path).inode, before.inode);
+	socket_file_remove(path, &before); /* the old one's end takes nothing away */
+	ck_assert_int_eq(try(path), 0);
+	close(old);
+	ck_assert_int_eq(try(path), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(live_socket_of_another_than_the_predecessor_is_left_alone)
+{
+	int fd = listen_plainly(path, SOCK_STREAM, 5);
+
+	options.predecessor = getppid();
+	expect_refused(EADDRINUSE, "served by another process");
+	close(fd);
+}
+END_TEST
+
 START_TEST(live_socket_with_a_full_queue_is_left_alone)
 {
 	int fd = listen_plainly(path, SOCK_STREAM, 0), waiting[4], n = 0;
@@ -474,6 +501,8 @@ int main(void)
 	    {owner_that_may_not_be_set_is_an_error_that_leaves_nothing, 1},
 	    {stale_socket_is_replaced, 1},
 	    {live_socket_is_left_alone, 1},
+	    {live_socket_of_the_predecessor_is_replaced_while_it_listens, 1},
+	    {live_socket_of_another_than_the_predecessor_is_left_alone, 1},
 	    {live_socket_with_a_full_queue_is_left_alone, 1},
 	    {datagram_socket_is_left_alone, 1},
 	    {regular_file_is_left_alone, 1},
