@@ -48,6 +48,8 @@ static int start_all(
 
 		if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
 			return err_set(err, errno, "no random numbers: %s", strerror(errno));
+		if (i == 0)
+			w->shares.label_names = label_names_new(~seed);
 		w->threads[i] = worker_thread_new(i, &w->shares, snapshot, seed, err);
 		if (w->threads[i] == NULL)
 			return -1;
@@ -99,6 +101,7 @@ void workers_stop(struct workers *w)
 		worker_thread_free(&w->threads[i]);
 	free(w->threads);
 	free(w->list);
+	label_names_free(&w->shares.label_names);
 	*w = (struct workers){0};
 }
 

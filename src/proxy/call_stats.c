@@ -1,5 +1,6 @@
 #include "proxy/call_stats.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -12,8 +13,45 @@ struct name_count {
 	char *key;
 };
 
+struct label_names {
+	pthread_mutex_t lock;
+	struct table names; /* under the lock */
+};
+
+struct label_names *label_names_new(uint64_t seed)
+{
+	struct label_names *names = mem_calloc(1, sizeof *names);
+
+	pthread_mutex_init(&names->lock, NULL);
+	table_init(&names->names, seed);
+	return names;
+}
+
+static void free_names(struct table *names)
+{
+	struct name_count *name;
+	size_t position = 0;
+
+	while ((name = table_next(names, &position))) {
+		free(name->key);
+		free(name);
+	}
+	table_fini(names);
+}
+
+void label_names_free(struct label_names **names)
+{
+	if (*names == NULL)
+		return;
+	free_names(&(*names)->names);
+	pthread_mutex_destroy(&(*names)->lock);
+	free(*names);
+	*names = NULL;
+}
+
 void call_stats_init(struct call_stats *s, uint64_t seed)
 {
+	s->shared = NULL;
 	atomic_init(&s->first, NULL);
 	table_init(&s->series, seed);
 	table_init(&s->names, seed ^ 0x5bd1e995u);
@@ -24,8 +62,6 @@ void call_stats_init(struct call_stats *s, uint64_t seed)
 void call_stats_fini(struct call_stats *s)
 {
 	struct call_series *series = atomic_load(&s->first);
-	struct name_count *name;
-	size_t position = 0;
 
 	while (series) {
 		struct call_series *next = atomic_load(&series->next);
@@ -35,12 +71,8 @@ void call_stats_fini(struct call_stats *s)
 		free(series);
 		series = next;
 	}
-	while ((name = table_next(&s->names, &position))) {
-		free(name->key);
-		free(name);
-	}
+	free_names(&s->names);
 	table_fini(&s->series);
-	table_fini(&s->names);
 }
 
 static uint8_t *append(uint8_t *at, struct slice s)
@@ -68,43 +100,68 @@ static size_t make_key(uint8_t *room, const struct call_labels *l)
 }
 
 /* The count kept under a scope and a name, or NULL. */
-static struct name_count *find_count(const struct call_stats *s, char scope, struct slice a,
+static struct name_count *find_count(const struct table *names, char scope, struct slice a,
     struct slice b, uint8_t *key, size_t *len)
 {
 	key[0] = (uint8_t)scope;
 	*len = (size_t)(append(append(key + 1, a), b) - key);
-	return table_get(&s->names, slice_of(key, *len));
+	return table_get(names, slice_of(key, *len));
 }
 
-static struct name_count *add_count(struct call_stats *s, const uint8_t *key, size_t len)
+static struct name_count *add_count(struct table *names, const uint8_t *key, size_t len)
 {
 	struct name_count *count = mem_calloc(1, sizeof *count);
 
 	count->key = slice_dup(slice_of(key, len));
-	table_put(&s->names, slice_of(count->key, len), count);
+	table_put(names, slice_of(count->key, len), count);
 	return count;
 }
 
-/* Lets a value in when it has been seen in its scope, or while the scope has room; @of tells scopes
- * of one kind apart. */
-static void bound(
-    struct call_stats *s, char scope, struct slice of, unsigned most, struct slice *value)
+/* Has the value been let in, or is there room in its scope? @of tells scopes of one kind apart. */
+static bool let_in(
+    struct table *names, char scope, struct slice of, unsigned most, struct slice value)
 {
 	uint8_t seen[2 * KEY_MAX], all[2 * KEY_MAX];
 	size_t seen_len, all_len;
 	struct name_count *count;
 
-	if (value->len == 0 || find_count(s, scope, of, *value, seen, &seen_len))
-		return;
-	count = find_count(s, scope, of, SLICE_NONE, all, &all_len);
+	if (find_count(names, scope, of, value, seen, &seen_len))
+		return true;
+	count = find_count(names, scope, of, SLICE_NONE, all, &all_len);
 	if (count == NULL)
-		count = add_count(s, all, all_len);
-	if (count->n >= most) {
-		*value = SLICE_LIT("other");
-		return;
-	}
+		count = add_count(names, all, all_len);
+	if (count->n >= most)
+		return false;
 	count->n++;
-	add_count(s, seen, seen_len);
+	add_count(names, seen, seen_len);
+	return true;
+}
+
+/* What this worker has seen needs no lock; what it has not is asked for among all. */
+static bool is_let_in(
+    struct call_stats *s, char scope, struct slice of, unsigned most, struct slice value)
+{
+	uint8_t key[2 * KEY_MAX];
+	size_t len;
+	bool ok;
+
+	if (s->shared == NULL)
+		return let_in(&s->names, scope, of, most, value);
+	if (find_count(&s->names, scope, of, value, key, &len))
+		return true;
+	pthread_mutex_lock(&s->shared->lock);
+	ok = let_in(&s->shared->names, scope, of, most, value);
+	pthread_mutex_unlock(&s->shared->lock);
+	if (ok)
+		add_count(&s->names, key, len);
+	return ok;
+}
+
+static void bound(
+    struct call_stats *s, char scope, struct slice of, unsigned most, struct slice *value)
+{
+	if (value->len && !is_let_in(s, scope, of, most, *value))
+		*value = SLICE_LIT("other");
 }
 
 static struct call_series *add_series(

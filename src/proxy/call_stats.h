@@ -36,8 +36,17 @@ struct call_series {
 	uint8_t *text;
 };
 
+/*
+ * The values that were let in, by all workers that share them: what is bounded is bounded for the
+ * process. The lock is taken for a value that a worker has not seen, and for those past the bounds.
+ */
+struct label_names;
+struct label_names *label_names_new(uint64_t seed);
+void label_names_free(struct label_names **names);
+
 struct call_stats {
 	_Atomic(struct call_series *) first; /* newest first */
+	struct label_names *shared;          /* borrowed; NULL: its own are all there are */
 	struct table series, names;          /* the worker's alone */
 	_Atomic unsigned n_series;           /* any thread may read it */
 	unsigned n_faults;

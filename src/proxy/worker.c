@@ -70,6 +70,7 @@ struct worker *worker_new(unsigned index, struct loop *loop, struct process_shar
 	table_init(&w->stats_by_label, rng_next(&w->rng));
 	pthread_mutex_init(&w->backends_lock, NULL);
 	call_stats_init(&w->calls, rng_next(&w->rng));
+	w->calls.shared = shares->label_names;
 	w->node = mem_strdup(snapshot->config->node.service);
 	w->world = world_new(w, snapshot);
 	settling_begin(w);

@@ -27,8 +27,9 @@ struct call;
 struct tap_list;
 struct world;
 
-/* What all workers share; atomics only. */
+/* What all workers share: atomics, and what has a lock that usual calls do not take. */
 struct process_shares {
+	struct label_names *label_names;   /* borrowed; NULL: each worker bounds its own */
 	atomic_uint_least64_t memory;      /* bytes of long messages held, against limits.memory */
 	atomic_uint_least64_t connections; /* downstream, against limits.connections */
 	atomic_uint connecting;            /* accepted above the limits, held to be answered once */

@@ -299,6 +299,30 @@ START_TEST(another_thread_may_walk_while_series_are_added)
 }
 END_TEST
 
+/* What a worker has not seen, another may have; past the bound nobody gets a name of his own. */
+START_TEST(workers_that_share_names_are_bounded_together)
+{
+	struct label_names *names = label_names_new(7);
+	struct call_labels l = labels_of("price", "x", "");
+	struct call_stats second;
+
+	call_stats_init(&second, 4712);
+	stats.shared = second.shared = names;
+	for (unsigned i = 0; i < CALL_STATS_METHODS; i++)
+		find("price", numbered("m", i), "");
+	l.method = SLICE_LIT("late");
+	ck_assert(slice_eq_str(call_stats_find(&second, &l)->labels.method, "other"));
+	l.method = SLICE_LIT("m7");
+	ck_assert(slice_eq_str(call_stats_find(&second, &l)->labels.method, "m7"));
+	l.service = SLICE_LIT("stock"); /* a scope of its own */
+	l.method = SLICE_LIT("late");
+	ck_assert(slice_eq_str(call_stats_find(&second, &l)->labels.method, "late"));
+	call_stats_fini(&second);
+	stats.shared = NULL;
+	label_names_free(&names);
+}
+END_TEST
+
 static const struct fault_note *note_of(const struct call_series *series, enum reason reason)
 {
 	const struct fault_note *note = atomic_load(&series->faults.first);
@@ -406,6 +430,7 @@ int main(void)
 	    {retries_past_9_count_as_9, 1},
 	    {calls_are_counted_by_reason_and_by_kitexs_sense_of_success, 1},
 	    {another_thread_may_walk_while_series_are_added, 1},
+	    {workers_that_share_names_are_bounded_together, 1},
 	    {a_failure_is_noted_with_its_first_time_its_last_and_its_last_words, 1},
 	    {long_words_are_cut_and_too_many_notes_are_not_taken, 1},
 	    {a_note_is_read_whole_while_it_is_written, 1},
