@@ -9,21 +9,25 @@
 
 void dump_calls_init(struct dump_calls *calls)
 {
-	*calls = (struct dump_calls){0};
-	list_init(&calls->by_age);
+	*calls = (struct dump_calls){.seed = (uint32_t)((uintptr_t)calls >> 4)};
+	for (unsigned i = 0; i < 2; i++)
+		list_init(&calls->by_age[i]);
 }
 
 void dump_calls_fini(struct dump_calls *calls)
 {
-	while (!list_is_empty(&calls->by_age))
-		dump_calls_remove(calls, list_item(calls->by_age.next, struct dump_call, by_age));
+	struct dump_call *call;
+
+	for (unsigned i = 0; i < 2; i++)
+		while ((call = dump_calls_oldest(calls, i)))
+			dump_calls_remove(calls, call);
 	free(calls->by_id);
 	*calls = (struct dump_calls){0};
 }
 
 static struct list *bucket(const struct dump_calls *calls, uint32_t id)
 {
-	return &calls->by_id[(id * 2654435761u) >> 25];
+	return &calls->by_id[((id ^ calls->seed) * 2654435761u) >> 25];
 }
 
 _Static_assert(BUCKETS == 1u << (32 - 25), "seven bits choose the bucket");
@@ -59,8 +63,8 @@ struct dump_call *dump_calls_add(struct dump_calls *calls, unsigned side, uint32
 
 	if (calls->by_id == NULL)
 		begin(calls);
-	if (calls->n == DUMP_CALLS_MAX)
-		dump_calls_remove(calls, list_item(calls->by_age.next, struct dump_call, by_age));
+	if (calls->n[side] == DUMP_CALLS_MAX)
+		dump_calls_remove(calls, dump_calls_oldest(calls, side));
 	service = slice_first(service, NAME_MAX_KEPT);
 	idl_service = slice_first(idl_service, NAME_MAX_KEPT);
 	method = slice_first(method, NAME_MAX_KEPT);
@@ -71,9 +75,9 @@ struct dump_call *dump_calls_add(struct dump_calls *calls, unsigned side, uint32
 	call->service = put_name(call->names, &used, service);
 	call->idl_service = put_name(call->names, &used, idl_service);
 	call->method = put_name(call->names, &used, method);
-	list_push_back(&calls->by_age, &call->by_age);
+	list_push_back(&calls->by_age[side], &call->by_age);
 	list_push_back(bucket(calls, id), &call->by_id);
-	calls->n++;
+	calls->n[side]++;
 	calls->held += sizeof *call + names_of(call);
 	return call;
 }
@@ -93,13 +97,9 @@ struct dump_call *dump_calls_find(const struct dump_calls *calls, unsigned side,
 
 struct dump_call *dump_calls_oldest(const struct dump_calls *calls, unsigned side)
 {
-	list_each (link, &calls->by_age) {
-		struct dump_call *call = list_item(link, struct dump_call, by_age);
+	struct list *first = calls->by_age[side].next;
 
-		if (call->side == side)
-			return call;
-	}
-	return NULL;
+	return first == &calls->by_age[side] ? NULL : list_item(first, struct dump_call, by_age);
 }
 
 void dump_calls_remove(struct dump_calls *calls, struct dump_call *call)
@@ -107,7 +107,7 @@ void dump_calls_remove(struct dump_calls *calls, struct dump_call *call)
 	for (unsigned i = 0; i < 2; i++)
 		dump_flow_reset(calls, &call->flows[i]);
 	calls->held -= sizeof *call + names_of(call);
-	calls->n--;
+	calls->n[call->side]--;
 	list_remove(&call->by_age);
 	list_remove(&call->by_id);
 	free(call->names);

@@ -6,7 +6,7 @@
 #include "base/list.h"
 #include "base/text.h"
 
-#define DUMP_CALLS_MAX 1024u /* of one connection; the oldest is forgotten */
+#define DUMP_CALLS_MAX 1024u /* of one side of a connection; the oldest is forgotten */
 
 /* Messages of gRPC in one direction of a call. */
 struct dump_flow {
@@ -29,9 +29,10 @@ struct dump_call {
 };
 
 struct dump_calls {
-	struct list by_age;
-	struct list *by_id; /* owned; NULL: there was no call yet */
-	unsigned n;
+	struct list by_age[2]; /* by side */
+	struct list *by_id;    /* owned; NULL: there was no call yet */
+	uint32_t seed;         /* so that nobody chooses numbers that all meet */
+	unsigned n[2];
 	size_t held;
 };
 
