@@ -318,7 +318,8 @@ void bindings_enter(struct bindings *b)
 
 struct acceptor_plan bindings_taken_over(const struct bindings *b)
 {
-	struct acceptor_plan doors = {.limit = INT64_MAX}; /* what comes till they close is served */
+	struct acceptor_plan doors = {
+	    .limit = INT64_MAX}; /* what comes till they close is served */
 
 	list_each (link, &b->all) {
 		const struct binding *binding = list_item(link, struct binding, link);
