@@ -33,9 +33,12 @@ class Page(TestCase):
                 "services": {"svc": services[0], **{"s%d" % i: s for i, s in enumerate(services)
                                                     if i}}, **more}
 
-    def read_only(self, daemon):
-        """The newest read-only address."""
-        return eventually(lambda: READ_ONLY.findall(daemon.errors()), what="its log line")[-1]
+    def read_only(self, daemon, starts=1):
+        """The read-only address, after so many starts."""
+        def lines():
+            found = READ_ONLY.findall(daemon.errors())
+            return len(found) >= starts and found
+        return eventually(lines, what="its log line")[-1]
 
 
 class Served(Page):
@@ -199,7 +202,7 @@ class Shown(Page):
         self.shows("not reachable")
         self.assertIn("svc", self.browser.text())  # what it said last
         daemon.start()
-        host, _, port = self.read_only(daemon).rpartition(":")
+        host, _, port = self.read_only(daemon, starts=2).rpartition(":")
         door.server = (host, int(port))
         pid = "pid %d" % daemon.process.pid
         self.shows(pid)
