@@ -436,7 +436,8 @@ EXTRA_DIST += \
 	tests/e2e/middleman.py tests/e2e/nacos_stand_in.py \
 	tests/e2e/peers.py tests/e2e/registries.py tests/e2e/run.py tests/e2e/sockets.py \
 	tests/e2e/tts.py tests/e2e/upgrading.py tests/e2e/upstream.py tests/e2e/wire.py tests/e2e/zookeeper_server.py \
-	tests/e2e/test_access_log.py tests/e2e/test_attempts.py tests/e2e/test_bodies.py tests/e2e/test_calls.py \
+	tests/e2e/test_access_log.py tests/e2e/test_attempts.py tests/e2e/test_bodies.py \
+	tests/e2e/test_calls.py \
 	tests/e2e/test_chaos.py tests/e2e/test_completion.py tests/e2e/test_config.py \
 	tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_ctl.py \
 	tests/e2e/test_discovery.py tests/e2e/test_drain.py \

@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "proxy/call.h"
-#include "proxy/trace.h"
 #include "proxy/line.h"
+#include "proxy/trace.h"
 #include "proxy/world.h"
 
 #define NUMBER_MAX 48u

@@ -284,8 +284,8 @@ bool metadata_to_key(
 	if (name.len == 0 || to.len + name.len > METADATA_NAME_MAX)
 		return false;
 	memcpy(room, to.data, to.len);
-	is_plain |= kind == METADATA_TRANSIENT &&
-		    trace_name_of_field(name, &is_transient) != TRACE_NAMES;
+	is_plain |=
+	    kind == METADATA_TRANSIENT && trace_name_of_field(name, &is_transient) != TRACE_NAMES;
 	for (size_t i = 0; i < name.len; i++) {
 		uint8_t c = name.data[i];
 

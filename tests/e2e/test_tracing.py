@@ -97,7 +97,8 @@ class Export(Traced):
         """Calls to others than the application beside us are those of a client."""
         service = self.upstream()
         daemon = self.bridled({
-            "node": {"service": "test.node"}, "listeners": [{"name": "in", "address": "127.0.0.1:0"}],
+            "node": {"service": "test.node"},
+            "listeners": [{"name": "in", "address": "127.0.0.1:0"}],
             "services": {"far": {"name": "far.away", "endpoints": [service.address]}},
             "tracing": {"export": {"otlp": self.collector.url + "/some/where/"},
                         "sample": "100%"}})
