@@ -49,6 +49,21 @@ static void say_last(struct downstream *d)
 	downstream_resume(d);
 }
 
+/* Some callers go on with new calls after the first word, and lose those that the last one crosses:
+ * where there is time they are left to end what they do. */
+static bool waits_with_last(struct downstream *d)
+{
+	usec_t now = now_of(d), until = d->worker->patient_until;
+
+	if (codec_family(d->codec) != CODEC_HTTP2 || now >= until || d->got_eof)
+		return false;
+	if (d->n_calls == 0 && now >= usec_after(d->active_at, LAST_WORD_GAP))
+		return false;
+	d->last_word_at = usec_min(usec_after(now, LAST_WORD_GAP), until);
+	downstream_arm(d, d->last_word_at);
+	return true;
+}
+
 /* Nothing runs: now callers with many calls at once can be told. */
 static void say_only(struct downstream *d)
 {
@@ -215,7 +230,7 @@ void downstream_drain_on_time(struct downstream *d, usec_t now)
 {
 	if (now >= d->end_at)
 		end_on_time(d);
-	if (!d->is_closed && now >= d->last_word_at)
+	if (!d->is_closed && now >= d->last_word_at && !waits_with_last(d))
 		say_last(d);
 	if (!d->is_closed && (now >= usec_min(d->drain_at, d->age_at) || d->is_draining))
 		downstream_drain(d); /* or whether it can close by now */
