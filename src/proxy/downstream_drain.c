@@ -36,6 +36,7 @@ static void say_first(struct downstream *d)
 {
 	if (codec_family(d->codec) != CODEC_HTTP2)
 		return;
+	d->has_said_last = true;
 	codec_drain(d->codec, CODEC_DRAIN_SOON);
 	d->last_word_at = usec_after(now_of(d), LAST_WORD_GAP);
 	downstream_arm(d, d->last_word_at);
@@ -103,8 +104,12 @@ bool downstream_lingers(struct downstream *d)
 		return false;
 	if (!conn_is_quiet(d->conn))
 		return true; /* it will be read */
-	if (codec_family(d->codec) == CODEC_HTTP2)
-		return false;
+	if (codec_family(d->codec) == CODEC_HTTP2) {
+		if (d->has_said_last)
+			return false;
+		say_first(d); /* it was told to go before anybody knew what it speaks */
+		return true;
+	}
 	if (codec_is_unordered(d->codec) && !d->has_said_last) {
 		say_only(d);
 		return true;

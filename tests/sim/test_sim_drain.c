@@ -57,6 +57,7 @@ START_TEST(a_drain_answers_what_has_come_in_part)
 
 	start();
 	caller = dial();
+	pass(1000);
 	say_part(caller, 0, 20, FRAMED, .seq = 1);
 	drain(0);
 	ck_assert(is_open(caller));
@@ -88,6 +89,27 @@ START_TEST(a_drain_answers_what_was_sent_ahead)
 	hear(caller, TTHEADER, .seq = 2, .keys = "crrst=1");
 	pass(SILENCE);
 	hear_end(caller);
+}
+END_TEST
+
+START_TEST(whoever_has_just_come_is_left_alone_for_its_first_call)
+{
+	struct fake_end *idle, *busy, *app;
+
+	start();
+	idle = dial();
+	busy = dial();
+	drain(0);
+	pass(900);
+	say(busy, FRAMED, .seq = 1);
+	app = accepted();
+	hear(app, FRAMED, .seq = 1);
+	say(app, FRAMED, .seq = 1);
+	hear(busy, FRAMED, .seq = 1);
+	ck_assert(is_open(idle));
+	pass(100);
+	hear_end(idle);
+	hear_end(busy); /* it has been silent since */
 }
 END_TEST
 
@@ -633,6 +655,7 @@ int main(void)
 	    {a_drain_lets_a_call_end_and_says_so_in_its_reply, 1},
 	    {a_drain_answers_what_has_come_in_part, 1},
 	    {a_drain_answers_what_was_sent_ahead, 1},
+	    {whoever_has_just_come_is_left_alone_for_its_first_call, 1},
 	    {a_drain_spreads_the_ends_of_idle_connections, 1},
 	    {a_failure_while_draining_announces_the_end_too, 1},
 	    {calls_that_outlive_the_drain_are_ended, 1},
