@@ -14,7 +14,7 @@
 struct http_request {
 	struct slice method, path, query, body;
 	bool keeps_alive;
-	bool knows_chunks; /* HTTP/1.1 */
+	bool knows_chunks;    /* HTTP/1.1 */
 	bool awaits_continue; /* sends its body only once it has been told to */
 };
 

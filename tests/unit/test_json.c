@@ -276,7 +276,7 @@ int main(void)
 	    {a_bool_is_true_or_false_and_nothing_else, 1},
 	    {tags_are_sorted_and_none_when_there_are_none, 1},
 	    {tags_are_texts_and_at_most_4_kib, 1},
-				};
+	};
 
 	return suite_run_between("json", tests, ARRAY_LEN(tests), begin, end);
 }
