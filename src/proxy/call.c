@@ -658,7 +658,14 @@ void call_event(struct call *call, enum call_what what)
 
 bool call_is_server(const struct call *call)
 {
-	return call->listener->service && call->service && call->service->service->is_local;
+	const struct service_config *pin = call->listener->service;
+	const struct service *service;
+
+	if (pin == NULL)
+		return false;
+	service = call->service ? call->service->service /* else: refused before it was routed */
+				: snapshot_service(call->world->snapshot, slice_str(pin->label));
+	return service && service->is_local;
 }
 
 static void count(struct call *call, usec_t now)

@@ -112,6 +112,15 @@ class Everything(TestCase):
         self.assertEqual(len(samples), len({(n, tuple(sorted(have.items())))
                                             for n, have, _ in samples}))
 
+    def test_a_call_refused_before_it_was_routed_counts_on_the_side_of_its_listener(self):
+        daemon, _ = self.daemon()
+        with sockets.connect(daemon.address("in")) as sock:
+            sock.sendall(b"neither Thrift nor HTTP/2")
+            self.assertTrue(sockets.is_closed(sock))
+        eventually(lambda: daemon.metric("kitex_server_throughput", status="error") == 1,
+                   what="the refusal among what the listener serves")
+        self.assertEqual(daemon.metric("kitex_client_throughput"), 2)
+
     def test_histograms_add_up(self):
         daemon, _ = self.daemon()
         buckets, counts = {}, {}
