@@ -234,11 +234,12 @@ void options_help(FILE *to)
 	    to);
 }
 
-/* The words of -s, with bars between them. */
+/* The words of -s, with bars between them, as a string. */
 static void join_commands(struct text *words)
 {
 	for (size_t i = 0; i < ARRAY_LEN(command_names); i++)
 		text_printf(words, "%s%s", i ? "|" : "", command_names[i]);
+	text_add(words, slice_of("", 1));
 }
 
 int options_completion(const char *word, FILE *to)
