@@ -297,7 +297,7 @@ static void end(struct control *c)
 	wheel_clear(&c->stopping.look);
 	wheel_clear(&c->sweep);
 	taps_free(&c->taps);
-	upgrade_free(&c->upgrade);
+	upgrade_free(&c->upgrade); /* before admin: who waits for it is told */
 	config_watch_free(&c->watch);
 	admin_free(&c->admin);
 	hosted_free(&c->hosted);
@@ -340,8 +340,6 @@ static int run(struct control *c, struct config *moved)
 		if (c->successor)
 			successor_fail(c->successor, err.text);
 		log_error("control", "cannot start", "error=\"%s\"", err.text);
-		if (c->successor)
-			successor_fail(c->successor, err.text);
 		/* Whoever started it looks there, not into a file. */
 		if (strcmp(c->logs.daemon_to, "stderr") != 0)
 			fprintf(stderr, "bridled: cannot start: %s\n", err.text);

@@ -527,8 +527,11 @@ void upgrade_free(struct upgrade **pu)
 	if (u == NULL)
 		return;
 	*pu = NULL;
-	if (upgrade_is_under_way(u))
-		kill(u->process, SIGKILL);
+	if (upgrade_is_under_way(u)) {
+		kill_process(u);
+		record_failure(u, "was ended");
+		tell(u);
+	}
 	close_channel(u);
 	wheel_clear(&u->look);
 	free(u->binary);
