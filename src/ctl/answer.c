@@ -45,8 +45,11 @@ enum ctl_exit answer_get(const struct ctl *ctl, const char *target, cJSON **root
 			fprintf(ctl->errors, "bridlectl: the answer is not understood\n");
 			code = CTL_FAILED;
 		} else if (answer.status != 200) {
-			fprintf(
-			    ctl->errors, "bridlectl: refused: %s\n", answer_text(*root, "error"));
+			if (ctl->json)
+				answer_print_json(ctl, *root);
+			else
+				fprintf(ctl->errors, "bridlectl: refused: %s\n",
+				    answer_text(*root, "error"));
 			code = CTL_FAILED;
 		}
 	}
@@ -139,7 +142,9 @@ const char *answer_usec(double usec, char *room)
 {
 	uint64_t s = (uint64_t)(usec / (double)USEC_S);
 
-	if (usec < 1000)
+	if (usec <= 0)
+		snprintf(room, 24, "0s");
+	else if (usec < 1000)
 		snprintf(room, 24, "%.0fus", usec);
 	else if (usec < 1e6)
 		snprintf(room, 24, "%.*fms", usec < 1e4 ? 2 : usec < 1e5 ? 1 : 0, usec / 1e3);

@@ -35,6 +35,7 @@ void admin_reply_error(struct http_reply *reply, int status, const char *error)
 
 	cJSON_AddBoolToObject(root, "ok", false);
 	cJSON_AddStringToObject(root, "error", error);
+	cJSON_AddArrayToObject(root, "problems"); /* those of a file, and no file is at fault */
 	admin_reply_json(reply, status, root);
 }
 

@@ -156,6 +156,15 @@ class Commands(TestCase):
             self.assertEqual((status, said), (FAILED, ""), name)
             self.assertIn("bridlectl: ", complaint)
 
+    def test_a_refusal_is_json_too_where_json_was_asked_for(self):
+        for words in (("endpoints", "other"), ("services", "other"), ("history", "other"),
+                      ("explain", "svc/Echo", "--listener", "other"),
+                      ("disable", "127.0.0.1:1"), ("weight", "127.0.0.1:1", "5")):
+            status, said, _ = self.daemon.ctl("--json", *words)
+            answer = json.loads(said)
+            self.assertEqual((status, answer["ok"]), (FAILED, False), words)
+            self.assertEqual((bool(answer["error"]), answer["problems"]), (True, []), words)
+
     def test_config(self):
         self.assertIn("default", self.said("config"))
         config = self.daemon.ctl_json("config")
