@@ -107,6 +107,8 @@ class Disabled(Orders):
                     eventually(lambda s=service: not s.open, what="the end of connections")
                     service.drop_connections()  # none is there that anybody would miss
                     self.obeyed(daemon, "enable", address=service.address)
+                enough = load.calls + 6
+                eventually(lambda n=enough: load.calls >= n, what="calls after it")
         self.assertEqual(load.failed, [])
         self.assertGreater(load.calls, 50)
 
