@@ -87,11 +87,6 @@ void dump_lane_note(const struct dump_lane *lane, const char *protocol, const ch
 	dump_note(&d->options, &m, &d->room, d->out);
 }
 
-static struct slice window(const struct dump_lane *lane)
-{
-	return slice_of(lane->window.bytes, lane->window.len);
-}
-
 static void lose(struct dump_lane *lane)
 {
 	lane->state = LANE_LOST;
@@ -100,16 +95,10 @@ static void lose(struct dump_lane *lane)
 	dump_frame_begin(&lane->frame, lane->conn->dump->body_kept);
 }
 
-/* Goes on in another state, with the bytes that waited from @from on. */
-static void go_on(struct dump_lane *lane, enum lane_state state, size_t from)
+/* Bytes of which only more of them will tell what they are. */
+static void keep(struct dump_lane *lane, struct slice rest)
 {
-	struct text waited = lane->window;
-
-	lane->window = (struct text){0};
-	lane->state = state;
-	lane->skipped = 0;
-	dump_lane_take(lane, lane->at, slice_from(slice_of(waited.bytes, waited.len), from));
-	text_fini(&waited);
+	text_add(&lane->window, rest);
 }
 
 /* ---- connections that are not looked into ---- */
@@ -171,48 +160,42 @@ static bool may_be_settings(struct slice s)
 	return s.len < SETTINGS_BYTES && (s.len < 4 || s.data[3] == 4) && s.data[0] == 0;
 }
 
-static void begin_h2(struct dump_lane *lane, bool is_whole, size_t from)
+static void begin_h2(struct dump_lane *lane, bool is_whole)
 {
 	lane->h2 = h2_lane_new(lane, is_whole);
-	go_on(lane, LANE_H2, from);
+	lane->state = LANE_H2;
 }
 
-static void decide(struct dump_lane *lane)
+/* Nothing is consumed, unless nothing can be told of it yet. */
+static void decide(struct dump_lane *lane, struct slice *bytes)
 {
-	struct slice first = window(lane);
+	struct slice first = *bytes;
 
 	switch (sniff_family(first)) {
 	case SNIFF_FAMILY_MORE:
+		keep(lane, first);
+		*bytes = SLICE_NONE;
 		return;
 	case SNIFF_FAMILY_HTTP2:
-		begin_h2(lane, true, 0);
+		begin_h2(lane, true);
 		return;
 	case SNIFF_FAMILY_UNARY:
 	case SNIFF_FAMILY_TTSTREAM:
-		go_on(lane, LANE_FRAMES, 0);
+		lane->state = LANE_FRAMES;
 		return;
 	case SNIFF_FAMILY_UNKNOWN:
 		break;
 	}
 	if (h2_is_likely(first)) {
-		begin_h2(lane, true, 0);
+		begin_h2(lane, true);
 	} else if (!lane->conn->has_places && !is_http1(first) && !is_tls(first)) {
-		go_on(lane, LANE_LOST, 0);
-	} else if (!may_be_settings(first)) {
-		go_deaf(lane, first);
-		lane->window.len = 0;
-	}
-}
-
-static void take_first(struct dump_lane *lane, struct slice bytes)
-{
-	if (!lane->has_syn) {
 		lane->state = LANE_LOST;
-		dump_lane_take(lane, lane->at, bytes);
-		return;
+	} else if (may_be_settings(first)) {
+		keep(lane, first);
+		*bytes = SLICE_NONE;
+	} else {
+		go_deaf(lane, first);
 	}
-	text_add(&lane->window, bytes);
-	decide(lane);
 }
 
 /* ---- messages ---- */
@@ -251,85 +234,88 @@ static void found(struct dump_lane *lane, size_t at)
 	if (lane->skipped + at)
 		dump_lane_note(lane, "note", "%llu bytes passed over until a message began",
 		    (unsigned long long)(lane->skipped + at));
+	lane->skipped = 0;
 }
 
 /* Frames of HTTP/2 and records of TLS are only looked for where a segment begins. */
-static bool look_at_segment(struct dump_lane *lane, size_t at)
+static bool look_at_segment(struct dump_lane *lane, struct slice s, size_t at)
 {
-	struct slice s = slice_from(window(lane), at);
 	bool is_preface = slice_starts(s, SLICE_LIT(PREFACE));
 
 	if (is_preface || h2_is_likely(s)) {
 		found(lane, at);
-		begin_h2(lane, is_preface, at);
+		begin_h2(lane, is_preface);
 		return true;
 	}
 	if (lane->skipped == 0 && is_tls(s)) {
 		go_deaf(lane, s);
-		lane->window.len = 0;
 		return true;
 	}
 	return false;
 }
 
-/* Bytes before @n are none of a message. */
-static void pass_over(struct dump_lane *lane, size_t n)
+/* The first @n bytes are none of a message, the others have to wait. */
+static void pass_over(struct dump_lane *lane, struct slice bytes, size_t n)
 {
-	struct slice rest = slice_from(window(lane), n);
-
 	lane->skipped += n;
-	if (rest.len)
-		memmove(lane->window.bytes, rest.data, rest.len);
-	lane->window.len = rest.len;
-	if (lane->skipped < LOST_FOR)
+	if (lane->skipped < LOST_FOR) {
+		keep(lane, slice_from(bytes, n));
 		return;
+	}
 	dump_lane_note(lane, "unknown", "nothing was recognised in %llu bytes; given up",
 	    (unsigned long long)lane->skipped);
 	lane->state = LANE_DEAF;
-	text_fini(&lane->window);
 }
 
-static void search(struct dump_lane *lane, struct slice bytes)
+/* @segment: where one begins in @bytes, which afterwards are those that are understood again. */
+static void search(struct dump_lane *lane, struct slice *bytes, size_t segment)
 {
-	size_t segment = lane->window.len;
-
-	text_add(&lane->window, bytes);
-	for (size_t at = 0; at < lane->window.len; at++) {
-		struct slice s = slice_from(window(lane), at);
+	for (size_t at = 0; at < bytes->len; at++) {
+		struct slice s = slice_from(*bytes, at);
 		enum frame_guess guess;
 
-		if (at == segment && look_at_segment(lane, at))
+		if (at == segment && look_at_segment(lane, s, at)) {
+			*bytes = s;
 			return;
+		}
 		guess = is_candidate(s) ? dump_frame_guess(s) : GUESS_NO;
 		if (guess == GUESS_YES) {
 			found(lane, at);
-			go_on(lane, LANE_FRAMES, at);
+			lane->state = LANE_FRAMES;
+			*bytes = s;
 			return;
 		}
 		if (guess == GUESS_MORE) {
-			pass_over(lane, at);
+			pass_over(lane, *bytes, at);
+			*bytes = SLICE_NONE;
 			return;
 		}
 	}
-	pass_over(lane, lane->window.len);
+	pass_over(lane, *bytes, bytes->len);
+	*bytes = SLICE_NONE;
 }
 
 /* ---- what comes ---- */
 
-void dump_lane_take(struct dump_lane *lane, usec_t at, struct slice bytes)
+/* Whoever says nothing but beginnings of messages that break off is to cost no more than others do:
+ * what follows is looked at where it lies, and by a loop. */
+static void take(struct dump_lane *lane, struct slice bytes, size_t segment)
 {
-	lane->at = at;
 	while (bytes.len) {
 		switch (lane->state) {
 		case LANE_NEW:
-			take_first(lane, bytes);
-			return;
+			if (lane->has_syn)
+				decide(lane, &bytes);
+			else
+				lane->state = LANE_LOST;
+			break;
 		case LANE_FRAMES:
 			take_frames(lane, &bytes);
 			break;
 		case LANE_LOST:
-			search(lane, bytes);
-			return;
+			search(lane, &bytes, segment);
+			segment = 0;
+			break;
 		case LANE_H2:
 			h2_lane_take(lane->h2, bytes);
 			return;
@@ -337,6 +323,22 @@ void dump_lane_take(struct dump_lane *lane, usec_t at, struct slice bytes)
 			return;
 		}
 	}
+}
+
+void dump_lane_take(struct dump_lane *lane, usec_t at, struct slice bytes)
+{
+	struct text waited = lane->window;
+	size_t segment = lane->state == LANE_LOST ? waited.len : 0;
+
+	lane->at = at;
+	if (waited.len == 0) {
+		take(lane, bytes, 0);
+		return;
+	}
+	lane->window = (struct text){0};
+	text_add(&waited, bytes);
+	take(lane, slice_of(waited.bytes, waited.len), segment);
+	text_fini(&waited);
 }
 
 static void miss_frames(struct dump_lane *lane, uint64_t n)

@@ -2,10 +2,12 @@
 #include "ctl/dump.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cJSON.h>
 
+#include "ctl/capture.h"
 #include "ctl/command.h"
 #include "support/bytes.h"
 #include "support/golden.h"
@@ -492,6 +494,41 @@ START_TEST(dump_of_a_huge_message_keeps_little_of_it)
 }
 END_TEST
 
+static long most_memory_kb(void)
+{
+	struct rusage used;
+
+	getrusage(RUSAGE_SELF, &used);
+	return used.ru_maxrss;
+}
+
+START_TEST(dump_of_nothing_but_beginnings_that_break_off_takes_little)
+{
+	static const uint8_t broken[] = {0x80, 1, 0, 1, 0, 0, 0, 1, 'E', 0, 0, 0, 1, 0x7f};
+	struct text bytes = {0};
+	struct dump_conn *conn;
+	struct dump dump;
+	long before;
+	unsigned n = 0;
+	size_t len;
+	FILE *to;
+
+	for (; bytes.len < CAPTURE_PACKET_MAX / 2; n++)
+		text_add(&bytes, slice_of(broken, sizeof broken));
+	to = open_memstream(&shown, &len);
+	dump_init(&dump, &options, to);
+	conn = dump_conn_new(&dump);
+	before = most_memory_kb();
+	dump_lane_take(&conn->lanes[0], 0, slice_of(bytes.bytes, bytes.len));
+	ck_assert_int_lt(most_memory_kb() - before, 64 << 10); /* what is shown is kept, too */
+	dump_conn_free(&conn);
+	dump_fini(&dump);
+	fclose(to);
+	text_fini(&bytes);
+	ck_assert_uint_eq(n_lines(), n);
+}
+END_TEST
+
 START_TEST(dump_shows_text_from_outside_without_its_escapes)
 {
 	struct text bytes = {0};
@@ -622,6 +659,7 @@ int main(void)
 	    {dump_finds_messages_among_raw_nonsense, 1},
 	    {dump_recognises_tls, 1},
 	    {dump_of_a_huge_message_keeps_little_of_it, 1},
+	    {dump_of_nothing_but_beginnings_that_break_off_takes_little, 1},
 	    {dump_shows_text_from_outside_without_its_escapes, 1},
 	    {dump_as_a_command_shows_the_file, 1},
 	    {dump_as_a_command_tells_what_it_left_out, 1},
