@@ -360,6 +360,7 @@ class Carried(Many):
     def from_grpc(self, fields):
         """What a TTHeader application sees of a call with these fields, and the log's trace id."""
         service = self.upstream()
+        self.directory = tempfile.mkdtemp(dir=self.top)  # a log of its own: some ask twice
         daemon = self.pinned(service, protocol="ttheader_framed")
         self.raw(daemon).call(wire.arguments("hi"), path="/pkg.Svc/Echo", more=fields,
                               kind="application/grpc+thrift")
