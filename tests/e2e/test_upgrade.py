@@ -479,6 +479,20 @@ class Meanwhile(UpgradeCase):
         self.assertEqual(daemon.wait(), 0)
         eventually(lambda: not is_running(new), what="the end of the new process")
 
+    def test_whoever_has_asked_for_it_hears_of_a_stop(self):
+        daemon = self.run_daemon(self.config(self.upstream()))
+        daemon.install_script(self.HELD)
+        answers = []
+        asker = threading.Thread(target=lambda: answers.append(daemon.post("/upgrade")))
+        asker.start()
+        self.addCleanup(asker.join)
+        eventually(lambda: children(daemon.process.pid), what="the new process")
+        daemon.signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(), 0)
+        asker.join()
+        self.assertEqual(answers[0][0], 409)
+        self.assertIn("told to stop", answers[0][1]["error"])
+
     def test_a_reload_by_signal_waits_and_is_done_by_who_serves(self):
         daemon, new = self.begin()
         config = self.config(self.upstream(), limits={"connections": 77})
@@ -543,9 +557,9 @@ while True:
         other = ours if side is channel else channel
         data, descriptors, _, _ = socket.recv_fds(side, 4096, 4)
         if data[5:6] == bytes([GO]):
-            end = os.pidfd_open(old)
             os.kill(old, 9)
-            select.select([end], [], [])  # all that it had open is closed by then
+            while socket.socket(socket.AF_UNIX).connect_ex(%r) == 0:
+                time.sleep(0.001)  # we are taken for the old one, which holds this
             ours.send(data)
             open(%r, "w").close()
             sys.exit(0)
@@ -554,7 +568,7 @@ while True:
         socket.send_fds(other, [data], descriptors)
         for fd in descriptors:
             os.close(fd)
-""" % (bridled.BINARY, status))
+""" % (bridled.BINARY, self.path("admin.sock"), status))
         daemon.signal(signal.SIGUSR2)
         daemon.process.wait()
         eventually(lambda: os.path.exists(status), what="the word to serve")
