@@ -17,6 +17,7 @@ src_libcodec_a_SOURCES = \
 	src/base/err.c src/base/err.h \
 	src/base/http2_limits.c src/base/http2_limits.h \
 	src/base/list.h \
+	src/base/hex.h \
 	src/base/log.c src/base/log.h \
 	src/base/mem.c src/base/mem.h \
 	src/base/protocol.c src/base/protocol.h \

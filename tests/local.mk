@@ -142,10 +142,11 @@ UNIT_TESTS = \
 	tests/unit/test_thrift_view \
 	tests/unit/test_timeline \
 	tests/unit/test_tls \
-	tests/unit/test_usage \
 	tests/unit/test_top \
 	tests/unit/test_trace_context \
 	tests/unit/test_upgrade_channel \
+	tests/unit/test_usage \
+	tests/unit/test_utf8 \
 	tests/unit/test_wheel \
 	tests/unit/test_wire_crc32c \
 	tests/unit/test_wire_golden \

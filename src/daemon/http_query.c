@@ -1,12 +1,6 @@
 #include "daemon/http_query.h"
 
-static int hex_of(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include "base/hex.h"
 
 /* What a part of a query means, without its escapes. Source: RFC 3986 section 2.1; `+` is a plus. */
 static struct slice decode(struct slice text, struct arena *arena)
@@ -15,8 +9,9 @@ static struct slice decode(struct slice text, struct arena *arena)
 	size_t len = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
-		int high = text.data[i] == '%' && i + 2 < text.len ? hex_of(text.data[i + 1]) : -1;
-		int low = high >= 0 ? hex_of(text.data[i + 2]) : -1;
+		int high =
+		    text.data[i] == '%' && i + 2 < text.len ? hex_digit(text.data[i + 1]) : -1;
+		int low = high >= 0 ? hex_digit(text.data[i + 2]) : -1;
 
 		room[len++] = low >= 0 ? (uint8_t)(high << 4 | low) : text.data[i];
 		i += low >= 0 ? 2 : 0;

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "daemon/metrics_calls.h"
 #include "daemon/metrics_family.h"
 #include "daemon/metrics_governance.h"
@@ -23,28 +24,6 @@ struct page {
 	struct text *out;
 };
 
-/* Bytes of the UTF-8 character at the start of @s, 0 when it is none. Source: RFC 3629, section 4. */
-static size_t utf8_len(struct slice s)
-{
-	uint8_t b = s.data[0];
-	uint8_t low = 0x80, high = 0xbf;
-	size_t n;
-
-	if (b < 0x80)
-		return 1;
-	if (b < 0xc2 || b > 0xf4)
-		return 0;
-	n = b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
-	low = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : low;
-	high = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : high;
-	if (s.len < n || s.data[1] < low || s.data[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if ((s.data[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
 /* How many bytes at the start need no escape. */
 static size_t plain_len(struct slice s)
 {
@@ -61,13 +40,14 @@ static void add_escaped(struct text *out, struct slice value)
 	while (value.len) {
 		uint8_t b = value.data[0];
 		size_t n = plain_len(value);
+		uint32_t code;
 
 		if (n) {
 			text_add(out, slice_first(value, n));
 			value = slice_from(value, n);
 			continue;
 		}
-		n = utf8_len(value);
+		n = utf8_take(value, &code);
 		if (b == '\n')
 			text_add_str(out, "\\n");
 		else if (b == '\\' || b == '"')

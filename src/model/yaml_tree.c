@@ -1,5 +1,7 @@
 #include "model/yaml.h"
 
+#include "base/utf8.h"
+
 void yaml_append(struct yaml_node *to, struct slice key, struct yaml_node *value)
 {
 	value->key = key;
@@ -100,39 +102,11 @@ enum scalar_kind yaml_scalar_kind(const struct yaml_node *node)
 	return is_number(node->text) ? SCALAR_NUMBER : SCALAR_TEXT;
 }
 
-/* The length of the well-formed UTF-8 character at the start, 0 when there is none.
- * Source: Unicode 15, table 3-7. */
-static size_t utf8_len(struct slice s)
+static bool is_control(uint32_t code)
 {
-	uint8_t c = s.data[0], low = 0x80, high = 0xbf;
-	size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-
-	if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || s.len < len)
-		return 0;
-	if (c == 0xe0)
-		low = 0xa0;
-	if (c == 0xed)
-		high = 0x9f;
-	if (c == 0xf0)
-		low = 0x90;
-	if (c == 0xf4)
-		high = 0x8f;
-	for (size_t i = 1; i < len; i++) {
-		if (s.data[i] < low || s.data[i] > high)
-			return 0;
-		low = 0x80;
-		high = 0xbf;
-	}
-	return len;
-}
-
-static bool is_control(struct slice s)
-{
-	uint8_t c = s.data[0];
-
-	if (c < 0x20)
-		return c != '\t' && c != '\n' && c != '\r';
-	return c == 0x7f || (c == 0xc2 && s.data[1] < 0xa0 && s.data[1] != 0x85);
+	if (code < 0x20)
+		return code != '\t' && code != '\n' && code != '\r';
+	return code >= 0x7f && code < 0xa0 && code != 0x85;
 }
 
 size_t yaml_bad_byte(struct slice s)
@@ -140,9 +114,10 @@ size_t yaml_bad_byte(struct slice s)
 	size_t at = 0;
 
 	while (at < s.len) {
-		size_t len = utf8_len(slice_from(s, at));
+		uint32_t code;
+		size_t len = utf8_take(slice_from(s, at), &code);
 
-		if (len == 0 || is_control(slice_from(s, at)))
+		if (len == 0 || is_control(code))
 			break;
 		at += len;
 	}

@@ -5,7 +5,8 @@
  */
 #include <stdio.h>
 
-#include "model/yaml.h"
+#include "base/hex.h"
+#include "base/utf8.h"
 #include "registry/record_parts.h"
 
 #define QUERY_MAX 4096u
@@ -17,26 +18,15 @@ struct query {
 	size_t n;
 };
 
-static int hex_of(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Control characters are text here, as they are in JSON. */
 static bool is_utf8(struct slice s)
 {
-	for (;;) {
-		s = slice_from(s, yaml_bad_byte(s));
-		if (s.len && s.data[0] < 0x80)
-			s = slice_from(s, 1);
-		else if (s.len > 1 && s.data[0] == 0xc2 && (s.data[1] & 0xe0) == 0x80)
-			s = slice_from(s, 2);
-		else
-			return s.len == 0;
-	}
+	uint32_t code;
+	size_t n;
+
+	while ((n = utf8_take(s, &code)))
+		s = slice_from(s, n);
+	return s.len == 0;
 }
 
 /* NULL when an escape is none, or stands for NUL, which no tag may have, or makes no UTF-8. */
@@ -49,8 +39,8 @@ static const char *unescape(struct slice s, struct arena *arena)
 		int c = s.data[i] == '+' ? ' ' : s.data[i];
 
 		if (c == '%') {
-			int high = i + 2 < s.len ? hex_of(s.data[i + 1]) : -1;
-			int low = i + 2 < s.len ? hex_of(s.data[i + 2]) : -1;
+			int high = i + 2 < s.len ? hex_digit(s.data[i + 1]) : -1;
+			int low = i + 2 < s.len ? hex_digit(s.data[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
 				return NULL;

@@ -1,5 +1,6 @@
 #include "rpc/exception.h"
 
+#include "base/utf8.h"
 #include "rpc/codec.h"
 #include "wire/grpc.h"
 #include "wire/kitexpb.h"
@@ -80,36 +81,13 @@ struct slice exception_cut(struct slice text, size_t len)
 	return slice_first(text, len);
 }
 
-/* How many bytes the character at @p has, 0 when it is none. Source: Unicode 15, table 3-7. */
-static size_t utf8_len(const uint8_t *p, size_t left)
-{
-	uint8_t low = 0x80, high = 0xbf;
-	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	if (len == 1)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || left < len)
-		return 0;
-	if (p[0] == 0xe0)
-		low = 0xa0; /* shorter ones exist */
-	else if (p[0] == 0xed)
-		high = 0x9f; /* surrogates */
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f;
-	for (size_t i = 1; i < len; i++, low = 0x80, high = 0xbf)
-		if (p[i] < low || p[i] > high)
-			return 0;
-	return len;
-}
-
 void exception_make_utf8(uint8_t *text, size_t len)
 {
 	size_t at = 0;
 
 	while (at < len) {
-		size_t n = utf8_len(text + at, len - at);
+		uint32_t code;
+		size_t n = utf8_take(slice_of(text + at, len - at), &code);
 
 		if (n == 0) {
 			text[at] = '?';

@@ -1,5 +1,6 @@
 #include "wire/grpc.h"
 
+#include "base/hex.h"
 #include "base/mem.h"
 
 #define DIGITS_MAX 8u /* of a timeout */
@@ -107,14 +108,6 @@ struct slice grpc_timeout_write(usec_t timeout, char room[GRPC_TIMEOUT_ROOM])
 }
 
 /* ---- grpc-message ---- */
-
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 void grpc_message_decode(struct writer *w, struct slice text)
 {

@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/secret.h"
-#include "base/utf8.h"
 #include "ctl/shown.h"
 #include "support/bytes.h"
 #include "support/suite.h"
@@ -219,23 +218,6 @@ START_TEST(thrift_view_is_whole_whatever_comes)
 }
 END_TEST
 
-START_TEST(utf8_takes_only_what_is_utf8)
-{
-	uint32_t code;
-
-	ck_assert_uint_eq(utf8_take(BYTES(0xf0, 0x9f, 0x98, 0x80), &code), 4);
-	ck_assert_uint_eq(code, 0x1f600);
-	ck_assert_uint_eq(utf8_take(BYTES(0xc0, 0x80), &code), 0);
-	ck_assert_uint_eq(utf8_take(BYTES(0xe0, 0x80, 0x80), &code), 0);
-	ck_assert_uint_eq(utf8_take(BYTES(0xed, 0xa0, 0x80), &code), 0);
-	ck_assert_uint_eq(utf8_take(BYTES(0xf4, 0x90, 0x80, 0x80), &code), 0);
-	ck_assert_uint_eq(utf8_take(BYTES(0xe2, 0x82), &code), 0);
-	ck_assert_uint_eq(utf8_take(SLICE_NONE, &code), 0);
-	ck_assert(
-	    utf8_steers(0x1b) && utf8_steers(0x9b) && utf8_steers(0x202e) && !utf8_steers('a'));
-}
-END_TEST
-
 START_TEST(shown_words_hold_neither_spaces_nor_escapes)
 {
 	struct text out = {0};
@@ -276,7 +258,6 @@ int main(void)
 	    thrift_view_ends_near_its_limit_of_length,
 	    thrift_view_cuts_long_strings,
 	    thrift_view_is_whole_whatever_comes,
-	    utf8_takes_only_what_is_utf8,
 	    shown_words_hold_neither_spaces_nor_escapes,
 	    secret_names_are_known_in_any_spelling,
 	};
