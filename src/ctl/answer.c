@@ -61,6 +61,26 @@ enum ctl_exit answer_get(const struct ctl *ctl, const char *target, cJSON **root
 	return code;
 }
 
+enum ctl_exit answer_post(
+    const struct ctl *ctl, const char *target, struct slice body, cJSON **root)
+{
+	struct http_answer answer;
+	enum ctl_exit code = ctl_ask(ctl, "POST", target, body, &answer);
+
+	*root = cJSON_ParseWithLength((const char *)answer.body.data, answer.body.len);
+	http_answer_fini(&answer);
+	if (code == CTL_DONE && *root == NULL)
+		fprintf(ctl->errors, "bridlectl: the answer is not understood\n");
+	if (code == CTL_DONE && !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(*root, "ok")))
+		code = CTL_FAILED;
+	if (*root && ctl->json) {
+		answer_print_json(ctl, *root);
+		cJSON_Delete(*root);
+		*root = NULL;
+	}
+	return code;
+}
+
 enum ctl_exit answer_print_json(const struct ctl *ctl, const cJSON *root)
 {
 	char *text = cJSON_Print(root);

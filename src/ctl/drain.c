@@ -4,7 +4,6 @@
 #include <cJSON.h>
 
 #include "ctl/answer.h"
-#include "net/http_ask.h"
 
 static void print_state(const cJSON *root, FILE *out)
 {
@@ -22,26 +21,17 @@ static void print_state(const cJSON *root, FILE *out)
 static enum ctl_exit tell(
     int argc, char **argv, struct ctl *ctl, const struct command *command, const char *target)
 {
-	struct http_answer answer;
 	enum ctl_exit code;
 	cJSON *root;
 
 	if (argc > 1)
 		return ctl_refuse(ctl, command, "%s: no word is expected", argv[1]);
-	code = ctl_ask(ctl, "POST", target, SLICE_NONE, &answer);
-	root = cJSON_ParseWithLength((const char *)answer.body.data, answer.body.len);
-	if (code == CTL_DONE && !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "ok")))
-		code = CTL_FAILED;
-	if (root && ctl->json)
-		answer_print_json(ctl, root);
-	else if (root && code == CTL_DONE)
+	code = answer_post(ctl, target, SLICE_NONE, &root);
+	if (root && code == CTL_DONE)
 		print_state(root, ctl->out);
 	else if (root)
 		fprintf(ctl->errors, "bridlectl: refused: %s\n", answer_text(root, "error"));
-	else if (code != CTL_UNREACHABLE)
-		fprintf(ctl->errors, "bridlectl: the answer is not understood\n");
 	cJSON_Delete(root);
-	http_answer_fini(&answer);
 	return code;
 }
 

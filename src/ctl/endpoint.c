@@ -5,7 +5,6 @@
 #include <cJSON.h>
 
 #include "ctl/answer.h"
-#include "net/http_ask.h"
 
 static void print_endpoint(const cJSON *one, FILE *out)
 {
@@ -34,28 +33,19 @@ static void print_answer(const struct ctl *ctl, const cJSON *root)
 static enum ctl_exit order(struct ctl *ctl, const char *target, cJSON *moved)
 {
 	char *body = cJSON_PrintUnformatted(moved);
-	struct http_answer answer;
 	enum ctl_exit code;
 	cJSON *root;
 
 	cJSON_Delete(moved);
 	if (body == NULL)
 		return CTL_FAILED;
-	code = ctl_ask(ctl, "POST", target, slice_str(body), &answer);
+	code = answer_post(ctl, target, slice_str(body), &root);
 	cJSON_free(body);
-	root = cJSON_ParseWithLength((const char *)answer.body.data, answer.body.len);
-	if (code == CTL_DONE && !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "ok")))
-		code = CTL_FAILED;
-	if (root && ctl->json)
-		answer_print_json(ctl, root);
-	else if (root && code == CTL_DONE)
+	if (root && code == CTL_DONE)
 		print_answer(ctl, root);
 	else if (root)
 		fprintf(ctl->errors, "bridlectl: refused: %s\n", answer_text(root, "error"));
-	else if (code != CTL_UNREACHABLE)
-		fprintf(ctl->errors, "bridlectl: the answer is not understood\n");
 	cJSON_Delete(root);
-	http_answer_fini(&answer);
 	return code;
 }
 

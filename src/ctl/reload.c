@@ -4,7 +4,6 @@
 #include <cJSON.h>
 
 #include "ctl/answer.h"
-#include "net/http_ask.h"
 
 static void print_problems(const cJSON *root, FILE *to)
 {
@@ -46,27 +45,16 @@ static void print_result(const struct ctl *ctl, const cJSON *root, bool is_dry, 
 
 static enum ctl_exit run_reload(int argc, char **argv, struct ctl *ctl)
 {
-	bool is_dry = argc == 2 && strcmp(argv[1], "--dry-run") == 0, ok;
-	struct http_answer answer;
+	bool is_dry = argc == 2 && strcmp(argv[1], "--dry-run") == 0;
 	enum ctl_exit code;
 	cJSON *root;
 
 	if (argc > 1 && !is_dry)
 		return ctl_refuse(ctl, &command_reload, "%s is not understood", argv[1]);
-	code = ctl_ask(ctl, "POST", is_dry ? "/reload?dry_run=1" : "/reload", SLICE_NONE, &answer);
-	root = cJSON_ParseWithLength((const char *)answer.body.data, answer.body.len);
-	if (code == CTL_DONE) {
-		ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "ok"));
-		code = ok ? CTL_DONE : CTL_FAILED;
-		if (root == NULL)
-			fprintf(ctl->errors, "bridlectl: the answer is not understood\n");
-		else if (ctl->json)
-			answer_print_json(ctl, root);
-		else
-			print_result(ctl, root, is_dry, ok);
-	}
+	code = answer_post(ctl, is_dry ? "/reload?dry_run=1" : "/reload", SLICE_NONE, &root);
+	if (root)
+		print_result(ctl, root, is_dry, code == CTL_DONE);
 	cJSON_Delete(root);
-	http_answer_fini(&answer);
 	return code;
 }
 

@@ -2,7 +2,6 @@
 #include <cJSON.h>
 
 #include "ctl/answer.h"
-#include "net/http_ask.h"
 
 static void print_result(const struct ctl *ctl, const cJSON *root, bool ok)
 {
@@ -15,27 +14,15 @@ static void print_result(const struct ctl *ctl, const cJSON *root, bool ok)
 
 static enum ctl_exit run_upgrade(int argc, char **argv, struct ctl *ctl)
 {
-	struct http_answer answer;
 	enum ctl_exit code;
 	cJSON *root;
-	bool ok;
 
 	if (argc > 1)
 		return ctl_refuse(ctl, &command_upgrade, "%s is not understood", argv[1]);
-	code = ctl_ask(ctl, "POST", "/upgrade", SLICE_NONE, &answer);
-	root = cJSON_ParseWithLength((const char *)answer.body.data, answer.body.len);
-	if (code == CTL_DONE) {
-		ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "ok"));
-		code = ok ? CTL_DONE : CTL_FAILED;
-		if (root == NULL)
-			fprintf(ctl->errors, "bridlectl: the answer is not understood\n");
-		else if (ctl->json)
-			answer_print_json(ctl, root);
-		else
-			print_result(ctl, root, ok);
-	}
+	code = answer_post(ctl, "/upgrade", SLICE_NONE, &root);
+	if (root)
+		print_result(ctl, root, code == CTL_DONE);
 	cJSON_Delete(root);
-	http_answer_fini(&answer);
 	return code;
 }
 
