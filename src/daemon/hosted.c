@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "daemon/control.h"
 #include "daemon/readiness.h"
+#include "daemon/signals.h"
 #include "net/loop.h"
 
 #define LOOK_EVERY (100 * USEC_MS) /* whether it answers */
@@ -65,18 +66,6 @@ void hosted_free(struct hosted **ph)
 
 /* --- its beginning and its end --- */
 
-/* As a program expects to find them: nothing is blocked, and what we ignore or take is as it was. */
-static void reset_signals(posix_spawnattr_t *attributes)
-{
-	sigset_t all, none;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	posix_spawnattr_setsigdefault(attributes, &all);
-	posix_spawnattr_setsigmask(attributes, &none);
-	posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-}
-
 static void start(struct hosted *h)
 {
 	struct control *c = h->control;
@@ -85,7 +74,7 @@ static void start(struct hosted *h)
 	int error;
 
 	posix_spawnattr_init(&attributes);
-	reset_signals(&attributes);
+	signals_spawn_afresh(&attributes);
 	h->was_started = true;
 	error = posix_spawnp(&h->pid, h->argv[0], NULL, &attributes, h->argv, environment);
 	posix_spawnattr_destroy(&attributes);

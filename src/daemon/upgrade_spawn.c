@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "base/slice.h"
+#include "daemon/signals.h"
 #include "daemon/upgrade_channel.h"
 
 #define SELF            "/proc/self/exe"
@@ -165,17 +166,6 @@ static void close_all_on_exec(void)
 	closedir(folder);
 }
 
-static void set_signals(posix_spawnattr_t *attributes)
-{
-	sigset_t none, all;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_setsigmask(attributes, &none);
-	posix_spawnattr_setsigdefault(attributes, &all);
-	posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-}
-
 pid_t upgrade_spawn(const char *binary, char *const argv[], int channel, struct err *err)
 {
 	char **arguments = make_arguments(argv), **environment = make_environment();
@@ -187,7 +177,7 @@ pid_t upgrade_spawn(const char *binary, char *const argv[], int channel, struct 
 	close_all_on_exec();
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
-	set_signals(&attributes);
+	signals_spawn_afresh(&attributes);
 	error = posix_spawn_file_actions_adddup2(&actions, channel, CHANNEL_NUMBER);
 	if (error == 0)
 		error =
