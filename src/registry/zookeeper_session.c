@@ -473,18 +473,28 @@ static void start_closing(struct zookeeper_session *s)
 		close_session(s); /* no thread is to be had: then it is waited for here */
 }
 
-void zookeeper_session_free(struct zookeeper_session **at)
+/* Nothing of it is delivered any more. Takes it; NULL when there was none. */
+static struct zookeeper_session *silence(struct zookeeper_session **at)
 {
 	struct zookeeper_session *s = *at;
-	struct closing *c;
 
 	if (s == NULL)
-		return;
+		return NULL;
 	*at = NULL;
 	s->is_over = true;
 	pthread_mutex_lock(&s->lock);
 	s->inbox = NULL;
 	pthread_mutex_unlock(&s->lock);
+	return s;
+}
+
+void zookeeper_session_free(struct zookeeper_session **at)
+{
+	struct zookeeper_session *s = silence(at);
+	struct closing *c;
+
+	if (s == NULL)
+		return;
 	c = mem_calloc(1, sizeof *c);
 	c->loop = s->loop;
 	c->session = s;
@@ -501,18 +511,10 @@ void zookeeper_session_move(struct zookeeper_session *s, const char *servers)
 }
 
 /* The library can end a session or keep it. So what it has stays, with its threads, until the process
- * ends; nothing of it is delivered any more. */
+ * ends. */
 void zookeeper_session_leave(struct zookeeper_session **at)
 {
-	struct zookeeper_session *s = *at;
-
-	if (s == NULL)
-		return;
-	*at = NULL;
-	s->is_over = true;
-	pthread_mutex_lock(&s->lock);
-	s->inbox = NULL;
-	pthread_mutex_unlock(&s->lock);
+	silence(at);
 }
 
 int64_t zookeeper_session_number(const struct zookeeper_session *s)
