@@ -283,6 +283,16 @@ void acceptor_wait(struct acceptor *a, usec_t patience)
 	pthread_mutex_unlock(&a->lock);
 }
 
+bool acceptor_has_applied(struct acceptor *a)
+{
+	bool has_applied;
+
+	pthread_mutex_lock(&a->lock);
+	has_applied = a->applied == a->ordered;
+	pthread_mutex_unlock(&a->lock);
+	return has_applied;
+}
+
 struct hold_order {
 	struct acceptor *acceptor;
 	bool hold;

@@ -43,6 +43,9 @@ void acceptor_apply(struct acceptor *a, struct acceptor_plan *moved);
 /* From the control thread: returns when all plans so far are carried out, so that what they closed can
  * be bound again; after whole seconds of @patience in any case. */
 void acceptor_wait(struct acceptor *a, usec_t patience);
+/* From the control thread: whether they are carried out by now, and so whoever waited at a door that they
+ * closed counts among the connections. */
+bool acceptor_has_applied(struct acceptor *a);
 /* From the control thread: while it is held nothing is accepted. */
 void acceptor_hold(struct acceptor *a, bool hold);
 /* Worker 0 has been stopped, and what was posted to it has run. */

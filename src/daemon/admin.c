@@ -423,6 +423,11 @@ void admin_leave(struct admin *a)
 	a->http_fd = -1;
 }
 
+bool admin_is_asked_soon(struct admin *a)
+{
+	return http_server_is_asked_soon(a->socket.server);
+}
+
 void admin_take_back(struct admin *a)
 {
 	struct socket_file now = socket_file_look(a->socket_path);

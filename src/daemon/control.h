@@ -56,7 +56,8 @@ struct stopping {
 	bool is_cut;       /* it is over: the last answers leave, */
 	usec_t end_by;     /* at most until then */
 	uint64_t connections_cut;
-	usec_t alone_since; /* no caller is connected; 0: there are some */
+	usec_t alone_since;  /* no caller is connected; 0: there are some */
+	usec_t askers_until; /* of those who found the admin socket by the name that was ours */
 	struct timer wait, look;
 };
 

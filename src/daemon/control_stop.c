@@ -27,6 +27,7 @@
 #define DRAIN_LOOK_EVERY (20 * USEC_MS)
 #define CUT_WITHIN       (1 * USEC_S) /* for the last answers to leave */
 #define ALONE_FOR_LONG   (5 * USEC_S)
+#define ASKERS_COME_FOR  (1 * USEC_S) /* by the name that was ours */
 
 /* What still runs is answered, and what has been said leaves. */
 static void cut(struct control *c, usec_t now)
@@ -53,15 +54,24 @@ static bool is_alone_for_long(struct stopping *s, uint64_t connections, usec_t n
 	return s->alone_since && now - s->alone_since >= ALONE_FOR_LONG;
 }
 
+/* Who found the way to the admin socket while it was still ours gets an answer. */
+static bool is_asked_soon(const struct control *c, usec_t now)
+{
+	return now < c->stopping.askers_until && admin_is_asked_soon(c->admin);
+}
+
 static void look_whether_drained(struct timer *timer, usec_t now)
 {
 	struct control *c = container_of(timer, struct control, stopping.look);
+	/* First: whoever waits at a door counts before it is closed. */
+	bool is_closed = acceptor_has_applied(c->workers.acceptor) && !is_asked_soon(c, now);
 	uint64_t left = workers_connections(&c->workers);
 	struct stopping *s = &c->stopping;
 
 	if (!s->is_cut && (now >= s->deadline || is_alone_for_long(s, left, now)))
 		cut(c, now);
-	if ((left == 0 && workers_calls(&c->workers) == 0) || (s->is_cut && now >= s->end_by)) {
+	if ((is_closed && left == 0 && workers_calls(&c->workers) == 0) ||
+	    (s->is_cut && now >= s->end_by)) {
 		log_info("control", "stopping", "connections_cut=%" PRIu64, s->connections_cut);
 		loop_stop(c->loop);
 		return;
@@ -215,6 +225,7 @@ void control_hand_over(struct control *c)
 	c->stopping.is_under_way = true;
 	c->stopping.leaving = LEAVING_CALLERS;
 	c->stopping.deadline = usec_after(loop_now(c->loop), drain);
+	c->stopping.askers_until = usec_after(loop_now(c->loop), ASKERS_COME_FOR);
 	registrations_let_go(c->registrations);
 	discovery_hold_caches(c->discovery, true);
 	admin_leave(c->admin);

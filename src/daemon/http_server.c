@@ -11,6 +11,7 @@
 #include "net/loop.h"
 
 #define PATIENCE     (10 * USEC_S) /* for a request to come, and for a byte of its answer to go */
+#define FIRST_ASKED  (1 * USEC_S)  /* by whoever connects to ask */
 #define ROOM_MAX     (HTTP_HEAD_MAX + HTTP_BODY_MAX)
 #define PAUSE_OUTPUT 1u /* conn_pause: its answers are not fetched */
 
@@ -32,6 +33,8 @@ struct http_conn {
 	struct timer patience;
 	uint8_t *room; /* owned: bytes of a request that is not whole */
 	size_t len;
+	usec_t opened_at;
+	bool has_asked;           /* a whole request */
 	bool has_continued;       /* was told to send its body */
 	bool has_ended;           /* the asker says nothing more */
 	struct http_later *later; /* owned: the answer that is owed; NULL: none */
@@ -145,6 +148,7 @@ static enum served serve_one(struct http_conn *c, const struct http_request *req
 
 	c->server->serve(c->server->arg, request, &reply);
 	c->has_continued = false;
+	c->has_asked = true;
 	be_patient(c);
 	if (c->later == NULL)
 		return send_reply(c, &reply, shows_body, request->keeps_alive) ? SERVED
@@ -387,6 +391,7 @@ static void accepted(void *arg, int fd, const struct address *from)
 	}
 	c = mem_calloc(1, sizeof *c);
 	c->server = s;
+	c->opened_at = loop_now(s->loop);
 	list_push_back(&s->conns, &c->link);
 	s->n_conns++;
 	be_patient(c);
@@ -410,6 +415,20 @@ struct http_server *http_server_new(struct loop *loop, int fd, const struct addr
 void http_server_leave(struct http_server *s)
 {
 	listener_stop(&s->listener, false);
+}
+
+bool http_server_is_asked_soon(struct http_server *s)
+{
+	usec_t now = loop_now(s->loop);
+
+	listener_take_waiting(s->listener, false);
+	list_each (link, &s->conns) {
+		const struct http_conn *c = list_item(link, struct http_conn, link);
+
+		if (!c->has_asked && now < usec_after(c->opened_at, FIRST_ASKED))
+			return true;
+	}
+	return false;
 }
 
 void http_server_move(struct http_server *s, int fd, const struct address *bound)

@@ -57,6 +57,8 @@ struct http_server *http_server_new(struct loop *loop, int fd, const struct addr
     const char *label, http_serve_fn serve, void *arg);
 /* Accepts nothing more there; who is connected is served on. A unix socket's file stays. */
 void http_server_leave(struct http_server *server);
+/* Lets in who waits at the door; whether somebody came within the last second and has not asked yet. */
+bool http_server_is_asked_soon(struct http_server *server);
 /* Accepts on @fd, which it takes over, in place of where it did. */
 void http_server_move(struct http_server *server, int fd, const struct address *bound);
 /* Closes all; removes a unix socket's file. Not from within a request. */

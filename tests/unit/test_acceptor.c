@@ -369,6 +369,36 @@ START_TEST(what_is_held_back_is_accepted_later)
 }
 END_TEST
 
+static void stand_still(void *arg)
+{
+	while (!atomic_load((atomic_bool *)arg))
+		usleep(200);
+}
+
+START_TEST(who_waits_at_a_door_that_closes_counts_before_that_is_done)
+{
+	struct acceptor_plan none = {0};
+	atomic_bool may_go_on = false;
+	int caller;
+
+	start(2, listener_at("a", 1000), 1000);
+	wait_for_worker();
+	ck_assert(acceptor_has_applied(workers.acceptor));
+	worker_thread_post(workers.threads[0], stand_still, &may_go_on);
+	acceptor_apply(workers.acceptor, &none);
+	caller = dial("a");
+	ck_assert(!acceptor_has_applied(workers.acceptor));
+	ck_assert_uint_eq(workers_connections(&workers), 0);
+	atomic_store(&may_go_on, true);
+	while (!acceptor_has_applied(workers.acceptor))
+		usleep(200);
+	ck_assert_uint_eq(workers_connections(&workers), 1);
+	close(caller);
+	wait_for(0);
+	stop();
+}
+END_TEST
+
 START_TEST(a_listener_that_comes_while_all_are_held_waits_too)
 {
 	struct shared_config *before_that;
@@ -403,6 +433,7 @@ int main(void)
 	    {a_new_plan_opens_what_is_new_and_closes_what_is_gone, 1},
 	    {an_address_that_cannot_be_bound_changes_nothing, 1},
 	    {what_is_held_back_is_accepted_later, 1},
+	    {who_waits_at_a_door_that_closes_counts_before_that_is_done, 1},
 	    {a_listener_that_comes_while_all_are_held_waits_too, 1},
 	};
 

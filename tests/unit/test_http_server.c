@@ -295,6 +295,25 @@ START_TEST(a_caller_may_leave_at_any_moment)
 }
 END_TEST
 
+START_TEST(who_has_just_come_is_about_to_ask)
+{
+	int fd;
+
+	ck_assert(!http_server_is_asked_soon(server));
+	fd = dial();
+	ck_assert(http_server_is_asked_soon(server)); /* though nobody has let it in yet */
+	say(fd, "GET /a HTTP/1.1\r\n\r\n");
+	has(hear(fd, "/a"), "200 OK");
+	ck_assert(!http_server_is_asked_soon(server));
+	close(fd);
+	fd = dial();
+	ck_assert(http_server_is_asked_soon(server));
+	close(fd);
+	while (http_server_is_asked_soon(server))
+		loop_turn(loop, 10 * USEC_MS);
+}
+END_TEST
+
 START_TEST(connections_above_the_limit_are_closed)
 {
 	int fds[HTTP_CONNECTIONS + 1];
@@ -464,6 +483,7 @@ int main(void)
 	    {what_waits_behind_a_long_answer_is_served_after_it, 1},
 	    {nothing_may_wait_behind_a_long_answer, 1},
 	    {a_caller_may_leave_at_any_moment, 1},
+	    {who_has_just_come_is_about_to_ask, 1},
 	    {connections_above_the_limit_are_closed, 1},
 	    {an_answer_may_come_later_and_what_waits_behind_it_is_served_then, 1},
 	    {who_ends_its_side_still_gets_the_answer_that_is_owed, 1},
