@@ -16,9 +16,10 @@
 #include "proxy/worker.h"
 #include "proxy/world.h"
 
-#define FIRST_CALL    (1 * USEC_S)    /* after it was opened it is told nothing until then */
-#define LAST_WORD_GAP (1 * USEC_S)    /* for calls that are on their way while we say it */
-#define SILENCE       (50 * USEC_MS)  /* after which a caller is taken to have nothing to say */
+#define FIRST_CALL    (1 * USEC_S)   /* after it was opened it is told nothing until then */
+#define LAST_WORD_GAP (1 * USEC_S)   /* for calls that are on their way while we say it */
+#define SILENCE       (50 * USEC_MS) /* after which a caller is taken to have nothing to say */
+#define REST          (100 * USEC_MS) /* of one without a call: then it is told, where there is time */
 #define NEVER_SILENT  (2 * USEC_S)    /* then it ends behind a reply */
 #define GONE_PATIENCE (5 * USEC_S)    /* for answers to those who have ended their side */
 #define CUT_PATIENCE  (500 * USEC_MS) /* for streams to take their end */
@@ -40,6 +41,22 @@ static void say_first(struct downstream *d)
 	codec_drain(d->codec, CODEC_DRAIN_SOON);
 	d->last_word_at = usec_after(now_of(d), LAST_WORD_GAP);
 	downstream_arm(d, d->last_word_at);
+}
+
+/* Some callers lose a call that is about to leave when they hear the first word: where there is time it
+ * is said while they rest. */
+static bool waits_with_first(struct downstream *d)
+{
+	usec_t now = now_of(d), at = d->worker->patient_until;
+
+	if (codec_family(d->codec) != CODEC_HTTP2 || d->got_eof)
+		return false;
+	if (d->n_calls == 0)
+		at = usec_min(at, usec_after(d->active_at, REST));
+	if (now >= at)
+		return false;
+	downstream_arm(d, at);
+	return true;
 }
 
 static void say_last(struct downstream *d)
@@ -107,7 +124,9 @@ bool downstream_lingers(struct downstream *d)
 	if (codec_family(d->codec) == CODEC_HTTP2) {
 		if (d->has_said_last)
 			return false;
-		say_first(d); /* it was told to go before anybody knew what it speaks */
+		if (!waits_with_first(
+			d)) /* or it was told to go before anybody knew what it speaks */
+			say_first(d);
 		return true;
 	}
 	if (codec_is_unordered(d->codec) && !d->has_said_last) {
@@ -128,8 +147,9 @@ void downstream_drain(struct downstream *d)
 		d->is_draining = true;
 		d->drained_at = now_of(d);
 		conn_set_batching(d->conn, true); /* a last reply and its end leave together */
-		say_first(d);
 	}
+	if (!d->has_said_last && !waits_with_first(d))
+		say_first(d);
 	if (!d->is_reading)
 		downstream_close_when_done(d);
 }

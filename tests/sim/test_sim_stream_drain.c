@@ -63,6 +63,61 @@ START_TEST(an_idle_caller_hears_both_words_of_a_drain)
 }
 END_TEST
 
+/* A caller may lose the call that crosses even the first word. */
+START_TEST(where_there_is_time_a_caller_is_told_when_it_rests)
+{
+	struct stream_end *caller;
+	struct stream *call, *served;
+
+	start();
+	caller = dial_streams(GRPC);
+	call = begin(caller, .message = "x");
+	served = hear_call(accepted_streams(GRPC), .message = "x");
+	worker_be_patient(sim_worker(), 10 * USEC_S);
+	worker_drain(sim_worker(), 0);
+	let_pass(2000);
+	ck_assert_uint_eq(goaways(caller), 0);
+	answer(served, .message = "y");
+	hear_answer(call, .message = "y");
+	hear_done(call);
+	let_pass(99);
+	ck_assert_uint_eq(goaways(caller), 0);
+	let_pass(1);
+	ck_assert_uint_eq(goaways(caller), 1);
+	let_pass(999);
+	ck_assert(is_open(net_of(caller)));
+	pass(1);
+	ck_assert(!is_open(net_of(caller)));
+	ck_assert(sim_is_drained());
+	logged("reason=ok");
+}
+END_TEST
+
+START_TEST(a_caller_that_never_rests_is_told_when_time_is_up)
+{
+	struct stream_end *caller;
+	struct stream *call, *served;
+
+	start();
+	caller = dial_streams(GRPC);
+	call = begin(caller, .message = "x");
+	served = hear_call(accepted_streams(GRPC), .message = "x");
+	worker_be_patient(sim_worker(), 10 * USEC_S);
+	worker_drain(sim_worker(), 0);
+	let_pass(9999);
+	ck_assert_uint_eq(goaways(caller), 0);
+	let_pass(1);
+	ck_assert_uint_eq(goaways(caller), 1);
+	let_pass(1000);
+	ck_assert_uint_eq(goaways(caller), 2);
+	answer(served, .message = "y");
+	hear_answer(call, .message = "y");
+	hear_done(call);
+	ck_assert(!is_open(net_of(caller)));
+	logged("reason=ok");
+}
+END_TEST
+
 START_TEST(a_drain_waits_for_streams_that_have_no_word_for_it)
 {
 	struct stream_end *caller, *idle;
@@ -235,6 +290,8 @@ int main(void)
 	const struct suite_test tests[] = {
 	    {a_drain_is_announced_twice_and_waits_for_the_last_stream, 1},
 	    {an_idle_caller_hears_both_words_of_a_drain, 1},
+	    {where_there_is_time_a_caller_is_told_when_it_rests, 1},
+	    {a_caller_that_never_rests_is_told_when_time_is_up, 1},
 	    {a_drain_waits_for_streams_that_have_no_word_for_it, 1},
 	    {a_drained_connection_waits_until_its_reply_has_left, 1},
 	    {an_old_connection_is_drained, FAMILIES},
