@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import threading
+import time
 import unittest
 
 import upstream
@@ -13,6 +14,7 @@ import wire
 from bridled import TestCase, eventually
 from h2_case import H2TestCase
 
+NAP = 0.02  # seconds; so often, at most, the writer of a busy log looks
 FIELDS = {"time", "log_id", "trace_id", "listener", "protocol", "caller", "service", "idl_service",
           "method", "kind", "reason", "detail", "biz_status", "endpoint", "source", "status",
           "attempts", "bytes_in", "bytes_out", "us"}
@@ -203,7 +205,7 @@ class Places(TestCase):
             with open(threads(), encoding="ascii") as file:
                 return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M)[1])
         callers = [self.caller(daemon) for _ in range(4)]
-        before = switches()
+        before, began = switches(), time.monotonic()
         def call(caller):
             for _ in range(1000):
                 caller.call()
@@ -213,4 +215,6 @@ class Places(TestCase):
         for one in together:
             one.join()
         eventually(lambda: len(open(daemon.access_path).read().split("\n")) > 4000)
-        self.assertLess(switches() - before, 1000)
+        # Where calls take longer, more often than not none has come after a nap.
+        naps = (time.monotonic() - began) / NAP
+        self.assertLess(switches() - before, max(1000, 3 * naps))

@@ -331,8 +331,9 @@ class Answers(TestCase):
                 caller.call()
             self.assertEqual(self.service.accepted, 1)
             self.assertEqual(self.daemon.get_json("/status")["listeners"][0]["connections"], 1)
-            endpoint = self.daemon.get_json("/services/svc")["endpoints"][0]
-            self.assertEqual(endpoint["calls_total"], 8)
+            # The last one counts a moment after its answer.
+            eventually(lambda: self.daemon.get_json("/services/svc")["endpoints"][0]["calls_total"]
+                       == 8, what="the count of all")
 
     def test_an_open_breaker_stays_open(self):
         breaker = {"error_rate": "50%", "min_samples": 2, "window": "60s", "open": "60s"}
@@ -461,8 +462,27 @@ class Watched(TestCase):
             "limits": {"connections": connections}})
 
     def write(self, path, text):
-        with open(path, "w", encoding="utf-8") as file:
+        """At once: a file that is opened and written may be seen between the two."""
+        beside = self.path("written")
+        with open(beside, "w", encoding="utf-8") as file:
             file.write(text)
+        os.rename(beside, path)
+
+    def write_in_place(self, path, text):
+        """As long as what was there."""
+        self.assertEqual(os.path.getsize(path), len(text))
+        with open(path, "r+b", buffering=0) as file:
+            file.write(text.encode())
+
+    def write_in_pieces(self, path, text):
+        """Returns the longest time for which nothing happened."""
+        times = [time.monotonic()]
+        with open(path, "wb", buffering=0) as file:
+            for at in range(0, len(text), 40):
+                file.write(text[at:at + 40].encode())
+                times.append(time.monotonic())
+                time.sleep(0.01)
+        return max(after - before for before, after in zip(times, times[1:]))
 
     def watched(self, path):
         daemon = Bridled(self.directory, {})
@@ -496,7 +516,7 @@ class Watched(TestCase):
         self.write(path, self.text(1001))
         daemon = self.watched(path)
         self.assert_quiet(daemon, 0)
-        self.write(path, self.text(1002))
+        self.write_in_place(path, self.text(1002))
         self.assert_reloads(daemon, 1)
         self.write(path + "~", self.text(1003))  # as editors do
         os.rename(path + "~", path)
@@ -516,14 +536,16 @@ class Watched(TestCase):
         path = self.path("watched.yaml")
         self.write(path, self.text(1001))
         daemon = self.watched(path)
-        whole = self.text(1002)
-        with open(path, "w", encoding="utf-8") as file:
-            for at in range(0, len(whole), 40):
-                file.write(whole[at:at + 40])
-                file.flush()
-                time.sleep(0.01)
-        self.assert_reloads(daemon, 1)
-        self.assert_quiet(daemon, 1)
+        for number in range(1002, 1100):
+            before = self.reloads(daemon)
+            longest = self.write_in_pieces(path, self.text(number))
+            eventually(lambda n=number: "connections: %d " % n in daemon.get("/config")[1],
+                       what="what was written")
+            if longest < SETTLING / 2:  # else there was a pause, which may be taken for the end
+                break
+        good, bad = before
+        self.assert_reloads(daemon, good + 1, bad)
+        self.assert_quiet(daemon, good + 1, bad)
 
     def test_a_broken_file_is_tried_once_and_the_next_good_one_again(self):
         path = self.path("watched.yaml")

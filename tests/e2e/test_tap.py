@@ -305,8 +305,8 @@ class Filters(TapCase):
 
     def test_slow_calls_and_those_that_fail(self):
         service = self.upstream(upstream.echo)
-        daemon = self.pinned(service, methods={"Silent": {"timeout": "300ms"}})
-        slow = self.good_tap(daemon, slower_than="299ms")
+        daemon = self.pinned(service, methods={"Silent": {"timeout": "2s"}})
+        slow = self.good_tap(daemon, slower_than="1999ms")
         bad = self.good_tap(daemon, errors=1)
         with self.caller(daemon) as caller:
             caller.call()
