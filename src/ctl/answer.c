@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "net/http_ask.h"
 
 const char *answer_text(const cJSON *object, const char *name)
@@ -109,11 +110,17 @@ void answer_table_fini(struct answer_table *t)
 	*t = (struct answer_table){0};
 }
 
-/* One of the control characters that a terminal may take for an escape, in UTF-8: c2 80 to c2 9f. */
-static bool is_c1(const char *c)
+/* Bytes that would steer a terminal, and those that are no text, become '?'. */
+static void make_plain(char *text)
 {
-	return (unsigned char)c[0] == 0xc2 && (unsigned char)c[1] >= 0x80 &&
-	       (unsigned char)c[1] < 0xa0;
+	struct slice s = slice_str(text);
+	uint32_t code;
+
+	for (size_t at = 0, n; at < s.len; at += n ? n : 1) {
+		n = utf8_take(slice_from(s, at), &code);
+		if (n == 0 || utf8_steers(code))
+			memset(text + at, '?', n ? n : 1);
+	}
 }
 
 void answer_table_add(struct answer_table *t, const char *format, ...)
@@ -124,12 +131,7 @@ void answer_table_add(struct answer_table *t, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	for (char *c = text; *c; c++) {
-		if (is_c1(c))
-			c[1] = *c = '?';
-		else if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-	}
+	make_plain(text);
 	if (t->n_cells == t->room) {
 		t->room = t->room ? 2 * t->room : 64;
 		t->cells = mem_realloc(t->cells, t->room * sizeof *t->cells);

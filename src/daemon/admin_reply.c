@@ -3,6 +3,7 @@
 #include <cJSON.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "daemon/control.h"
 
 void admin_reply_body(struct http_reply *reply, const char *type, char *moved, size_t len)
@@ -11,6 +12,20 @@ void admin_reply_body(struct http_reply *reply, const char *type, char *moved, s
 	reply->type = type;
 	reply->body = moved;
 	reply->len = len;
+}
+
+/* What callers have named stands in some answers, and may be any bytes; JSON is text. */
+static void make_text(char *bytes, size_t len)
+{
+	uint32_t code;
+
+	for (size_t at = 0, n; at < len; at += n ? n : 1) {
+		n = (unsigned char)bytes[at] < 0x80
+			? 1
+			: utf8_take(slice_of(bytes + at, len - at), &code);
+		if (n == 0)
+			bytes[at] = '?';
+	}
 }
 
 void admin_reply_json(struct http_reply *reply, int status, cJSON *moved)
@@ -22,6 +37,7 @@ void admin_reply_json(struct http_reply *reply, int status, cJSON *moved)
 	if (text == NULL)
 		return; /* out of memory: the 500 without words that the reply began as */
 	len = strlen(text);
+	make_text(text, len);
 	reply->status = status;
 	reply->type = "application/json";
 	reply->body = mem_realloc(text, len + 2);

@@ -197,6 +197,13 @@ class Top(TestCase):
         self.assertIn("?[2J?]0;owned?", said)
         self.assertNotIn("\x1b", said)
 
+    def test_a_name_that_is_no_text_leaves_the_answer_what_it_is(self):
+        daemon = self.pinned("127.0.0.1:1")
+        self.caller(daemon).call("a\x9b31m\xe2\x80\xae\xff")  # latin-1: any bytes
+        errors = eventually(lambda: daemon.ctl_json("errors")["errors"], what="the failure")
+        self.assertEqual(errors[0]["method"], "a?31m\u202e?")
+        self.assertIn("a?31m????", daemon.ctl("errors")[1])
+
 
 class Asked(TestCase):
     def test_errors_tell_what_happened_last_and_since_when(self):

@@ -150,6 +150,27 @@ START_TEST(the_columns_of_a_table_are_as_wide_as_they_need_to_be)
 }
 END_TEST
 
+START_TEST(nothing_in_a_table_steers_the_terminal)
+{
+	static const char *const heads[] = {"NAME"};
+	struct answer_table table;
+	char *text;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+
+	answer_table_init(&table, heads, ARRAY_LEN(heads));
+	answer_table_add(&table, "%s", "\x9b[2J");          /* an escape of one byte */
+	answer_table_add(&table, "%s", "x\xe2\x80\xaezyx"); /* from right to left */
+	answer_table_add(&table, "%s", "cut \xc3");
+	answer_table_add(&table, "%s", "gr\xc3\xbc\xc3\x9f");
+	answer_table_print(&table, to);
+	answer_table_fini(&table);
+	fclose(to);
+	ck_assert_str_eq(text, "NAME\n?[2J\nx???zyx\ncut ?\ngr\xc3\xbc\xc3\x9f\n");
+	free(text);
+}
+END_TEST
+
 START_TEST(times_are_written_for_people)
 {
 	static const struct {
@@ -189,6 +210,7 @@ int main(void)
 	    every_reason_has_its_meaning,
 	    help_is_a_commands_own_after_it,
 	    the_columns_of_a_table_are_as_wide_as_they_need_to_be,
+	    nothing_in_a_table_steers_the_terminal,
 	    times_are_written_for_people,
 	    members_that_are_missing_are_nothing,
 	};
