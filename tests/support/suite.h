@@ -26,4 +26,8 @@ const char *suite_path(const char *path);
  * busy machine has others to serve, so that a bound on it can be kept. */
 usec_t suite_cpu_time(void);
 
+/* What a computation that takes @figure of that time on the machine of the figures may take on this one:
+ * more where a fixed piece of work takes longer, never less. */
+usec_t suite_allow(usec_t figure);
+
 #endif

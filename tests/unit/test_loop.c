@@ -160,12 +160,12 @@ START_TEST(after_a_standstill_all_that_has_come_is_seen_before_a_timer)
 	struct timer timer = {.at = 0};
 	struct ready first;
 
-	wheel_set(loop_wheel(loop), &timer, loop_now(loop) + 10 * USEC_MS, count_those_that_ran);
+	wheel_set(loop_wheel(loop), &timer, loop_now(loop) + 100 * USEC_MS, count_those_that_ran);
 	ready_init(&first, take_byte);
 	loop_turn(loop, USEC_NONE);
 	for (int i = 0; i < MANY_READY; i++)
 		ready_init(&many[i], take_byte);
-	pass(150 * USEC_MS);
+	pass(250 * USEC_MS);
 	loop_turn(loop, USEC_NONE);
 	ck_assert_int_eq(had_run, MANY_READY);
 	for (int i = 0; i < MANY_READY; i++)

@@ -13,11 +13,11 @@
 #define METHODS  20u
 #define SERIES   (SERVICES * METHODS)
 
-/* The figure is 20 ms; what checks every access takes its time. */
+/* What checks every access takes its time, beyond what that costs the fixed piece of work. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WITHIN (400 * USEC_MS)
+#define WITHIN (50 * USEC_MS)
 #elif !defined(__OPTIMIZE__)
-#define WITHIN (100 * USEC_MS)
+#define WITHIN (25 * USEC_MS)
 #else
 #define WITHIN (20 * USEC_MS)
 #endif
@@ -91,17 +91,19 @@ static size_t count_lines(const char *beginning)
 
 START_TEST(a_page_of_200_services_of_20_methods_takes_less_than_20_ms)
 {
-	usec_t best = USEC_NONE;
+	usec_t best = USEC_NONE, most = suite_allow(WITHIN);
 
 	/* Where others compute at the same time some runs take longer. */
-	for (int i = 0; i < 50 && (i < 5 || best >= WITHIN); i++)
+	for (int i = 0; i < 50 && (i < 5 || best >= most); i++)
 		best = usec_min(best, render());
-	printf("%zu bytes in %llu us\n", page.len, (unsigned long long)best);
+	printf("%zu bytes in %llu us of %llu\n", page.len, (unsigned long long)best,
+	    (unsigned long long)most);
 	ck_assert_uint_eq(count_lines("bridle_calls_total{"), 2 * SERIES);
 	ck_assert_uint_eq(
 	    count_lines("bridle_call_seconds_bucket{"), SERIES * (HISTOGRAM_BOUNDS + 1));
 	ck_assert_uint_eq(count_lines("kitex_client_latency_us_bucket{"), 2 * SERIES * 9);
-	ck_assert_msg(best < WITHIN, "%llu us for %zu bytes", (unsigned long long)best, page.len);
+	ck_assert_msg(best < most, "%llu us for %zu bytes, allowed are %llu",
+	    (unsigned long long)best, page.len, (unsigned long long)most);
 }
 END_TEST
 
