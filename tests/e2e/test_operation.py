@@ -203,12 +203,17 @@ class Seen(TestCase):
             "socket": self.path("admin.sock"), "http": "127.0.0.1:0"}})
         ports = self.listening_ports(daemon) - {int(daemon.address().split(":")[1])}
         (port,) = ports
-        for path in ("/livez", "/readyz", "/metrics", "/status", "/services"):
+        for path in ("/", "/livez", "/readyz", "/metrics", "/status", "/services", "/services/svc",
+                     "/errors"):  # for the status page
             with self.subTest(path=path):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
                 self.assertEqual(http_get(connection, path)[0], 200)
-        for method, path in (("GET", "/config"), ("GET", "/explain?call=svc/Get"),
-                             ("POST", "/reload"), ("POST", "/drain"), ("PUT", "/log")):
+        for method, path in (
+                ("GET", "/config"), ("GET", "/explain?call=svc/Get"), ("GET", "/tap"),
+                ("GET", "/history/svc"),
+                ("POST", "/reload"), ("POST", "/upgrade"), ("POST", "/reopen"), ("POST", "/stop"),
+                ("POST", "/drain"), ("POST", "/undrain"), ("POST", "/endpoints/disable"),
+                ("POST", "/endpoints/enable"), ("POST", "/endpoints/weight"), ("PUT", "/log")):
             with self.subTest(path=path):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
                 self.assertIn(http_get(connection, path, method)[0], (403, 404, 405))
