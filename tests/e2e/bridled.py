@@ -21,6 +21,7 @@ BUILD = os.environ.get("BRIDLE_BUILD_DIR", os.path.join(TOP, "build"))
 BINARY = os.path.join(BUILD, "src", "bridled")
 CTL = os.path.join(BUILD, "src", "bridlectl")
 REQUIRED = os.environ.get("BRIDLE_E2E_REQUIRE") == "1"
+NOT_ALLOWED = "not allowed here: "  # begins why a test is skipped that asks the machine for too much
 IS_SANITIZED = os.path.exists(BINARY) and any(
     name in open(BINARY, "rb").read() for name in (b"__asan_init", b"__tsan_init"))
 SLOWER = 5 if IS_SANITIZED else 1  # the factor by which it may take more CPU
@@ -233,6 +234,7 @@ class Bridled:
 class TestCase(unittest.TestCase):
     """Everything a test starts ends with it, the daemon first."""
 
+    SECONDS_EACH = 1  # about what a test takes; a class of few long ones says more, and begins early
     longMessage = True
 
     def setUp(self):

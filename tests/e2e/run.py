@@ -4,7 +4,8 @@
     run.py [-v] [-f] [-j JOBS] [-k PATTERN]... [FILE | FILE.CLASS]...
 
 With -j so many processes share the work, class by class; most tests wait more than they do. Ends with
-77 if nothing could run; with $BRIDLE_E2E_REQUIRE=1 whatever is absent is a failure.
+77 if nothing could run; with $BRIDLE_E2E_REQUIRE=1 whatever is absent is a failure, but not what the
+machine does not allow.
 """
 
 import argparse
@@ -28,19 +29,23 @@ RAN = re.compile(r"^Ran (\d+) tests? in ", re.M)
 
 
 def names_of(tests):
-    """For each test the name of its class; what cannot be loaded is one of its own."""
+    """For each test the name of its class, and about how long it takes; what cannot be loaded is a
+    class of its own."""
     for test in tests:
         if isinstance(test, unittest.TestSuite):
             yield from names_of(test)
         elif isinstance(test, bridled.TestCase):
-            yield type(test).__module__ + "." + type(test).__qualname__
+            yield type(test).__module__ + "." + type(test).__qualname__, type(test).SECONDS_EACH
         else:
-            yield test.id().rpartition(".")[2]
+            yield test.id().rpartition(".")[2], 1
 
 
 def classes_of(tests):
-    """Their names, those of many tests first: nobody is to wait for a long one at the end."""
-    return [name for name, _ in collections.Counter(names_of(tests)).most_common()]
+    """Their names, the long ones first: nobody is to wait for one at the end."""
+    seconds = collections.Counter()
+    for name, each in names_of(tests):
+        seconds[name] += each
+    return [name for name, _ in seconds.most_common()]
 
 
 def run_class(name, options):
@@ -89,8 +94,11 @@ def run_here(tests, options):
                                      failfast=options.failfast).run(tests)
     if not result.wasSuccessful():
         return 1
-    if result.skipped and bridled.REQUIRED:
-        print("skipped although everything is required:", [str(test) for test, _ in result.skipped])
+    absent = [(test, why) for test, why in result.skipped
+              if not why.startswith(bridled.NOT_ALLOWED)]
+    if absent and bridled.REQUIRED:
+        for test, why in absent:
+            print("skipped although everything is required: %s: %s" % (test, why))
         return 1
     return SKIPPED if len(result.skipped) == result.testsRun else 0
 

@@ -89,6 +89,8 @@ class Completion(TestCase):
 class Everything(Completion):
     """For each shell: all options of both programs, all commands, all options of each command."""
 
+    SECONDS_EACH = 8
+
     def check_options(self, shell):
         for program in self.programs:
             offered = self.complete(shell, program + " --")

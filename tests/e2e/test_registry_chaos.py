@@ -511,6 +511,8 @@ class World:
 
 
 class Chaos(TestCase):
+    SECONDS_EACH = 30
+
     def test_whatever_happens_no_call_fails_and_the_registry_tells_the_truth(self):
         world = World(self)
         print("seed %d" % SEED, flush=True)

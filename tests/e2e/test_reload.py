@@ -144,6 +144,7 @@ class UnderLoad(TestCase):
 class RealPeers(Peers):
     """Clients that do not try again, and servers that others have written."""
 
+    SECONDS_EACH = 7
     ROUNDS = max(ROUNDS // 2, 1)
 
     def reloads(self, services, loads):
@@ -667,6 +668,7 @@ class Dense(Bridled):
 class Figures(TestCase):
     """How long it takes, held against what the same work takes here and now."""
 
+    SECONDS_EACH = 7
     START_SECONDS, RELOAD_SECONDS, STALL_SECONDS = 0.05, 0.2, 0.001
     SERVICES, TRIES = 1000, 8
 

@@ -16,7 +16,7 @@ import time
 import sockets
 import upgrading
 import upstream
-from bridled import BINARY, IS_SANITIZED, Bridled, TestCase, allow, eventually
+from bridled import BINARY, IS_SANITIZED, NOT_ALLOWED, Bridled, TestCase, allow, eventually
 from consul_stand_in import ConsulStandIn
 from loads import Calls, Clients, GoGrpc, all_of
 from peers import GOECHO, GOGRPC, VOLO_CLIENT, VOLO_SERVER, Peers
@@ -91,6 +91,7 @@ class Mutations:
 class Files(TestCase):
     """What serves the callers is in one file, which is good; the other of the directory is not."""
 
+    SECONDS_EACH = 15
     OTHER = """# what nobody calls
 listeners:
   - {name: other, address: "127.0.0.1:0", service: other, protocols: [ttheader, framed]}
@@ -178,6 +179,8 @@ tests:
 class Signals(Peers):
     """In any order, from a caller's point of view: nothing."""
 
+    SECONDS_EACH = 12
+
     def test_a_thousand_in_any_order(self):
         generator = random.Random(SEED)
         services = [self.upstream() for _ in range(2)]
@@ -222,6 +225,8 @@ class Upgrades(upgrading.UpgradeCase):
     """USR2 among them. Whoever keeps a connection may find it closed between two calls, and makes
     another."""
 
+    SECONDS_EACH = 10
+
     def test_upgrades_among_them(self):
         generator, service = random.Random(SEED), self.upstream()
         config = self.config(service, log={"to": self.path("log")})
@@ -254,6 +259,8 @@ class Upgrades(upgrading.UpgradeCase):
 
 class Killed(TestCase):
     """kill -9, at any moment: the next start needs nothing of what was there, and minds nothing."""
+
+    SECONDS_EACH = 7
 
     def test_it_starts_at_once_whenever_it_was_killed(self):
         generator, agent = random.Random(SEED), ConsulStandIn(self)
@@ -313,6 +320,8 @@ class Killed(TestCase):
 class Stopped(TestCase):
     """SIGSTOP for three seconds: everybody waits, and then all is as it was."""
 
+    SECONDS_EACH = 4
+
     def test_who_has_patience_gets_an_answer(self):
         services = [self.upstream() for _ in range(3)]
         daemon = self.pinned(services, timeout={"call": "2s", "attempt": "1s", "connect": "1s"},
@@ -368,6 +377,7 @@ class Logs(TestCase):
     """Nobody waits for a log: what cannot be written is counted, and when there is room again lines
     are written again."""
 
+    SECONDS_EACH = 5
     PAIRS = 12
 
     def setUp(self):
@@ -431,7 +441,7 @@ class Logs(TestCase):
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk],
                                  capture_output=True, text=True, check=False)
         if mounted.returncode:
-            self.skipTest("nothing can be mounted here: " + mounted.stderr.strip())
+            self.skipTest(NOT_ALLOWED + mounted.stderr.strip())
         self.addCleanup(subprocess.run, ["umount", "-l", disk], check=False)
         access, filler = os.path.join(disk, "access.log"), os.path.join(disk, "filler")
         daemon = self.logging_to(os.path.join(disk, "log"), access)

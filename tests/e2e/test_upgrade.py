@@ -728,6 +728,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 class Many(UpgradeCase, Peers):
     """A hundred upgrades one after another under load: nobody loses a call."""
 
+    SECONDS_EACH = 7
     ROUNDS = int(os.environ.get("BRIDLE_UPGRADE_ROUNDS", "100"))
 
     def test_a_hundred_upgrades_over_tcp_and_unix_sockets(self):
@@ -795,6 +796,8 @@ class Many(UpgradeCase, Peers):
 
 class Registered(UpgradeCase, Registering):
     """What is registered passes from one process to the next; at no moment is it not there."""
+
+    SECONDS_EACH = 8
 
     def watch(self, place, address):
         """Looks all the time whether it is there; (how often it looked, what it missed)."""
