@@ -1,6 +1,6 @@
 /*
- * A bump allocator whose memory is given back all at once. An arena can start in room that its owner
- * brings (the first bytes of a call), so that the common case allocates nothing.
+ * A bump allocator whose memory is given back all at once. An arena can start in room that its
+ * owner brings (the first bytes of a call), so that the common case allocates nothing.
  */
 #ifndef BRIDLE_BASE_ARENA_H
 #define BRIDLE_BASE_ARENA_H

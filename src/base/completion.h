@@ -1,11 +1,12 @@
 /*
- * How shells complete the command line of a program, written from the table that its command line is
- * read by and the usage texts that it prints. So an option or a command that is added completes without
- * further ado.
+ * How shells complete the command line of a program, written from the table that its command line
+ * is read by and the usage texts that it prints. So an option or a command that is added completes
+ * without further ado.
  *
- * What completes a value or a word is known by the name that stands for it: PATH, FILE, PLAN and COMMAND
- * by what the shell knows of files and programs; SERVICE, ENDPOINT and their like by what
- * the program prints when it is run with --words and that name; words with bars between them by those.
+ * What completes a value or a word is known by the name that stands for it: PATH, FILE, PLAN and
+ * COMMAND by what the shell knows of files and programs; SERVICE, ENDPOINT and their like by what
+ * the program prints when it is run with --words and that name; words with bars between them by
+ * those.
  */
 #ifndef BRIDLE_BASE_COMPLETION_H
 #define BRIDLE_BASE_COMPLETION_H

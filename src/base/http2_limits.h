@@ -1,7 +1,7 @@
 /*
  * How much of what costs us and brings no call one HTTP/2 connection may do before it is ended. The
- * library has no limit, or a laxer one, for most of it. Not here: sizes and numbers that any protocol
- * has (the longest header list and message, calls at once), and times.
+ * library has no limit, or a laxer one, for most of it. Not here: sizes and numbers that any
+ * protocol has (the longest header list and message, calls at once), and times.
  */
 #ifndef BRIDLE_BASE_HTTP2_LIMITS_H
 #define BRIDLE_BASE_HTTP2_LIMITS_H
@@ -26,10 +26,10 @@ struct http2_limits {
 	 */
 	struct http2_budget resets;
 	/*
-	 * PING, SETTINGS and unknown frames, which cost an answer or a look and are worth nothing; the
-	 * same goes for PRIORITY and WINDOW_UPDATE beyond the numbers below. A DATA frame from the
-	 * peer, and a DATA or HEADERS frame from us, gives one back, so that pings which measure a busy
-	 * connection are free.
+	 * PING, SETTINGS and unknown frames, which cost an answer or a look and are worth nothing;
+	 * the same goes for PRIORITY and WINDOW_UPDATE beyond the numbers below. A DATA frame from
+	 * the peer, and a DATA or HEADERS frame from us, gives one back, so that pings which
+	 * measure a busy connection are free.
 	 */
 	struct http2_budget control_frames;
 	/* Acknowledgements that wait because the peer does not read them; they take memory. */

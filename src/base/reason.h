@@ -1,6 +1,6 @@
 /*
- * Why a call ended as it did: one stable word, in the access log, in metrics, and in the text of each
- * reply that the proxy makes itself.
+ * Why a call ended as it did: one stable word, in the access log, in metrics, and in the text of
+ * each reply that the proxy makes itself.
  */
 #ifndef BRIDLE_BASE_REASON_H
 #define BRIDLE_BASE_REASON_H
@@ -40,7 +40,8 @@ const char *reason_name(enum reason reason);
 /* Kitex's own text for the same situation, so that both are found by one search; NULL where it has
  * none. Source: kitex pkg/kerrors/kerrors.go. */
 const char *reason_kitex_text(enum reason reason);
-/* The TApplicationException type of a reply that tells it. Source: kitex pkg/remote/trans_errors.go. */
+/* The TApplicationException type of a reply that tells it. Source: kitex
+ * pkg/remote/trans_errors.go. */
 int reason_exception_id(enum reason reason);
 /* The grpc-status of one, as Kitex maps its errors (kitex pkg/remote/trans/nphttp2/codes.go). */
 int reason_grpc_status(enum reason reason);

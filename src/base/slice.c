@@ -39,9 +39,10 @@ static uint64_t fold(uint64_t a, uint64_t b)
 }
 
 /*
- * Eight bytes at a time: a call looks its counters up by some fifty bytes of labels. What it is multiplied
- * with comes out of the seed, and both halves of the product count: otherwise names could be made that
- * collide under any seed, in their upper bits for a start, which no factor moves down.
+ * Eight bytes at a time: a call looks its counters up by some fifty bytes of labels. What it is
+ * multiplied with comes out of the seed, and both halves of the product count: otherwise names
+ * could be made that collide under any seed, in their upper bits for a start, which no factor moves
+ * down.
  */
 uint64_t slice_hash(struct slice s, uint64_t seed)
 {

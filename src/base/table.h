@@ -1,6 +1,6 @@
 /*
- * A hash table from slices to pointers. It owns neither: a key must stay where it is while its entry
- * is in the table, so it usually lies inside the value.
+ * A hash table from slices to pointers. It owns neither: a key must stay where it is while its
+ * entry is in the table, so it usually lies inside the value.
  */
 #ifndef BRIDLE_BASE_TABLE_H
 #define BRIDLE_BASE_TABLE_H

@@ -1,7 +1,7 @@
 /*
  * What a usage text says: "SERVICE/METHOD [-c FILE] [OPTION]...", and lines below like
- * "  -c, --config FILE     ask the file". Options begin with a dash, the word behind one stands for its
- * value, two blanks begin what is said of it.
+ * "  -c, --config FILE     ask the file". Options begin with a dash, the word behind one stands for
+ * its value, two blanks begin what is said of it.
  */
 #ifndef BRIDLE_BASE_USAGE_H
 #define BRIDLE_BASE_USAGE_H

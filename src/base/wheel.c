@@ -114,8 +114,8 @@ void wheel_run(struct wheel *w, usec_t now)
 }
 
 /*
- * The first tick after the present one at which a slot of the level comes up, 0 for none. Slots that
- * wheel_clear emptied are found out here, so that nobody wakes up for them.
+ * The first tick after the present one at which a slot of the level comes up, 0 for none. Slots
+ * that wheel_clear emptied are found out here, so that nobody wakes up for them.
  */
 static uint64_t next_slot(struct wheel *w, int level)
 {

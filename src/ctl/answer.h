@@ -15,9 +15,9 @@ double answer_sum(const struct cJSON *list, const char *name);
 /* GETs a page that is JSON into *root, owned by the caller. What goes wrong is complained about. */
 enum ctl_exit answer_get(const struct ctl *ctl, const char *target, struct cJSON **root);
 /*
- * POSTs @body, none where it is empty. CTL_DONE when what is asked for was done, CTL_FAILED when not. The
- * answer is in *root, owned by the caller, to be told in words; NULL when there is nothing to tell any
- * more: it was printed as JSON, or what goes wrong has been complained about.
+ * POSTs @body, none where it is empty. CTL_DONE when what is asked for was done, CTL_FAILED when
+ * not. The answer is in *root, owned by the caller, to be told in words; NULL when there is nothing
+ * to tell any more: it was printed as JSON, or what goes wrong has been complained about.
  */
 enum ctl_exit answer_post(
     const struct ctl *ctl, const char *target, struct slice body, struct cJSON **root);

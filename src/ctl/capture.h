@@ -1,7 +1,7 @@
 /*
  * Packets out of a capture, one after the other: pcap in all its four spellings, and pcapng with
- * sections and interfaces. The file is read as a stream and may be a pipe; what is kept is one packet.
- * What is in a packet is not known here: see ctl/tcp_segment.h.
+ * sections and interfaces. The file is read as a stream and may be a pipe; what is kept is one
+ * packet. What is in a packet is not known here: see ctl/tcp_segment.h.
  * Source: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
  */
 #ifndef BRIDLE_CTL_CAPTURE_H

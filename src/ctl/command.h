@@ -51,13 +51,13 @@ enum ctl_exit ctl_get_service(
 
 struct http_answer;
 
-/* Asks the daemon, with a body of JSON unless it is empty. CTL_DONE when it answered at all, be it with
- * a failure; else the complaint is made. http_answer_fini is due in any case. */
+/* Asks the daemon, with a body of JSON unless it is empty. CTL_DONE when it answered at all, be it
+ * with a failure; else the complaint is made. http_answer_fini is due in any case. */
 enum ctl_exit ctl_ask(const struct ctl *ctl, const char *method, const char *target,
     struct slice body, struct http_answer *answer);
 
-/* Prints the words that can stand where a usage text has @kind, one in a line, for the completions of
- * shells. Nothing where no daemon answers. */
+/* Prints the words that can stand where a usage text has @kind, one in a line, for the completions
+ * of shells. Nothing where no daemon answers. */
 void ctl_words(const struct ctl *ctl, const char *kind);
 
 /* The whole program behind main(). */

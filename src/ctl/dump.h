@@ -1,5 +1,6 @@
 /*
- * What the parts of the command dump share: the run, its connections, and of each the two directions.
+ * What the parts of the command dump share: the run, its connections, and of each the two
+ * directions.
  *
  *     capture -> tcp_segment -> tcp_streams -> dump_lane -> dump_frame -> dump_unary  \
  *                                                     `---> dump_h2                   -> dump_print
@@ -70,8 +71,8 @@ struct dump_conn {
 
 void dump_init(struct dump *d, const struct dump_options *options, FILE *out);
 void dump_fini(struct dump *d);
-/* Reads @from to its end. Returns -1 with @err when a part of it cannot be read; what is before that
- * was shown. */
+/* Reads @from to its end. Returns -1 with @err when a part of it cannot be read; what is before
+ * that was shown. */
 int dump_file(struct dump *d, FILE *from, struct err *err);
 
 /* ---- dump_lane.c ---- */

@@ -1,4 +1,5 @@
-/* The calls of a connection that have not been answered yet, to say what an answer is the answer to. */
+/* The calls of a connection that have not been answered yet, to say what an answer is the answer
+ * to. */
 #ifndef BRIDLE_CTL_DUMP_CALLS_H
 #define BRIDLE_CTL_DUMP_CALLS_H
 

@@ -1,6 +1,6 @@
 /*
- * A message of a unary protocol, or a frame of TTHeader streaming, while its bytes come in: where it
- * ends, and as much of it as is to be shown. What it says is not looked at here.
+ * A message of a unary protocol, or a frame of TTHeader streaming, while its bytes come in: where
+ * it ends, and as much of it as is to be shown. What it says is not looked at here.
  */
 #ifndef BRIDLE_CTL_DUMP_FRAME_H
 #define BRIDLE_CTL_DUMP_FRAME_H
@@ -48,7 +48,8 @@ bool dump_frame_miss(struct dump_frame *frame, uint64_t n);
 
 enum frame_guess { GUESS_NO, GUESS_MORE, GUESS_YES };
 
-/* Does a message begin here, in the midst of a connection? Stricter than the sniffing of a beginning. */
+/* Does a message begin here, in the midst of a connection? Stricter than the sniffing of a
+ * beginning. */
 enum frame_guess dump_frame_guess(struct slice s);
 
 #endif

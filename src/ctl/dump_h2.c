@@ -1,12 +1,12 @@
 /*
- * HTTP/2 as one direction of a connection has it: frames, header blocks, and the messages of gRPC in
- * them. Whether the other side may say so is not asked.
+ * HTTP/2 as one direction of a connection has it: frames, header blocks, and the messages of gRPC
+ * in them. Whether the other side may say so is not asked.
  *
  *     HEAD --nine bytes--> PAYLOAD --all of it--> HEAD
  *     HEAD, PAYLOAD --hole, nonsense--> SEARCH --a segment that begins with frames--> HEAD
  *
- * After a hole the table that header blocks refer to may be another one than ours: what is read then is
- * said to be unsure.
+ * After a hole the table that header blocks refer to may be another one than ours: what is read
+ * then is said to be unsure.
  */
 #include <stdlib.h>
 

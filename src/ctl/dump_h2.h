@@ -1,6 +1,6 @@
 /*
- * What the parts of the HTTP/2 view share: dump_h2.c (bytes and frames), dump_h2_block.c (header blocks)
- * and dump_h2_data.c (messages of gRPC). Private to these.
+ * What the parts of the HTTP/2 view share: dump_h2.c (bytes and frames), dump_h2_block.c (header
+ * blocks) and dump_h2_data.c (messages of gRPC). Private to these.
  */
 #ifndef BRIDLE_CTL_DUMP_H2_H
 #define BRIDLE_CTL_DUMP_H2_H

@@ -1,6 +1,6 @@
 /*
- * Header blocks: put together, read by HPACK, and what they say of a call. Fields lie one behind the
- * other in one piece of memory until they are shown.
+ * Header blocks: put together, read by HPACK, and what they say of a call. Fields lie one behind
+ * the other in one piece of memory until they are shown.
  */
 #include "ctl/dump_h2.h"
 #include "rpc/codec_h2_inflate.h"

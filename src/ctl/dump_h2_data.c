@@ -1,4 +1,5 @@
-/* Messages of gRPC in DATA frames, whatever frames they are cut into; and DATA that is none of gRPC. */
+/* Messages of gRPC in DATA frames, whatever frames they are cut into; and DATA that is none of
+ * gRPC. */
 #include "base/cursor.h"
 #include "ctl/dump_h2.h"
 #include "wire/grpc.h"

@@ -1,6 +1,6 @@
 /*
- * One direction of a connection: what it speaks, and where it can be understood again after bytes that
- * are missing or wrong.
+ * One direction of a connection: what it speaks, and where it can be understood again after bytes
+ * that are missing or wrong.
  *
  *     NEW --first bytes--> FRAMES, H2, DEAF
  *     FRAMES --hole, nonsense--> LOST --a beginning is recognised--> FRAMES, H2

@@ -1,6 +1,6 @@
 /*
- * What a capture holds, as it is shown: one message a line, what is in it below, or one JSON object.
- * Filters are applied here. Who fills the messages in is in dump_unary.c and dump_h2.c.
+ * What a capture holds, as it is shown: one message a line, what is in it below, or one JSON
+ * object. Filters are applied here. Who fills the messages in is in dump_unary.c and dump_h2.c.
  */
 #ifndef BRIDLE_CTL_DUMP_PRINT_H
 #define BRIDLE_CTL_DUMP_PRINT_H

@@ -313,7 +313,8 @@ static struct dump_call *answered(struct reading *r)
 	unsigned caller = !r->lane->side;
 	struct dump_call *call = dump_calls_find(calls, caller, (uint32_t)r->m.seq);
 
-	/* Exceptions may have lost the number and the name of their calls; they come in their turn. */
+	/* Exceptions may have lost the number and the name of their calls; they come in their
+	 * turn. */
 	if (call == NULL && (r->m.seq == 0 || r->m.is_error))
 		call = dump_calls_oldest(calls, caller);
 	return call;

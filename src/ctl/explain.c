@@ -1,4 +1,5 @@
-/* explain: why a call would go where it would go, asked of the daemon or, with -c, of a file alone. */
+/* explain: why a call would go where it would go, asked of the daemon or, with -c, of a file
+ * alone. */
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>

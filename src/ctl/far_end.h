@@ -1,7 +1,7 @@
 /*
- * The other side of a simulation: endpoints that take their time, fail, go down, become slow, and work
- * on so many calls at once. What nobody waits for any more is worked on all the same, as applications
- * do.
+ * The other side of a simulation: endpoints that take their time, fail, go down, become slow, and
+ * work on so many calls at once. What nobody waits for any more is worked on all the same, as
+ * applications do.
  */
 #ifndef BRIDLE_CTL_FAR_END_H
 #define BRIDLE_CTL_FAR_END_H

@@ -30,8 +30,8 @@ struct following {
 /* GETs @target from the admin socket @path. Returns 0, or -1 with @err set; following_close is due
  * either way. */
 int following_open(struct following *f, const char *path, const char *target, struct err *err);
-/* Waits for the next line, without its end; it stays until the next call. @err: where BROKEN. An answer
- * with another status than 200 is one line, its body. */
+/* Waits for the next line, without its end; it stays until the next call. @err: where BROKEN. An
+ * answer with another status than 200 is one line, its body. */
 enum following_got following_next(struct following *f, struct slice *line, struct err *err);
 void following_close(struct following *f);
 

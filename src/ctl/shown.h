@@ -9,8 +9,8 @@
 
 /* UTF-8 in which nothing but tabs and line ends steers a terminal. */
 bool shown_is_text(struct slice s);
-/* In quotes, with escapes as JSON has them; what is no UTF-8 becomes U+FFFD. Of more than @max bytes
- * the first are written, and "…". Both for people and for JSON. */
+/* In quotes, with escapes as JSON has them; what is no UTF-8 becomes U+FFFD. Of more than @max
+ * bytes the first are written, and "…". Both for people and for JSON. */
 void shown_quoted(struct text *out, struct slice s, size_t max);
 /* Without quotes: one word of a line, in which '?' stands for what steers, and for spaces. */
 void shown_word(struct text *out, struct slice s, size_t max);

@@ -1,6 +1,6 @@
 /*
- * What stands between a simulated call's route and its first try, in the order of proxy/admit.c: rates,
- * slots, breakers, the injected delay and abort.
+ * What stands between a simulated call's route and its first try, in the order of proxy/admit.c:
+ * rates, slots, breakers, the injected delay and abort.
  */
 #ifndef BRIDLE_CTL_SIMULATED_ADMIT_H
 #define BRIDLE_CTL_SIMULATED_ADMIT_H

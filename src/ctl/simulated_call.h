@@ -1,7 +1,7 @@
 /*
- * One simulated call: what proxy/call*.c and proxy/admit.c do with a real one, without bytes. Decisions
- * are made by the same functions of policy/ and model/; the order in which they are asked is repeated
- * here.
+ * One simulated call: what proxy/call*.c and proxy/admit.c do with a real one, without bytes.
+ * Decisions are made by the same functions of policy/ and model/; the order in which they are asked
+ * is repeated here.
  */
 #ifndef BRIDLE_CTL_SIMULATED_CALL_H
 #define BRIDLE_CTL_SIMULATED_CALL_H

@@ -149,7 +149,8 @@ static void add_key(struct sample *sample, const struct fact_key *key)
 /* Everything that balancing and splits are keyed by. */
 static void add_keys(struct sample *sample, const struct config *config)
 {
-	/* Of rings without a key. Source: TTHeader's int keys, kitex pkg/remote/transmeta/metakey.go. */
+	/* Of rings without a key. Source: TTHeader's int keys, kitex
+	 * pkg/remote/transmeta/metakey.go. */
 	const struct fact_key ring = {.kind = FACT_INT, .number = 14};
 
 	for (size_t i = 0; i < config->n_services; i++) {

@@ -1,7 +1,7 @@
 /*
  * Plays a plan: calls come, are routed, admitted, balanced and tried as the data path would, by the
- * same functions, against endpoints that are not there and in a time that does not pass. The same plan
- * and seed give the same report to the last digit.
+ * same functions, against endpoints that are not there and in a time that does not pass. The same
+ * plan and seed give the same report to the last digit.
  *
  * Left out: connections (they are taken for kept), health checks, fallbacks and mirrors.
  */

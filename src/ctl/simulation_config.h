@@ -1,7 +1,7 @@
 /*
  * The configuration that a simulation plays: the file that the plan names, or one made around the
- * service that stands in the plan itself. What is wrong with the latter is said with the place in the
- * plan.
+ * service that stands in the plan itself. What is wrong with the latter is said with the place in
+ * the plan.
  */
 #ifndef BRIDLE_CTL_SIMULATION_CONFIG_H
 #define BRIDLE_CTL_SIMULATION_CONFIG_H

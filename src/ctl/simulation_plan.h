@@ -1,7 +1,7 @@
 /*
- * What a simulation is to play: a service out of a configuration, how many calls of it come, and how
- * its endpoints behave. Read from a YAML file by the same table-driven reader as the configuration, so
- * units, names and complaints are the same.
+ * What a simulation is to play: a service out of a configuration, how many calls of it come, and
+ * how its endpoints behave. Read from a YAML file by the same table-driven reader as the
+ * configuration, so units, names and complaints are the same.
  */
 #ifndef BRIDLE_CTL_SIMULATION_PLAN_H
 #define BRIDLE_CTL_SIMULATION_PLAN_H
@@ -30,7 +30,8 @@ struct simulated_endpoint {
 	struct simulated_span slow;
 	double slow_factor;
 	unsigned concurrency; /* works on so many at once, the others wait; UINT32_MAX: all */
-	/* For a service that stands in the plan itself: as an endpoint there has them; NULL: not given. */
+	/* For a service that stands in the plan itself: as an endpoint there has them; NULL: not
+	 * given. */
 	const struct yaml_node *weight, *zone, *tags;
 };
 

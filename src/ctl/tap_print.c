@@ -18,8 +18,8 @@
 #define GRPC_FRAME 5u /* before each message of a gRPC body: compressed or not, length */
 
 /*
- * The daemon writes each byte that is no plain ASCII as \u00XX, so that any bytes make JSON; here they
- * are bytes again, and text where they were text. As long as @text at most.
+ * The daemon writes each byte that is no plain ASCII as \u00XX, so that any bytes make JSON; here
+ * they are bytes again, and text where they were text. As long as @text at most.
  */
 static struct slice bytes_of(const char *text, struct arena *arena)
 {

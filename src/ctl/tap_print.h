@@ -7,8 +7,8 @@
 
 struct cJSON;
 
-/* @call: a line of GET /tap. @is_verbose: its metadata, too; bodies are shown where it has any. Nothing
- * of it steers a terminal. */
+/* @call: a line of GET /tap. @is_verbose: its metadata, too; bodies are shown where it has any.
+ * Nothing of it steers a terminal. */
 void tap_print(const struct cJSON *call, bool is_verbose, FILE *to);
 
 #endif

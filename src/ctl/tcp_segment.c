@@ -165,7 +165,7 @@ enum segment_result segment_read(unsigned link, struct slice packet, struct segm
 	case LINK_SLL2:
 		return read_typed(packet, 0, 20, segment);
 	case LINK_NULL:
-	case LINK_LOOP: /* a number for the family, which differs between systems: IP tells it, too */
+	case LINK_LOOP: /* a number for the family, other on other systems: IP tells it, too */
 		return packet.len < 4 ? SEGMENT_BAD : read_ip(slice_from(packet, 4), segment);
 	case LINK_RAW:
 	case LINK_RAW_BSD:

@@ -1,6 +1,6 @@
 /*
- * From a captured packet to the TCP segment in it: link header, IP with what may stand between, TCP.
- * Fragments are not put together. Nothing is kept.
+ * From a captured packet to the TCP segment in it: link header, IP with what may stand between,
+ * TCP. Fragments are not put together. Nothing is kept.
  * Source: the link types of pcap (tcpdump.org/linktypes.html), RFC 791, 8200, 9293.
  */
 #ifndef BRIDLE_CTL_TCP_SEGMENT_H

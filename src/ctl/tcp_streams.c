@@ -134,7 +134,8 @@ static void drain(struct tcp_streams *t, struct tcp_stream *stream, unsigned i, 
 	}
 }
 
-/* What is before the first piece, or what was acknowledged and never seen, will not come any more. */
+/* What is before the first piece, or what was acknowledged and never seen, will not come any
+ * more. */
 static void give_up(struct tcp_streams *t, struct tcp_stream *stream, unsigned i, usec_t at)
 {
 	struct tcp_side *side = &stream->sides[i];

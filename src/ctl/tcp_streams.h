@@ -1,7 +1,7 @@
 /*
- * TCP connections of a capture, put together again: bytes in their order, whatever order, overlap and
- * repetition they were captured in, and how many are missing where the capture has none. The first
- * bytes that came for a place count. What they mean is not known here.
+ * TCP connections of a capture, put together again: bytes in their order, whatever order, overlap
+ * and repetition they were captured in, and how many are missing where the capture has none. The
+ * first bytes that came for a place count. What they mean is not known here.
  *
  * A hole is given up when the other side has acknowledged it and then answered, or when nothing has
  * filled it for a while, or when too much waits behind it.

@@ -1,6 +1,6 @@
 /*
- * The terminal while a command has it for itself: the alternate screen, keys as they are pressed, and
- * everything as it was before at the end, also at that of a signal.
+ * The terminal while a command has it for itself: the alternate screen, keys as they are pressed,
+ * and everything as it was before at the end, also at that of a signal.
  */
 #ifndef BRIDLE_CTL_TERMINAL_H
 #define BRIDLE_CTL_TERMINAL_H
@@ -26,7 +26,8 @@ struct terminal {
 	bool is_broken;        /* it takes nothing any more */
 };
 
-/* Takes the terminal that is standard input and output. False when they are none; then it is not open. */
+/* Takes the terminal that is standard input and output. False when they are none; then it is not
+ * open. */
 bool terminal_open(struct terminal *t);
 void terminal_close(struct terminal *t);
 /* Both at least 1. */

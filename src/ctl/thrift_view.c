@@ -1,9 +1,9 @@
 /*
- * One descent over the bytes. What is past a limit is walked on without being written (`muted`), since
- * only so the fields behind it can be found; what is past the limit of length ends the walk.
+ * One descent over the bytes. What is past a limit is walked on without being written (`muted`),
+ * since only so the fields behind it can be found; what is past the limit of length ends the walk.
  *
- * Each function here answers whether the walk goes on. One that has opened a bracket closes it in any
- * case.
+ * Each function here answers whether the walk goes on. One that has opened a bracket closes it in
+ * any case.
  */
 #include "ctl/thrift_view.h"
 
@@ -315,7 +315,8 @@ static bool put_container(struct view *v, uint8_t type)
 
 /* ---- structs ---- */
 
-/* The head of field @n; false at the end of the struct, with *type STOP, and where the walk ends. */
+/* The head of field @n; false at the end of the struct, with *type STOP, and where the walk
+ * ends. */
 static bool next_field(struct view *v, uint32_t n, uint8_t *type)
 {
 	const uint8_t *p = take(v, 1, "a struct");

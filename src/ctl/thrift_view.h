@@ -8,8 +8,8 @@
  *     {"1":{"string":"text"},"2":{"i32":5},"3":{"list<i32>":[1,2]},
  *      "4":{"map<string,bool>":[["a",true]]},"5":{"struct":{"1":{"binary":"00ff"}}}}
  *
- * Whatever the bytes are, what is written is whole (its brackets close, its JSON can be read), bounded
- * and harmless to a terminal. A struct that lies is shown as far as it is good.
+ * Whatever the bytes are, what is written is whole (its brackets close, its JSON can be read),
+ * bounded and harmless to a terminal. A struct that lies is shown as far as it is good.
  */
 #ifndef BRIDLE_CTL_THRIFT_VIEW_H
 #define BRIDLE_CTL_THRIFT_VIEW_H

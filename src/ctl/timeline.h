@@ -1,6 +1,7 @@
 /*
- * Virtual time: timers in the order in which they are due, and the jump from each to the next. Two that
- * are due at the same time fire in the order in which they were set, so that a run can be repeated.
+ * Virtual time: timers in the order in which they are due, and the jump from each to the next. Two
+ * that are due at the same time fire in the order in which they were set, so that a run can be
+ * repeated.
  */
 #ifndef BRIDLE_CTL_TIMELINE_H
 #define BRIDLE_CTL_TIMELINE_H

@@ -1,6 +1,6 @@
 /*
- * top: services and endpoints, what they do now and why calls fail, once a second. On a terminal until
- * somebody presses q; else, or with --once, one screen after one interval.
+ * top: services and endpoints, what they do now and why calls fail, once a second. On a terminal
+ * until somebody presses q; else, or with --once, one screen after one interval.
  */
 #include <getopt.h>
 #include <poll.h>

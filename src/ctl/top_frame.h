@@ -1,6 +1,6 @@
 /*
- * One screen of top: rows put into as many lines and columns as there are. Pure; what comes from outside
- * is shown as ASCII, so that it can neither steer the terminal nor shift a column.
+ * One screen of top: rows put into as many lines and columns as there are. Pure; what comes from
+ * outside is shown as ASCII, so that it can neither steer the terminal nor shift a column.
  */
 #ifndef BRIDLE_CTL_TOP_FRAME_H
 #define BRIDLE_CTL_TOP_FRAME_H

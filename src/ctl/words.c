@@ -1,4 +1,5 @@
-/* What can stand in place of SERVICE, ENDPOINT and others: what the daemon knows, for completions. */
+/* What can stand in place of SERVICE, ENDPOINT and others: what the daemon knows, for
+ * completions. */
 #include <string.h>
 #include <unistd.h>
 

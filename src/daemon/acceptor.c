@@ -198,7 +198,8 @@ struct plan_order {
 	struct acceptor_plan plan;
 };
 
-/* Whoever waits at a door that is to close has connected already, under the limits that held then. */
+/* Whoever waits at a door that is to close has connected already, under the limits that held
+ * then. */
 static void let_in_last(struct acceptor *a, const struct acceptor_plan *plan)
 {
 	list_each (link, &a->doors) {

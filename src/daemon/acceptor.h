@@ -36,15 +36,16 @@ struct acceptor_plan {
 struct acceptor *acceptor_new(
     struct worker_thread *const *threads, unsigned n, struct process_shares *shares);
 /*
- * From the control thread: the plan moves to worker 0, which opens the doors that are new and closes
- * those that are not in it (a unix socket's file goes with its door unless it keeps that). An empty plan closes all.
+ * From the control thread: the plan moves to worker 0, which opens the doors that are new and
+ * closes those that are not in it (a unix socket's file goes with its door unless it keeps that).
+ * An empty plan closes all.
  */
 void acceptor_apply(struct acceptor *a, struct acceptor_plan *moved);
-/* From the control thread: returns when all plans so far are carried out, so that what they closed can
- * be bound again; after whole seconds of @patience in any case. */
+/* From the control thread: returns when all plans so far are carried out, so that what they closed
+ * can be bound again; after whole seconds of @patience in any case. */
 void acceptor_wait(struct acceptor *a, usec_t patience);
-/* From the control thread: whether they are carried out by now, and so whoever waited at a door that they
- * closed counts among the connections. */
+/* From the control thread: whether they are carried out by now, and so whoever waited at a door
+ * that they closed counts among the connections. */
 bool acceptor_has_applied(struct acceptor *a);
 /* From the control thread: while it is held nothing is accepted. */
 void acceptor_hold(struct acceptor *a, bool hold);

@@ -303,7 +303,8 @@ static void serve(void *arg, const struct http_request *request, struct http_rep
 
 /* --- addresses --- */
 
-/* The directory is made when its parent is there, for us alone; one that was there may be no good. */
+/* The directory is made when its parent is there, for us alone; one that was there may be no
+ * good. */
 static int make_directory(const char *directory, struct err *err)
 {
 	int code = mkdir(directory, 0750) < 0 ? errno : 0;

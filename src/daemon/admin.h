@@ -36,7 +36,8 @@ void admin_commit(struct admin *admin, const struct config *config, struct admin
 bool admin_http_door(const struct admin *admin, struct slice *asked, int *fd);
 /* Another process serves both addresses: who is connected is answered on, nobody else. */
 void admin_leave(struct admin *admin);
-/* Whether somebody has just connected to admin.socket, or is about to, and has asked nothing yet. */
+/* Whether somebody has just connected to admin.socket, or is about to, and has asked nothing
+ * yet. */
 bool admin_is_asked_soon(struct admin *admin);
 /* That process is gone: takes the path of admin.socket again if it had taken it. */
 void admin_take_back(struct admin *admin);

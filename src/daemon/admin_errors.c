@@ -1,4 +1,5 @@
-/* What went wrong, as the admin door tells it: GET /errors, and what /services says of each service's calls. */
+/* What went wrong, as the admin door tells it: GET /errors, and what /services says of each
+ * service's calls. */
 #include <stdlib.h>
 
 #include <cJSON.h>

@@ -1,7 +1,7 @@
 /*
  * GET /: the status page, for people. It is one document that loads nothing from elsewhere, and the
- * browser is told so: only the script and the style that carry this answer's nonce count, and no text
- * can become markup.
+ * browser is told so: only the script and the style that carry this answer's nonce count, and no
+ * text can become markup.
  */
 #include <stdio.h>
 #include <sys/random.h>

@@ -9,6 +9,7 @@ struct control;
 
 /* 200; @moved is from malloc. */
 void admin_reply_body(struct http_reply *reply, const char *type, char *moved, size_t len);
+/* Deletes @moved. */
 void admin_reply_json(struct http_reply *reply, int status, struct cJSON *moved);
 /* {"ok": false, "error": ...} */
 void admin_reply_error(struct http_reply *reply, int status, const char *error);

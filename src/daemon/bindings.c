@@ -110,7 +110,8 @@ static bool is_taken(const struct bindings_plan *plan, const struct binding *b)
 	return false;
 }
 
-/* The socket that serves this address already; each counts once, for there may be several port 0. */
+/* The socket that serves this address already; each counts once, for there may be several port
+ * 0. */
 static struct binding *find_bound(
     struct bindings *b, const struct bindings_plan *plan, const struct address *asked)
 {

@@ -57,7 +57,8 @@ void bindings_commit_shut(struct bindings *b, struct bindings_plan *plan);
 /* From now on what was borrowed is ours: its files have the rights that are configured, and go with
  * it. */
 void bindings_enter(struct bindings *b);
-/* The doors that stay open when only what was taken over is left: then the files of the others go. */
+/* The doors that stay open when only what was taken over is left: then the files of the others
+ * go. */
 struct acceptor_plan bindings_taken_over(const struct bindings *b);
 
 /* The most connections that descriptors allow: each has one here and one upstream. */

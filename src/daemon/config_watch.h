@@ -1,7 +1,7 @@
 /*
- * Looks after the configuration's file, or the files of its directory, while reload.watch is true, and
- * reloads when they may say something else. What becomes of that is reload.c's business; here is only
- * when.
+ * Looks after the configuration's file, or the files of its directory, while reload.watch is true,
+ * and reloads when they may say something else. What becomes of that is reload.c's business; here
+ * is only when.
  */
 #ifndef BRIDLE_DAEMON_CONFIG_WATCH_H
 #define BRIDLE_DAEMON_CONFIG_WATCH_H

@@ -1,6 +1,6 @@
 /*
- * The control thread: starts the daemon in order, reloads it in place, answers signals and the admin
- * socket, and stops it. Nothing here is on the path of a call.
+ * The control thread: starts the daemon in order, reloads it in place, answers signals and the
+ * admin socket, and stops it. Nothing here is on the path of a call.
  *
  *     STARTING --first answers, or 2 s, 10 s--> READY --drain, TERM, INT, QUIT--> DRAINING --> gone
  */
@@ -99,8 +99,8 @@ struct control {
 	struct stopping stopping;
 };
 
-/* Runs the daemon until it has been told to stop; everything is freed. Returns an exit_code, or what the
- * application under it returned. */
+/* Runs the daemon until it has been told to stop; everything is freed. Returns an exit_code, or
+ * what the application under it returned. */
 int control_run(const struct options *options);
 
 /* Builds a snapshot of @shared, by what discovery knows, and gives it to the workers. */
@@ -110,8 +110,8 @@ void control_missing(const struct control *c, char *room, size_t size);
 /* While it starts: is it ready now? */
 void control_look_ready(struct control *c);
 
-/* In the place of another process, which waits for that: opens the doors. Returns 0, or -1 with @err set
- * and nothing changed that it would miss. */
+/* In the place of another process, which waits for that: opens the doors. Returns 0, or -1 with
+ * @err set and nothing changed that it would miss. */
 int control_enter(struct control *c, struct err *err);
 
 /* Opens the log files anew. Returns 0, or -1 with @err set. */
@@ -120,12 +120,14 @@ int control_reopen(struct control *c, struct err *err);
 void control_drain(struct control *c);
 /* Takes that back, and is ready again. Returns -1 with @err set when a stop has begun. */
 int control_undrain(struct control *c, struct err *err);
-/* Ends the daemon when its calls have ended: after shutdown.drain at the latest, or with no limit if
- * @patient. Asked a second time with a limit it ends at once. */
+/* Ends the daemon when its calls have ended: after shutdown.drain at the latest, or with no limit
+ * if @patient. Asked a second time with a limit it ends at once. */
 void control_stop(struct control *c, bool patient);
-/* Another process serves in our place: ends with the last call, after upgrade.drain at the latest. */
+/* Another process serves in our place: ends with the last call, after upgrade.drain at the
+ * latest. */
 void control_hand_over(struct control *c);
-/* The application under us has ended, or could not be started: there is nothing more to stay for. */
+/* The application under us has ended, or could not be started: there is nothing more to stay
+ * for. */
 void control_application_ended(struct control *c);
 
 #endif

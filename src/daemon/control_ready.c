@@ -1,5 +1,5 @@
-/* When the daemon is ready: at once where nothing is waited for, else with the last first answer, or
- * when time is up. */
+/* When the daemon is ready: at once where nothing is waited for, else with the last first answer,
+ * or when time is up. */
 #include <stdio.h>
 
 #include "daemon/admin.h"

@@ -1,7 +1,7 @@
 /*
  * The way out. First callers must stop to find us: what is registered is withdrawn, and while they
- * hear of that all is served as before. Then those who are connected are asked to go elsewhere; and if
- * the daemon is to end, the doors are closed, and it ends with the last call.
+ * hear of that all is served as before. Then those who are connected are asked to go elsewhere; and
+ * if the daemon is to end, the doors are closed, and it ends with the last call.
  *
  *     control_drain: REGISTRIES --withdrawn, or 5 s--> NEWS --deregister_wait--> CALLERS
  *                        '-------------- nothing was ever registered ---------------^
@@ -10,8 +10,8 @@
  *
  * When the time is over, what still runs is answered with that, and gets a moment to hear it.
  *
- * An application under us is told to end when its callers have gone, or half of the time is over; doors
- * stay open for its own calls until it has ended.
+ * An application under us is told to end when its callers have gone, or half of the time is over;
+ * doors stay open for its own calls until it has ended.
  */
 #include <inttypes.h>
 #include <signal.h>

@@ -1,7 +1,8 @@
 /*
- * Where the services of a configuration are found: addresses of the file as they stand, names by what
- * DNS says, and what registries say. Opens the registries and follows in them what the configuration
- * uses; turns all of that into the endpoint sets of a snapshot. Belongs to the control thread.
+ * Where the services of a configuration are found: addresses of the file as they stand, names by
+ * what DNS says, and what registries say. Opens the registries and follows in them what the
+ * configuration uses; turns all of that into the endpoint sets of a snapshot. Belongs to the
+ * control thread.
  */
 #ifndef BRIDLE_DAEMON_DISCOVERY_H
 #define BRIDLE_DAEMON_DISCOVERY_H
@@ -19,8 +20,8 @@ struct loop;
 struct discovery_events {
 	/* A snapshot would come out different; a burst of changes raises it once. */
 	void (*changed)(void *arg);
-	/* What a registry says of a name of discovery_follow_names: has it endpoints, and if not, why?
-	 * Also when nothing has changed since before it was followed. */
+	/* What a registry says of a name of discovery_follow_names: has it endpoints, and if not,
+	 * why? Also when nothing has changed since before it was followed. */
 	void (*name_heard)(void *arg, struct slice name, bool has_endpoints, const char *why);
 	/* As the registries raise them. */
 	void (*document_changed)(void *arg, struct registry *registry, struct slice key);
@@ -45,13 +46,13 @@ void discovery_free(struct discovery **d);
 
 /*
  * Follows what the configuration of @shared uses and nothing else: names, registries, services in
- * them. A registry that is as it was stays as it is; others are opened, and those that are not wanted
- * any more are closed once nothing of ours stands in them. Takes a reference. Returns -1 with @err set
- * when resolvers or a registry cannot be used; nothing has changed then.
+ * them. A registry that is as it was stays as it is; others are opened, and those that are not
+ * wanted any more are closed once nothing of ours stands in them. Takes a reference. Returns -1
+ * with @err set when resolvers or a registry cannot be used; nothing has changed then.
  */
 int discovery_follow(struct discovery *d, struct shared_config *shared, struct err *err);
-/* After that failed, while the configuration is there: the registry that could not be opened, or NULL
- * when it was the resolvers. */
+/* After that failed, while the configuration is there: the registry that could not be opened, or
+ * NULL when it was the resolvers. */
 const struct registry_config *discovery_refused(const struct discovery *d);
 /* Follows these names, too, in the registry of "*", instead of those given before. Copies. */
 void discovery_follow_names(struct discovery *d, const struct slice *names, size_t n);

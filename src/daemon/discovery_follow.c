@@ -134,8 +134,8 @@ static struct opened *open_one(struct discovery *d, struct shared_config *shared
 	return o;
 }
 
-/* Opens what is not open yet, in the order of the configuration, into @fresh: NULL for those that are
- * used again. On failure none is open that was not before. */
+/* Opens what is not open yet, in the order of the configuration, into @fresh: NULL for those that
+ * are used again. On failure none is open that was not before. */
 static int open_new(
     struct discovery *d, struct shared_config *shared, struct opened **fresh, struct err *err)
 {

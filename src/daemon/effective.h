@@ -1,7 +1,8 @@
 /*
- * The configuration that calls run under: what the file says, what registries say over it (governance
- * documents), and the names that "*" stands for. Each change of one of the latter two binds the file's
- * own tree anew with them and publishes the result; a reload does the same with a new file.
+ * The configuration that calls run under: what the file says, what registries say over it
+ * (governance documents), and the names that "*" stands for. Each change of one of the latter two
+ * binds the file's own tree anew with them and publishes the result; a reload does the same with a
+ * new file.
  */
 #ifndef BRIDLE_DAEMON_EFFECTIVE_H
 #define BRIDLE_DAEMON_EFFECTIVE_H

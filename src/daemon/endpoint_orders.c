@@ -8,7 +8,8 @@
 #define LABEL_MAX 256u /* of a service: more than there may be */
 #define KEY_MAX   (LABEL_MAX + 1 + ADDRESS_TEXT_MAX)
 
-/* What one order says of one thing. For a single service "as found" stands against an order for all. */
+/* What one order says of one thing. For a single service "as found" stands against an order for
+ * all. */
 enum word {
 	WORD_NONE,
 	WORD_ORDERED, /* disabled; another weight */

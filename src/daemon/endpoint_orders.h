@@ -1,8 +1,8 @@
 /*
- * What operators have ordered of endpoints: that one gets nothing, or another weight than it was found
- * with. An order holds for an address of one service, or of every service that has it, now or later; it
- * outlives reloads and whatever discovery says, goes with an upgrade, and ends with the process. Belongs to the control thread;
- * calls hear of it by the snapshots that are made with it.
+ * What operators have ordered of endpoints: that one gets nothing, or another weight than it was
+ * found with. An order holds for an address of one service, or of every service that has it, now or
+ * later; it outlives reloads and whatever discovery says, goes with an upgrade, and ends with the
+ * process. Belongs to the control thread; calls hear of it by the snapshots that are made with it.
  */
 #ifndef BRIDLE_DAEMON_ENDPOINT_ORDERS_H
 #define BRIDLE_DAEMON_ENDPOINT_ORDERS_H
@@ -35,14 +35,15 @@ void endpoint_orders_free(struct endpoint_orders **orders);
  * ordered of single ones. Copies. Returns 0, or -1 with @err set when there are too many. */
 int endpoint_orders_give(
     struct endpoint_orders *orders, const struct endpoint_order *order, struct err *err);
-/* All that is ordered, as it may be given again in this order. Returns a list from malloc, *n long, whose
- * texts are good until the next order; NULL where there are none. */
+/* All that is ordered, as it may be given again in this order. Returns a list from malloc, *n long,
+ * whose texts are good until the next order; NULL where there are none. */
 struct endpoint_order *endpoint_orders_list(const struct endpoint_orders *orders, size_t *n);
-/* Is anything ordered of that address for this service, alone or with all? Without a service: for any. */
+/* Is anything ordered of that address for this service, alone or with all? Without a service: for
+ * any. */
 bool endpoint_orders_has(
     const struct endpoint_orders *orders, struct slice service, struct slice address);
-/* @orders: may be NULL, for none. Makes the endpoints of the service what was ordered of them, or what they were found as where nothing
- * is any more; what changes is copied into @arena. */
+/* @orders: may be NULL, for none. Makes the endpoints of the service what was ordered of them, or
+ * what they were found as where nothing is any more; what changes is copied into @arena. */
 void endpoint_orders_apply(const struct endpoint_orders *orders, struct slice service,
     struct arena *arena, struct endpoint_set *set);
 

@@ -1,7 +1,7 @@
 /*
- * One record of ours in one registry, from the wish that it be there to the word that it is gone: what
- * was asked for, what the registry last said of it, and the log lines about both. Whether it is to be
- * there, and where, is decided elsewhere (registrations.c).
+ * One record of ours in one registry, from the wish that it be there to the word that it is gone:
+ * what was asked for, what the registry last said of it, and the log lines about both. Whether it
+ * is to be there, and where, is decided elsewhere (registrations.c).
  */
 #ifndef BRIDLE_DAEMON_ENROLMENT_H
 #define BRIDLE_DAEMON_ENROLMENT_H

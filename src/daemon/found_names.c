@@ -94,7 +94,8 @@ static void refused_long_enough(struct timer *timer, usec_t now)
 	forget(container_of(timer, struct entry, timer));
 }
 
-/* There are no more of them than of those that are followed: callers can make up as many as they like. */
+/* There are no more of them than of those that are followed: callers can make up as many as they
+ * like. */
 static void bound_failed(struct found_names *names)
 {
 	if (names->n[FOUND_FAILED] > FOUND_NAMES_MAX)

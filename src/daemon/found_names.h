@@ -1,8 +1,8 @@
 /*
  * The services that calls ask for and no file lists: names that the template "*" stands for. A name
- * is looked up when it is first called, followed while it is used, forgotten after ten minutes without
- * a call; one that could not be found is refused for five seconds before it is looked up again.
- * Belongs to the control thread.
+ * is looked up when it is first called, followed while it is used, forgotten after ten minutes
+ * without a call; one that could not be found is refused for five seconds before it is looked up
+ * again. Belongs to the control thread.
  */
 #ifndef BRIDLE_DAEMON_FOUND_NAMES_H
 #define BRIDLE_DAEMON_FOUND_NAMES_H
@@ -31,8 +31,8 @@ struct found_name {
 };
 
 struct found_events {
-	/* The names that are followed are others: LOOKING and LIVE are to be asked for, LIVE are to be
-	 * services. */
+	/* The names that are followed are others: LOOKING and LIVE are to be asked for, LIVE are to
+	 * be services. */
 	void (*changed)(void *arg);
 	/* Whoever waits for @name can go on: it is LIVE, and `changed` was raised, or FAILED. */
 	void (*settled)(void *arg, const struct found_name *name);

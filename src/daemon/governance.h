@@ -1,7 +1,7 @@
 /*
- * Kitex's documents in registries for the services that have `governance`: follows them, keeps of each
- * what it last said that made sense, and gives all of it as values that are put over the file's.
- * Belongs to the control thread.
+ * Kitex's documents in registries for the services that have `governance`: follows them, keeps of
+ * each what it last said that made sense, and gives all of it as values that are put over the
+ * file's. Belongs to the control thread.
  *
  * A service whose endpoints are all on this machine reads `limit`, of itself; every other the four
  * documents of node.service as its client.
@@ -20,9 +20,9 @@ struct governance *governance_new(struct discovery *discovery);
 void governance_free(struct governance **governance);
 
 /*
- * Follows the documents of the services of @file, which has been given to discovery_follow, and of the
- * @names under the keys of its "*". What was known of documents that stay is known still. Takes a
- * reference.
+ * Follows the documents of the services of @file, which has been given to discovery_follow, and of
+ * the @names under the keys of its "*". What was known of documents that stay is known still. Takes
+ * a reference.
  */
 void governance_follow(struct governance *governance, struct shared_config *file,
     const struct slice *names, size_t n_names);

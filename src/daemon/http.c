@@ -78,7 +78,8 @@ static bool take_line(struct slice *rest, struct slice *line)
 	return line->len == 0 || memchr(line->data, '\r', line->len) == NULL;
 }
 
-/* What a proxy is sent names the host as well: http://host/path. Source: RFC 9112, section 3.2.2. */
+/* What a proxy is sent names the host as well: http://host/path. Source: RFC 9112, section
+ * 3.2.2. */
 static bool strip_origin(struct slice *target)
 {
 	static const char scheme[] = "http://";

@@ -2,7 +2,8 @@
 
 #include "base/hex.h"
 
-/* What a part of a query means, without its escapes. Source: RFC 3986 section 2.1; `+` is a plus. */
+/* What a part of a query means, without its escapes. Source: RFC 3986 section 2.1; `+` is a
+ * plus. */
 static struct slice decode(struct slice text, struct arena *arena)
 {
 	uint8_t *room = arena_alloc(arena, text.len + 1);

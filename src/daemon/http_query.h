@@ -4,8 +4,8 @@
 
 #include "base/arena.h"
 
-/* Takes the next pair off the front of @query; both are in @arena. What lacks a `=` has an empty value.
- * False at the end. */
+/* Takes the next pair off the front of @query; both are in @arena. What lacks a `=` has an empty
+ * value. False at the end. */
 bool http_query_next(
     struct slice *query, struct slice *name, struct slice *value, struct arena *arena);
 

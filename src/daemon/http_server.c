@@ -97,7 +97,8 @@ static void be_patient(struct http_conn *c)
 	    loop_wheel(loop), &c->patience, usec_after(loop_now(loop), PATIENCE), out_of_patience);
 }
 
-/* With @shows_body false its length is told, but not sent. Returns false when the connection is gone. */
+/* With @shows_body false its length is told, but not sent. Returns false when the connection is
+ * gone. */
 static bool send_reply(
     struct http_conn *c, const struct http_reply *reply, bool shows_body, bool keeps_alive)
 {
@@ -320,7 +321,8 @@ static void gone_by_now(struct timer *timer, usec_t now)
 	drop(container_of(timer, struct http_conn, patience));
 }
 
-/* What cannot be written any more is dropped by the timer: whoever writes is not to hear of it inside. */
+/* What cannot be written any more is dropped by the timer: whoever writes is not to hear of it
+ * inside. */
 static bool put(struct http_later *later, const struct slice *pieces, int n)
 {
 	struct http_conn *c = later->conn;

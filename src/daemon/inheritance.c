@@ -1,8 +1,8 @@
 /*
- * A socket of the old process is known by the address as it was asked for, which is the same text in
- * both configurations, also where that is port 0. One of the service manager is known by where it is
- * bound, or by the name of the listener; then a wildcard of IPv6 does for one of IPv4, since that is
- * how a ListenStream= of a mere port is bound.
+ * A socket of the old process is known by the address as it was asked for, which is the same text
+ * in both configurations, also where that is port 0. One of the service manager is known by where
+ * it is bound, or by the name of the listener; then a wildcard of IPv6 does for one of IPv4, since
+ * that is how a ListenStream= of a mere port is bound.
  */
 #include "daemon/inheritance.h"
 

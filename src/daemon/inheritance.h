@@ -15,12 +15,12 @@ struct inheritance *inheritance_new(void);
 /* Closes what is left, with a line in the log about each. */
 void inheritance_free(struct inheritance **inheritance);
 
-/* From the old process: @fd moves; @asked is the address as its configuration had it, @id is to be told
- * when it is taken. Anything but a listening stream socket is closed. */
+/* From the old process: @fd moves; @asked is the address as its configuration had it, @id is to be
+ * told when it is taken. Anything but a listening stream socket is closed. */
 void inheritance_add(
     struct inheritance *inheritance, enum door_kind kind, uint32_t id, struct slice asked, int fd);
-/* What the environment says a service manager has passed to this very process; the variables are gone
- * afterwards, so that no child believes them. Before there are threads. */
+/* What the environment says a service manager has passed to this very process; the variables are
+ * gone afterwards, so that no child believes them. Before there are threads. */
 void inheritance_from_manager(struct inheritance *inheritance);
 
 /* What a listener wants. */

@@ -68,7 +68,8 @@ struct liveness *liveness_new(struct loop *loop, const struct workers *workers)
 	l->workers = workers;
 	l->pulses = mem_calloc(workers->n, sizeof *l->pulses);
 	l->stuck = -1;
-	/* Half of what is allowed, as sd_watchdog_enabled(3) advises, less what a look may be late. */
+	/* Half of what is allowed, as sd_watchdog_enabled(3) advises, less what a look may be
+	 * late. */
 	l->feed_every = interval == USEC_NONE ? USEC_NONE : interval / 2;
 	if (l->feed_every != USEC_NONE && l->feed_every > LOOK_EVERY)
 		l->feed_every -= LOOK_EVERY;

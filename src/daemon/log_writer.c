@@ -18,9 +18,9 @@
 #include "daemon/thread.h"
 
 /*
- * The writer's thread is ASLEEP until a line comes. Having written, it naps: lines of that time, and
- * the few that came while it wrote, gather without waking anyone, and only an empty nap ends in sleep.
- * So a busy log costs its producers no system call, and the writer one for many lines.
+ * The writer's thread is ASLEEP until a line comes. Having written, it naps: lines of that time,
+ * and the few that came while it wrote, gather without waking anyone, and only an empty nap ends in
+ * sleep. So a busy log costs its producers no system call, and the writer one for many lines.
  *
  *     ASLEEP --line--> AWAKE --all written--> NAPPING --lines--> AWAKE
  *        ^                                        |
@@ -64,7 +64,8 @@ int log_destination_open(const char *to, struct err *err)
 	else if (strcmp(to, "stdout") == 0)
 		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 	else
-		/* Not blocking on open: a FIFO without a reader is refused instead of waited for. */
+		/* Not blocking on open: a FIFO without a reader is refused instead of waited
+		 * for. */
 		fd = open(
 		    to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 	if (fd < 0)
@@ -113,8 +114,8 @@ static bool is_time_to_give_up(const struct log_writer *w)
 }
 
 /*
- * The next bytes to write in one go. A pipe gets whole lines of at most PIPE_BUF bytes, so that they
- * do not mix with another process's and a write after POLLOUT cannot block.
+ * The next bytes to write in one go. A pipe gets whole lines of at most PIPE_BUF bytes, so that
+ * they do not mix with another process's and a write after POLLOUT cannot block.
  */
 static size_t next_piece(const struct log_writer *w, const char **piece)
 {
@@ -269,7 +270,8 @@ void log_writer_free(struct log_writer **pw, usec_t patience)
 	w->stop_by = clock_monotonic() + patience;
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
-	/* A disk that hangs holds the thread inside write(): it is left behind then, memory and all. */
+	/* A disk that hangs holds the thread inside write(): it is left behind then, memory and
+	 * all. */
 	until = timespec_of(clock_calendar() + patience + USEC_S);
 	if (pthread_timedjoin_np(w->thread, NULL, &until) != 0) {
 		pthread_detach(w->thread);

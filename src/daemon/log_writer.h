@@ -23,8 +23,8 @@ struct log_writer;
  */
 int log_destination_open(const char *to, struct err *err);
 
-/* @name stands in metrics and warnings, borrowed. Takes over @fd. NULL with @err set when there is no
- * thread to be had; @fd is closed then. */
+/* @name stands in metrics and warnings, borrowed. Takes over @fd. NULL with @err set when there is
+ * no thread to be had; @fd is closed then. */
 struct log_writer *log_writer_new(const char *name, int fd, struct err *err);
 /* Writes what is left, but for no longer than @patience; then the rest is given up. */
 void log_writer_free(struct log_writer **w, usec_t patience);

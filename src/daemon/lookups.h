@@ -1,7 +1,7 @@
 /*
- * What is between a call to a name that no file lists and the registry: takes the name from the worker
- * that asks, has it followed (found_names.h says for how long), makes a service of it, and tells the
- * workers how it went. Belongs to the control thread.
+ * What is between a call to a name that no file lists and the registry: takes the name from the
+ * worker that asks, has it followed (found_names.h says for how long), makes a service of it, and
+ * tells the workers how it went. Belongs to the control thread.
  */
 #ifndef BRIDLE_DAEMON_LOOKUPS_H
 #define BRIDLE_DAEMON_LOOKUPS_H

@@ -369,8 +369,9 @@ static void render_daemon(struct page *p)
 }
 
 /*
- * Makes room for a long page in one piece, of large pages where the system has them: most of what a long
- * page costs is otherwise that the system gives its memory bit by bit. What is not used is not taken.
+ * Makes room for a long page in one piece, of large pages where the system has them: most of what a
+ * long page costs is otherwise that the system gives its memory bit by bit. What is not used is not
+ * taken.
  */
 static void make_room(struct text *out, const struct metrics_source *source)
 {

@@ -1,6 +1,6 @@
 /*
- * The counters of all workers as a page in the Prometheus text format: Kitex's four families, so that
- * its dashboards keep working, and our own. Reads only; whatever moves is read once.
+ * The counters of all workers as a page in the Prometheus text format: Kitex's four families, so
+ * that its dashboards keep working, and our own. Reads only; whatever moves is read once.
  */
 #ifndef BRIDLE_DAEMON_METRICS_H
 #define BRIDLE_DAEMON_METRICS_H

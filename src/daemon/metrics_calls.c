@@ -10,8 +10,9 @@
 #define KITEX_BOUNDS       8u
 
 /*
- * What the series of all workers are added up to. Each is read once and looked up twice, for there may
- * be thousands: by what its labels have in common; what tells those apart is a short list there.
+ * What the series of all workers are added up to. Each is read once and looked up twice, for there
+ * may be thousands: by what its labels have in common; what tells those apart is a short list
+ * there.
  */
 struct calls_page {
 	struct arena *arena; /* borrowed */

@@ -1,4 +1,5 @@
-/* The families that tell what of ours stands in registries, and how often it did not though it should. */
+/* The families that tell what of ours stands in registries, and how often it did not though it
+ * should. */
 #ifndef BRIDLE_DAEMON_METRICS_REGISTRATIONS_H
 #define BRIDLE_DAEMON_METRICS_REGISTRATIONS_H
 

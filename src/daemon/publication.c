@@ -1,7 +1,7 @@
 /*
- * One service in one registry. It has a present enrolment while it is due, and for a moment a former
- * one, when its address or its registry has become another: callers find the new one before the old one
- * goes.
+ * One service in one registry. It has a present enrolment while it is due, and for a moment a
+ * former one, when its address or its registry has become another: callers find the new one before
+ * the old one goes.
  *
  *     not due --application answers, address known--> PENDING --> PRESENT <--> LOST, CONTESTED
  *        ^                                                          |
@@ -47,7 +47,8 @@ static int find_server(const struct registry *registry, struct address *server, 
 	return has_any ? 0 : err_set(err, 0, "the address of the registry is not known yet");
 }
 
-/* Consul is asked through an agent on the same machine, which is no sign that others are there, too. */
+/* Consul is asked through an agent on the same machine, which is no sign that others are there,
+ * too. */
 static bool is_agent(const struct registry *registry, const struct address *host)
 {
 	return registry_config_of(registry)->type == REGISTRY_CONSUL && address_is_local(host);
@@ -109,16 +110,17 @@ void publication_withdraw(struct publication *p, const char *why)
 	withdraw(&p->present, why);
 }
 
-/* A registry that was opened anew is another to us, and the same to those who look into it. Where keys
- * have owners, the new one takes the old one's over; elsewhere the old one's end would be the end of
- * both. */
+/* A registry that was opened anew is another to us, and the same to those who look into it. Where
+ * keys have owners, the new one takes the old one's over; elsewhere the old one's end would be the
+ * end of both. */
 static bool has_owners(const struct registry_config *config)
 {
 	return config->type == REGISTRY_ETCD || config->type == REGISTRY_ZOOKEEPER;
 }
 
-/* What keeps @plan from being enrolled now: one of another service, or one that has to be gone first. The
- * registry itself sees to it that what leaves and what comes at one place do not meet. */
+/* What keeps @plan from being enrolled now: one of another service, or one that has to be gone
+ * first. The registry itself sees to it that what leaves and what comes at one place do not
+ * meet. */
 static struct enrolment *find_in_the_way(const struct registrations *r, const struct publication *p,
     const struct registry *registry, const struct registration_plan *plan)
 {

@@ -1,8 +1,8 @@
 /*
- * At which address the application behind a service is published: the one that the file states, else
- * the first TCP address of the listener that is pinned to the service, as it is really bound. A
- * wildcard host is left for the caller to fill in: which of the machine's addresses stands for it is
- * a matter of the registry that is told.
+ * At which address the application behind a service is published: the one that the file states,
+ * else the first TCP address of the listener that is pinned to the service, as it is really bound.
+ * A wildcard host is left for the caller to fill in: which of the machine's addresses stands for it
+ * is a matter of the registry that is told.
  */
 #ifndef BRIDLE_DAEMON_REGISTRATION_ADDRESS_H
 #define BRIDLE_DAEMON_REGISTRATION_ADDRESS_H

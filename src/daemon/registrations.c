@@ -1,7 +1,7 @@
 /*
- * Which publications there are follows from the snapshot. All are settled in one place (look), at the
- * end of the turn in which something changed, and once a second: for addresses that may have changed,
- * and for whoever reads the log.
+ * Which publications there are follows from the snapshot. All are settled in one place (look), at
+ * the end of the turn in which something changed, and once a second: for addresses that may have
+ * changed, and for whoever reads the log.
  */
 #include "daemon/registrations.h"
 

@@ -1,7 +1,7 @@
 /*
  * Publishes the local applications: for each service with `register`, in each of its registries, at
- * the right address, only while the application answers, and withdrawn first when the daemon leaves.
- * Belongs to the control thread.
+ * the right address, only while the application answers, and withdrawn first when the daemon
+ * leaves. Belongs to the control thread.
  */
 #ifndef BRIDLE_DAEMON_REGISTRATIONS_H
 #define BRIDLE_DAEMON_REGISTRATIONS_H
@@ -23,9 +23,11 @@ void registrations_follow(struct registrations *registrations, struct snapshot *
 /* Withdraws all and publishes nothing any more. @done is called when all are gone, or when their
  * registries have not answered in time; at once, from the loop, when there are none. */
 void registrations_leave(struct registrations *registrations, void (*done)(void *arg), void *arg);
-/* Publishes, mends and withdraws nothing any more; what is there stays, for another process to take. */
+/* Publishes, mends and withdraws nothing any more; what is there stays, for another process to
+ * take. */
 void registrations_let_go(struct registrations *registrations);
-/* Publishes again what the present snapshot wants; the `done` of registrations_leave is not called any more. */
+/* Publishes again what the present snapshot wants; the `done` of registrations_leave is not called
+ * any more. */
 void registrations_return(struct registrations *registrations);
 /* Is, or was, anything published since the start? Then callers may still come for a while. */
 bool registrations_were_any(const struct registrations *registrations);

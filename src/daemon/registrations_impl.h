@@ -1,6 +1,6 @@
 /*
- * What registrations.c (all of them: which there are, events, leaving) and publication.c (one of them:
- * when, where, in which enrolment) share. Not for anybody else.
+ * What registrations.c (all of them: which there are, events, leaving) and publication.c (one of
+ * them: when, where, in which enrolment) share. Not for anybody else.
  */
 #ifndef BRIDLE_DAEMON_REGISTRATIONS_IMPL_H
 #define BRIDLE_DAEMON_REGISTRATIONS_IMPL_H

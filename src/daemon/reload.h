@@ -24,8 +24,8 @@ struct config *reload_read_tested(const struct options *options, struct problems
 
 /* @is_dry: loads and checks only. The caller owns @result and gives it to reload_result_fini. */
 void reload_run(struct control *c, bool is_dry, struct reload_result *result);
-/* The same because the file may have changed, which nobody asked for: one that says what is in force
- * already is passed over in silence. */
+/* The same because the file may have changed, which nobody asked for: one that says what is in
+ * force already is passed over in silence. */
 void reload_run_if_changed(struct control *c);
 void reload_result_fini(struct reload_result *result);
 

@@ -7,13 +7,13 @@
 struct loop;
 struct signals;
 
-/* @arrived is called in the loop for HUP, USR1, USR2, TERM, INT, QUIT and CHLD. PIPE is ignored from now
- * on. */
+/* @arrived is called in the loop for HUP, USR1, USR2, TERM, INT, QUIT and CHLD. PIPE is ignored
+ * from now on. */
 struct signals *signals_new(struct loop *loop, void (*arrived)(void *arg, int number), void *arg);
 void signals_free(struct signals **s);
 
-/* For a program that we start: it finds signals as programs expect to, nothing blocked and nothing ignored,
- * whatever we have done with ours. */
+/* For a program that we start: it finds signals as programs expect to, nothing blocked and nothing
+ * ignored, whatever we have done with ours. */
 void signals_spawn_afresh(posix_spawnattr_t *attributes);
 
 #endif

@@ -11,8 +11,8 @@
 
 #define NSEC_IN_USEC 1000u
 
-/* Bytes that are no plain ASCII are escaped each by itself, as in the access log: a text that was cut
- * within a character is JSON all the same. */
+/* Bytes that are no plain ASCII are escaped each by itself, as in the access log: a text that was
+ * cut within a character is JSON all the same. */
 static void add_string(struct text *out, struct slice s)
 {
 	text_add_str(out, "\"");

@@ -1,6 +1,6 @@
 /*
- * Spans as OTLP says them in JSON: one request for a collector. Pure; where it goes is the exporter's
- * business.
+ * Spans as OTLP says them in JSON: one request for a collector. Pure; where it goes is the
+ * exporter's business.
  */
 #ifndef BRIDLE_DAEMON_SPAN_JSON_H
 #define BRIDLE_DAEMON_SPAN_JSON_H

@@ -1,6 +1,7 @@
 /*
- * The status page as it is served: status_page.html, made into bytes by the build. It asks the admin
- * door for all that it shows, so nothing is put into it but the nonce of its script and its style.
+ * The status page as it is served: status_page.html, made into bytes by the build. It asks the
+ * admin door for all that it shows, so nothing is put into it but the nonce of its script and its
+ * style.
  */
 #ifndef BRIDLE_DAEMON_STATUS_PAGE_H
 #define BRIDLE_DAEMON_STATUS_PAGE_H

@@ -1,10 +1,10 @@
 /*
- * The new process of an upgrade (started with --upgrade): takes the listening sockets of the old one,
- * proves that it can serve, and waits. Until the old one tells it to go it accepts nothing, can be asked
- * nothing, registers nothing and writes no cache; if the old one is gone before, it ends. How the old
- * process does its part is in upgrade.c.
+ * The new process of an upgrade (started with --upgrade): takes the listening sockets of the old
+ * one, proves that it can serve, and waits. Until the old one tells it to go it accepts nothing,
+ * can be asked nothing, registers nothing and writes no cache; if the old one is gone before, it
+ * ends. How the old process does its part is in upgrade.c.
  *
- *     TAKING --doors are there--> STARTING --complete--> PROVING --it works--> WAITING --GO--> SERVING
+ *     TAKING --doors are there--> STARTING --complete--> PROVING --works--> WAITING --GO--> SERVING
  *        '-------------'--------- error: FAILED is said, the process ends -------'
  */
 #ifndef BRIDLE_DAEMON_SUCCESSOR_H
@@ -21,8 +21,8 @@ struct inheritance;
 struct problems;
 struct successor;
 
-/* Takes the doors that the old process passes into @inheritance; waits for them. NULL with @err set when
- * nobody is there to take them from. */
+/* Takes the doors that the old process passes into @inheritance; waits for them. NULL with @err set
+ * when nobody is there to take them from. */
 struct successor *successor_new(struct inheritance *inheritance, struct err *err);
 /* Nothing becomes of it: says so, if there is anybody to hear. */
 void successor_fail(struct successor *s, const char *why);

@@ -267,7 +267,8 @@ int taps_open(struct taps *t, struct slice query, struct http_reply *reply, stru
 
 /* ---- all of them ---- */
 
-/* What each worker passes when it has posted all lines that came before. Freed by the last of them. */
+/* What each worker passes when it has posted all lines that came before. Freed by the last of
+ * them. */
 struct barrier {
 	struct ref ref;
 	sem_t passed;

@@ -1,8 +1,8 @@
 /*
  * Puts a new process in the place of this one, without a moment in which nobody serves: starts the
  * program that lies at our own path now, passes it the listening sockets, lets it prove itself, and
- * only when it says that it serves does this one go. Whatever happens before that, this one goes on.
- * How the new process does its part is in successor.c.
+ * only when it says that it serves does this one go. Whatever happens before that, this one goes
+ * on. How the new process does its part is in successor.c.
  *
  *     NONE --asked--> PROVING --READY--> GOING --SERVING--> OVER
  *      ^                 '---- error, death, time is up ----'--> FAILING --it is gone--> NONE
@@ -35,8 +35,8 @@ struct upgrade *upgrade_new(struct control *control);
 void upgrade_free(struct upgrade **upgrade);
 
 /*
- * Begins one. @done is called, later, when it is known what became of it; it may be NULL. Returns -1
- * with @err set when it is refused; @done is then never called.
+ * Begins one. @done is called, later, when it is known what became of it; it may be NULL. Returns
+ * -1 with @err set when it is refused; @done is then never called.
  */
 int upgrade_begin(struct upgrade *upgrade,
     void (*done)(void *arg, const struct upgrade_record *record), void *arg, struct err *err);
@@ -44,12 +44,14 @@ int upgrade_begin(struct upgrade *upgrade,
 void upgrade_forget(struct upgrade *upgrade, const void *arg);
 /* From the start of the new process until it serves, or is gone. */
 bool upgrade_is_under_way(const struct upgrade *upgrade);
-/* This process is the one that an upgrade has put here, after so many: that is the last one's record. */
+/* This process is the one that an upgrade has put here, after so many: that is the last one's
+ * record. */
 void upgrade_was_made(struct upgrade *upgrade, uint64_t succeeded, uint64_t failed);
 const struct upgrade_record *upgrade_last(const struct upgrade *upgrade);
-/* A signal, or what is asked for in other ways and means the same. True when it must wait for the end of
- * the upgrade, and is then given to the process that serves: HUP, and those that end the daemon when the
- * new process is on its way in already. If it still proves itself, the upgrade ends instead. */
+/* A signal, or what is asked for in other ways and means the same. True when it must wait for the
+ * end of the upgrade, and is then given to the process that serves: HUP, and those that end the
+ * daemon when the new process is on its way in already. If it still proves itself, the upgrade ends
+ * instead. */
 bool upgrade_defers(struct upgrade *upgrade, int number);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The words that the old process and the new one exchange during an upgrade, and the pair of sockets
- * they go over. What is said when, and what follows from it, is decided by upgrade.c and successor.c.
+ * The words that the old process and the new one exchange during an upgrade, and the pair of
+ * sockets they go over. What is said when, and what follows from it, is decided by upgrade.c and
+ * successor.c.
  *
  *     old: DOOR ... ORDER ... DOORS_END                                 GO
  *     new:                              TOOK ... READY | FAILED            SERVING | FAILED
@@ -47,8 +48,8 @@ size_t upgrade_message_write(uint8_t *room, const struct upgrade_message *messag
 /* Points into @bytes. Returns 0, or -1 with @err set. */
 int upgrade_message_read(struct upgrade_message *message, struct slice bytes, struct err *err);
 
-/* An order as a message, and back; its texts are in @room, of UPGRADE_MESSAGE_MAX bytes, or in @message.
- * Returns 0, or -1 when it is none, or does not fit. */
+/* An order as a message, and back; its texts are in @room, of UPGRADE_MESSAGE_MAX bytes, or in
+ * @message. Returns 0, or -1 when it is none, or does not fit. */
 struct endpoint_order;
 int upgrade_order_write(
     uint8_t *room, const struct endpoint_order *order, struct upgrade_message *message);

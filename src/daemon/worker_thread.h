@@ -17,8 +17,8 @@ struct worker_thread *worker_thread_new(unsigned index, struct process_shares *s
 /* All signals are blocked in the new thread. Returns 0, or -1 with @err set. */
 int worker_thread_start(struct worker_thread *t, struct err *err);
 /*
- * Ends the loop and waits for the thread. What is in its inbox waits: workers post to each other, so
- * all are stopped before one is emptied.
+ * Ends the loop and waits for the thread. What is in its inbox waits: workers post to each other,
+ * so all are stopped before one is emptied.
  */
 void worker_thread_stop(struct worker_thread *t);
 /* Runs what is still in the inbox, so that no descriptor is lost in it; nobody may post any more.

@@ -10,8 +10,8 @@ struct workers {
 	struct worker **list;           /* owned array of the workers inside, for their readers */
 	unsigned n;
 	struct acceptor *acceptor; /* owned */
-	/* Takes names that calls ask for and no file lists, in the thread of the worker that asks. NULL:
-	 * nobody does. To be set before they start. */
+	/* Takes names that calls ask for and no file lists, in the thread of the worker that asks.
+	 * NULL: nobody does. To be set before they start. */
 	void (*want_name)(void *arg, struct slice name);
 	void *want_arg;
 	/* Takes spans over, in the thread of any worker. To be set before they start. */
@@ -20,8 +20,8 @@ struct workers {
 	struct process_shares shares; /* all workers' */
 };
 
-/* Makes @n of them and starts their threads; access lines go to @access, which may be NULL. @w is all
- * zero but for want_name and take_spans. Returns 0, or -1 with @err set and nothing left. */
+/* Makes @n of them and starts their threads; access lines go to @access, which may be NULL. @w is
+ * all zero but for want_name and take_spans. Returns 0, or -1 with @err set and nothing left. */
 int workers_start(struct workers *w, unsigned n, struct snapshot *snapshot,
     struct log_writer *access, struct err *err);
 /* Ends the threads, closes every connection and frees all. */

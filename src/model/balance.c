@@ -152,9 +152,10 @@ static bool goes_by_load(const struct service *service)
 }
 
 /*
- * The first draw with zones: as if nobody were out, so that calls leave the zone in proportion to what
- * is out in it. Balancing by load would favour those that are out, since they have none; it draws by
- * weight alone here, which tells whether the call stays, and picks again among those that stay.
+ * The first draw with zones: as if nobody were out, so that calls leave the zone in proportion to
+ * what is out in it. Balancing by load would favour those that are out, since they have none; it
+ * draws by weight alone here, which tells whether the call stays, and picks again among those that
+ * stay.
  */
 static size_t draw_here(struct balance_state *st, const struct balance_request *r,
     const struct view *v, uint64_t hash, struct rng *rng)

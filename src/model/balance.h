@@ -1,7 +1,7 @@
 /*
- * The pick among a group of endpoints: balancing with everything that leaves endpoints out (tried ones,
- * ejected ones, those that are down), zones, slow start, and panic. What workers do for each attempt and
- * what `explain` shows is this one function.
+ * The pick among a group of endpoints: balancing with everything that leaves endpoints out (tried
+ * ones, ejected ones, those that are down), zones, slow start, and panic. What workers do for each
+ * attempt and what `explain` shows is this one function.
  */
 #ifndef BRIDLE_MODEL_BALANCE_H
 #define BRIDLE_MODEL_BALANCE_H
@@ -39,8 +39,8 @@ struct balance_request {
 size_t balance_pick(
     struct balance_state *st, const struct balance_request *request, struct rng *rng);
 
-/* Why that endpoint would not be picked now, constant text ("disabled by an operator", "ejected", "down",
- * "weight 0", "in another zone", "tried"), or NULL when it would. */
+/* Why that endpoint would not be picked now, constant text ("disabled by an operator", "ejected",
+ * "down", "weight 0", "in another zone", "tried"), or NULL when it would. */
 const char *balance_why_not(const struct balance_request *request, size_t endpoint);
 /* Has an operator taken it out? Also when a newer snapshot than this service's says so. */
 bool balance_is_disabled(const struct service *service, size_t endpoint);

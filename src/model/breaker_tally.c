@@ -1,8 +1,8 @@
 /*
- * The breakers under one name: one, or one for each method. Callers choose the names of methods, so there
- * is room for so many only: a new one takes the place of the one in its set that nobody has called for
- * the longest. None is ever freed before its tally: who holds one whose place was taken counts for the
- * wrong method once, no more.
+ * The breakers under one name: one, or one for each method. Callers choose the names of methods, so
+ * there is room for so many only: a new one takes the place of the one in its set that nobody has
+ * called for the longest. None is ever freed before its tally: who holds one whose place was taken
+ * counts for the wrong method once, no more.
  */
 #include <stdlib.h>
 
@@ -98,7 +98,8 @@ static usec_t used_at(const struct method_breaker *m)
 	return atomic_load_explicit(&m->used, memory_order_relaxed);
 }
 
-/* One thread at a time puts a method into a set, so nobody else has put this one there meanwhile. */
+/* One thread at a time puts a method into a set, so nobody else has put this one there
+ * meanwhile. */
 static struct method_breaker *put(method_slot *set, uint64_t hash)
 {
 	struct method_breaker *oldest = NULL, *m;

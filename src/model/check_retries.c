@@ -1,7 +1,7 @@
 /*
- * Rules about retries: how many there may be of a kind, and that what may run twice was said to be safe.
- * What a policy inherits is complained about where it was written, or, when only the two together are
- * wrong, where they meet.
+ * Rules about retries: how many there may be of a kind, and that what may run twice was said to be
+ * safe. What a policy inherits is complained about where it was written, or, when only the two
+ * together are wrong, where they meet.
  */
 #include <stdio.h>
 
@@ -89,7 +89,8 @@ static void check_method(struct check *c, const struct policy *policy)
 	    remedy_method);
 }
 
-/* Methods that are not listed have the service's own policy, unless there is one for all of them. */
+/* Methods that are not listed have the service's own policy, unless there is one for all of
+ * them. */
 static void check_service(struct check *c, const struct service_config *service)
 {
 	const struct origin *origin = origin_named(c->config, &service->policy, "retry.type");

@@ -35,8 +35,8 @@ struct config_list {
 struct service_config;
 struct policy;
 
-/* Where in the order of inheritance something was written. Limits, breakers and ACLs are not merged:
- * each stands at its own level. */
+/* Where in the order of inheritance something was written. Limits, breakers and ACLs are not
+ * merged: each stands at its own level. */
 enum level { LEVEL_DEFAULTS, LEVEL_SERVICE, LEVEL_ROUTE, LEVEL_METHOD, LEVELS };
 
 enum limit_by { LIMIT_BY_NONE, LIMIT_BY_CALLER, LIMIT_BY_METHOD };
@@ -106,8 +106,8 @@ struct policy {
 	unsigned fallback_on;      /* enum fallback_on; 0: none */
 	const struct service_config *fallback;
 	double degrade; /* 0..1 of the calls refused at random */
-	/* By the level at which they stand; NULL: none there. Those of defaults hold for a service only
-	 * where it has none of its own (an ACL: in any case). */
+	/* By the level at which they stand; NULL: none there. Those of defaults hold for a service
+	 * only where it has none of its own (an ACL: in any case). */
 	const struct limit_config *limits[LEVELS];
 	const struct breaker_config *breakers[LEVELS];
 	const struct acl_config *acls[LEVELS];
@@ -157,7 +157,8 @@ struct balance_config {
 	double panic; /* 0..1: when fewer of the endpoints are usable, all are used */
 };
 
-/* The endpoints that carry all of these tags; the value "" means that the tag is missing or empty. */
+/* The endpoints that carry all of these tags; the value "" means that the tag is missing or
+ * empty. */
 struct subset_config {
 	const char *name;
 	struct config_map tags;
@@ -195,7 +196,8 @@ struct route_config {
 	const char *at;   /* services.a.routes[0] */
 	const char *name; /* for logs: given, or NULL */
 	struct match match;
-	/* Where it leads: another service (NULL: this one), a subset of it (NULL: all), or a split. */
+	/* Where it leads: another service (NULL: this one), a subset of it (NULL: all), or a
+	 * split. */
 	const struct service_config *to;
 	const struct subset_config *subset;
 	const struct split_part *split;
@@ -212,8 +214,8 @@ struct route_config {
 	double mirror_percent;
 	struct fault_config fault;
 	bool has_policy;
-	/* The merged policies of calls that it leads: for methods without an entry, and one for each of
-	 * the methods of the service it leads to. NULL: those of that service. */
+	/* The merged policies of calls that it leads: for methods without an entry, and one for
+	 * each of the methods of the service it leads to. NULL: those of that service. */
 	const struct policy *policy, *methods;
 };
 
@@ -491,8 +493,8 @@ struct config_source {
 };
 
 /*
- * Loads and checks. Returns the configuration, owned by the caller, or NULL when there was an error;
- * all problems are in @problems either way. Does not bind, connect or resolve.
+ * Loads and checks. Returns the configuration, owned by the caller, or NULL when there was an
+ * error; all problems are in @problems either way. Does not bind, connect or resolve.
  */
 struct config *config_load(const struct config_source *source, struct problems *problems);
 /* The same for a file that is in memory already and is called @name; source->path is not read. */
@@ -516,13 +518,14 @@ struct config_additions {
 };
 
 /*
- * The configuration that @base would be if its file said more: what was read for it, bound and checked
- * again with these additions over it; nothing is read anew, and what was added to @base itself does
- * not count. Its hash stays that of @base: it tells which file is in use. Names that no service may
- * have, or that the file has as label, name or alias, are left out. An overlay has no variables; a
- * method that only overlays name begins with what "*" has. One that is wrong is left out, and is among
- * the @problems with its source as the file; warnings are not looked for. The result is the caller's
- * and does not need @base. NULL only where the file itself would be refused now.
+ * The configuration that @base would be if its file said more: what was read for it, bound and
+ * checked again with these additions over it; nothing is read anew, and what was added to @base
+ * itself does not count. Its hash stays that of @base: it tells which file is in use. Names that no
+ * service may have, or that the file has as label, name or alias, are left out. An overlay has no
+ * variables; a method that only overlays name begins with what "*" has. One that is wrong is left
+ * out, and is among the @problems with its source as the file; warnings are not looked for. The
+ * result is the caller's and does not need @base. NULL only where the file itself would be refused
+ * now.
  */
 struct config *config_derive(
     const struct config *base, const struct config_additions *with, struct problems *problems);
@@ -531,15 +534,17 @@ const struct registry_config *config_registry(const struct config *config, struc
 const char *registry_type_name(enum registry_type type);
 /* The service with that label, or NULL. */
 const struct service_config *config_service(const struct config *config, struct slice label);
-/* Where an endpoint with these tags is: by location ("48.14,11.58"), else by latitude and longitude.
- * Returns 0 with the degrees, -ENOENT when the tags say nothing, -EINVAL when they say nonsense. */
+/* Where an endpoint with these tags is: by location ("48.14,11.58"), else by latitude and
+ * longitude. Returns 0 with the degrees, -ENOENT when the tags say nothing, -EINVAL when they say
+ * nonsense. */
 int config_place_of(const struct config_map *tags, double *latitude, double *longitude);
 
 /* The effective configuration in the long form, every value with "# file:line" or "# default";
  * itself a file that loads to the same configuration. */
 void config_dump(const struct config *config, FILE *to);
-/* One merged policy, a line for each value: "timeout.call: 1s  # file:line". Limits, breakers and ACLs,
- * which are not merged, by where they stand: "limit: services.a.limit, defaults.limit". */
+/* One merged policy, a line for each value: "timeout.call: 1s  # file:line". Limits, breakers
+ * and ACLs, which are not merged, by where they stand: "limit: services.a.limit,
+ * defaults.limit". */
 void config_dump_policy(const struct config *config, const struct policy *policy, FILE *to);
 /* JSON Schema (draft 2020-12) of the file. */
 void config_schema(FILE *to);

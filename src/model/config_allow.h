@@ -1,7 +1,7 @@
 /*
- * Comments that silence a warning where it is meant so: "# allow W07: reason", on the line of the value
- * or alone on a line above it. Comments are not part of what the YAML reader gives, so the lines of the
- * text are looked at.
+ * Comments that silence a warning where it is meant so: "# allow W07: reason", on the line of the
+ * value or alone on a line above it. Comments are not part of what the YAML reader gives, so the
+ * lines of the text are looked at.
  */
 #ifndef BRIDLE_MODEL_CONFIG_ALLOW_H
 #define BRIDLE_MODEL_CONFIG_ALLOW_H

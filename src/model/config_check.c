@@ -85,7 +85,8 @@ static void check_admin_socket(struct check *c)
 {
 	const struct config *config = c->config;
 
-	/* The default is for the machine that runs the daemon; what is written must be right here. */
+	/* The default is for the machine that runs the daemon; what is written must be right
+	 * here. */
 	if (origin_named(config, config, "admin.socket"))
 		check_admin_directory(c, config->admin.socket);
 	else if (strlen(config->admin.socket) > ADDRESS_PATH_MAX)

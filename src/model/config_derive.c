@@ -1,8 +1,8 @@
 /*
  * The file's own tree with more in it: a node for each name that "*" stands for, and values over
- * others. Nothing is read: the tree is as it was when the file was loaded, with its variables filled
- * in, and what is put over it has none. Overlays that are wrong are found by binding: those that an
- * error points at go at once, and what is left is halved until it binds.
+ * others. Nothing is read: the tree is as it was when the file was loaded, with its variables
+ * filled in, and what is put over it has none. Overlays that are wrong are found by binding: those
+ * that an error points at go at once, and what is left is halved until it binds.
  */
 #include <stdlib.h>
 
@@ -110,8 +110,8 @@ static void add_services(struct attempt *a)
 		table_put(&a->services, node->key, node);
 }
 
-/* The node that the path starts from, with the rest of the path: a service that is there, or the root
- * for all else. NULL when it names a service that is not. */
+/* The node that the path starts from, with the rest of the path: a service that is there, or the
+ * root for all else. NULL when it names a service that is not. */
 static struct yaml_node *find_start(const struct attempt *a, struct slice *path)
 {
 	struct slice rest = *path;
@@ -125,8 +125,8 @@ static struct yaml_node *find_start(const struct attempt *a, struct slice *path)
 	return table_get(&a->services, step.key);
 }
 
-/* The method that a path within a service is about, with the rest of the path; false for others, and
- * for a method as a whole. */
+/* The method that a path within a service is about, with the rest of the path; false for others,
+ * and for a method as a whole. */
 static bool take_method(struct slice *path, struct slice *method)
 {
 	struct slice rest = *path;
@@ -165,7 +165,8 @@ static bool is_of_any_method(const struct derivation *d, size_t i)
 	       !step.is_index && take_method(&path, &method) && slice_eq_str(method, "*");
 }
 
-/* Of all that an overlay makes. Its column tells which one it is; without a line nobody shows it. */
+/* Of all that an overlay makes. Its column tells which one it is; without a line nobody shows
+ * it. */
 static struct place place_of(const struct derivation *d, size_t i)
 {
 	return (struct place){d->overlays[i].source, 0, (unsigned)i + 1};
@@ -336,7 +337,8 @@ static void blame(struct derivation *d, size_t i, const struct problems *problem
 	leave_out(d, i, "cannot be used here");
 }
 
-/* Of the overlays of @list, which together with those that are on do not bind, turns those on that do. */
+/* Of the overlays of @list, which together with those that are on do not bind, turns those on that
+ * do. */
 static void halve(struct derivation *d, const size_t *list, size_t n);
 
 static void judge(struct derivation *d, const size_t *list, size_t n)

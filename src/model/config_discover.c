@@ -1,6 +1,6 @@
 /*
- * The types of keys by which services refer to registries: where one is found, where it is published,
- * where documents about it lie.
+ * The types of keys by which services refer to registries: where one is found, where it is
+ * published, where documents about it lie.
  */
 #include <stdio.h>
 

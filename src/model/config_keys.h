@@ -73,8 +73,8 @@ struct scope {
 	/* Further keys, in a struct inside this one; they are inherited. */
 	const struct scope *include;
 	size_t include_at;
-	/* The values of a list or map of this scope: the i-th of what the key holds in @base, and the
-	 * label it has, or NULL past the end. */
+	/* The values of a list or map of this scope: the i-th of what the key holds in @base, and
+	 * the label it has, or NULL past the end. */
 	const void *(*item)(const void *base, size_t i, const char **label);
 };
 
@@ -82,8 +82,8 @@ extern const struct scope top_scope, listener_scope, service_scope, endpoint_sco
     policy_scope, backoff_scope, limit_scope, breaker_scope, acl_scope, route_scope, fault_scope,
     route_policy_scope, test_scope, registry_scope, tls_scope;
 
-/* Key @i of the scope and of what it includes, with the struct it fills in @base (which may be NULL);
- * NULL past the end. */
+/* Key @i of the scope and of what it includes, with the struct it fills in @base (which may be
+ * NULL); NULL past the end. */
 const struct key *scope_key(const struct scope *scope, size_t i, void *base, void **at);
 
 extern const struct key_type key_bool, key_count, key_count64, key_size, key_buffer, key_time,

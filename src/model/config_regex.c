@@ -1,11 +1,11 @@
 /*
- * Regular expressions of a file: POSIX extended ones that cannot take long. What they are asked about is
- * short (policy/match.h), so it is their own size that counts: counted repetitions are written out by
- * the library, nested ones to the power of their depth.
+ * Regular expressions of a file: POSIX extended ones that cannot take long. What they are asked
+ * about is short (policy/match.h), so it is their own size that counts: counted repetitions are
+ * written out by the library, nested ones to the power of their depth.
  *
- * The library makes an automaton as it goes, and keeps each state it meets. Behind a repetition without
- * end each place where several bytes fit can double the states ("(a|b)*a(a|b){60}" has 2^60), which
- * whoever sends the values could use up all memory with; so those places are few.
+ * The library makes an automaton as it goes, and keeps each state it meets. Behind a repetition
+ * without end each place where several bytes fit can double the states ("(a|b)*a(a|b){60}" has
+ * 2^60), which whoever sends the values could use up all memory with; so those places are few.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -428,7 +428,8 @@ static int parse_base(
 	if (key_text.parse(b, key, node, base) < 0)
 		return -1;
 	is_rooted = node->text.len == 0 || node->text.data[0] == '/';
-	/* Servers of rpcx are told theirs without the slash, and add it; keys of documents are exact. */
+	/* Servers of rpcx are told theirs without the slash, and add it; keys of documents are
+	 * exact. */
 	if (is_key_path(node->text) && !is_rooted && !has_default)
 		*path = arena_printf(b->arena, "/%s", *path);
 	if (is_key_path(node->text) && (is_rooted || !has_default))

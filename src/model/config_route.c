@@ -1,6 +1,6 @@
 /*
- * The types of keys that are routes. They are bound when all services are: a route may lead to another
- * service, to its subsets, and has that service's policy to start from.
+ * The types of keys that are routes. They are bound when all services are: a route may lead to
+ * another service, to its subsets, and has that service's policy to start from.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,8 +77,8 @@ static const struct declared *declared_of(
 	return NULL;
 }
 
-/* One method of the service: once more what the file says of it, now over what the route says. That it
- * is right has been looked at before. */
+/* One method of the service: once more what the file says of it, now over what the route says. That
+ * it is right has been looked at before. */
 static void merge_method(struct binder *b, const struct service_config *service,
     const struct yaml_node *node, const struct method_config *method, const struct policy *route,
     struct policy *merged)

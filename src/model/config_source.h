@@ -46,7 +46,8 @@ struct yaml_node *source_read_text(const struct source *s, const char *name, str
 const char *source_getenv(const struct config_source *from, const char *name);
 
 /* The steps, each in a file of its own. */
-/* Puts the keys of @from into @into; values that meet are clashes, at the top lists of @lists join. */
+/* Puts the keys of @from into @into; values that meet are clashes, at the top lists of @lists
+ * join. */
 void source_merge(const struct source *s, struct yaml_node *into, struct yaml_node *from);
 /* Puts path=value, of the command line, over the tree. */
 void source_override(const struct source *s, struct yaml_node *root, const char *assignment);

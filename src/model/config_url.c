@@ -6,7 +6,7 @@
 
 #define EXPECTED      "expected a URL like http://127.0.0.1:4318, or https://collector.example:4318"
 #define TEXT_MAX      500u
-#define OTLP_PORT     4318u /* source: OpenTelemetry Protocol specification, OTLP/HTTP default port */
+#define OTLP_PORT     4318u /* source: OpenTelemetry Protocol specification, OTLP/HTTP */
 #define HOST_PORT_MAX 300u
 
 static struct url_config *field(const struct key *key, void *base)

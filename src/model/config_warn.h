@@ -1,4 +1,5 @@
-/* How doubts are looked for and told: what the warn_*.c share. See model/warn.h for what they are. */
+/* How doubts are looked for and told: what the warn_*.c share. See model/warn.h for what they
+ * are. */
 #ifndef BRIDLE_MODEL_CONFIG_WARN_H
 #define BRIDLE_MODEL_CONFIG_WARN_H
 
@@ -86,8 +87,8 @@ void warn_service(struct check *c, enum warning_id id, const struct service_conf
 void warn_part(struct check *c, enum warning_id id, const void *base, const char *at,
     const char *key, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
-/* The first of the keys (up to NULL) that was written for this policy and changes something there; NULL
- * when all are inherited. */
+/* The first of the keys (up to NULL) that was written for this policy and changes something there;
+ * NULL when all are inherited. */
 const char *warn_own(const struct check *c, const struct policy *policy, const char *const *keys);
 
 /* Of one policy, as it is written: not of what is merged for the methods of a route. */

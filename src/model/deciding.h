@@ -1,6 +1,6 @@
 /*
- * One decision while it is made: what is known of the call, and what is told to whoever wants to hear
- * of every step. The steps themselves are route.c's and route_group.c's.
+ * One decision while it is made: what is known of the call, and what is told to whoever wants to
+ * hear of every step. The steps themselves are route.c's and route_group.c's.
  */
 #ifndef BRIDLE_MODEL_DECIDING_H
 #define BRIDLE_MODEL_DECIDING_H

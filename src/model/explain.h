@@ -1,7 +1,7 @@
 /*
- * Explains one call: which rules were tried and why each matched or did not, whose policy it gets and
- * where each value of it was written, which endpoints could answer, and which one would. It asks
- * route_decide and balance_pick, as calls do, and decides nothing itself.
+ * Explains one call: which rules were tried and why each matched or did not, whose policy it gets
+ * and where each value of it was written, which endpoints could answer, and which one would. It
+ * asks route_decide and balance_pick, as calls do, and decides nothing itself.
  */
 #ifndef BRIDLE_MODEL_EXPLAIN_H
 #define BRIDLE_MODEL_EXPLAIN_H

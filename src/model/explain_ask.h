@@ -1,4 +1,5 @@
-/* A question for an explanation, as names and values: a query of the admin socket, or a command line. */
+/* A question for an explanation, as names and values: a query of the admin socket, or a command
+ * line. */
 #ifndef BRIDLE_MODEL_EXPLAIN_ASK_H
 #define BRIDLE_MODEL_EXPLAIN_ASK_H
 
@@ -18,12 +19,12 @@ struct explain_ask {
 
 void explain_ask_init(struct explain_ask *ask);
 void explain_ask_fini(struct explain_ask *ask);
-/* call (SERVICE/METHOD), listener, seed, or any fact: caller, meta.env, ... Both are copied. Returns 0,
- * or -1 with @err set. */
+/* call (SERVICE/METHOD), listener, seed, or any fact: caller, meta.env, ... Both are copied.
+ * Returns 0, or -1 with @err set. */
 int explain_ask_add(
     struct explain_ask *ask, struct slice name, struct slice value, struct err *err);
-/* Prints the explanation as JSON. Returns 0, or -1 with @err set: there is no such listener, no call
- * was given, a value makes no sense. */
+/* Prints the explanation as JSON. Returns 0, or -1 with @err set: there is no such listener, no
+ * call was given, a value makes no sense. */
 int explain_ask_answer(
     const struct explain_ask *ask, const struct snapshot *s, usec_t now, FILE *to, struct err *err);
 

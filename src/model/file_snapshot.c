@@ -60,7 +60,8 @@ static void imagine(struct imagined *im, const struct config_map *tags)
 	    im->service->discover.from->name);
 }
 
-/* A test that expects endpoints with some tags, or a value of subset_by, takes it that there are such. */
+/* A test that expects endpoints with some tags, or a value of subset_by, takes it that there are
+ * such. */
 static void imagine_for_test(struct imagined *im, const struct test_config *test)
 {
 	const struct config_pair pair = {im->service->subset_by.tag, test->subset};

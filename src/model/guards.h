@@ -1,7 +1,7 @@
 /*
- * The limits and breakers that stand around calls, one set for each policy of a configuration. Their
- * state lies in tallies, by names that stay the same over reloads: "LABEL/limit", "LABEL/METHOD/limit",
- * "LABEL/routes[0]/limit", and the same with "breaker".
+ * The limits and breakers that stand around calls, one set for each policy of a configuration.
+ * Their state lies in tallies, by names that stay the same over reloads: "LABEL/limit",
+ * "LABEL/METHOD/limit", "LABEL/routes[0]/limit", and the same with "breaker".
  */
 #ifndef BRIDLE_MODEL_GUARDS_H
 #define BRIDLE_MODEL_GUARDS_H

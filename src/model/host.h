@@ -11,8 +11,8 @@ struct arena;
 unsigned host_cpus(void);
 /* The host name, or "localhost". */
 void host_name(char *room, size_t size);
-/* The memory that the control group allows, the smallest limit up its tree, in bytes; UINT64_MAX when
- * there is none. @root is put before the paths (tests); "" is the machine. */
+/* The memory that the control group allows, the smallest limit up its tree, in bytes; UINT64_MAX
+ * when there is none. @root is put before the paths (tests); "" is the machine. */
 uint64_t host_memory_limit(const char *root);
 /* The path of the admin socket unless the file says another, in @arena. The values of
  * RUNTIME_DIRECTORY and XDG_RUNTIME_DIR, NULL where they are not set. */

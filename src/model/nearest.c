@@ -24,8 +24,8 @@ static bool same_letter(struct slice a, size_t i, struct slice b, size_t j)
 	return lower(a.data[i]) == lower(b.data[j]);
 }
 
-/* How many letters have to be put in, left out, changed, or swapped with their neighbour; their case
- * does not count. */
+/* How many letters have to be put in, left out, changed, or swapped with their neighbour; their
+ * case does not count. */
 static unsigned distance(struct slice a, struct slice b)
 {
 	unsigned rows[3][WORD_MAX + 1], *before = rows[0], *above = rows[1], *row = rows[2];

@@ -1,7 +1,7 @@
 /*
- * Collecting what is wrong with a file. The structs are in model/config.h; this is the side of those
- * who complain. The list stays sorted by place, and a file that is wrong a thousand times over is
- * not listed to the end.
+ * Collecting what is wrong with a file. The structs are in model/config.h; this is the side of
+ * those who complain. The list stays sorted by place, and a file that is wrong a thousand times
+ * over is not listed to the end.
  */
 #ifndef BRIDLE_MODEL_PROBLEMS_H
 #define BRIDLE_MODEL_PROBLEMS_H

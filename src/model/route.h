@@ -1,10 +1,10 @@
 /*
  * Who answers a call, and under which policy: one pure function of a snapshot, what is known of the
- * call, chance and time. The live data path, `bridlectl explain` and the `tests:` of a file all ask it,
- * so what is explained is what happens.
+ * call, chance and time. The live data path, `bridlectl explain` and the `tests:` of a file all ask
+ * it, so what is explained is what happens.
  *
- * The order: the service (by the listener's pin, or by name), its routes (the first that matches), the
- * ACLs, degrade, the faults of the route. Limits and breakers, which remember, come after it.
+ * The order: the service (by the listener's pin, or by name), its routes (the first that matches),
+ * the ACLs, degrade, the faults of the route. Limits and breakers, which remember, come after it.
  */
 #ifndef BRIDLE_MODEL_ROUTE_H
 #define BRIDLE_MODEL_ROUTE_H
@@ -51,8 +51,8 @@ struct route_decision route_decide(const struct snapshot *s, const struct call_f
     struct rng *rng, const struct route_trace *trace);
 
 /* A call is led to @service by other means than its own name (fallback, mirror): its policy for
- * @method and all of its endpoints, subset_by included; no routes, no ACL. REASON_OK or NO_ENDPOINT,
- * and then perhaps without a group. */
+ * @method and all of its endpoints, subset_by included; no routes, no ACL. REASON_OK or
+ * NO_ENDPOINT, and then perhaps without a group. */
 struct route_decision route_to(
     const struct snapshot *s, const struct service_config *service, const struct call_facts *facts);
 

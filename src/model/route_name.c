@@ -108,7 +108,8 @@ static bool is_anyones(const struct snapshot *s, struct slice name, struct slice
 	return true;
 }
 
-/* An :authority is rather where a connection goes than what is called, unless it looks like a name. */
+/* An :authority is rather where a connection goes than what is called, unless it looks like a
+ * name. */
 static bool is_place(struct slice authority)
 {
 	char text[INET_ADDRSTRLEN];

@@ -18,9 +18,10 @@ struct sample_call {
 };
 
 /*
- * @facts: what is known of it, each kind once; stays as long as the call. @listener: NULL: the first
- * that is not pinned, else the first that is pinned to the service asked for, else the first.
- * Returns 0, or -1 with @err set: the file has no listener, a source is no IP address, a uid no number.
+ * @facts: what is known of it, each kind once; stays as long as the call. @listener: NULL: the
+ * first that is not pinned, else the first that is pinned to the service asked for, else the first.
+ * Returns 0, or -1 with @err set: the file has no listener, a source is no IP address, a uid no
+ * number.
  */
 int sample_call_init(struct sample_call *call, const struct config *config,
     const struct listener_config *listener, const struct fact_value *facts, size_t n,

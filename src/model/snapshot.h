@@ -52,8 +52,8 @@ struct endpoint_group {
 	size_t n;
 	size_t index;     /* in service->groups */
 	bool is_disabled; /* it has members, and all are disabled */
-	/* Owned references. With zone: prefer `table` holds those of our zone and `elsewhere` the others;
-	 * with zone: only `table` holds ours; else all. NULL where there are none. */
+	/* Owned references. With zone: prefer `table` holds those of our zone and `elsewhere` the
+	 * others; with zone: only `table` holds ours; else all. NULL where there are none. */
 	struct lb_table *table, *elsewhere;
 };
 
@@ -66,8 +66,9 @@ struct service {
 	enum endpoint_state state;
 	bool is_local;    /* it has endpoints, and all are on this machine */
 	const char *zone; /* this node's; borrowed; NULL: none, then zones play no part */
-	/* All endpoints; then one for each of config->subsets, in their order; then those of subset_by:
-	 * first the base (the endpoints without the tag), then one for each value, sorted. */
+	/* All endpoints; then one for each of config->subsets, in their order; then those of
+	 * subset_by: first the base (the endpoints without the tag), then one for each value,
+	 * sorted. */
 	struct endpoint_group *groups;
 	size_t n_groups;
 	struct service_tally *tally;              /* owned reference */
@@ -76,7 +77,8 @@ struct service {
 
 /* What holds for calls under one policy beside its values: the moving state of it, process-wide. */
 struct guard {
-	/* Owned references, by level; NULL: none. A service's own limit replaces that of defaults. */
+	/* Owned references, by level; NULL: none. A service's own limit replaces that of
+	 * defaults. */
 	struct limit_tally *limits[LEVELS];
 	struct breaker_tally *breakers[LEVELS];
 	bool is_open; /* there are none */
@@ -105,10 +107,10 @@ struct snapshot {
 };
 
 /*
- * @sets: one for each service of the configuration, copied. Takes its own reference of @shared. What
- * moves comes out of @tallies, which finds what earlier snapshots used; the tables of services that are
- * as they were in @before (NULL: nothing was) are shared with it. @now: when endpoints that were not
- * there before are said to have begun.
+ * @sets: one for each service of the configuration, copied. Takes its own reference of @shared.
+ * What moves comes out of @tallies, which finds what earlier snapshots used; the tables of services
+ * that are as they were in @before (NULL: nothing was) are shared with it. @now: when endpoints
+ * that were not there before are said to have begun.
  */
 struct snapshot *snapshot_new(struct shared_config *shared, const struct endpoint_set *sets,
     struct tallies *tallies, const struct snapshot *before, usec_t now);

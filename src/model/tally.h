@@ -169,7 +169,8 @@ uint64_t limit_running(const struct limit_tally *tally);
 uint64_t limit_refused(const struct limit_tally *tally);
 
 /* One breaker: of a service, a route, a method; with by: method one for each method, with room for
- * a thousand and some more: of those that could be replaced the one unused for the longest gives way. */
+ * a thousand and some more: of those that could be replaced the one unused for the longest gives
+ * way. */
 struct breaker_tally;
 
 struct breaker_tally *tallies_breaker(struct tallies *tallies, struct slice name);

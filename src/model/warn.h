@@ -1,6 +1,6 @@
 /*
- * Doubts about a file that is right: what can be meant so, but seldom is. Each has a number that stays,
- * by which one is silenced where it is meant so:
+ * Doubts about a file that is right: what can be meant so, but seldom is. Each has a number that
+ * stays, by which one is silenced where it is meant so:
  *     call: 200ms  # allow W07: the first attempt is all there is
  */
 #ifndef BRIDLE_MODEL_WARN_H

@@ -43,8 +43,8 @@ struct yaml_input {
 	size_t n_nodes; /* out: made, also when the text was refused in the end */
 };
 
-/* The root, in the arena, or NULL when the text was refused as a whole. A text without content gives
- * an empty plain scalar. Problems that leave the rest readable are only reported. */
+/* The root, in the arena, or NULL when the text was refused as a whole. A text without content
+ * gives an empty plain scalar. Problems that leave the rest readable are only reported. */
 struct yaml_node *yaml_read(struct yaml_input *in);
 /* The same with limits of its own, for texts that are no configuration. */
 struct yaml_node *yaml_read_up_to(struct yaml_input *in, size_t max_bytes, size_t max_nodes);

@@ -3,14 +3,14 @@
  *        |                     |                                   |
  *        +------ broken -------+--> BROKEN ------ conn_close ------+--> GONE (freed by the loop)
  *
- * The read event stays in the kernel's set for the connection's life: a pause only leaves a mark, and
- * the event goes when bytes arrive under that mark. The write event exists while there is something
- * to wait for.
+ * The read event stays in the kernel's set for the connection's life: a pause only leaves a mark,
+ * and the event goes when bytes arrive under that mark. The write event exists while there is
+ * something to wait for.
  *
- * After the end of input the descriptor would be readable for ever. It is watched edge-triggered from
- * then on: a reset, or a unix peer that closed altogether, makes one more edge, and poll tells it from
- * a mere half-close. A TCP peer that closed altogether looks like one that half-closed until it
- * answers our next bytes with a reset.
+ * After the end of input the descriptor would be readable for ever. It is watched edge-triggered
+ * from then on: a reset, or a unix peer that closed altogether, makes one more edge, and poll tells
+ * it from a mere half-close. A TCP peer that closed altogether looks like one that half-closed
+ * until it answers our next bytes with a reset.
  *
  * What is known to be broken inside a call of the owner, but may not be raised there, waits as
  * output.error for the end of the turn.

@@ -50,8 +50,8 @@ static inline bool conn_error_is_ours(int error)
 	       error == EADDRNOTAVAIL;
 }
 
-/* Takes over the descriptor, which is made non-blocking. @events and @arg are borrowed. If the kernel
- * will not watch it, `closed` says so. */
+/* Takes over the descriptor, which is made non-blocking. @events and @arg are borrowed. If the
+ * kernel will not watch it, `closed` says so. */
 struct conn *conn_accepted(struct loop *loop, int fd, const struct conn_events *events, void *arg);
 enum conn_start conn_connect(struct loop *loop, const struct address *to,
     const struct conn_events *events, void *arg, struct conn **conn, int *error);
@@ -62,9 +62,9 @@ void conn_close(struct conn **conn);
 void conn_close_after_output(struct conn **conn, usec_t patience);
 
 /*
- * Writes the pieces one after another. Returns 0, or -1 when the connection is broken, with the errno
- * in *error; `closed` is then not raised. With batching on, nothing leaves before the end of the turn
- * and a break is told by `closed`.
+ * Writes the pieces one after another. Returns 0, or -1 when the connection is broken, with the
+ * errno in *error; `closed` is then not raised. With batching on, nothing leaves before the end of
+ * the turn and a break is told by `closed`.
  */
 int conn_write(struct conn *conn, const struct slice *pieces, int n, int *error);
 void conn_set_batching(struct conn *conn, bool on);
@@ -81,7 +81,8 @@ usec_t conn_stalled_since(const struct conn *conn);
 void conn_pause(struct conn *conn, unsigned bit);
 void conn_resume(struct conn *conn, unsigned bit);
 
-/* Looks for a byte or an end that has not been read yet: true when there is none (one system call). */
+/* Looks for a byte or an end that has not been read yet: true when there is none (one system
+ * call). */
 bool conn_is_quiet(struct conn *conn);
 
 /* Who is at the other end of a unix socket; false elsewhere. */

@@ -1,9 +1,9 @@
 /*
- * Says when a file, or one of the files of a directory, may have another content: by inotify on every
- * directory that plays a part in its path (where it lies, where a symbolic link on the way lies, and
- * the last one that is there while the rest is missing), so that a file that is replaced, a link that
- * is turned and a directory that comes later are all seen; and by looking at it now and then, for file
- * systems that tell nothing. Does not read files.
+ * Says when a file, or one of the files of a directory, may have another content: by inotify on
+ * every directory that plays a part in its path (where it lies, where a symbolic link on the way
+ * lies, and the last one that is there while the rest is missing), so that a file that is replaced,
+ * a link that is turned and a directory that comes later are all seen; and by looking at it now and
+ * then, for file systems that tell nothing. Does not read files.
  */
 #ifndef BRIDLE_NET_FILE_WATCH_H
 #define BRIDLE_NET_FILE_WATCH_H
@@ -20,8 +20,8 @@ struct loop;
 
 struct file_watch_options {
 	const char *path; /* borrowed */
-	/* Borrowed. If the path is a directory, its files whose names end like this and do not begin
-	 * with a dot are its parts; NULL: it has none. */
+	/* Borrowed. If the path is a directory, its files whose names end like this and do not
+	 * begin with a dot are its parts; NULL: it has none. */
 	const char *suffix;
 	usec_t quiet; /* nothing has been written for that long, or the writer has closed it and as
 			 * long has gone by */
@@ -40,8 +40,8 @@ void file_watch_free(struct file_watch **watch);
 void file_watch_mark(struct file_watch *watch);
 /* Is it another than when it was marked? */
 bool file_watch_differs(const struct file_watch *watch);
-/* It could not be read, for a reason that may pass without a trace at the file (no descriptors): the
- * next look finds it changed, if it is there. */
+/* It could not be read, for a reason that may pass without a trace at the file (no descriptors):
+ * the next look finds it changed, if it is there. */
 void file_watch_doubt(struct file_watch *watch);
 /* Will @changed be called soon? */
 bool file_watch_is_due(const struct file_watch *watch);

@@ -3,8 +3,8 @@
  * net.ipv6.bindv6only is set.
  *
  * Out of descriptors, a level-triggered listening socket would wake the loop for ever. So accepting
- * pauses, longer each time, and one connection a time is turned away on a descriptor held in reserve:
- * its caller sees a closed connection at once instead of silence.
+ * pauses, longer each time, and one connection a time is turned away on a descriptor held in
+ * reserve: its caller sees a closed connection at once instead of silence.
  */
 #include "net/listener.h"
 

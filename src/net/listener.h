@@ -1,7 +1,7 @@
 /*
- * A bound address that accepts connections and hands the descriptors on. Unix sockets: the file gets
- * its mode before anyone can connect, a stale file is replaced, a live one or anything that is not
- * our socket is refused, and closing removes the file if it is still ours.
+ * A bound address that accepts connections and hands the descriptors on. Unix sockets: the file
+ * gets its mode before anyone can connect, a stale file is replaced, a live one or anything that is
+ * not our socket is refused, and closing removes the file if it is still ours.
  */
 #ifndef BRIDLE_NET_LISTENER_H
 #define BRIDLE_NET_LISTENER_H
@@ -22,7 +22,7 @@ struct listener_options {
 	int backlog;       /* 0: 1024 */
 	const char *label; /* for log lines; borrowed */
 	pid_t
-	    predecessor; /* may be serving a unix socket's path, which is taken from it; 0: nobody may */
+	    predecessor; /* may serve a unix socket's path, which is taken from it; 0: nobody may */
 };
 
 /* A new connection: non-blocking, close-on-exec, TCP_NODELAY; the receiver owns the descriptor. */
@@ -35,13 +35,13 @@ typedef void (*listener_accept_fn)(void *arg, int fd, const struct address *from
  */
 int listener_bind(const struct address *address, const struct listener_options *options,
     struct address *bound, struct err *err);
-/* Says anew that @fd listens: from then on the kernel names this process to those who connect to a unix
- * socket. What waits to be accepted stays. */
+/* Says anew that @fd listens: from then on the kernel names this process to those who connect to a
+ * unix socket. What waits to be accepted stays. */
 void listener_listen(int fd);
 
 /*
- * Accepts on a bound descriptor, which it takes over, in @loop. Out of descriptors: pauses 100 ms to
- * 1 s, turns one waiting connection away with a spare descriptor, logs once a second.
+ * Accepts on a bound descriptor, which it takes over, in @loop. Out of descriptors: pauses 100 ms
+ * to 1 s, turns one waiting connection away with a spare descriptor, logs once a second.
  */
 struct listener *listener_start(struct loop *loop, int fd, const struct address *bound,
     const char *label, listener_accept_fn accept, void *arg);
@@ -49,8 +49,9 @@ struct listener *listener_start(struct loop *loop, int fd, const struct address 
 void listener_hold(struct listener *listener, bool hold);
 /* Stops accepting and closes; removes a unix socket's file if @unlink_file. */
 void listener_stop(struct listener **listener, bool unlink_file);
-/* Before it stops: accepts those who have connected and wait, who would find their connection reset. With
- * @unlink_file the name of a unix socket goes first, so that nobody comes after them. */
+/* Before it stops: accepts those who have connected and wait, who would find their connection
+ * reset. With @unlink_file the name of a unix socket goes first, so that nobody comes after
+ * them. */
 void listener_take_waiting(struct listener *listener, bool unlink_file);
 
 #endif

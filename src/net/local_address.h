@@ -8,8 +8,8 @@
 #include "base/address.h"
 
 /*
- * The address, with port 0, from which @to is reached, for others that reach @to as well. Where that
- * is of IPv6 though @only_v4, it is local_address_first. @to: an ADDRESS_IP.
+ * The address, with port 0, from which @to is reached, for others that reach @to as well. Where
+ * that is of IPv6 though @only_v4, it is local_address_first. @to: an ADDRESS_IP.
  * Returns 0, or -1 with @err set when there is no way to @to.
  */
 int local_address_towards(
@@ -18,7 +18,8 @@ int local_address_towards(
  * there is no other), else 127.0.0.1; port 0. */
 void local_address_first(struct address *own);
 
-/* The same, from a list of addresses in the order of the interfaces; NULL when none will do. Pure. */
+/* The same, from a list of addresses in the order of the interfaces; NULL when none will do.
+ * Pure. */
 const struct address *local_address_choose(const struct address *list, size_t n);
 
 #endif

@@ -2,11 +2,11 @@
  * A turn is: wait, callbacks of what is ready, work put off to the end of the turn, timers that are
  * due, work that those put off, and at last what was given up is freed.
  *
- * What a turn must not cost, because every call pays for it: the clock is read once; libevent holds no
- * timer of ours, since with one in its heap it reads the clock twice more for each wait and is, with
- * the coarse clock it uses by default, up to 4 ms late. The wheel has one timerfd instead. It is set
- * only when something is due before the time it is set to, and it is edge-triggered, so that nobody
- * has to read it: a wake-up too early does no harm, a second system call in each turn would.
+ * What a turn must not cost, because every call pays for it: the clock is read once; libevent holds
+ * no timer of ours, since with one in its heap it reads the clock twice more for each wait and is,
+ * with the coarse clock it uses by default, up to 4 ms late. The wheel has one timerfd instead. It
+ * is set only when something is due before the time it is set to, and it is edge-triggered, so that
+ * nobody has to read it: a wake-up too early does no harm, a second system call in each turn would.
  */
 #include "net/loop.h"
 
@@ -191,9 +191,9 @@ static void arm(struct loop *loop, usec_t at_most)
 }
 
 /*
- * After the process was stopped, or the machine slept, all sorts of times are up, while what they were
- * set for may have come long ago and lies in a socket. One look takes only so many events, so there are
- * more of them before anybody is told that it is late.
+ * After the process was stopped, or the machine slept, all sorts of times are up, while what they
+ * were set for may have come long ago and lies in a socket. One look takes only so many events, so
+ * there are more of them before anybody is told that it is late.
  */
 static void catch_up(struct loop *loop, usec_t due)
 {

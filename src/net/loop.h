@@ -1,7 +1,7 @@
 /*
- * One thread's event loop: libevent for readiness, one timer wheel for every deadline, and work that
- * waits for the end of a turn. Owned and used by one thread; loop_stop and loop_turns may be called
- * by any.
+ * One thread's event loop: libevent for readiness, one timer wheel for every deadline, and work
+ * that waits for the end of a turn. Owned and used by one thread; loop_stop and loop_turns may be
+ * called by any.
  */
 #ifndef BRIDLE_NET_LOOP_H
 #define BRIDLE_NET_LOOP_H

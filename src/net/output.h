@@ -1,7 +1,7 @@
 /*
- * What a connection has to send: gathers small pieces into one send, keeps a batch until the end of a
- * turn, and queues what the kernel does not take. Knows a descriptor and bytes; it waits for nothing
- * and raises nothing, conn does.
+ * What a connection has to send: gathers small pieces into one send, keeps a batch until the end of
+ * a turn, and queues what the kernel does not take. Knows a descriptor and bytes; it waits for
+ * nothing and raises nothing, conn does.
  */
 #ifndef BRIDLE_NET_OUTPUT_H
 #define BRIDLE_NET_OUTPUT_H
@@ -41,7 +41,8 @@ enum output_result output_enqueue(
     struct output *out, struct loop *loop, const struct slice *pieces, int n);
 /* Counts what is not going to be sent; OUTPUT_BROKEN. */
 enum output_result output_discard(struct output *out, const struct slice *pieces, int n);
-/* Puts the pieces into the batch; false, with nothing done, when they do not fit or a queue exists. */
+/* Puts the pieces into the batch; false, with nothing done, when they do not fit or a queue
+ * exists. */
 bool output_batch(struct output *out, struct loop *loop, const struct slice *pieces, int n);
 /* Sends the batch. */
 enum output_result output_flush_batch(struct output *out, int fd, struct loop *loop);

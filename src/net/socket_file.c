@@ -2,8 +2,8 @@
  * The socket is bound to a name beside the wanted one, given its rights, set to listen and then
  * renamed: whoever sees the wanted name can connect or is not meant to. Between the look at what is
  * there and the rename the starter holds a lock file, which is gone again afterwards; who waits for
- * the lock then finds a live socket. A path too long for the second name is bound directly, closed to
- * all until its rights are set.
+ * the lock then finds a live socket. A path too long for the second name is bound directly, closed
+ * to all until its rights are set.
  */
 #include "net/socket_file.h"
 

@@ -1,6 +1,6 @@
 /*
- * The file of a unix socket that is listened on: taking its name without a moment in which the wrong
- * ones may connect or nobody can, and giving it back. No events, no accepting.
+ * The file of a unix socket that is listened on: taking its name without a moment in which the
+ * wrong ones may connect or nobody can, and giving it back. No events, no accepting.
  */
 #ifndef BRIDLE_NET_SOCKET_FILE_H
 #define BRIDLE_NET_SOCKET_FILE_H
@@ -13,10 +13,11 @@
 struct listener_options;
 
 /*
- * Binds @fd to @path with the mode and owner of @options and listens. A stale socket file of ours is
- * replaced, and so is a live one of the process @options names as predecessor, without a moment in which
- * nobody answers; anything else in the way is left alone and refused. Several starters at once: one wins.
- * Returns 0, or -1 with @err set; err->code is EADDRINUSE when somebody serves the path.
+ * Binds @fd to @path with the mode and owner of @options and listens. A stale socket file of ours
+ * is replaced, and so is a live one of the process @options names as predecessor, without a moment
+ * in which nobody answers; anything else in the way is left alone and refused. Several starters at
+ * once: one wins. Returns 0, or -1 with @err set; err->code is EADDRINUSE when somebody serves the
+ * path.
  */
 int socket_file_listen(
     int fd, const char *path, const struct listener_options *options, struct err *err);
@@ -27,8 +28,8 @@ struct socket_file {
 	ino_t inode;
 };
 struct socket_file socket_file_look(const char *path);
-/* Removes the path if it still means this file. The socket must still listen: so no starter takes the
- * path in between. */
+/* Removes the path if it still means this file. The socket must still listen: so no starter takes
+ * the path in between. */
 void socket_file_remove(const char *path, const struct socket_file *file);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The time of a call: one point that owns every timer of it, worked out from what the operator allows
- * and what the caller states. Pure arithmetic; times are microseconds, USEC_NONE is "not stated".
+ * The time of a call: one point that owns every timer of it, worked out from what the operator
+ * allows and what the caller states. Pure arithmetic; times are microseconds, USEC_NONE is "not
+ * stated".
  */
 #ifndef BRIDLE_POLICY_DEADLINE_H
 #define BRIDLE_POLICY_DEADLINE_H

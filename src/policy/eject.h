@@ -28,10 +28,10 @@ struct eject_policy {
 size_t eject_cap(const struct eject_policy *p, size_t n);
 
 /*
- * How long an endpoint must have had a whole call for its timeout to count. Callers choose their times,
- * and one that allows a millisecond must not have endpoints ejected, and breakers opened, that serve all
- * others well. @usual: what nine of ten of its answers take at most, 0: none known; @allowed: what the
- * operator allows, of which nine tenths are enough in any case.
+ * How long an endpoint must have had a whole call for its timeout to count. Callers choose their
+ * times, and one that allows a millisecond must not have endpoints ejected, and breakers opened,
+ * that serve all others well. @usual: what nine of ten of its answers take at most, 0: none known;
+ * @allowed: what the operator allows, of which nine tenths are enough in any case.
  */
 usec_t eject_fair_time(usec_t usual, usec_t allowed);
 

@@ -11,7 +11,8 @@
 
 #define INT_KEY_MAX 65535u
 
-/* Source: kitex pkg/remote/transmeta/metakey.go, the last two gopkg protocol/ttheader/metakey.go. */
+/* Source: kitex pkg/remote/transmeta/metakey.go, the last two gopkg
+ * protocol/ttheader/metakey.go. */
 static const char *const int_names[] = {"mesh_version", "transport_type", "log_id", "from_service",
     "from_cluster", "from_idc", "to_service", "to_cluster", "to_idc", "to_method", "env",
     "dest_address", "rpc_timeout", "read_timeout", "ring_hash_key", "ddp_tag", "with_mesh_header",

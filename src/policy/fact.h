@@ -1,7 +1,7 @@
 /*
  * What is known of a call, by name: "method", "caller", "meta.env", "header.x", "int.14",
- * "int.stress_tag", "source", "field.1.3.2". Routes and ACLs match on facts, splits and hash rings are
- * keyed by them. How a fact is found in a message is its owner's business: a fact_source.
+ * "int.stress_tag", "source", "field.1.3.2". Routes and ACLs match on facts, splits and hash rings
+ * are keyed by them. How a fact is found in a message is its owner's business: a fact_source.
  */
 #ifndef BRIDLE_POLICY_FACT_H
 #define BRIDLE_POLICY_FACT_H
@@ -43,8 +43,8 @@ struct fact_key {
 /* Reads a key, which is copied into @arena. NULL, or what is wrong with it: constant text. */
 const char *fact_key_parse(struct fact_key *key, struct slice text, struct arena *arena);
 
-/* May a rule set it, or take it away? Metadata, headers and int keys, but for what has a place of its own
- * in a message, or belongs to one hop. */
+/* May a rule set it, or take it away? Metadata, headers and int keys, but for what has a place of
+ * its own in a message, or belongs to one hop. */
 bool fact_is_changeable(const struct fact_key *key);
 
 /* The number of a named int key ("stress_tag"), or -1. Source: kitex
@@ -55,8 +55,8 @@ const char *fact_int_name(unsigned number);
 
 /* Where the facts of one call are found. */
 struct fact_source {
-	/* True when the call has it; the value is a view that stays as long as the call, or until the
-	 * next two facts are asked for. May be NULL: then it has none. */
+	/* True when the call has it; the value is a view that stays as long as the call, or until
+	 * the next two facts are asked for. May be NULL: then it has none. */
 	bool (*find)(const void *call, const struct fact_key *key, struct slice *value);
 	const void *call;
 	const struct sockaddr *address; /* who called; NULL: not known. CIDRs match against it */
@@ -65,8 +65,8 @@ struct fact_source {
 
 #define FACT_ROOM 48u
 
-/* @source->find, and what the source itself holds: address, uid, gid, as text in @room. A caller on a
- * unix socket has no source. */
+/* @source->find, and what the source itself holds: address, uid, gid, as text in @room. A caller on
+ * a unix socket has no source. */
 bool fact_find(const struct fact_source *source, const struct fact_key *key, char room[FACT_ROOM],
     struct slice *value);
 /* Do both name the same fact? */

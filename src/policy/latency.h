@@ -1,6 +1,6 @@
 /*
- * How quickly an endpoint answers, as balancing wants to know it: a moving average that follows a slow
- * reply at once and a fast one little by little, and forgives with time.
+ * How quickly an endpoint answers, as balancing wants to know it: a moving average that follows a
+ * slow reply at once and a fast one little by little, and forgives with time.
  */
 #ifndef BRIDLE_POLICY_LATENCY_H
 #define BRIDLE_POLICY_LATENCY_H

@@ -1,8 +1,9 @@
 /*
  * Balancing: which endpoint gets the next attempt. What is constant and expensive (sequences, alias
  * tables, rings) is built once into an immutable lb_table on the control thread; what moves is an
- * lb_state, one for each worker and table; what is known of the endpoints right now is asked through an
- * lb_view. A pick is O(1) or O(log n) while most endpoints are usable, and allocates nothing.
+ * lb_state, one for each worker and table; what is known of the endpoints right now is asked
+ * through an lb_view. A pick is O(1) or O(log n) while most endpoints are usable, and allocates
+ * nothing.
  *
  * No clock and no chance of its own: both are arguments.
  */
@@ -20,7 +21,7 @@ struct rng;
 
 enum lb_type {
 	LB_WEIGHTED_ROUND_ROBIN,             /* smooth; plain round robin where weights are equal */
-	LB_INTERLEAVED_WEIGHTED_ROUND_ROBIN, /* rounds in which each is taken once while it has weight left */
+	LB_INTERLEAVED_WEIGHTED_ROUND_ROBIN, /* rounds: each once while it has weight left */
 	LB_WEIGHTED_RANDOM,
 	LB_ROUND_ROBIN, /* weights above 0 count alike */
 	LB_RANDOM,
@@ -61,7 +62,8 @@ struct lb_view {
 	bool (*is_usable)(const void *arg, size_t endpoint);
 	/* Asked by least_request, peak_ewma and network_quality. */
 	struct lb_load (*load)(const void *arg, size_t endpoint);
-	/* The part of its weight that a new endpoint has (slow start), in 1/256; NULL: all have all. */
+	/* The part of its weight that a new endpoint has (slow start), in 1/256; NULL: all have
+	 * all. */
 	unsigned (*share)(const void *arg, size_t endpoint);
 	const void *arg;
 };

@@ -1,7 +1,7 @@
 /*
- * What the families of balancers share; private to lb*.c. A family is an lb_ops: what it builds for all,
- * where a worker starts, and how it picks. Within a table endpoints are members: those of weight above
- * 0, numbered from 0.
+ * What the families of balancers share; private to lb*.c. A family is an lb_ops: what it builds for
+ * all, where a worker starts, and how it picks. Within a table endpoints are members: those of
+ * weight above 0, numbered from 0.
  */
 #ifndef BRIDLE_POLICY_LB_IMPL_H
 #define BRIDLE_POLICY_LB_IMPL_H
@@ -86,8 +86,8 @@ struct lb_circle {
 };
 
 /*
- * The owner of the point, or of the nearest one after it whose owner is usable. Chance plays no part, so
- * that all sidecars agree: which keys a new endpoint has yet is the hash's to say.
+ * The owner of the point, or of the nearest one after it whose owner is usable. Chance plays no
+ * part, so that all sidecars agree: which keys a new endpoint has yet is the hash's to say.
  */
 size_t lb_pick_walking(const struct lb_pick *p, const struct lb_circle *circle, size_t point);
 /* The hash of each member's key, into @names. */
@@ -95,8 +95,8 @@ void lb_hash_names(uint64_t *names, const struct lb_endpoint *list, size_t n);
 
 /*
  * Alias tables (Vose, "A linear algorithm for generating random numbers with a given distribution",
- * 1991) in whole numbers, so that shares are exact: an entry is taken when a number below the total of
- * weights is below its bound, else the other one.
+ * 1991) in whole numbers, so that shares are exact: an entry is taken when a number below the total
+ * of weights is below its bound, else the other one.
  */
 struct lb_alias {
 	uint64_t bound;
@@ -110,8 +110,9 @@ size_t lb_alias_draw(const struct lb_alias *alias, size_t n, uint64_t total, str
 void lb_build_alias(struct lb_table *t, const struct lb_endpoint *list);
 
 /*
- * Smooth order without a written sequence: the k-th turn of a weight w is at (2k + 1) / 2w of a round,
- * the next turn is on top of a heap. Turns are whole numbers, so the shares of a round are exact.
+ * Smooth order without a written sequence: the k-th turn of a weight w is at (2k + 1) / 2w of a
+ * round, the next turn is on top of a heap. Turns are whole numbers, so the shares of a round are
+ * exact.
  */
 struct lb_stride {
 	uint64_t at; /* of the next turn: rounds in the upper half, the part of one in the lower */

@@ -1,7 +1,7 @@
 /*
- * Balancing by load: of a few drawn by weight the one with the least to do for its weight. Two choices
- * are enough to keep the longest queue short (Mitzenmacher, "The power of two choices in randomized load
- * balancing", 1996), and a worker that knows only its own calls does no harm.
+ * Balancing by load: of a few drawn by weight the one with the least to do for its weight. Two
+ * choices are enough to keep the longest queue short (Mitzenmacher, "The power of two choices in
+ * randomized load balancing", 1996), and a worker that knows only its own calls does no harm.
  */
 #include "policy/lb_impl.h"
 

@@ -1,7 +1,7 @@
 /*
  * Consistent hashing by lookup table, after Eisenbud et al., "Maglev: A Fast and Reliable Software
- * Network Load Balancer", 2016: members claim slots in turns, each by its own permutation of them. More
- * even and faster than a ring; when the set changes a few more keys move.
+ * Network Load Balancer", 2016: members claim slots in turns, each by its own permutation of them.
+ * More even and faster than a ring; when the set changes a few more keys move.
  */
 #include "policy/lb_impl.h"
 
@@ -11,8 +11,8 @@
 
 #include "base/mem.h"
 
-/* Primes; source: the paper's two tables. There are no sizes between them, since another size is another
- * place for every key. */
+/* Primes; source: the paper's two tables. There are no sizes between them, since another size is
+ * another place for every key. */
 #define SLOTS_FEW  65537u
 #define SLOTS_MANY 655373u
 #define SLOTS_EACH 100u

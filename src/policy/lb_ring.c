@@ -1,7 +1,7 @@
 /*
- * Consistent hashing by a ring of points, the hashes of "ADDRESS#SERIAL" with serials from 0: a key goes
- * to the owner of the first point above its hash. As in Kitex (pkg/loadbalance/consist.go), but with a
- * hash that is the same everywhere.
+ * Consistent hashing by a ring of points, the hashes of "ADDRESS#SERIAL" with serials from 0: a key
+ * goes to the owner of the first point above its hash. As in Kitex (pkg/loadbalance/consist.go),
+ * but with a hash that is the same everywhere.
  */
 #include "policy/lb_impl.h"
 

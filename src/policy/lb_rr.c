@@ -1,7 +1,7 @@
 /*
- * Round robin: plain, smooth by weight, interleaved by weight. Whoever is not usable loses its turn and
- * nobody else gains or loses one; states start anywhere in the round, so that many sidecars do not go in
- * step.
+ * Round robin: plain, smooth by weight, interleaved by weight. Whoever is not usable loses its turn
+ * and nobody else gains or loses one; states start anywhere in the round, so that many sidecars do
+ * not go in step.
  */
 #include "policy/lb_impl.h"
 
@@ -189,10 +189,10 @@ const struct lb_ops lb_stride_ops = {
 /* ---- interleaved ---- */
 
 /*
- * In the k-th turn of a round those are taken whose weight is above k: with members sorted by weight,
- * all from `first` on. Kitex gets there with two queues (pkg/loadbalance/
- * interleaved_weighted_round_robin.go): whoever has used up its weight waits for the next round, so from
- * the second round on its order is by weight, too.
+ * In the k-th turn of a round those are taken whose weight is above k: with members sorted by
+ * weight, all from `first` on. Kitex gets there with two queues (pkg/loadbalance/
+ * interleaved_weighted_round_robin.go): whoever has used up its weight waits for the next round, so
+ * from the second round on its order is by weight, too.
  */
 struct interleaved {
 	struct lb_state st;

@@ -8,8 +8,8 @@
 
 #define SHOWN_MAX 64u /* bytes of a value in a description */
 
-/* The value is a view, which may hold NULs and does not end with one: it is copied, as regexec wants
- * a string, and its end is told, so that a NUL is no end. */
+/* The value is a view, which may hold NULs and does not end with one: it is copied, as regexec
+ * wants a string, and its end is told, so that a NUL is no end. */
 static bool matches_regex(const regex_t *regex, struct slice value)
 {
 	regmatch_t whole = {0, (regoff_t)value.len};

@@ -1,6 +1,6 @@
 /*
- * Predicates over the facts of a call, as routes and ACLs have them: all given rules must match. Built
- * by model/ when a file is loaded, immutable afterwards, shared by all threads.
+ * Predicates over the facts of a call, as routes and ACLs have them: all given rules must match.
+ * Built by model/ when a file is loaded, immutable afterwards, shared by all threads.
  */
 #ifndef BRIDLE_POLICY_MATCH_H
 #define BRIDLE_POLICY_MATCH_H

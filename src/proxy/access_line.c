@@ -142,8 +142,8 @@ static inline void put_known(struct line *l, struct slice s)
 	l->at += s.len;
 }
 
-/* The names stand here once more, with all that is around them: looking each up, with its group, took
- * longer than the values do. */
+/* The names stand here once more, with all that is around them: looking each up, with its group,
+ * took longer than the values do. */
 static void put_who(struct line *l, const struct record *r)
 {
 	struct call *call = r->call;

@@ -1,6 +1,6 @@
 /*
- * What is said of a finished call in one line: all fields as JSON, or those that an operator's format
- * names. Whether a call gets a line, and where it goes, is decided elsewhere.
+ * What is said of a finished call in one line: all fields as JSON, or those that an operator's
+ * format names. Whether a call gets a line, and where it goes, is decided elsewhere.
  */
 #ifndef BRIDLE_PROXY_ACCESS_LINE_H
 #define BRIDLE_PROXY_ACCESS_LINE_H

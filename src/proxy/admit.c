@@ -405,8 +405,8 @@ void admit_cancel(struct call *call)
 		give_all_back(call);
 }
 
-/* A call that was never tried tells breakers nothing, nor does one whose caller left it no time, or for
- * which we lacked something. */
+/* A call that was never tried tells breakers nothing, nor does one whose caller left it no time, or
+ * for which we lacked something. */
 static enum breaker_outcome outcome_of(const struct call *call)
 {
 	bool is_unfair =

@@ -55,9 +55,9 @@ struct admission {
 	struct loop_work wake; /* tells it what it has got */
 };
 
-/* @delay: to be injected, 0: none. The call has its service, caller and method; these stay as they are
- * until admit_finish. Once for each service that it is led to: what was granted for another is first
- * ended by admit_finish. */
+/* @delay: to be injected, 0: none. The call has its service, caller and method; these stay as they
+ * are until admit_finish. Once for each service that it is led to: what was granted for another is
+ * first ended by admit_finish. */
 enum admit_verdict admit_begin(
     struct call *call, const struct guard *guard, const struct policy *policy, usec_t delay);
 /* After CALL_EVENT_ADMITTED; at any other event it says ADMIT_WAIT again. */
@@ -72,11 +72,11 @@ static inline bool admit_is_waiting(const struct admission *a)
 {
 	return a->state >= ADMISSION_QUEUED && a->state <= ADMISSION_OVER;
 }
-/* Leaves the queue and gives everything back; nothing was sent, so breakers hear nothing. Harmless when
- * it does not wait. */
+/* Leaves the queue and gives everything back; nothing was sent, so breakers hear nothing. Harmless
+ * when it does not wait. */
 void admit_cancel(struct call *call);
-/* The call is over, or leaves for another service: slots go back and breakers hear call->reason; one
- * that was never tried tells them nothing. Harmless when nothing is held. */
+/* The call is over, or leaves for another service: slots go back and breakers hear call->reason;
+ * one that was never tried tells them nothing. Harmless when nothing is held. */
 void admit_finish(struct call *call);
 
 #endif

@@ -597,7 +597,8 @@ static bool is_reusable(const struct rpc_message *m)
 	return m->kind == RPC_REPLY || codec_exception_id(m) == RPC_EXCEPTION_INTERNAL;
 }
 
-/* Whole: back with the connection, before the call hears of it: its caller's next call can have it. */
+/* Whole: back with the connection, before the call hears of it: its caller's next call can have
+ * it. */
 static void end_whole(struct attempt *a, bool is_ok, bool clean)
 {
 	struct upstream *u = a->upstream;

@@ -1,6 +1,6 @@
 /*
- * One try of a call on one endpoint: finds a connection, writes the call, waits for the reply. It is
- * part of its call and tells it what became of it; whether there is another try is the call's to
+ * One try of a call on one endpoint: finds a connection, writes the call, waits for the reply. It
+ * is part of its call and tells it what became of it; whether there is another try is the call's to
  * decide.
  */
 #ifndef BRIDLE_PROXY_ATTEMPT_H
@@ -55,8 +55,8 @@ struct attempt {
 };
 
 void attempt_init(struct attempt *a, struct call *call);
-/* On that endpoint of the call's service. False when it failed at once: outcome, error and why are set and
- * no event follows. */
+/* On that endpoint of the call's service. False when it failed at once: outcome, error and why are
+ * set and no event follows. */
 bool attempt_begin(struct attempt *a, size_t endpoint);
 /* More of a long call, while is_sending. False: failed. */
 bool attempt_send_data(struct attempt *a, struct slice data, bool last);
@@ -68,7 +68,8 @@ bool attempt_is_full(const struct attempt *a);
 bool attempt_is_unsent(const struct attempt *a);
 /* A oneway is over when its last byte has left: true, or CALL_EVENT_BODY follows. */
 bool attempt_finish_oneway(struct attempt *a);
-/* The call needs no reply any more, or it took too long. @until: how long a reply may be waited for. */
+/* The call needs no reply any more, or it took too long. @until: how long a reply may be waited
+ * for. */
 void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t until);
 /* Flow control of a long reply. */
 void attempt_pause(struct attempt *a);

@@ -1,7 +1,7 @@
 /*
- * One worker's mutable side of an endpoint: the connections to it and what they did. Keyed by service
- * and address; made when the endpoint is first wanted, so that a snapshot of thousands costs a worker
- * nothing, and kept for as long as the snapshots name it.
+ * One worker's mutable side of an endpoint: the connections to it and what they did. Keyed by
+ * service and address; made when the endpoint is first wanted, so that a snapshot of thousands
+ * costs a worker nothing, and kept for as long as the snapshots name it.
  */
 #ifndef BRIDLE_PROXY_BACKEND_H
 #define BRIDLE_PROXY_BACKEND_H
@@ -27,10 +27,9 @@ struct backend {
 	struct worker *worker; /* borrowed */
 	char *key;             /* owned: label NUL address */
 	size_t key_len;
-	struct list link; /* in worker->backend_list */
-	unsigned users;   /* worlds that have it in their arrays */
-	bool
-	    is_vanished; /* no snapshot names it: nothing is kept, and it goes with what is left of it */
+	struct list link;             /* in worker->backend_list */
+	unsigned users;               /* worlds that have it in their arrays */
+	bool is_vanished;             /* no snapshot names it: it goes with what is left of it */
 	struct endpoint_tally *tally; /* owned reference */
 	struct address address;
 	struct service_stats *stats; /* borrowed from the worker */
@@ -68,8 +67,8 @@ struct backend *backend_use(struct worker *worker, const struct service *service
 void backend_unuse(struct backend **backend);
 /* Its connections end with their calls: it has vanished, or an operator has disabled it. */
 bool backend_is_going(const struct backend *backend);
-/* Does the snapshot that the worker has now still name it? Then it follows what the snapshot says of its
- * pool; else it vanishes. */
+/* Does the snapshot that the worker has now still name it? Then it follows what the snapshot says
+ * of its pool; else it vanishes. */
 void backend_follow(struct backend *backend, const struct snapshot *snapshot);
 /* No snapshot names it any more: closes what is idle; busy connections go when their calls end, and
  * the backend with the last of them and its last user. */

@@ -560,8 +560,8 @@ static bool on_cancel(struct call *call)
 	return true;
 }
 
-/* Its caller hears it if it can still be told. What has its answer, or waits for its turn to be written,
- * is let be. False: there is nothing to be done. */
+/* Its caller hears it if it can still be told. What has its answer, or waits for its turn to be
+ * written, is let be. False: there is nothing to be done. */
 static bool on_drained(struct call *call)
 {
 	static const char what[] = "the time to drain was over";

@@ -99,8 +99,8 @@ struct call {
 	usec_t reply_by; /* many at once: the first byte of the reply, counted from the end of
 				     the caller's side */
 	struct timer timer;
-	/* The one that was begun last, or whose reply it is: there is always one. Several may run at a
-	 * time (backups); they hang together by `next`, the others in the arena. */
+	/* The one that was begun last, or whose reply it is: there is always one. Several may run
+	 * at a time (backups); they hang together by `next`, the others in the arena. */
 	struct attempt *attempt;
 	struct attempt *failed; /* the one that ended last without a reply that counts */
 	unsigned n_running;
@@ -109,8 +109,8 @@ struct call {
 	struct timer shot;   /* the next backup, or the end of a back-off */
 	bool waits_to_try;   /* for that end */
 	bool
-	    was_expected; /* judged already, with the reply that was dropped: there is another try */
-	bool went_to_all;  /* to many endpoints at once */
+	    was_expected; /* judged already, with the reply that was dropped: another try follows */
+	bool went_to_all; /* to many endpoints at once */
 	bool is_blameless; /* what went wrong last says nothing of the endpoint */
 	bool has_fallen_back;
 	bool is_mirror;   /* a copy that nobody waits for */
@@ -213,12 +213,13 @@ void call_drop_kept(struct call *call);
 /* For the relay. */
 /* A reply that has begun cannot go on. */
 void call_break_reply(struct call *call, enum reason reason, const char *what);
-/* A gRPC reply that ends so does not say how the call went: its caller must not take it for a good one. */
+/* A gRPC reply that ends so does not say how the call went: its caller must not take it for a good
+ * one. */
 bool call_lacks_status(const struct call *call, const struct rpc_message *end);
 /* How a stream went, by what its reply ended with. */
 void call_note_end(struct call *call, const struct rpc_message *end);
-/* A gRPC reply to a unary call has come whole, in call->kept: turns it into one that its caller reads.
- * NULL, or why it is bad. */
+/* A gRPC reply to a unary call has come whole, in call->kept: turns it into one that its caller
+ * reads. NULL, or why it is bad. */
 const char *call_reply_is_collected(struct call *call, const struct rpc_message *trailers);
 /* What the caller is told as a number when the proxy answers. */
 unsigned call_failure_status(const struct call *call, enum reason reason);
@@ -234,8 +235,8 @@ bool call_goes_to_all(const struct call *call);
 bool call_is_whole(const struct call *call);
 
 /* For attempts. */
-/* A reply, or its beginning: true when it is the one that the caller gets; false: it is bad, and another
- * attempt runs, or will. */
+/* A reply, or its beginning: true when it is the one that the caller gets; false: it is bad, and
+ * another attempt runs, or will. */
 bool call_takes_reply(struct call *call, struct attempt *a, const struct rpc_message *m);
 /* This attempt's reply it is: all others are given up. */
 void call_choose(struct call *call, struct attempt *a);

@@ -1,7 +1,7 @@
 /*
  * What calls came to, counted for each set of labels. A worker finds or adds a series by one lookup
- * and is its only writer; series are never removed, so that any thread may walk the list while calls
- * run. The number of label values is bounded: what is past the bounds counts as "other".
+ * and is its only writer; series are never removed, so that any thread may walk the list while
+ * calls run. The number of label values is bounded: what is past the bounds counts as "other".
  */
 #ifndef BRIDLE_PROXY_CALL_STATS_H
 #define BRIDLE_PROXY_CALL_STATS_H
@@ -22,8 +22,7 @@ struct call_labels {
 	struct slice listener, service, callee, method, caller;
 	enum protocol protocol;
 	unsigned retries;
-	bool
-	    is_server; /* the listener is pinned to a service of local endpoints: Kitex's server side */
+	bool is_server; /* its listener is pinned to a service of local endpoints: Kitex's server */
 };
 
 struct call_series {

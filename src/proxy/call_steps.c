@@ -51,8 +51,8 @@ static struct rpc_form target_form(struct rpc_form from, enum service_protocol p
 	return from;
 }
 
-/* Only one alias can be meant: the IDL service's name. Where the call was led elsewhere it is still that
- * of the service that was called: no two can have it. */
+/* Only one alias can be meant: the IDL service's name. Where the call was led elsewhere it is still
+ * that of the service that was called: no two can have it. */
 static struct slice only_alias(const struct call *call)
 {
 	const struct service_config *config = call->service->service->config;
@@ -155,8 +155,8 @@ static enum step refuse_unrouted(struct call *call, const struct route_decision 
 
 /*
  * Where calls are streams, or may be, only what the caller states bounds the whole of one: the rest
- * begins when the caller's side has ended. A call that was led elsewhere has the operator's times anew,
- * but what its caller states holds from its first byte on.
+ * begins when the caller's side has ended. A call that was led elsewhere has the operator's times
+ * anew, but what its caller states holds from its first byte on.
  */
 static void start_clock(struct call *call)
 {
@@ -308,8 +308,8 @@ static enum step admitted(struct call *call)
 	return go(call, CALL_COLLECT);
 }
 
-/* It has to wait: what it has of its body is a view that does not. Where the whole is collected more of
- * it may come meanwhile. */
+/* It has to wait: what it has of its body is a view that does not. Where the whole is collected
+ * more of it may come meanwhile. */
 static enum step wait_outside(struct call *call)
 {
 	if (is_collected(call) ? call->kept_len || call_collect(call, call->request.body)
@@ -526,7 +526,7 @@ static bool keep_reply(struct call *call)
 
 static enum step wait_for_upload(struct call *call)
 {
-	if (call->id) /* the codec throws the rest of the call away, but knows of what has not left */
+	if (call->id) /* the codec throws the rest of the call away, but knows what has not left */
 		return relay_is_flushed(call) ? go(call, CALL_FINISH) : STEP_WAIT;
 	if (call->upload_is_over)
 		return go(call, CALL_FINISH);

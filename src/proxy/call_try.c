@@ -1,6 +1,6 @@
 /*
- * The tries of a call: which endpoint, when another attempt follows or joins, whose reply it is, and
- * where the call is led when nothing came of it.
+ * The tries of a call: which endpoint, when another attempt follows or joins, whose reply it is,
+ * and where the call is led when nothing came of it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -93,7 +93,8 @@ static struct lb_load load_of(const void *arg, size_t endpoint)
 	return backend_load(world_backend(call->world, call->service, endpoint), now_of(call));
 }
 
-/* As in a restart of one endpoint after another: one that was ejected may be back before the next goes. */
+/* As in a restart of one endpoint after another: one that was ejected may be back before the next
+ * goes. */
 static bool was_not_there(const struct attempt *a)
 {
 	return a && a->outcome == ATTEMPT_CONNECT_FAILED;
@@ -180,7 +181,8 @@ static bool charge_again(struct call *call)
 	return call_charge(call, call->kept_len ? call->kept_len : call->request.body.len);
 }
 
-/* To all that are usable, or to all; from a random one on, where there are more than can be asked. */
+/* To all that are usable, or to all; from a random one on, where there are more than can be
+ * asked. */
 static enum step try_all(struct call *call)
 {
 	const struct endpoint_group *group = call->route.group;
@@ -304,7 +306,8 @@ static bool is_listed(const struct retry_numbers *numbers, int32_t number)
 	return false;
 }
 
-/* While others run, a business error is an answer like any other, unless the policy says otherwise. */
+/* While others run, a business error is an answer like any other, unless the policy says
+ * otherwise. */
 static bool is_good_enough(const struct retry_policy *p, enum retry_outcome result, int32_t number)
 {
 	return result == RETRY_GOOD || (result == RETRY_BIZ_ERROR && !is_listed(&p->biz, number));
@@ -358,7 +361,8 @@ static void count_retry(struct call *call, enum retry_outcome outcome)
 
 static bool wait_to_try(struct call *call, usec_t wait);
 
-/* Another attempt, if the verdict is for one: paid for, marked, and where it has to wait, waited for. */
+/* Another attempt, if the verdict is for one: paid for, marked, and where it has to wait, waited
+ * for. */
 static bool follow(struct call *call, const struct retry_verdict *verdict)
 {
 	if (!verdict->again || !pay(call, verdict) || !wait_to_try(call, verdict->wait))

@@ -14,8 +14,8 @@
 #define LATE_PATIENCE                                                                              \
 	(1 * USEC_S) /* for the first call of a connection that comes while draining */
 #define CLOSE_PATIENCE (5 * USEC_S) /* for the last reply to leave */
-/* A caller with streams but without a word is asked whether it is there. Kitex's servers do after two
- * hours; its clients count no pings. */
+/* A caller with streams but without a word is asked whether it is there. Kitex's servers do after
+ * two hours; its clients count no pings. */
 #define PING_AFTER    (10 * USEC_MIN)
 #define PING_PATIENCE (20 * USEC_S)
 #define REST_AFTER                                                                                 \
@@ -196,8 +196,8 @@ static void time_out(struct downstream *d, const char *what)
 	end_connection(d);
 }
 
-/* Streams may rest for long; whether their caller is still there is asked now and then. Returns when
- * to look again, or has closed it. */
+/* Streams may rest for long; whether their caller is still there is asked now and then. Returns
+ * when to look again, or has closed it. */
 static usec_t look_for_life(struct downstream *d, usec_t now)
 {
 	if (codec_family(d->codec) != CODEC_HTTP2 || d->n_calls == 0)

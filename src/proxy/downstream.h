@@ -55,9 +55,9 @@ struct downstream {
 	usec_t drain_at; /* when it is told to go, by the worker's drain */
 	usec_t age_at;   /* the same, by its age */
 	usec_t
-	    last_word_at; /* after the first word of HTTP/2, or the only one of others, what is on its
-				* way may still come; then the second word is said, and it may close */
-	usec_t end_at;    /* when it ends, calls or not */
+	    last_word_at;  /* until then what is on its way may still come, after the first word of
+			   * HTTP/2 or the only one of others; then it may close */
+	usec_t end_at;     /* when it ends, calls or not */
 	usec_t drained_at; /* since when it drains */
 
 	struct timer timer;
@@ -105,16 +105,16 @@ void downstream_stay(struct downstream *d);
 void downstream_cut(struct downstream *d);
 /* The process ends: a caller that has ended its side does not keep it for longer than a moment. */
 void downstream_forget_gone(struct downstream *d);
-/* Its listener is not in the snapshot that comes next: drains, by the rules it had, for reload.drain at
- * most. Called while the old snapshot is still the worker's. */
+/* Its listener is not in the snapshot that comes next: drains, by the rules it had, for
+ * reload.drain at most. Called while the old snapshot is still the worker's. */
 void downstream_orphan(struct downstream *d);
 
 /* From calls. */
 void downstream_call_done(struct downstream *d, struct call *call);
 /* The call may write its reply now; otherwise it is told by CALL_EVENT_TURN. */
 bool downstream_may_reply(const struct downstream *d, const struct call *call);
-/* Its codec has been given something to write, and may have something to tell of it that comes with no
- * input: it is asked before the turn ends. */
+/* Its codec has been given something to write, and may have something to tell of it that comes with
+ * no input: it is asked before the turn ends. */
 void downstream_ask(struct downstream *d);
 /* Reads on after something it waited for has happened. */
 void downstream_resume(struct downstream *d);
@@ -127,7 +127,8 @@ extern const struct conn_events downstream_events;
 void downstream_work(struct loop_work *work);
 /* The body that is coming in will not become whole. */
 void downstream_body_failed(struct downstream *d, const struct rpc_status *why);
-/* Between downstream.c and downstream_drain.c: when something of its drain is next due; does what is. */
+/* Between downstream.c and downstream_drain.c: when something of its drain is next due; does what
+ * is. */
 usec_t downstream_drain_time(const struct downstream *d);
 void downstream_drain_on_time(struct downstream *d, usec_t now);
 /* It could close, but its drain wants to wait: for what its caller has still to hear, or to say. */

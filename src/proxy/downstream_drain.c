@@ -6,9 +6,9 @@
  *                         '--end_at--> CUT: calls are answered with `draining` --> closed
  *
  * HTTP/2 has two words for it, with time between them for calls that are on their way; callers of
- * TTHeader find it in each reply, and those with many calls at once in a message of its own, when none
- * runs. The others have no word: they are closed in a moment in which they are silent, because a call
- * that meets the end of its connection is lost.
+ * TTHeader find it in each reply, and those with many calls at once in a message of its own, when
+ * none runs. The others have no word: they are closed in a moment in which they are silent, because
+ * a call that meets the end of its connection is lost.
  */
 #include "net/conn.h"
 #include "proxy/call.h"
@@ -16,10 +16,10 @@
 #include "proxy/worker.h"
 #include "proxy/world.h"
 
-#define FIRST_CALL    (1 * USEC_S)   /* after it was opened it is told nothing until then */
-#define LAST_WORD_GAP (1 * USEC_S)   /* for calls that are on their way while we say it */
-#define SILENCE       (50 * USEC_MS) /* after which a caller is taken to have nothing to say */
-#define REST          (100 * USEC_MS) /* of one without a call: then it is told, where there is time */
+#define FIRST_CALL    (1 * USEC_S)    /* after it was opened it is told nothing until then */
+#define LAST_WORD_GAP (1 * USEC_S)    /* for calls that are on their way while we say it */
+#define SILENCE       (50 * USEC_MS)  /* after which a caller is taken to have nothing to say */
+#define REST          (100 * USEC_MS) /* without a call: then it is told, where there is time */
 #define NEVER_SILENT  (2 * USEC_S)    /* then it ends behind a reply */
 #define GONE_PATIENCE (5 * USEC_S)    /* for answers to those who have ended their side */
 #define CUT_PATIENCE  (500 * USEC_MS) /* for streams to take their end */
@@ -31,8 +31,8 @@ static usec_t now_of(const struct downstream *d)
 
 /* ---- the words ---- */
 
-/* Many calls may be on their way to here: they are still served, then the caller hears which was the
- * last. */
+/* Many calls may be on their way to here: they are still served, then the caller hears which was
+ * the last. */
 static void say_first(struct downstream *d)
 {
 	if (codec_family(d->codec) != CODEC_HTTP2)
@@ -43,8 +43,8 @@ static void say_first(struct downstream *d)
 	downstream_arm(d, d->last_word_at);
 }
 
-/* Some callers lose a call that is about to leave when they hear the first word: where there is time it
- * is said while they rest. */
+/* Some callers lose a call that is about to leave when they hear the first word: where there is
+ * time it is said while they rest. */
 static bool waits_with_first(struct downstream *d)
 {
 	usec_t now = now_of(d), at = d->worker->patient_until;
@@ -160,7 +160,8 @@ void downstream_drain_after(struct downstream *d, usec_t wait)
 
 	if (d->is_draining)
 		return;
-	/* Whoever has just come is about to call, and takes the word for a failure of what it asks. */
+	/* Whoever has just come is about to call, and takes the word for a failure of what it
+	 * asks. */
 	if (!d->has_called && first_call > now && first_call - now > wait)
 		wait = first_call - now;
 	if (wait == 0) {

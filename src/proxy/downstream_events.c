@@ -304,8 +304,8 @@ static void cut_off_streams(struct downstream *d)
 	d->is_reading = false;
 }
 
-/* A caller that has only ended its own side is still answered. One that is gone looks the same until
- * something is written to it. */
+/* A caller that has only ended its own side is still answered. One that is gone looks the same
+ * until something is written to it. */
 static void on_eof(void *arg)
 {
 	struct downstream *d = arg;

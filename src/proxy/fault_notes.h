@@ -1,6 +1,7 @@
 /*
- * What went wrong last: for each reason why calls of one set of labels failed, when that was first and
- * last, and the last one's details. The worker writes, any thread reads; neither waits for the other.
+ * What went wrong last: for each reason why calls of one set of labels failed, when that was first
+ * and last, and the last one's details. The worker writes, any thread reads; neither waits for the
+ * other.
  */
 #ifndef BRIDLE_PROXY_FAULT_NOTES_H
 #define BRIDLE_PROXY_FAULT_NOTES_H

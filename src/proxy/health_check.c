@@ -143,8 +143,8 @@ static void sink(void *arg, const struct slice *pieces, int n)
 
 static const struct codec_io check_io = {.write = sink};
 
-/* What a Thrift service is asked in. Where its endpoints speak as each caller does, they are Kitex's,
- * which know Framed. */
+/* What a Thrift service is asked in. Where its endpoints speak as each caller does, they are
+ * Kitex's, which know Framed. */
 static struct rpc_form form_of(const struct service_config *service)
 {
 	switch (service->protocol) {

@@ -1,7 +1,7 @@
 #include "proxy/line.h"
 
-/* Two digits at a time, from the end. The room behind them is for copying eight bytes, which is quicker
- * than copying as many as there are. */
+/* Two digits at a time, from the end. The room behind them is for copying eight bytes, which is
+ * quicker than copying as many as there are. */
 void line_put_number(struct line *l, uint64_t n)
 {
 	static const char pairs[] = "00010203040506070809101112131415161718192021222324"
@@ -69,8 +69,8 @@ static uint64_t load_word(const uint8_t *from)
 	return word;
 }
 
-/* Copies a text of which every byte stands for itself, as nearly every one does: eight at a time, the
- * last eight of them perhaps for the second time. False: what is behind @to is undefined. */
+/* Copies a text of which every byte stands for itself, as nearly every one does: eight at a time,
+ * the last eight of them perhaps for the second time. False: what is behind @to is undefined. */
 static bool copy_plain(char *to, struct slice s)
 {
 	uint64_t word;

@@ -1,6 +1,6 @@
 /*
- * A line of JSON or text under construction, in room of its owner's. Every call that is served may have
- * one: neither printf nor strftime is in its way.
+ * A line of JSON or text under construction, in room of its owner's. Every call that is served may
+ * have one: neither printf nor strftime is in its way.
  */
 #ifndef BRIDLE_PROXY_LINE_H
 #define BRIDLE_PROXY_LINE_H
@@ -36,8 +36,8 @@ static inline void line_put_str(struct line *l, const char *text)
 }
 
 void line_put_number(struct line *l, uint64_t n);
-/* What stands between the quotes of a JSON string. JSON has no \xNN, so its own escapes are used; cut
- * like log_escape. */
+/* What stands between the quotes of a JSON string. JSON has no \xNN, so its own escapes are used;
+ * cut like log_escape. */
 void line_put_json(struct line *l, struct slice s);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Copies of calls for another service: sent once the call itself is on its way, their replies dropped.
- * Nobody waits for one; it costs its caller no time, and where memory is short it is left out.
+ * Copies of calls for another service: sent once the call itself is on its way, their replies
+ * dropped. Nobody waits for one; it costs its caller no time, and where memory is short it is left
+ * out.
  */
 #ifndef BRIDLE_PROXY_MIRROR_H
 #define BRIDLE_PROXY_MIRROR_H

@@ -1,7 +1,7 @@
 /*
- * Calls that wait for a service of which nobody knows yet: a name that the configuration's "*" stands
- * for. The control thread is asked once for each name; its answer sets all calls going that wait for it
- * on this worker, in the world that has the service by then.
+ * Calls that wait for a service of which nobody knows yet: a name that the configuration's "*"
+ * stands for. The control thread is asked once for each name; its answer sets all calls going that
+ * wait for it on this worker, in the world that has the service by then.
  */
 #ifndef BRIDLE_PROXY_NAMING_H
 #define BRIDLE_PROXY_NAMING_H
@@ -24,8 +24,8 @@ void naming_init(struct worker *worker);
 /* Nobody may wait any more. */
 void naming_fini(struct worker *worker);
 
-/* The call waits for @name; CALL_EVENT_NAMED or a failure comes, never within this call. False: nobody
- * looks names up, or it has waited already. */
+/* The call waits for @name; CALL_EVENT_NAMED or a failure comes, never within this call. False:
+ * nobody looks names up, or it has waited already. */
 bool naming_wait(struct call *call, struct slice name);
 /* It waits no more. Harmless when it does not. */
 void naming_cancel(struct call *call);

@@ -1,6 +1,7 @@
 #include "proxy/overload.h"
 
-/* A level is reached at its share and left below another: 95 % stays until 90 % is passed downwards. */
+/* A level is reached at its share and left below another: 95 % stays until 90 % is passed
+ * downwards. */
 static const struct {
 	const char *name;
 	double reached, left;

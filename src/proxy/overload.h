@@ -1,6 +1,6 @@
 /*
- * How short the process is of memory and descriptors, each as one of four levels. A level is reached at a share
- * of what there is and left only a little below it, so that it does not flicker.
+ * How short the process is of memory and descriptors, each as one of four levels. A level is
+ * reached at a share of what there is and left only a little below it, so that it does not flicker.
  *
  * Pure: who reads the shares, and how often, is the business of daemon/; workers look at the level.
  */

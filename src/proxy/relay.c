@@ -125,9 +125,10 @@ bool relay_wants_body(const struct call *call)
 }
 
 /*
- * What a stream sends is kept while it may have to be sent again: until the reply begins, or until it
- * is more than retry.buffer. What an endpoint has not been offered yet is kept in any case: its
- * window bounds it, or the limit of what may wait where there is none. False: too much, or no memory.
+ * What a stream sends is kept while it may have to be sent again: until the reply begins, or until
+ * it is more than retry.buffer. What an endpoint has not been offered yet is kept in any case: its
+ * window bounds it, or the limit of what may wait where there is none. False: too much, or no
+ * memory.
  */
 static bool keep(struct call *call, struct slice data)
 {

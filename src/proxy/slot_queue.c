@@ -10,8 +10,8 @@
 #include "policy/lb.h"
 #include "proxy/worker.h"
 
-/* A waiter elsewhere goes before those of this worker when it has waited so much longer: else a worker
- * whose calls hold all slots would keep them for ever. */
+/* A waiter elsewhere goes before those of this worker when it has waited so much longer: else a
+ * worker whose calls hold all slots would keep them for ever. */
 #define PATIENCE (5 * USEC_MS)
 
 /* Whom a free slot may go to. */
@@ -25,8 +25,8 @@ struct slot_queue {
 	struct table lanes;
 };
 
-/* Those of a queue that wait for the same: callers can make up so many names that nobody may look for
- * one among all that wait. */
+/* Those of a queue that wait for the same: callers can make up so many names that nobody may look
+ * for one among all that wait. */
 struct slot_lane {
 	uint64_t id;
 	struct list waiters;
@@ -132,9 +132,9 @@ static void leave_lane(struct slot_queue *q, struct slot_waiter *waiter)
 	free(lane);
 }
 
-/* The worker whose first waiter has waited longest, -1: nobody waits. A thread that has given a slot back
- * looks who waits, one that has begun to wait looks for a slot: with the fences one of the two sees the
- * other. */
+/* The worker whose first waiter has waited longest, -1: nobody waits. A thread that has given a
+ * slot back looks who waits, one that has begun to wait looks for a slot: with the fences one of
+ * the two sees the other. */
 static int longest_waiting(const struct limit_tally *tally)
 {
 	atomic_thread_fence(memory_order_seq_cst);

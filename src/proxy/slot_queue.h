@@ -1,11 +1,11 @@
 /*
- * Who waits for a slot of a limit: for each worker and limit a list in the order of coming. A slot that
- * is given back goes to the first waiter of the same worker; when none waits there, or one elsewhere
- * has waited markedly longer, to the worker whose first waiter has waited longest.
+ * Who waits for a slot of a limit: for each worker and limit a list in the order of coming. A slot
+ * that is given back goes to the first waiter of the same worker; when none waits there, or one
+ * elsewhere has waited markedly longer, to the worker whose first waiter has waited longest.
  *
  * No slot stays free while somebody waits: whoever gives one back looks for waiters afterwards, and
- * whoever begins to wait looks for a free slot afterwards. A worker that is woken for waiters that have
- * gone meanwhile passes the word on.
+ * whoever begins to wait looks for a free slot afterwards. A worker that is woken for waiters that
+ * have gone meanwhile passes the word on.
  *
  * How many may run or wait is counted by model/tally; what waits is not known here.
  */
@@ -30,8 +30,8 @@ struct slot {
 /* Embedded in its owner; all zero is "does not wait". */
 struct slot_waiter {
 	struct slot slot;
-	/* It has got the slot and waits no more. Called from within slot_queue_release of another, so it
-	 * may only put work off. */
+	/* It has got the slot and waits no more. Called from within slot_queue_release of another,
+	 * so it may only put work off. */
 	void (*granted)(struct slot_waiter *waiter);
 	uint64_t key, place; /* whom it stands for; its place in the queue's count */
 	usec_t since;
@@ -54,8 +54,8 @@ void slot_queue_leave(struct worker *worker, struct slot_waiter *waiter);
 /* Gives a slot back and hands it on. */
 void slot_queue_release(struct worker *worker, struct slot *slot);
 
-/* Another worker says that a slot of @tally is free: a reference, which moves here. @key: what it said
- * to worker->wake. */
+/* Another worker says that a slot of @tally is free: a reference, which moves here. @key: what it
+ * said to worker->wake. */
 void slot_queue_freed(struct worker *worker, struct limit_tally *tally, uint64_t key);
 
 /* No waiter may be left at the end. */

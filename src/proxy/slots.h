@@ -1,7 +1,8 @@
 /*
- * The calls in flight on a shared connection, by the sequence id that we gave each. An id is a slot's
- * number and its generation; the slot of a call that was given up stays taken until its reply has
- * come, so a late reply cannot meet a newer call. Id 0 is never given: servers use it for control.
+ * The calls in flight on a shared connection, by the sequence id that we gave each. An id is a
+ * slot's number and its generation; the slot of a call that was given up stays taken until its
+ * reply has come, so a late reply cannot meet a newer call. Id 0 is never given: servers use it for
+ * control.
  */
 #ifndef BRIDLE_PROXY_SLOTS_H
 #define BRIDLE_PROXY_SLOTS_H
@@ -30,8 +31,8 @@ struct slots *slots_new(void);
 void slots_free(struct slots **slots);
 /* Gives an id, or 0 when all are in use. */
 int32_t slots_take(struct slots *slots, struct attempt *attempt);
-/* The reply of @id has come: frees the slot. False when no call of that id is out; *@attempt is NULL
- * when it had been given up. */
+/* The reply of @id has come: frees the slot. False when no call of that id is out; *@attempt is
+ * NULL when it had been given up. */
 bool slots_answer(struct slots *slots, int32_t id, struct attempt **attempt);
 void slots_abandon(struct slots *slots, int32_t id);
 /* Calls in flight that somebody waits for. */

@@ -1,7 +1,7 @@
 /*
  * Spans on their way out: what a trace says of a call or of one of its attempts, in records of one
- * size, which a worker gathers and hands over in batches. What they say on the wire is the exporter's
- * business.
+ * size, which a worker gathers and hands over in batches. What they say on the wire is the
+ * exporter's business.
  */
 #ifndef BRIDLE_PROXY_SPAN_H
 #define BRIDLE_PROXY_SPAN_H

@@ -1,8 +1,8 @@
 /*
- * Taps: somebody looks on while calls go by. A tap is made by the control thread and given to all workers
- * in a list that never changes; a worker without one pays for a pointer that is NULL. What fits a tap's
- * filter becomes a line when it ends, and is sent to who made the tap, with a bound on what waits there:
- * a call never waits for who looks on, who loses lines instead.
+ * Taps: somebody looks on while calls go by. A tap is made by the control thread and given to all
+ * workers in a list that never changes; a worker without one pays for a pointer that is NULL. What
+ * fits a tap's filter becomes a line when it ends, and is sent to who made the tap, with a bound on
+ * what waits there: a call never waits for who looks on, who loses lines instead.
  */
 #ifndef BRIDLE_PROXY_TAP_H
 #define BRIDLE_PROXY_TAP_H
@@ -66,8 +66,8 @@ void tap_list_unref(struct tap_list **list);
 void tap_list_adopt(struct worker *worker, struct tap_list *moved);
 
 /*
- * What is kept of a call for its line, because it is gone when the call ends. In the call's arena, made
- * only while it may still fit a tap.
+ * What is kept of a call for its line, because it is gone when the call ends. In the call's arena,
+ * made only while it may still fit a tap.
  */
 struct tap_body {
 	uint8_t *bytes;

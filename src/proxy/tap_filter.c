@@ -190,8 +190,8 @@ bool tap_pattern_fits(struct slice pattern, struct slice text)
 	return p == pattern.len;
 }
 
-/* What messages say is asked of them at once, which is the cheaper way; a call that nobody wants to see
- * is to pay as little as can be. */
+/* What messages say is asked of them at once, which is the cheaper way; a call that nobody wants to
+ * see is to pay as little as can be. */
 static struct slice fact_of(
     const struct fact_key *key, const struct call *call, char room[FACT_ROOM])
 {

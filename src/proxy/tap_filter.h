@@ -1,6 +1,7 @@
 /*
- * Which calls somebody wants to see: conditions on what their lines in the access log say and on the
- * facts of their messages, all of which must hold. Immutable once a tap has it, shared by all threads.
+ * Which calls somebody wants to see: conditions on what their lines in the access log say and on
+ * the facts of their messages, all of which must hold. Immutable once a tap has it, shared by all
+ * threads.
  */
 #ifndef BRIDLE_PROXY_TAP_FILTER_H
 #define BRIDLE_PROXY_TAP_FILTER_H
@@ -41,9 +42,9 @@ struct tap_filter {
 void tap_filter_init(struct tap_filter *f);
 void tap_filter_fini(struct tap_filter *f);
 /*
- * Adds `errors`, `slower_than`, `sample`, or a condition: a field of the access log, or meta.K, header.K,
- * int.K; a name that ends in `!` is a condition that must not hold. What a call does not have is empty.
- * Copies both. Returns 0, or -1 with @err saying what is wrong with it.
+ * Adds `errors`, `slower_than`, `sample`, or a condition: a field of the access log, or meta.K,
+ * header.K, int.K; a name that ends in `!` is a condition that must not hold. What a call does not
+ * have is empty. Copies both. Returns 0, or -1 with @err saying what is wrong with it.
  */
 int tap_filter_add(struct tap_filter *f, struct slice name, struct slice value, struct err *err);
 /* Does all hold that is known by then? The share is not asked. @now: when it ended. */

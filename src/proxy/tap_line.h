@@ -1,5 +1,5 @@
-/* A finished call as a tap shows it: the fields of the access log, what its messages said beside, and the
- * beginnings of their bodies. */
+/* A finished call as a tap shows it: the fields of the access log, what its messages said beside,
+ * and the beginnings of their bodies. */
 #ifndef BRIDLE_PROXY_TAP_LINE_H
 #define BRIDLE_PROXY_TAP_LINE_H
 

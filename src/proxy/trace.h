@@ -1,7 +1,7 @@
 /*
- * A call's part in a trace: the context it came with, whether its spans are recorded, and the context
- * that its attempts go out with. Does nothing, and costs next to nothing, where the configuration asks
- * for neither spans nor spellings.
+ * A call's part in a trace: the context it came with, whether its spans are recorded, and the
+ * context that its attempts go out with. Does nothing, and costs next to nothing, where the
+ * configuration asks for neither spans nor spellings.
  */
 #ifndef BRIDLE_PROXY_TRACE_H
 #define BRIDLE_PROXY_TRACE_H
@@ -23,7 +23,8 @@ void trace_end_attempt(struct attempt *a, enum attempt_outcome outcome);
 /* What is to stand in the call as the attempt sends it; rules of routes have the last word. */
 void trace_edit(const struct attempt *a, struct rpc_edit *edit);
 
-/* The id of the trace that the call belongs to, for its line in the log; empty when there is none. */
+/* The id of the trace that the call belongs to, for its line in the log; empty when there is
+ * none. */
 struct slice trace_id_of(const struct call *call);
 
 #endif

@@ -267,7 +267,8 @@ bool upstream_has_room(const struct upstream *u)
 	return !upstream_is_multiplexed(u) || (!u->takes_no_more && codec_capacity(u->codec) > 0);
 }
 
-/* One on which a call can begin, or could once it is connected. *@is_enough: no more are to be opened. */
+/* One on which a call can begin, or could once it is connected. *@is_enough: no more are to be
+ * opened. */
 static struct upstream *find_multiplexed(struct backend *b, enum upstream_use use, bool *is_enough)
 {
 	unsigned open = 0;
@@ -470,8 +471,8 @@ void upstream_supply(struct loop_work *work)
 
 static void idle_over(struct timer *timer, usec_t now);
 
-/* Streams may rest for long; whether their endpoint is still there is asked now and then. Returns when
- * to look again, or has closed it. */
+/* Streams may rest for long; whether their endpoint is still there is asked now and then. Returns
+ * when to look again, or has closed it. */
 static usec_t look_for_life(struct upstream *u, usec_t now)
 {
 	if (u->use != UPSTREAM_FOR_HTTP2 || !is_in_use(u))
@@ -490,7 +491,8 @@ static usec_t look_for_life(struct upstream *u, usec_t now)
 	return now + PING_PATIENCE;
 }
 
-/* A connection that is not pooled between calls is idle from the last time that one was seen on it. */
+/* A connection that is not pooled between calls is idle from the last time that one was seen on
+ * it. */
 static void idle_over(struct timer *timer, usec_t now)
 {
 	struct upstream *u = container_of(timer, struct upstream, timer);

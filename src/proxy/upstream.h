@@ -1,6 +1,6 @@
 /*
- * A connection that we opened to an endpoint, with its codec. It carries one call at a time (leased),
- * many at once (shared, towards multiplexing servers), or oneways alone.
+ * A connection that we opened to an endpoint, with its codec. It carries one call at a time
+ * (leased), many at once (shared, towards multiplexing servers), or oneways alone.
  *
  *     CONNECTING --connected--> LEASED --reply--> IDLE --lease--> LEASED
  *                               LEASED --given up--> DISCARDING --reply--> IDLE
@@ -72,9 +72,9 @@ enum lease { LEASE_READY, LEASE_PENDING, LEASE_BACKLOG, LEASE_FULL, LEASE_FAILED
 
 /*
  * Finds or opens a connection for the attempt. READY: attempt->upstream can be written to. PENDING:
- * attempt_connected or attempt_broken follows. BACKLOG: the application's accept queue is full. FULL:
- * there may be no more connections (pool.connections); attempt_offered follows when one is free.
- * FAILED: *error is the errno.
+ * attempt_connected or attempt_broken follows. BACKLOG: the application's accept queue is full.
+ * FULL: there may be no more connections (pool.connections); attempt_offered follows when one is
+ * free. FAILED: *error is the errno.
  */
 enum lease upstream_lease(
     struct backend *backend, enum upstream_use use, struct attempt *attempt, int *error);
@@ -85,15 +85,16 @@ void upstream_return(struct upstream *u, struct attempt *attempt, bool reusable)
  * come: the connection throws it away until @until and is pooled again; otherwise it is closed.
  */
 void upstream_abandon(struct upstream *u, struct attempt *attempt, bool sent, usec_t until);
-/* The attempt got no reply in time. If nothing at all was heard since it began, the far side may be gone
- * without a word: no more calls go there. */
+/* The attempt got no reply in time. If nothing at all was heard since it began, the far side may be
+ * gone without a word: no more calls go there. */
 void upstream_doubt(struct upstream *u, const struct attempt *attempt);
 void upstream_close(struct upstream *u);
 /* It is of no more use: every attempt on it is told, then it is closed. */
 void upstream_break(struct upstream *u, int error, const char *why);
 /* How many connections are to be kept, and how long, by the policy of the call that uses it now. */
 void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for);
-/* Of a backend: offers free connections to those who wait for one, and makes those that are to be ready. */
+/* Of a backend: offers free connections to those who wait for one, and makes those that are to be
+ * ready. */
 void upstream_supply(struct loop_work *work);
 /* Closes every connection of the backend that carries no call. */
 void upstream_close_unused(struct backend *backend);
@@ -105,8 +106,8 @@ bool upstream_has_room(const struct upstream *u);
 /* Numbers the attempt's call, which is written at once. */
 void upstream_begin(struct upstream *u, struct attempt *attempt);
 
-/* Its codec has been given something to write, and may have something to tell of it that comes with no
- * input: it is asked before the turn ends. */
+/* Its codec has been given something to write, and may have something to tell of it that comes with
+ * no input: it is asked before the turn ends. */
 void upstream_ask(struct upstream *u);
 
 /* Whoever has written a oneway wants to hear of it if the connection breaks. */

@@ -1,6 +1,6 @@
 /*
- * What an upstream hears: that it is connected, replies, its end. Finds out whose each is and tells the
- * attempt; opening, lending and closing are in upstream.c.
+ * What an upstream hears: that it is connected, replies, its end. Finds out whose each is and tells
+ * the attempt; opening, lending and closing are in upstream.c.
  */
 #include "base/log.h"
 #include "net/conn.h"
@@ -92,8 +92,8 @@ static bool is_control(const struct rpc_message *m)
 }
 
 /*
- * Whose reply is it? NULL: nobody's, any more or at all. On a shared connection an id that is not out
- * can harm nobody: the reply is dropped, the calls in flight go on, but new ones go elsewhere.
+ * Whose reply is it? NULL: nobody's, any more or at all. On a shared connection an id that is not
+ * out can harm nobody: the reply is dropped, the calls in flight go on, but new ones go elsewhere.
  */
 static struct attempt *find_attempt(struct upstream *u, const struct rpc_message *m)
 {

@@ -99,8 +99,8 @@ static void free_stats(struct worker *w)
 	call_stats_fini(&w->calls);
 }
 
-/* Cancelling a call gives its connection back to the pool or closes it; with `is_ending` set nothing
- * is pooled. */
+/* Cancelling a call gives its connection back to the pool or closes it; with `is_ending` set
+ * nothing is pooled. */
 static void end_calls(struct worker *w)
 {
 	worker_cut(w);
@@ -155,8 +155,8 @@ void worker_free(struct worker **p)
 	free(w);
 }
 
-/* Those of a listener that is gone are drained. There are many connections on few listeners, so each
- * of these is looked for once. */
+/* Those of a listener that is gone are drained. There are many connections on few listeners, so
+ * each of these is looked for once. */
 static void follow_listeners(
     struct worker *w, const struct config *old, const struct snapshot *snapshot)
 {

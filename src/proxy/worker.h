@@ -75,8 +75,8 @@ enum attempt_outcome {
 };
 const char *attempt_outcome_name(enum attempt_outcome outcome);
 
-/* Per service label, those past CALL_STATS_SERVICES together; added once, never removed, read by any
- * thread. */
+/* Per service label, those past CALL_STATS_SERVICES together; added once, never removed, read by
+ * any thread. */
 struct service_stats {
 	_Atomic(struct service_stats *) next;
 	char *label;
@@ -90,8 +90,8 @@ struct service_stats {
 	    odd_sequence_ids; /* TTHeader SEQ of a reply differs, on a leased connection */
 };
 
-/* What is left to do before all backends follow the present world; a part in each turn of the loop, so
- * that thousands of endpoints hold no call up. Private to settling.c. */
+/* What is left to do before all backends follow the present world; a part in each turn of the loop,
+ * so that thousands of endpoints hold no call up. Private to settling.c. */
 struct settling {
 	size_t n_backends;        /* from the front of the list, not looked at yet */
 	size_t service, endpoint; /* where making backends for pool.warm is */
@@ -115,11 +115,11 @@ struct worker {
 
 	struct table
 	    slot_queues; /* by limit: calls that wait for a slot; private to slot_queue.c */
-	/* A slot of that limit (a counted reference) is free, of use to waiters of another worker: to be
-	 * handed to slot_queue_freed in its thread. NULL: there is no other. */
+	/* A slot of that limit (a counted reference) is free, of use to waiters of another worker:
+	 * to be handed to slot_queue_freed in its thread. NULL: there is no other. */
 	void (*wake)(void *arg, unsigned worker, struct limit_tally *tally, uint64_t key);
-	/* Calls ask for a service of that name, which no file lists: naming_settled is to follow, in this
-	 * worker's thread. NULL: nobody looks names up. */
+	/* Calls ask for a service of that name, which no file lists: naming_settled is to follow,
+	 * in this worker's thread. NULL: nobody looks names up. */
 	void (*want_name)(void *arg, struct slice name);
 	void *wake_arg;
 
@@ -168,9 +168,9 @@ void worker_free(struct worker **worker);
 void worker_adopt(struct worker *worker, struct snapshot *snapshot);
 
 /*
- * Serves an accepted connection; the descriptor is the worker's from here on. The caller has counted
- * it in worker->connections and shares->connections already. @over_limit: answer one call with
- * connection_limited, then close.
+ * Serves an accepted connection; the descriptor is the worker's from here on. The caller has
+ * counted it in worker->connections and shares->connections already. @over_limit: answer one call
+ * with connection_limited, then close.
  */
 void worker_take(struct worker *worker, const char *listener, int fd, const struct address *from,
     bool over_limit);
@@ -178,12 +178,13 @@ void worker_take(struct worker *worker, const char *listener, int fd, const stru
 /* No new work: idle connections close over @spread, busy ones after their calls, TTHeader replies
  * carry crrst from now on. */
 void worker_drain(struct worker *worker, usec_t spread);
-/* When it drains: a connection at rest whose caller knows no word for that is for so long left to the
- * caller to close. 0: not any longer. */
+/* When it drains: a connection at rest whose caller knows no word for that is for so long left to
+ * the caller to close. 0: not any longer. */
 void worker_be_patient(struct worker *worker, usec_t time);
 /* It is wanted again: who was not told to go yet stays. */
 void worker_undrain(struct worker *worker);
-/* The process ends when its calls have ended: callers who have ended their side are not waited for. */
+/* The process ends when its calls have ended: callers who have ended their side are not waited
+ * for. */
 void worker_stop(struct worker *worker);
 /* The time to drain is over: whatever still runs is answered with that, and connections end. */
 void worker_cut(struct worker *worker);

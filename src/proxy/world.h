@@ -1,7 +1,7 @@
 /*
  * One snapshot as a worker sees it: for each service the worker's own backends and its place in the
- * balancing. A call counts itself on the world it started in and keeps it; when an older world's last
- * call has ended it goes, and with it the worker's reference of the snapshot.
+ * balancing. A call counts itself on the world it started in and keeps it; when an older world's
+ * last call has ended it goes, and with it the worker's reference of the snapshot.
  */
 #ifndef BRIDLE_PROXY_WORLD_H
 #define BRIDLE_PROXY_WORLD_H

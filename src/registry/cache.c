@@ -7,8 +7,8 @@
  *     <address> <weight> <zone> <tag>=<value> ...
  *     document <key> <text>
  *
- * Words are separated by one space; bytes that could be taken for something else are written as %xx,
- * an empty word as "-".
+ * Words are separated by one space; bytes that could be taken for something else are written as
+ * %xx, an empty word as "-".
  */
 #include "registry/cache.h"
 

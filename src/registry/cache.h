@@ -1,8 +1,8 @@
 /*
  * The last good sets and documents of a registry as a file, so that a start with the registry away
  * serves at once, and as before.
- * Lines of text under a checksum; a file that is damaged, foreign or of another version is as good as
- * none. Reads and writes bytes; when it is written, and by whom, is cache_writer's business.
+ * Lines of text under a checksum; a file that is damaged, foreign or of another version is as good
+ * as none. Reads and writes bytes; when it is written, and by whom, is cache_writer's business.
  */
 #ifndef BRIDLE_REGISTRY_CACHE_H
 #define BRIDLE_REGISTRY_CACHE_H

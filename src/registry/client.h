@@ -1,11 +1,12 @@
 /*
  * How a kind of registry is asked: one table of functions each (etcd.c, zookeeper.c, consul.c,
  * nacos.c, names.c for DNS, file.c). A client tells what it hears by the functions at the end; it
- * gives whole sets, never differences, and decides nothing about them: what an error or an empty set
- * means is the registry's business (registry.c). A client is never told twice to follow the same.
+ * gives whole sets, never differences, and decides nothing about them: what an error or an empty
+ * set means is the registry's business (registry.c). A client is never told twice to follow the
+ * same.
  *
- * Clients run on the control thread. Nothing may block it; a library with threads of its own does no
- * more in them than post to the inbox.
+ * Clients run on the control thread. Nothing may block it; a library with threads of its own does
+ * no more in them than post to the inbox.
  */
 #ifndef BRIDLE_REGISTRY_CLIENT_H
 #define BRIDLE_REGISTRY_CLIENT_H
@@ -42,13 +43,13 @@ struct registry_client_ops {
 	/* NULL where there are no documents. */
 	void (*watch_document)(struct registry_client *client, struct slice key);
 	void (*unwatch_document)(struct registry_client *client, struct slice key);
-	/* NULL where nothing can be registered. Keeps it there until withdraw, for ever; also called
-	 * when the plan of one that is there has changed. */
+	/* NULL where nothing can be registered. Keeps it there until withdraw, for ever; also
+	 * called when the plan of one that is there has changed. */
 	void (*enroll)(struct registry_client *client, struct registration *registration);
 	/* Takes it away, then says registration_gone; once, and only then may it be forgotten. */
 	void (*withdraw)(struct registry_client *client, struct registration *registration);
-	/* Forgets it at once and asks for nothing more; what stands there stays, also when the client is
-	 * closed: another process has it now. */
+	/* Forgets it at once and asks for nothing more; what stands there stays, also when the
+	 * client is closed: another process has it now. */
 	void (*let_go)(struct registry_client *client, struct registration *registration);
 };
 
@@ -68,11 +69,12 @@ struct registry *registry_new_with(const struct registry_client_ops *ops,
  * ourselves: that is looked at behind this. Copies. @revision: "" if there is none. */
 void registry_heard(struct registry *registry, struct slice service, const struct endpoint *set,
     size_t n, const char *revision);
-/* Some records of a set cannot be used: one line of why for the log and the history. The set without
- * them follows by registry_heard. */
+/* Some records of a set cannot be used: one line of why for the log and the history. The set
+ * without them follows by registry_heard. */
 void registry_skipped(
     struct registry *registry, struct slice service, struct slice record, const char *why);
-/* The registry, or one service of it (else SLICE_NONE), could not be asked; what was known stays. */
+/* The registry, or one service of it (else SLICE_NONE), could not be asked; what was known
+ * stays. */
 void registry_failed(struct registry *registry, struct slice service, const struct err *why);
 /* It answers, and refuses something beside the services (a document, a registration, with @status):
  * what is known of those is as good as before. Where nobody has answered, @status 0, it is away. */
@@ -118,23 +120,23 @@ struct registry_pause {
 	usec_t last; /* 0: nothing failed yet */
 };
 usec_t registry_pause_next(struct registry_pause *pause, struct rng *rng);
-/* The same where no server could be reached, or an exchange broke: never long, for what an outage took
- * away has to be back within five seconds of its end. Refusals (a wrong password, an error in answer)
- * take the long pauses. */
+/* The same where no server could be reached, or an exchange broke: never long, for what an outage
+ * took away has to be back within five seconds of its end. Refusals (a wrong password, an error in
+ * answer) take the long pauses. */
 usec_t registry_pause_reconnect(struct registry_pause *pause, struct rng *rng);
 static inline void registry_pause_reset(struct registry_pause *pause)
 {
 	pause->last = 0;
 }
 
-/* The secret as it is now, read anew when it lies in a file (its last line end is cut); "" where there
- * is none. Returns -1 with @err set when its file cannot be read. @room: where it goes. */
+/* The secret as it is now, read anew when it lies in a file (its last line end is cut); "" where
+ * there is none. Returns -1 with @err set when its file cannot be read. @room: where it goes. */
 int secret_read(const struct secret_config *secret, char *room, size_t size, struct err *err);
 /* In a message with bytes from outside: control bytes and what is no UTF-8 become '?', a quote an
  * apostrophe, so that it can stand quoted in a line of a log. In place. */
 void registry_make_plain(char *text);
-/* The @i-th address to try of the registry's endpoints, names looked up (all their addresses count);
- * false past the end, or when a name is not known yet. */
+/* The @i-th address to try of the registry's endpoints, names looked up (all their addresses
+ * count); false past the end, or when a name is not known yet. */
 bool registry_server(const struct registry_client_start *start, size_t i, struct address *server);
 /* The same: the endpoint as configured, whose name it has, or NULL. */
 const struct address *registry_server_of(

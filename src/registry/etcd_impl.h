@@ -94,8 +94,8 @@ void etcd_unfollow_all(struct registry_client *client);
 /* Lists it anew after @wait; what is known of it is kept. */
 void etcd_follow_list(struct etcd_follow *follow, usec_t wait);
 void etcd_follow_event(struct etcd_follow *follow, const struct etcd_key *key);
-/* Its watch has been found to tell all: what was doubted meanwhile, as after a login that failed, is as
- * it was told. */
+/* Its watch has been found to tell all: what was doubted meanwhile, as after a login that failed,
+ * is as it was told. */
 void etcd_follow_confirm(struct etcd_follow *follow);
 /* Whoever waits because there was no token does so no longer. */
 void etcd_follow_wake_all(struct registry_client *client);

@@ -67,7 +67,8 @@ static int parse_open_file(
 		return err_set(err, errno, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, 0, "%s: not a file", path);
-	/* One byte too much: of a file that is longer than it was, the start would mean another thing. */
+	/* One byte too much: of a file that is longer than it was, the start would mean another
+	 * thing. */
 	room = (st.st_size < FILE_SERVICES_MAX ? (size_t)st.st_size : FILE_SERVICES_MAX) + 1;
 	bytes = mem_alloc(room);
 	if (read_all(fd, bytes, room, &len) < 0)

@@ -92,8 +92,8 @@ static void put_key(struct writing *w, const char *method, const char *key, cons
 
 /*
  * Calls @write for each entry of a map of methods. That of "*" is for all methods without an entry
- * here, so it goes to the service, from which methods inherit, and to those methods of the file that
- * may have a value of their own.
+ * here, so it goes to the service, from which methods inherit, and to those methods of the file
+ * that may have a value of their own.
  */
 static void write_methods(struct writing *w, const struct yaml_node *map,
     void (*write)(struct writing *w, const char *method, const struct yaml_node *entry))
@@ -155,8 +155,8 @@ static int read_times(const struct yaml_node *entry, struct times *times, struct
 }
 
 /*
- * In Kitex this is the time of one attempt, and only its retries follow a timeout; timeout.call would
- * leave them no time. All attempts together have room under timeout.default then.
+ * In Kitex this is the time of one attempt, and only its retries follow a timeout; timeout.call
+ * would leave them no time. All attempts together have room under timeout.default then.
  */
 static void write_times(struct writing *w, const char *method, const struct yaml_node *entry)
 {

@@ -2,11 +2,11 @@
  * The documents of Kitex's configuration centres (retry, rpc_timeout, circuit_break, limit,
  * degradation) as values that are put over the file's. Pure; documents are untrusted.
  *
- * One reader for JSON and YAML: the guarded one of YAML, in which JSON is written as well. Consul and
- * files may hold either, and it says where a document is wrong.
+ * One reader for JSON and YAML: the guarded one of YAML, in which JSON is written as well. Consul
+ * and files may hold either, and it says where a document is wrong.
  *
- * Sources: config-etcd, config-zookeeper, config-consul and config-file of kitex-contrib; the policies
- * of retries in pkg/retry of cloudwego/kitex.
+ * Sources: config-etcd, config-zookeeper, config-consul and config-file of kitex-contrib; the
+ * policies of retries in pkg/retry of cloudwego/kitex.
  */
 #ifndef BRIDLE_REGISTRY_KITEX_GOVERNANCE_H
 #define BRIDLE_REGISTRY_KITEX_GOVERNANCE_H
@@ -32,8 +32,9 @@ const char *governance_category_name(enum governance_category category);
  * called? Its endpoints are all here then. */
 bool governance_is_of_server(const struct service_config *service);
 /*
- * Where the document is in service->governance.from: <prefix>/<client>/<server>/<category>, of limit
- * <prefix>/<server>/limit; in Consul without the slash at its start, in a file without the prefix.
+ * Where the document is in service->governance.from: <prefix>/<client>/<server>/<category>, of
+ * limit <prefix>/<server>/limit; in Consul without the slash at its start, in a file without the
+ * prefix.
  */
 struct slice governance_key(const struct service_config *service, const char *client,
     enum governance_category category, struct arena *arena);
@@ -47,9 +48,10 @@ struct governance_document {
 };
 
 /*
- * What the document means, in @arena: paths under services.LABEL, or at listeners that are pinned to
- * the service. Keys that the service has locked are left out. Returns -1 with @err set when the
- * document is not what it should be; then none of it holds. NULL and *n = 0 when it changes nothing.
+ * What the document means, in @arena: paths under services.LABEL, or at listeners that are pinned
+ * to the service. Keys that the service has locked are left out. Returns -1 with @err set when the
+ * document is not what it should be; then none of it holds. NULL and *n = 0 when it changes
+ * nothing.
  */
 int governance_overlays(const struct governance_document *document, struct arena *arena,
     struct config_overlay **overlays, size_t *n, struct err *err);

@@ -1,7 +1,7 @@
 /*
- * Reading documents of Kitex's configuration centres: members by their exact names, of the right type
- * and within bounds. What is not known is passed over, as Kitex does, since documents serve newer
- * readers too; what is known has to be right.
+ * Reading documents of Kitex's configuration centres: members by their exact names, of the right
+ * type and within bounds. What is not known is passed over, as Kitex does, since documents serve
+ * newer readers too; what is known has to be right.
  */
 #ifndef BRIDLE_REGISTRY_KITEX_READING_H
 #define BRIDLE_REGISTRY_KITEX_READING_H

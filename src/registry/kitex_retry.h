@@ -7,8 +7,8 @@
 
 struct yaml_node;
 
-/* What `retry` of a method comes to, all that a file can say but `buffer`; in @arena. NULL with @err
- * set where Kitex would refuse the policy. */
+/* What `retry` of a method comes to, all that a file can say but `buffer`; in @arena. NULL with
+ * @err set where Kitex would refuse the policy. */
 const char *kitex_retry(const struct yaml_node *policy, struct arena *arena, struct err *err);
 
 #endif

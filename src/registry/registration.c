@@ -1,6 +1,6 @@
 /*
- * What of ours stands in a registry: plans, states, and who is told about them. How a registration is
- * put and kept there is the client's business.
+ * What of ours stands in a registry: plans, states, and who is told about them. How a registration
+ * is put and kept there is the client's business.
  *
  *     enroll --> PENDING --> PRESENT <--> LOST, CONTESTED
  *        every state --withdraw, gone or five seconds--> WITHDRAWN, and forgotten

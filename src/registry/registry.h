@@ -41,8 +41,8 @@ void registry_free(struct registry **registry);
 /* Would @config be the same registry? Then it need not be opened anew on a reload. */
 bool registry_is_as(const struct registry *registry, const struct registry_config *config);
 const struct registry_config *registry_config_of(const struct registry *registry);
-/* The @i-th address at which it is asked, names looked up; false past the end, or when a name is not
- * known yet. */
+/* The @i-th address at which it is asked, names looked up; false past the end, or when a name is
+ * not known yet. */
 bool registry_reached_at(const struct registry *registry, size_t i, struct address *server);
 
 /* ---- services ---- */
@@ -104,8 +104,8 @@ void registration_change(struct registration *registration, const struct registr
  * not answered within five seconds; after that event the registration is gone, too. */
 void registration_withdraw(struct registration *registration);
 
-/* Forgets it, be it there or not; what stands in the registry stays for another process, which renews it
- * or lets it run out. Nothing is raised any more. */
+/* Forgets it, be it there or not; what stands in the registry stays for another process, which
+ * renews it or lets it run out. Nothing is raised any more. */
 void registration_let_go(struct registration *registration);
 
 struct registration_report {

@@ -1,6 +1,6 @@
 /*
- * What an answer of a registry means for a service: sets are put in order, equal ones change nothing,
- * errors keep what is known, and an empty answer is believed only as configured.
+ * What an answer of a registry means for a service: sets are put in order, equal ones change
+ * nothing, errors keep what is known, and an empty answer is believed only as configured.
  *
  *     UNKNOWN --set--> FRESH <--set-- STALE <--error, empty answer-- FRESH
  *        |                              |

@@ -5,8 +5,8 @@
  *     no session --addresses known--> CONNECTING <--> CONNECTED
  *         '---- expired, refused, connections that break at once ----'
  *
- * A session that is away for two seconds gets a probe beside it, another session that does nothing: when
- * that one is let in and ours is not, ours will never be.
+ * A session that is away for two seconds gets a probe beside it, another session that does nothing:
+ * when that one is let in and ours is not, ours will never be.
  *
  * While a session lives, the server keeps watches and our nodes over a lost connection, and the
  * library goes on trying to reach it. In a new session everything is read anew.
@@ -303,8 +303,8 @@ static void still_away(struct timer *timer, usec_t now)
 	    still_away);
 }
 
-/* More than what the session remembers may be too much for one message, with which the library tells
- * the next server of its watches; then only another session helps. */
+/* More than what the session remembers may be too much for one message, with which the library
+ * tells the next server of its watches; then only another session helps. */
 static bool breaks_at_once(struct registry_client *client, usec_t now)
 {
 	if (now - client->changed_at < SHORT_CONNECTED)

@@ -10,8 +10,8 @@
  *      |--another's, later--> REST until it has gone
  *      '--leaving: ours--> REMOVE --> GONE; else GONE
  *
- * The first time it takes the node over from whoever holds it: our own session before a crash, or the
- * process before us. Later it yields, so that two of us never fight.
+ * The first time it takes the node over from whoever holds it: our own session before a crash, or
+ * the process before us. Later it yields, so that two of us never fight.
  */
 #ifndef BRIDLE_REGISTRY_ZOOKEEPER_ENTRY_H
 #define BRIDLE_REGISTRY_ZOOKEEPER_ENTRY_H
@@ -70,7 +70,7 @@ enum zookeeper_entry_step zookeeper_entry_next(struct zookeeper_entry *entry);
 /* What became of it. */
 enum zookeeper_verdict {
 	ZOOKEEPER_VERDICT_ON,    /* go on with zookeeper_entry_next */
-	ZOOKEEPER_VERDICT_TAKEN, /* the same; and the node of somebody else is about to be replaced */
+	ZOOKEEPER_VERDICT_TAKEN, /* the same; the node of somebody else is about to be replaced */
 	ZOOKEEPER_VERDICT_RETRY, /* no answer: when the session is connected again */
 	ZOOKEEPER_VERDICT_PAUSE, /* refused; look again after a long pause */
 };

@@ -1,6 +1,7 @@
 /*
- * What the parts of the ZooKeeper client share: zookeeper.c (sessions, and who is told what comes from
- * them), zookeeper_services.c, zookeeper_documents.c and zookeeper_entries.c. Not for anybody else.
+ * What the parts of the ZooKeeper client share: zookeeper.c (sessions, and who is told what comes
+ * from them), zookeeper_services.c, zookeeper_documents.c and zookeeper_entries.c. Not for anybody
+ * else.
  */
 #ifndef BRIDLE_REGISTRY_ZOOKEEPER_IMPL_H
 #define BRIDLE_REGISTRY_ZOOKEEPER_IMPL_H

@@ -298,7 +298,8 @@ static void was_done(int code, const void *data)
 
 /* ---- the library's log ---- */
 
-/* "2026-01-02 03:04:05,678:123(0x7f00):ZOO_WARN@where@12: text": we say time and place ourselves. */
+/* "2026-01-02 03:04:05,678:123(0x7f00):ZOO_WARN@where@12: text": we say time and place
+ * ourselves. */
 static const char *without_place(const char *message)
 {
 	const char *at = strstr(message, ":ZOO_"), *text = at ? strchr(at, ' ') : NULL;
@@ -510,8 +511,8 @@ void zookeeper_session_move(struct zookeeper_session *s, const char *servers)
 	zoo_set_servers(s->zoo, servers);
 }
 
-/* The library can end a session or keep it. So what it has stays, with its threads, until the process
- * ends. */
+/* The library can end a session or keep it. So what it has stays, with its threads, until the
+ * process ends. */
 void zookeeper_session_leave(struct zookeeper_session **at)
 {
 	silence(at);
@@ -529,7 +530,8 @@ static int ask_replace(
 {
 	const struct ACL_vector *acl = s->has_secret ? &ZOO_CREATOR_ALL_ACL : &ZOO_OPEN_ACL_UNSAFE;
 
-	/* It is written to the wire in here; only the results and where a path goes are used later. */
+	/* It is written to the wire in here; only the results and where a path goes are used
+	 * later. */
 	zoo_delete_op_init(&asked->ops[0], asked->path, q->version);
 	zoo_create_op_init(&asked->ops[1], asked->path, (const char *)q->data.data,
 	    (int)q->data.len, acl, ZOO_EPHEMERAL, asked->made, sizeof asked->made);

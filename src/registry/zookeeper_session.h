@@ -1,8 +1,8 @@
 /*
  * One session with ZooKeeper: the C library and its threads behind questions that are asked and
  * answers that arrive on the loop's thread, in the order in which the server gave them. Knows nodes
- * and bytes; what they mean is others' business. Everything here is called on the loop's thread; the
- * library's threads copy what they are told and post it to the inbox, nothing else.
+ * and bytes; what they mean is others' business. Everything here is called on the loop's thread;
+ * the library's threads copy what they are told and post it to the inbox, nothing else.
  *
  * The library resolves names where it is called, so only addresses are given to it; and ending a
  * session waits for its threads, so a thread of its own does that.
@@ -22,7 +22,7 @@ struct loop;
 struct zookeeper_session;
 
 enum zookeeper_state {
-	ZOOKEEPER_CONNECTING, /* the library keeps trying; watches and our nodes live on meanwhile */
+	ZOOKEEPER_CONNECTING, /* the library keeps trying; watches and our nodes live on */
 	ZOOKEEPER_CONNECTED,
 	ZOOKEEPER_EXPIRED, /* the session is over: our nodes are gone; a new one is needed */
 	ZOOKEEPER_REFUSED, /* over, too: our secret is not accepted */
@@ -95,7 +95,8 @@ struct zookeeper_session *zookeeper_session_new(
 /* No event comes from it any more, its nodes go as soon as the server hears of it. A loop that is
  * freed meanwhile waits a second for that. */
 void zookeeper_session_free(struct zookeeper_session **session);
-/* The session goes on until the server misses it, and with it its nodes; before the process ends. */
+/* The session goes on until the server misses it, and with it its nodes; before the process
+ * ends. */
 void zookeeper_session_leave(struct zookeeper_session **session);
 /* Tries these servers from now on. */
 void zookeeper_session_move(struct zookeeper_session *session, const char *servers);

@@ -11,10 +11,10 @@
 #define GAP_PER_CHILD 20u /* µs */
 
 enum child_state {
-	CHILD_WANTED, /* in the list of those to be read */
-	CHILD_READING, /* a watch cannot fire between the question and its answer that it should heed */
-	CHILD_KNOWN,  /* read, and watched */
-	CHILD_CLOSED, /* may not be read */
+	CHILD_WANTED,  /* in the list of those to be read */
+	CHILD_READING, /* no watch that it should heed fires between question and answer */
+	CHILD_KNOWN,   /* read, and watched */
+	CHILD_CLOSED,  /* may not be read */
 };
 
 struct zookeeper_child {

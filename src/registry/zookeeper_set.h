@@ -1,14 +1,14 @@
 /*
- * The instances of one service in ZooKeeper: a node, and a child for each of them. Says what is to be
- * asked next and makes a set of the answers; who asks, and how, is not its business. Pure: answers
- * come in the order in which the server gave them, and a watch fires before an answer shows what
- * fired it.
+ * The instances of one service in ZooKeeper: a node, and a child for each of them. Says what is to
+ * be asked next and makes a set of the answers; who asks, and how, is not its business. Pure:
+ * answers come in the order in which the server gave them, and a watch fires before an answer shows
+ * what fired it.
  *
  *     LIST --> children, READ each, then only those that a watch names
  *      '-----> no such node: AWAIT --> it is there: LIST
  *
- * A set is whole when every child of a list has been read once; from then on each change of one child
- * makes another set, and a child that was not read yet is not there yet.
+ * A set is whole when every child of a list has been read once; from then on each change of one
+ * child makes another set, and a child that was not read yet is not there yet.
  */
 #ifndef BRIDLE_REGISTRY_ZOOKEEPER_SET_H
 #define BRIDLE_REGISTRY_ZOOKEEPER_SET_H
@@ -56,8 +56,8 @@ void zookeeper_set_begin(struct zookeeper_set *set);
 /* The same session is connected again: its watches hold, what was not answered is asked again. */
 void zookeeper_set_resume(struct zookeeper_set *set);
 
-/* What to ask now, which is taken as asked then; *name: the child to be read, valid until the set is
- * told something. REST: *at is when to ask again, or to gather; USEC_NONE for no time. */
+/* What to ask now, which is taken as asked then; *name: the child to be read, valid until the set
+ * is told something. REST: *at is when to ask again, or to gather; USEC_NONE for no time. */
 enum zookeeper_set_step zookeeper_set_next(
     struct zookeeper_set *set, bool may_read, usec_t now, struct slice *name, usec_t *at);
 /* Something is another at the node itself, at a child. */

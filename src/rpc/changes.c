@@ -252,7 +252,8 @@ void changes_put_due(struct ttheader_writer *t, struct changes *c, enum ttheader
 
 /* ---- fields ---- */
 
-/* What the change makes of a field; a secret stays one. False when its name or its value can be none. */
+/* What the change makes of a field; a secret stays one. False when its name or its value can be
+ * none. */
 static bool to_field(const struct rpc_change *change, struct arena *arena, struct rpc_field *field)
 {
 	uint8_t room[METADATA_NAME_MAX];

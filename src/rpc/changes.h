@@ -1,7 +1,7 @@
 /*
- * The changes of metadata that an edit asks for, as they come to bear on one message: which of them an
- * entry or a field is named by, and what of them is still to be written. The last change that names
- * something decides. Private to rpc/.
+ * The changes of metadata that an edit asks for, as they come to bear on one message: which of them
+ * an entry or a field is named by, and what of them is still to be written. The last change that
+ * names something decides. Private to rpc/.
  */
 #ifndef BRIDLE_RPC_CHANGES_H
 #define BRIDLE_RPC_CHANGES_H
@@ -28,7 +28,8 @@ static inline bool changes_are_asked(const struct rpc_edit *edit)
 void changes_init(struct changes *c, const struct rpc_edit *edit, bool as_fields);
 /* Bytes that they add to a header at most, if any are asked. */
 size_t changes_bound(const struct rpc_edit *edit);
-/* Counts what is due: there is no place for it. A form that cannot be marked as a retry loses nothing. */
+/* Counts what is due: there is no place for it. A form that cannot be marked as a retry loses
+ * nothing. */
 void changes_drop(const struct changes *c, struct rpc_edit *edit);
 
 /* Which change names it: an index, or -1. */

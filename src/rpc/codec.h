@@ -3,8 +3,8 @@
  * keeps no clock: bytes are offered, events are pulled out one by one, and what is to be written is
  * handed to a sink. The same codec serves both sides of the proxy.
  *
- * Pulling (codec_next) instead of callbacks means that nothing can call back into the proxy while it
- * is reading, and that it can stop between two messages simply by not asking for the next.
+ * Pulling (codec_next) instead of callbacks means that nothing can call back into the proxy while
+ * it is reading, and that it can stop between two messages simply by not asking for the next.
  */
 #ifndef BRIDLE_RPC_CODEC_H
 #define BRIDLE_RPC_CODEC_H
@@ -46,11 +46,11 @@ enum codec_event {
 	CODEC_MORE,    /* all input is used; nothing more comes out of it */
 	CODEC_MESSAGE, /* a message, or the beginning of a long one or of a stream */
 	CODEC_DATA,    /* more of the body of a message that was given out */
-	CODEC_REFUSED, /* the connection cannot be read on; what runs on it is lost, the codec is dead */
+	CODEC_REFUSED, /* no more can be read; what runs on it is lost, the codec is dead */
 	/* Multiplexing families only: */
-	CODEC_END, /* one direction of a call has ended; its trailers are the message */
-	CODEC_RESET, /* the other side has given the call up, or broke its rules: nothing more comes */
-	CODEC_ROOM, /* of what waited to be written for the call some has left */
+	CODEC_END,   /* one direction of a call has ended; its trailers are the message */
+	CODEC_RESET, /* the other side gave the call up, or broke its rules: nothing more comes */
+	CODEC_ROOM,  /* of what waited to be written for the call some has left */
 };
 
 /* How a call of a multiplexing connection is given up. */
@@ -64,7 +64,8 @@ struct codec_reset {
 };
 
 struct codec_item {
-	/* MESSAGE, END; REFUSED: what was understood so far, NULL when no method and sequence id are known. */
+	/* MESSAGE, END; REFUSED: what was understood so far, NULL when no method and sequence id
+	 * are known. */
 	struct rpc_message message;
 	bool has_message;
 	struct slice data;     /* DATA */
@@ -73,8 +74,7 @@ struct codec_item {
 
 	/* Multiplexing families. */
 	uint32_t id; /* which call of the connection; unary: 0 */
-	void *
-	    owner; /* whom codec_own named for it; such without one are not given out, but for MESSAGE */
+	void *owner; /* whom codec_own named for it; without one none are given out but MESSAGE */
 	unsigned n_messages;      /* DATA: messages of the stream that end in it, */
 	uint64_t message_bytes;   /* and how long they are */
 	struct codec_reset reset; /* RESET */
@@ -91,7 +91,8 @@ struct codec_io {
 
 struct codec;
 
-/* @limits is copied; @io and @arg are borrowed. Downstream codecs detect their family: CODEC_UNDETECTED. */
+/* @limits is copied; @io and @arg are borrowed. Downstream codecs detect their family:
+ * CODEC_UNDETECTED. */
 struct codec *codec_open(enum codec_side side, enum codec_family family,
     const struct codec_limits *limits, const struct codec_io *io, void *arg);
 void codec_close(struct codec **codec);
@@ -110,25 +111,27 @@ void codec_set_now(struct codec *codec, usec_t now);
 
 /* No message, header block or handshake is partly read. */
 bool codec_is_idle(const struct codec *codec);
-/* Whether enough bytes have come to know what the present message is (HTTP/2: the handshake is done and
- * no header block is partly here). */
+/* Whether enough bytes have come to know what the present message is (HTTP/2: the handshake is done
+ * and no header block is partly here). */
 bool codec_has_detected(const struct codec *codec);
-/* Bytes of memory that the codec holds: of partly read messages, and of what waits to be written. */
+/* Bytes of memory that the codec holds: of partly read messages, and of what waits to be
+ * written. */
 size_t codec_held(const struct codec *codec);
 
 /* ---- calls of multiplexing connections; for unary ones every id is 0 ---- */
 
 /* Upstream: how many calls may be begun now. */
 unsigned codec_capacity(const struct codec *codec);
-/* Upstream: no more calls may be begun, ever (GOAWAY, or no ids are left). Downstream: none will come, and
- * all that came are over. */
+/* Upstream: no more calls may be begun, ever (GOAWAY, or no ids are left). Downstream: none will
+ * come, and all that came are over. */
 bool codec_is_ending(const struct codec *codec);
 /* Upstream: a number for a new call, whose codec_send_message follows at once. Needs capacity. */
 uint32_t codec_begin(struct codec *codec, void *owner);
-/* Who items of this call are for from now on; NULL: nobody wants them (the rest of the call is read and
- * thrown away, what waits to be written still goes out). Unknown ids are ignored. */
+/* Who items of this call are for from now on; NULL: nobody wants them (the rest of the call is read
+ * and thrown away, what waits to be written still goes out). Unknown ids are ignored. */
 void codec_own(struct codec *codec, uint32_t id, void *owner);
-/* Gives the call up: what waits for it is thrown away, the other side is told. Unknown ids are ignored. */
+/* Gives the call up: what waits for it is thrown away, the other side is told. Unknown ids are
+ * ignored. */
 void codec_reset(struct codec *codec, uint32_t id, const struct codec_reset *why);
 /* @bytes of DATA of this call have left on the other side: its writer may send as many more. */
 void codec_credit(struct codec *codec, uint32_t id, size_t bytes);
@@ -139,11 +142,13 @@ void codec_pump(struct codec *codec);
 
 enum codec_drain {
 	CODEC_DRAIN_SOON, /* HTTP/2: a GOAWAY that still admits calls which are on their way */
-	/* HTTP/2: the GOAWAY that names the last call. TTHeader with many calls at once: Kitex's word for
-	 * it, on which its clients of today break off whatever runs: only when nothing does. */
+	/* HTTP/2: the GOAWAY that names the last call. TTHeader with many calls at once: Kitex's
+	 * word for it, on which its clients of today break off whatever runs: only when nothing
+	 * does. */
 	CODEC_DRAIN_NOW,
 };
-/* Downstream: tells the caller that no more calls are wanted here, where its protocol has a word for it. */
+/* Downstream: tells the caller that no more calls are wanted here, where its protocol has a word
+ * for it. */
 void codec_drain(struct codec *codec, enum codec_drain step);
 /* Downstream, of unary ones: the caller has said that it takes replies in any order. */
 bool codec_is_unordered(const struct codec *codec);
@@ -156,14 +161,15 @@ void codec_ping(struct codec *codec);
  * Metadata to set or take away, in whatever form the message goes out. Of changes with one name the
  * last decides.
  *
- * What has a place of its own is no business of a rule: such changes are ignored. Headers: isn, rip, crrst, crc32c, PV_*, biz-*, RPC_TRANSIT_gdpr-token,
- * RPC_TRANSIT_UPSTREAM_*, RPC_BACKWARD_* (and what of it HTTP/2 spells its own way), pseudo fields,
- * content-type, content-length, te, host, user-agent, connection, keep-alive, proxy-connection, upgrade,
- * transfer-encoding, grpc-*, source-service, source-method, destination-*, stream-log-id, in any case.
- * Ints: 1, 2, 3, 6, 9, 12, 20, 22, 27. Names are 1 to 500 bytes long.
+ * What has a place of its own is no business of a rule: such changes are ignored. Headers: isn,
+ * rip, crrst, crc32c, PV_*, biz-*, RPC_TRANSIT_gdpr-token, RPC_TRANSIT_UPSTREAM_*, RPC_BACKWARD_*
+ * (and what of it HTTP/2 spells its own way), pseudo fields, content-type, content-length, te,
+ * host, user-agent, connection, keep-alive, proxy-connection, upgrade, transfer-encoding, grpc-*,
+ * source-service, source-method, destination-*, stream-log-id, in any case. Ints: 1, 2, 3, 6, 9,
+ * 12, 20, 22, 27. Names are 1 to 500 bytes long.
  */
 enum rpc_change_kind {
-	RPC_CHANGE_META, /* persistent: replaces a persistent or transient one of that name, any case */
+	RPC_CHANGE_META,   /* persistent: replaces a persistent or transient one, in any case */
 	RPC_CHANGE_HEADER, /* a str key; a field. Metadata, too, by its whole key: a transient value
 			    * for the next hop is set as RPC_TRANSIT_K */
 	RPC_CHANGE_INT,    /* an int key of TTHeader; has no place elsewhere */
@@ -179,7 +185,8 @@ struct rpc_change {
 	struct slice value;
 };
 
-/* False: such a change is ignored, whatever the message. policy/fact.h says the same of its keys. */
+/* False: such a change is ignored, whatever the message. policy/fact.h says the same of its
+ * keys. */
 bool rpc_change_is_possible(const struct rpc_change *change);
 
 /* What is to be different in a message that is passed on. All zero but `form`: nothing. */
@@ -216,23 +223,24 @@ enum rpc_dropped {
 };
 
 /*
- * Writes a message, or the head and first part of a long one or of a stream. @edit->dropped is filled.
- * Returns false when the message has no room in the form (a header past its format's limits), having
- * written nothing.
+ * Writes a message, or the head and first part of a long one or of a stream. @edit->dropped is
+ * filled. Returns false when the message has no room in the form (a header past its format's
+ * limits), having written nothing.
  *
- * HTTP/2 writes messages of its own form field by field; those of unary forms (CALL, REPLY, EXCEPTION)
- * become whole gRPC calls and replies: prefix, body, trailers.
+ * HTTP/2 writes messages of its own form field by field; those of unary forms (CALL, REPLY,
+ * EXCEPTION) become whole gRPC calls and replies: prefix, body, trailers.
  */
 bool codec_send_message(
     struct codec *codec, uint32_t id, const struct rpc_message *m, struct rpc_edit *edit);
-/* More of the body. Multiplexing families: in pieces as a codec of the same family gave them out, or
- * several of those one behind the other; what cannot be written yet is copied. @last: the direction ends with it. */
+/* More of the body. Multiplexing families: in pieces as a codec of the same family gave them out,
+ * or several of those one behind the other; what cannot be written yet is copied. @last: the
+ * direction ends with it. */
 void codec_send_data(struct codec *codec, uint32_t id, struct slice data, bool last);
 /* Multiplexing families: the direction ends with these trailers; NULL: with none. */
 void codec_send_end(struct codec *codec, uint32_t id, const struct rpc_message *trailers);
 /*
- * Writes a failure reply to @call in the caller's own protocol and framing; nothing for a oneway. On
- * a stream whose reply has begun it is the legal end of it that tells the failure.
+ * Writes a failure reply to @call in the caller's own protocol and framing; nothing for a oneway.
+ * On a stream whose reply has begun it is the legal end of it that tells the failure.
  * @closing: announces that the connection ends with it, where the protocol can.
  */
 void codec_send_failure(struct codec *codec, uint32_t id, const struct rpc_message *call,
@@ -245,8 +253,8 @@ void codec_send_exception(struct codec *codec, const struct rpc_message *call, s
 	6 /* a handler's own error; source: kitex pkg/remote/trans_errors.go */
 /* The type of an exception that is here whole, -1 when it cannot be read. */
 int32_t codec_exception_id(const struct rpc_message *m);
-/* Does a reply (a gRPC one: its trailers, or its only block) say that its endpoint has more calls than
- * it may have? Then another one may well answer. */
+/* Does a reply (a gRPC one: its trailers, or its only block) say that its endpoint has more calls
+ * than it may have? Then another one may well answer. */
 bool rpc_is_overload(const struct rpc_message *reply);
 /* The code of a business error. False: the reply (its trailers) tells of none. */
 bool rpc_biz_code(const struct rpc_message *reply, int32_t *code);
@@ -257,18 +265,19 @@ bool codec_can_convert(struct rpc_form from, struct rpc_form to);
 /*
  * Conversions of whole gRPC calls, in rpc/convert.c.
  *
- * A gRPC call whose body has been collected becomes a unary one: its one message, without the prefix.
- * NULL, or why it cannot (several messages, none, a compressed one): constant text.
+ * A gRPC call whose body has been collected becomes a unary one: its one message, without the
+ * prefix. NULL, or why it cannot (several messages, none, a compressed one): constant text.
  */
 const char *rpc_call_from_grpc(struct rpc_message *call);
 /*
- * The reply of a gRPC endpoint to a unary call, from its head with the collected body and its trailers
- * (NULL: the head was all): becomes REPLY with the body of its one message, or EXCEPTION with no body,
- * whose exception type is in status and text, decoded, in status_text; a business error sets
- * RPC_HAS_BIZ, biz_status and biz_message. Text lies in @arena. NULL, or why it is a bad reply.
+ * The reply of a gRPC endpoint to a unary call, from its head with the collected body and its
+ * trailers (NULL: the head was all): becomes REPLY with the body of its one message, or EXCEPTION
+ * with no body, whose exception type is in status and text, decoded, in status_text; a business
+ * error sets RPC_HAS_BIZ, biz_status and biz_message. Text lies in @arena. NULL, or why it is a bad
+ * reply.
  *
- * The method, the sequence id and the payload in @reply are those of its call, set before: HTTP/2 says
- * none of them (a Thrift call may be answered with a bare application/grpc).
+ * The method, the sequence id and the payload in @reply are those of its call, set before: HTTP/2
+ * says none of them (a Thrift call may be answered with a bare application/grpc).
  */
 const char *rpc_reply_from_grpc(
     struct rpc_message *reply, const struct rpc_message *trailers, struct arena *arena);

@@ -1,16 +1,18 @@
 /*
- * The codec of HTTP/2, on nghttp2: gRPC above all, and any other call of HTTP/2 that passes through.
+ * The codec of HTTP/2, on nghttp2: gRPC above all, and any other call of HTTP/2 that passes
+ * through.
  *
- * All of an input is handed to the session at once; what its callbacks tell becomes events, which are
- * then given out one by one; and when the last has been, everything that the session wants to say
- * leaves together. Bytes that are sent leave straight from where their owner has them, as far as
- * windows and the connection admit; the rest is copied and waits in its stream.
+ * All of an input is handed to the session at once; what its callbacks tell becomes events, which
+ * are then given out one by one; and when the last has been, everything that the session wants to
+ * say leaves together. Bytes that are sent leave straight from where their owner has them, as far
+ * as windows and the connection admit; the rest is copied and waits in its stream.
  *
- * A stream is known here from its first frame until both sides of it are closed, its events are given
- * out, and (downstream) the proxy has let go of it: so long it counts among those allowed at once.
+ * A stream is known here from its first frame until both sides of it are closed, its events are
+ * given out, and (downstream) the proxy has let go of it: so long it counts among those allowed at
+ * once.
  *
- * Not here: what the fields of a block mean (grpc_head.c), which ones are written (h2_fields.c), and
- * which frames are too many (h2_flood.c).
+ * Not here: what the fields of a block mean (grpc_head.c), which ones are written (h2_fields.c),
+ * and which frames are too many (h2_flood.c).
  */
 #include "rpc/codec_h2.h"
 
@@ -174,7 +176,8 @@ static enum codec_event give_refusal(struct h2 *h, struct slice *in, struct code
 	return CODEC_REFUSED;
 }
 
-/* All is given out: what the session wants to say leaves, and memory that nothing needs is freed. */
+/* All is given out: what the session wants to say leaves, and memory that nothing needs is
+ * freed. */
 static void settle(struct h2 *h)
 {
 	bool is_idle = h->streams.n == 0;

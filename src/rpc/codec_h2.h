@@ -1,7 +1,7 @@
 /*
- * What the parts of the HTTP/2 codec share: codec_h2.c (the session, and giving out), codec_h2_read.c
- * and codec_h2_write.c (the session's callbacks for what comes and what goes), codec_h2_calls.c (what
- * the proxy asks for). Nobody else knows nghttp2. Private to these.
+ * What the parts of the HTTP/2 codec share: codec_h2.c (the session, and giving out),
+ * codec_h2_read.c and codec_h2_write.c (the session's callbacks for what comes and what goes),
+ * codec_h2_calls.c (what the proxy asks for). Nobody else knows nghttp2. Private to these.
  */
 #ifndef BRIDLE_RPC_CODEC_H2_H
 #define BRIDLE_RPC_CODEC_H2_H
@@ -68,8 +68,8 @@ void h2_writing_callbacks(nghttp2_session_callbacks *cb);
 /* The connection cannot go on: says so, and nothing more. */
 void h2_die(struct h2 *h, enum reason reason, uint32_t code, const char *detail);
 void h2_die_of_strike(struct h2 *h, const struct h2_strike *strike);
-/* Everything that the session has to say, until nothing is left or (unless @is_forced) the connection
- * is full. Data stops at a full connection in any case. */
+/* Everything that the session has to say, until nothing is left or (unless @is_forced) the
+ * connection is full. Data stops at a full connection in any case. */
 void h2_flush(struct h2 *h, bool is_forced);
 /* A header block; a flush has to follow before its fields go. */
 void h2_submit_block(

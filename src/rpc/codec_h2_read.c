@@ -1,6 +1,6 @@
 /*
- * What an HTTP/2 session reads: its callbacks turn frames into events, which codec_h2.c gives out. A
- * message of gRPC is looked at as far as its prefix.
+ * What an HTTP/2 session reads: its callbacks turn frames into events, which codec_h2.c gives out.
+ * A message of gRPC is looked at as far as its prefix.
  */
 #include "rpc/codec_h2.h"
 

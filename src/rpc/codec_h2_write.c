@@ -1,6 +1,7 @@
 /*
  * What an HTTP/2 session writes. Bytes of a call leave straight from where their owner has them, as
- * far as windows and the connection admit; the rest waits in its stream. Header blocks leave at once.
+ * far as windows and the connection admit; the rest waits in its stream. Header blocks leave at
+ * once.
  */
 #include <stdlib.h>
 
@@ -58,8 +59,8 @@ static void write_settings(struct h2 *h, const uint8_t *bytes, size_t len)
 	codec_write(h->codec, &piece, 1);
 }
 
-/* Everything that the session has to say, until nothing is left or (unless @is_forced) the connection
- * is full. Data stops at a full connection in any case: read_data sees to that. */
+/* Everything that the session has to say, until nothing is left or (unless @is_forced) the
+ * connection is full. Data stops at a full connection in any case: read_data sees to that. */
 void h2_flush(struct h2 *h, bool is_forced)
 {
 	const uint8_t *bytes;

@@ -1,6 +1,6 @@
 /*
- * What each family of codecs brings: one table of functions, the same for both sides of the proxy. The
- * functions are those of codec.h; codec.c finds the family and calls through. Private to rpc/.
+ * What each family of codecs brings: one table of functions, the same for both sides of the proxy.
+ * The functions are those of codec.h; codec.c finds the family and calls through. Private to rpc/.
  */
 #ifndef BRIDLE_RPC_CODEC_OPS_H
 #define BRIDLE_RPC_CODEC_OPS_H

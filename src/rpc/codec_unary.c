@@ -1,7 +1,7 @@
 /*
  * The codec of every unary protocol: Buffered and Framed Thrift, TTHeader in both forms, Kitex
- * Protobuf, and the mesh header on input. Kitex decides for each message anew what it is, and so does
- * this: a connection may carry a TTHeader call and then a Framed one.
+ * Protobuf, and the mesh header on input. Kitex decides for each message anew what it is, and so
+ * does this: a connection may carry a TTHeader call and then a Framed one.
  *
  *     AT_HEAD --whole message--> AT_HEAD
  *     AT_HEAD --long message--> IN_BODY --last byte--> AT_HEAD
@@ -228,8 +228,8 @@ static enum codec_event find_end(struct unary *c, struct slice new_bytes, struct
 }
 
 /*
- * Tries to read a message from the start of @view. CODEC_MORE: *@need bytes are wanted in all, 0 when
- * any will do. Otherwise *@used says how much of the view the event took.
+ * Tries to read a message from the start of @view. CODEC_MORE: *@need bytes are wanted in all, 0
+ * when any will do. Otherwise *@used says how much of the view the event took.
  */
 static enum codec_event read_message(
     struct unary *c, struct slice view, struct codec_item *item, size_t *need, size_t *used)
@@ -330,7 +330,8 @@ static enum codec_event next_message(struct unary *c, struct slice *in, struct c
 	}
 }
 
-/* Walks what has come of a long body: *@used bytes of @piece belong to it, *@is_last: no more do. */
+/* Walks what has come of a long body: *@used bytes of @piece belong to it, *@is_last: no more
+ * do. */
 static enum codec_event walk_data(
     struct unary *c, struct slice piece, struct codec_item *item, size_t *used, bool *is_last)
 {
@@ -481,8 +482,8 @@ static void unary_send_failure(struct codec *c, uint32_t id, const struct rpc_me
 }
 
 /*
- * To callers with many calls at once: a reply that answers none (SEQ 0), with crrst in a TTHeader and an
- * empty struct behind it. Others hear of a drain by crrst in their replies, or not at all.
+ * To callers with many calls at once: a reply that answers none (SEQ 0), with crrst in a TTHeader
+ * and an empty struct behind it. Others hear of a drain by crrst in their replies, or not at all.
  * Source: kitex pkg/remote/trans/netpollmux/server_handler.go, GracefulShutdown.
  */
 static void unary_drain(struct codec *c, enum codec_drain step)

@@ -1,7 +1,7 @@
 /*
  * Whole gRPC calls and replies as unary ones: what HTTP/2 spreads over blocks and prefixed messages
- * comes into one message, whose head head_write makes in the form that is wanted. The way there and back
- * of metadata is metadata.c's.
+ * comes into one message, whose head head_write makes in the form that is wanted. The way there and
+ * back of metadata is metadata.c's.
  */
 #include "rpc/codec.h"
 #include "rpc/exception.h"

@@ -1,7 +1,7 @@
 /*
- * What the transport header of a message says beside the call itself, entry by entry, for people who
- * look on: int keys, metadata by how far it travels, and the rest. One that asks for a certain fact
- * asks rpc/facts.
+ * What the transport header of a message says beside the call itself, entry by entry, for people
+ * who look on: int keys, metadata by how far it travels, and the rest. One that asks for a certain
+ * fact asks rpc/facts.
  */
 #ifndef BRIDLE_RPC_ENTRIES_H
 #define BRIDLE_RPC_ENTRIES_H
@@ -25,8 +25,8 @@ struct rpc_entry {
 	bool is_secret; /* its writer said so, or it is the token of an ACL */
 };
 
-/* Fills @list, of room for @max, in their order; views into the message. Returns how many there are in
- * all. */
+/* Fills @list, of room for @max, in their order; views into the message. Returns how many there are
+ * in all. */
 size_t rpc_entries(const struct rpc_message *m, struct rpc_entry *list, size_t max);
 
 #endif

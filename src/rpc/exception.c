@@ -36,8 +36,8 @@ int32_t codec_exception_id(const struct rpc_message *m)
 	return exception_read(m, &text, &id) ? id : -1;
 }
 
-/* Kitex has no type of its own for it, only words. Source: kitex pkg/kerrors/kerrors.go, ErrOverlimit
- * and pkg/remote/trans_errors.go. */
+/* Kitex has no type of its own for it, only words. Source: kitex pkg/kerrors/kerrors.go,
+ * ErrOverlimit and pkg/remote/trans_errors.go. */
 static bool tells_of_overload(struct slice text, int32_t id)
 {
 	static const char words[] = "request over limit";

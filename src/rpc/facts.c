@@ -327,8 +327,8 @@ static void skip_value(struct cursor *in, unsigned type, unsigned depth)
 }
 
 /*
- * The field @id of the struct that begins at @in: its type, and @field where its value begins; STOP when
- * it has none. What is past the end of the bytes is not there; what was found before it is.
+ * The field @id of the struct that begins at @in: its type, and @field where its value begins; STOP
+ * when it has none. What is past the end of the bytes is not there; what was found before it is.
  */
 static uint8_t find_id(struct cursor in, int16_t id, struct cursor *field)
 {
@@ -404,8 +404,9 @@ static bool read_field(struct cursor in, uint8_t type, char room[24], struct sli
 }
 
 /*
- * The struct in the body. A gRPC body begins with the prefix of its first message, which is 0 or 1 in
- * its first byte; one that was taken out of its prefix begins with a field's type, which is neither.
+ * The struct in the body. A gRPC body begins with the prefix of its first message, which is 0 or 1
+ * in its first byte; one that was taken out of its prefix begins with a field's type, which is
+ * neither.
  */
 static struct slice argument_of(const struct rpc_message *m)
 {

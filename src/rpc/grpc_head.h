@@ -8,8 +8,8 @@
 #include "base/arena.h"
 #include "rpc/codec.h"
 
-/* Fields in their order, without pseudo fields. Names and values are views, of the message or of what
- * was made in the arena. */
+/* Fields in their order, without pseudo fields. Names and values are views, of the message or of
+ * what was made in the arena. */
 struct field_list {
 	struct arena *arena; /* borrowed */
 	struct rpc_field *items;
@@ -21,15 +21,15 @@ void field_add(struct field_list *list, struct slice name, struct slice value);
 struct slice grpc_in_base64(struct arena *arena, struct slice bytes);
 
 /*
- * The request block of a unary call of another form: content-type, te, grpc-timeout, who calls, the log
- * id, metadata. *@path becomes "/Service/Method". Counts what was dropped in @edit. False when the call
- * has no IDL service that a path could name.
+ * The request block of a unary call of another form: content-type, te, grpc-timeout, who calls, the
+ * log id, metadata. *@path becomes "/Service/Method". Counts what was dropped in @edit. False when
+ * the call has no IDL service that a path could name.
  */
 bool grpc_call_fields(const struct rpc_message *call, struct rpc_edit *edit,
     struct field_list *fields, struct slice *path);
 /*
- * A unary reply of another form: the fields of its head and of its trailers. For an EXCEPTION, and for a
- * business error, @head stays empty: all stands in @trailers (to be sent as the only block).
+ * A unary reply of another form: the fields of its head and of its trailers. For an EXCEPTION, and
+ * for a business error, @head stays empty: all stands in @trailers (to be sent as the only block).
  */
 void grpc_reply_fields(const struct rpc_message *reply, struct rpc_edit *edit,
     struct field_list *head, struct field_list *trailers);

@@ -1,7 +1,7 @@
 /*
  * Which fields stand in the header blocks that we write: of messages that are passed on with their
- * edits, of such as are made from other forms, of refusals. Pseudo fields are the first entries of a
- * list here. Private to rpc/.
+ * edits, of such as are made from other forms, of refusals. Pseudo fields are the first entries of
+ * a list here. Private to rpc/.
  */
 #ifndef BRIDLE_RPC_H2_FIELDS_H
 #define BRIDLE_RPC_H2_FIELDS_H

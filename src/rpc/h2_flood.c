@@ -43,7 +43,8 @@ void h2_flood_init(
 
 /* ---- budgets ---- */
 
-/* One event costs `per`; `count` run off in that time, so a microsecond takes `count` off the debt. */
+/* One event costs `per`; `count` run off in that time, so a microsecond takes `count` off the
+ * debt. */
 static bool spend(struct h2_bucket *b, const struct http2_budget *budget, usec_t now)
 {
 	uint64_t passed = now > b->at ? now - b->at : 0, count = budget->rate.count;
@@ -125,7 +126,8 @@ static uint32_t stream_id(const struct h2_flood *f)
 	return load_u32(f->head + 5) & INT32_MAX;
 }
 
-/* Where a stream of the caller stands in the two sets; 64: it is too old, or nothing of the kind. */
+/* Where a stream of the caller stands in the two sets; 64: it is too old, or nothing of the
+ * kind. */
 static unsigned place_of(const struct h2_flood *f, uint32_t id)
 {
 	bool is_known = f->is_server && id % 2 && id <= f->last_id && (f->last_id - id) / 2 < 64;
@@ -152,8 +154,8 @@ static void end_stream(struct h2_flood *f, uint32_t id)
 		f->ended |= (uint64_t)1 << place;
 }
 
-/* A stream that we have reset may get frames that were on their way; one that its caller has ended, or
- * passed over, may not. Source: RFC 9113, 5.1 and 5.1.1. */
+/* A stream that we have reset may get frames that were on their way; one that its caller has ended,
+ * or passed over, may not. Source: RFC 9113, 5.1 and 5.1.1. */
 static void check_stream(struct h2_flood *f, struct h2_strike *strike)
 {
 	unsigned place = place_of(f, stream_id(f));

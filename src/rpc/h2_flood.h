@@ -1,7 +1,8 @@
 /*
- * What one HTTP/2 connection does that costs us and brings no call, counted against http2_limits. It
- * walks the frames of the input by itself, before the session reads them, since it has to see each:
- * also such as the session throws away. What frames mean is not its business. Private to rpc/.
+ * What one HTTP/2 connection does that costs us and brings no call, counted against http2_limits.
+ * It walks the frames of the input by itself, before the session reads them, since it has to see
+ * each: also such as the session throws away. What frames mean is not its business. Private to
+ * rpc/.
  */
 #ifndef BRIDLE_RPC_H2_FLOOD_H
 #define BRIDLE_RPC_H2_FLOOD_H
@@ -32,8 +33,8 @@ struct h2_flood {
 	uint64_t acks; /* that were asked of us and may still wait */
 	unsigned empty_run, continuations, refused;
 	uint32_t last_id;
-	/* Of that stream (bit 0) and those numbered before it: was it opened, has the peer ended it? The
-	 * session forgets streams when they are closed. */
+	/* Of that stream (bit 0) and those numbered before it: was it opened, has the peer ended
+	 * it? The session forgets streams when they are closed. */
 	uint64_t opened, ended;
 
 	/* Where the walk is. */
@@ -50,14 +51,15 @@ struct h2_flood {
 void h2_flood_init(
     struct h2_flood *f, const struct http2_limits *limits, bool is_server, uint64_t max_header);
 /*
- * Walks the frames in @in. Returns how many bytes may be read: all of them, or, with @strike filled,
- * those before the frame that passed a limit.
+ * Walks the frames in @in. Returns how many bytes may be read: all of them, or, with @strike
+ * filled, those before the frame that passed a limit.
  */
 size_t h2_flood_walk(struct h2_flood *f, struct slice in, usec_t now, struct h2_strike *strike);
 
 /*
- * We have written a HEADERS or a DATA frame: updates of windows may follow data, and a ping that measures
- * the connection may follow either. Source: kitex pkg/remote/trans/nphttp2/grpc/bdp_estimator.go.
+ * We have written a HEADERS or a DATA frame: updates of windows may follow data, and a ping that
+ * measures the connection may follow either. Source: kitex
+ * pkg/remote/trans/nphttp2/grpc/bdp_estimator.go.
  */
 void h2_flood_frame_sent(struct h2_flood *f, bool is_data);
 

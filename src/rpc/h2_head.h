@@ -1,7 +1,7 @@
 /*
  * Header blocks that have been read, until they are given out: names and values lie one behind the
- * other in one piece of memory, as struct rpc_message wants them. Several blocks of one input may be
- * here; the last may still be growing. Private to rpc/.
+ * other in one piece of memory, as struct rpc_message wants them. Several blocks of one input may
+ * be here; the last may still be growing. Private to rpc/.
  */
 #ifndef BRIDLE_RPC_H2_HEAD_H
 #define BRIDLE_RPC_H2_HEAD_H

@@ -101,7 +101,8 @@ struct h2_events {
 };
 
 void h2_events_fini(struct h2_events *q);
-/* The new event is zeroed but for its kind and stream; it stays there until the next one is added. */
+/* The new event is zeroed but for its kind and stream; it stays there until the next one is
+ * added. */
 struct h2_event *h2_events_add(
     struct h2_events *q, enum codec_event kind, struct h2_stream *stream);
 /* The oldest, or NULL. */

@@ -17,8 +17,8 @@ struct head_refusal {
 };
 
 /*
- * Reads the head at the start of @in into @m (body fields: only body_len). WIRE_MORE: *@need bytes are
- * wanted. WIRE_BAD: @refusal is filled.
+ * Reads the head at the start of @in into @m (body fields: only body_len). WIRE_MORE: *@need bytes
+ * are wanted. WIRE_BAD: @refusal is filled.
  */
 enum wire_result head_read(enum codec_side side, const struct codec_limits *limits, struct slice in,
     struct rpc_message *m, size_t *need, struct head_refusal *refusal);
@@ -34,8 +34,8 @@ bool head_note(struct rpc_message *m, struct ttheader_iter entries, const char *
 bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit);
 /* Room that head_write needs at most. */
 size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit);
-/* Writes the head in edit->form and counts what was dropped. The writer's `bad` tells when a field of
- * the format cannot hold it. */
+/* Writes the head in edit->form and counts what was dropped. The writer's `bad` tells when a field
+ * of the format cannot hold it. */
 void head_write(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
 
 /* The head of a failure reply to @call, for a body of @body_len bytes. */

@@ -232,7 +232,8 @@ static void change_asked(struct rewriting *r, const struct ttheader_entry *e, in
 		changes_put(r->t, change);
 }
 
-/* What stands behind the last entry: sections without entries stay, the last padding is made anew. */
+/* What stands behind the last entry: sections without entries stay, the last padding is made
+ * anew. */
 static struct slice tail_of(struct slice sections, size_t at)
 {
 	size_t end = at, next = at;

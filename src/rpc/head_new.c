@@ -1,6 +1,6 @@
 /*
- * Headers that are made or lost when a message goes on in another form: a TTHeader for one that came
- * with none, with a mesh header, or in HTTP/2; and the count of what has no place.
+ * Headers that are made or lost when a message goes on in another form: a TTHeader for one that
+ * came with none, with a mesh header, or in HTTP/2; and the count of what has no place.
  */
 #include "rpc/changes.h"
 #include "rpc/head_write.h"
@@ -71,7 +71,8 @@ static void put_mesh_entries(struct ttheader_writer *t, const struct rpc_message
 	}
 }
 
-/* Kinds of fields that are written from the facts of the message, or stand in sections of their own. */
+/* Kinds of fields that are written from the facts of the message, or stand in sections of their
+ * own. */
 static bool is_put_elsewhere(const struct rpc_message *m, enum metadata_kind kind)
 {
 	if (is_reply(m))
@@ -112,8 +113,8 @@ static bool has_transient(const struct rpc_message *m, enum trace_name name)
 	return false;
 }
 
-/* Kitex's peers look for the context of a trace in transient metadata alone. True: @field is of one,
- * and said. */
+/* Kitex's peers look for the context of a trace in transient metadata alone. True: @field is of
+ * one, and said. */
 static bool put_trace(struct ttheader_writer *t, const struct rpc_message *m,
     const struct rpc_field *field, struct changes *c)
 {
@@ -135,7 +136,8 @@ static bool put_trace(struct ttheader_writer *t, const struct rpc_message *m,
 	return true;
 }
 
-/* From the last to the first: of a repeated key the last value counts here, of a field the first. */
+/* From the last to the first: of a repeated key the last value counts here, of a field the
+ * first. */
 static void put_fields(struct ttheader_writer *t, const struct rpc_message *m,
     struct rpc_edit *edit, struct changes *c)
 {

@@ -6,7 +6,8 @@
 
 #define HEAD_FIXED 12u /* of a message head: all but the method */
 
-/* Of a new TTHeader: its fixed part, the keys that are always there, the lengths of all the others. */
+/* Of a new TTHeader: its fixed part, the keys that are always there, the lengths of all the
+ * others. */
 #define NEW_HEADER_ROOM 256u
 #define FIELD_EXTRA     8u /* a field as a str key: two lengths, and what its prefix may gain */
 

@@ -1,6 +1,6 @@
 /*
- * The halves of head_write.c: a TTHeader that is changed (head_edit.c), and what becomes of a header in
- * another form (head_new.c). Private to rpc/.
+ * The halves of head_write.c: a TTHeader that is changed (head_edit.c), and what becomes of a
+ * header in another form (head_new.c). Private to rpc/.
  */
 #ifndef BRIDLE_RPC_HEAD_WRITE_H
 #define BRIDLE_RPC_HEAD_WRITE_H
@@ -16,7 +16,8 @@ void head_write_payload(struct writer *w, const struct rpc_message *m, const str
 /* As printf's %llu, which costs as much as all the rest of an edit. A view into @room. */
 struct slice head_decimal(char *room, size_t size, uint64_t n);
 
-/* The transport header of @m with its ids and flag patched, and only the sections changed that have to. */
+/* The transport header of @m with its ids and flag patched, and only the sections changed that have
+ * to. */
 void head_edit_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
 bool head_is_edited(const struct rpc_message *m, const struct rpc_edit *edit);
 

@@ -1,7 +1,8 @@
 /*
- * One RPC message, whatever protocol it travelled in. It is cut in two: the head is every byte before
- * the argument or result struct (transport header, inner length, message head up to and with the
- * sequence id), the body is that struct alone. Converting between protocols changes the head only.
+ * One RPC message, whatever protocol it travelled in. It is cut in two: the head is every byte
+ * before the argument or result struct (transport header, inner length, message head up to and with
+ * the sequence id), the body is that struct alone. Converting between protocols changes the head
+ * only.
  *
  * All slices of a message are views. As a codec gives it out they lie in the codec's input and end
  * with the next call into the codec; rpc_message_keep_head moves them into an arena.
@@ -91,14 +92,15 @@ struct rpc_message {
 	size_t payload_at;     /* where the payload begins in head: behind the transport header */
 	size_t message_at;     /* where the message head begins: payload_at, + 4 if framed */
 
-	/* HTTP/2: the names and values of a header block lie one behind the other in head. The fields
-	 * stand in their order, without the pseudo fields, which have places of their own. */
+	/* HTTP/2: the names and values of a header block lie one behind the other in head. The
+	 * fields stand in their order, without the pseudo fields, which have places of their
+	 * own. */
 	const struct rpc_field *fields;
 	unsigned n_fields;
 	struct slice http_method, path, authority, content_type;
 	unsigned http_status; /* of a reply; 0 elsewhere */
-	/* Streams: how the call went. HTTP/2: grpc-status; TTHeader streaming: the type of the exception
-	 * in a trailer, 0 for a trailer without one. */
+	/* Streams: how the call went. HTTP/2: grpc-status; TTHeader streaming: the type of the
+	 * exception in a trailer, 0 for a trailer without one. */
 	int64_t status;
 	struct slice status_text; /* as on the wire */
 

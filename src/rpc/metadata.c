@@ -274,7 +274,8 @@ bool metadata_to_field(
 bool metadata_to_key(
     enum metadata_kind kind, struct slice name, uint8_t room[METADATA_NAME_MAX], struct slice *key)
 {
-	/* Those of traces stay as their standards spell them, which is how Kitex's peers write them. */
+	/* Those of traces stay as their standards spell them, which is how Kitex's peers write
+	 * them. */
 	bool is_plain = kind == METADATA_HEADER, is_transient;
 	struct slice from, to;
 

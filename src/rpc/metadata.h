@@ -1,7 +1,7 @@
 /*
- * What the names of metadata mean: the keys of a TTHeader (and of a mesh header), the fields of a gRPC
- * header block, and how one becomes the other. Facts that have a place in struct rpc_message are
- * written from there; this module only recognises them. Private to rpc/.
+ * What the names of metadata mean: the keys of a TTHeader (and of a mesh header), the fields of a
+ * gRPC header block, and how one becomes the other. Facts that have a place in struct rpc_message
+ * are written from there; this module only recognises them. Private to rpc/.
  */
 #ifndef BRIDLE_RPC_METADATA_H
 #define BRIDLE_RPC_METADATA_H
@@ -34,7 +34,8 @@ enum metadata_kind metadata_of_field(struct slice name);
 /* Of "RPC_PERSIST_", "RPC_TRANSIT_", and of both as fields. */
 #define METADATA_PREFIX 12u
 
-/* Are these two names of metadata the same? Case is folded, and '-' is '_': HTTP/2 keeps neither. */
+/* Are these two names of metadata the same? Case is folded, and '-' is '_': HTTP/2 keeps
+ * neither. */
 bool metadata_name_eq(struct slice a, struct slice b);
 
 /* Do messages of this direction carry it? Kitex shows its callers every str key of a reply. */

@@ -13,7 +13,8 @@ struct rpc_probe {
 	uint8_t head[RPC_PROBE_NAME_MAX + 16], body[RPC_PROBE_NAME_MAX + 8];
 };
 
-/* A call of @method without arguments; to be sent in whatever form. Names that are too long are cut. */
+/* A call of @method without arguments; to be sent in whatever form. Names that are too long are
+ * cut. */
 void rpc_probe_thrift(struct rpc_probe *p, struct slice method);
 /* Asks for the health of @service, or with an empty one of the whole server: a call of
  * grpc.health.v1.Health/Check. Source: grpc/doc/health-checking.md. */

@@ -1,4 +1,5 @@
-/* Why a call failed, in the proxy's own words: a reason and a sentence for the caller and the log. */
+/* Why a call failed, in the proxy's own words: a reason and a sentence for the caller and the
+ * log. */
 #ifndef BRIDLE_RPC_STATUS_H
 #define BRIDLE_RPC_STATUS_H
 
@@ -11,8 +12,9 @@
 struct rpc_status {
 	enum reason reason;
 	char detail[256]; /* what happened, without the reason's word; may be empty */
-	/* A type for the exception that tells it, in place of the reason's own: in a Thrift or Kitex
-	 * Protobuf exception, in a trailer of TTHeader streaming; gRPC: the status that it maps to. */
+	/* A type for the exception that tells it, in place of the reason's own: in a Thrift or
+	 * Kitex Protobuf exception, in a trailer of TTHeader streaming; gRPC: the status that it
+	 * maps to. */
 	bool has_exception_id;
 	int32_t exception_id;
 };

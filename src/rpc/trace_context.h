@@ -1,7 +1,7 @@
 /*
  * The context of a trace: which trace a call belongs to, which span it comes from, and whether the
- * trace is recorded. Read from a call in any spelling, written in one. A context of which one byte is
- * wrong is none: nobody's trace is to be joined by guessing.
+ * trace is recorded. Read from a call in any spelling, written in one. A context of which one byte
+ * is wrong is none: nobody's trace is to be joined by guessing.
  */
 #ifndef BRIDLE_RPC_TRACE_CONTEXT_H
 #define BRIDLE_RPC_TRACE_CONTEXT_H
@@ -25,8 +25,8 @@ struct trace_context {
 	enum trace_decision decision;
 };
 
-/* How a call states its context: it may do so in several ways. Transient is Kitex's metadata of that
- * name. */
+/* How a call states its context: it may do so in several ways. Transient is Kitex's metadata of
+ * that name. */
 enum trace_spelling {
 	TRACE_PARENT = 1u << 0, /* traceparent */
 	TRACE_PARENT_TRANSIENT = 1u << 1,

@@ -21,8 +21,8 @@ enum trace_name {
 	TRACE_NAMES, /* none of these */
 };
 
-/* Of a TTHeader's str key, whatever its case, and with _ for -, as Kitex's peers read it; of a field.
- * *@is_transient is set unless it is none. */
+/* Of a TTHeader's str key, whatever its case, and with _ for -, as Kitex's peers read it; of a
+ * field. *@is_transient is set unless it is none. */
 enum trace_name trace_name_of_key(struct slice key, bool *is_transient);
 enum trace_name trace_name_of_field(struct slice field, bool *is_transient);
 /* Its plain spelling, as the standards have it. */

@@ -1,6 +1,6 @@
 /*
- * The walk. What is still open lies on the stack; `skip` counts bytes that need no look, `want` says
- * what comes after them:
+ * The walk. What is still open lies on the stack; `skip` counts bytes that need no look, `want`
+ * says what comes after them:
  *
  *     FIELD    one byte, a field's type or STOP (its id goes into `skip`)
  *     LENGTH   of a string

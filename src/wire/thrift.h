@@ -36,10 +36,10 @@ void thrift_head_write(
     struct writer *w, uint16_t magic, enum thrift_type type, struct slice method, int32_t seq);
 
 /*
- * A walk over one struct (args or result), fed in pieces of any size; it never looks back. Iterative,
- * bounded depth, constant memory; counts are never used to reserve. A container of fixed-size
- * elements is skipped in one step, one of empty structs costs a step for each byte that is really
- * there.
+ * A walk over one struct (args or result), fed in pieces of any size; it never looks back.
+ * Iterative, bounded depth, constant memory; counts are never used to reserve. A container of
+ * fixed-size elements is skipped in one step, one of empty structs costs a step for each byte that
+ * is really there.
  */
 struct thrift_walk {
 	uint64_t skip; /* bytes of a value still to pass over */

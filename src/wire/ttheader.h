@@ -1,7 +1,8 @@
 /*
  * TTHeader: the fixed part, and a walk over the info sections, which are validated on the way. Also
  * the older mesh header (decode only), whose entries look the same to the reader.
- * Source: gopkg protocol/ttheader/{encode,decode,metakey}.go; kitex pkg/remote/codec/header_codec.go.
+ * Source: gopkg protocol/ttheader/{encode,decode,metakey}.go; kitex
+ * pkg/remote/codec/header_codec.go.
  */
 #ifndef BRIDLE_WIRE_TTHEADER_H
 #define BRIDLE_WIRE_TTHEADER_H
@@ -56,8 +57,8 @@ struct ttheader {
  * Reads the fixed part when all header bytes are there. Checks in wide types, before anything is
  * used: magic, HEADER WORDS not 0, header within LENGTH, at least 8 payload bytes (Kitex's readers
  * hang on fewer; a streaming frame may have none), protocol id 0, 3, 4 (0x10 and 0x11 only with the
- * streaming flag), no transforms; HEADER WORDS in bytes <= @max_header, whole message <= @max_message
- * (WIRE_TOO_LARGE).
+ * streaming flag), no transforms; HEADER WORDS in bytes <= @max_header, whole message <=
+ * @max_message (WIRE_TOO_LARGE).
  */
 enum wire_result ttheader_read(struct slice in, size_t max_header, size_t max_message,
     struct ttheader *h, struct wire_note *note);
@@ -67,7 +68,8 @@ struct meshheader {
 	struct slice sections; /* count, then entries: iterate with ttheader_entries_mesh */
 };
 
-/* Checks the size (at least a count) against @max_header; the entries are checked by the iteration. */
+/* Checks the size (at least a count) against @max_header; the entries are checked by the
+ * iteration. */
 enum wire_result meshheader_read(
     struct slice in, size_t max_header, struct meshheader *h, struct wire_note *note);
 
@@ -99,8 +101,8 @@ struct ttheader_iter ttheader_entries_mesh(struct slice sections);
 bool ttheader_next(struct ttheader_iter *it, struct ttheader_entry *entry);
 
 /*
- * Writing a header: ttheader_begin, then sections (each str or int section once, entries between its
- * begin and end), then ttheader_end pads and fills LENGTH and HEADER WORDS in.
+ * Writing a header: ttheader_begin, then sections (each str or int section once, entries between
+ * its begin and end), then ttheader_end pads and fills LENGTH and HEADER WORDS in.
  */
 struct ttheader_writer {
 	struct writer *w;

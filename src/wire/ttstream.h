@@ -69,8 +69,8 @@ void ttstream_write(struct writer *w, const struct ttstream_own *own);
 
 /*
  * Writes the header of a reset again with ",@node" behind its path (str key ttscp), or with
- * @node as its path; the payload is left to the caller. False, with nothing that counts written, when
- * the writer's room or the format's fields are too small.
+ * @node as its path; the payload is left to the caller. False, with nothing that counts written,
+ * when the writer's room or the format's fields are too small.
  */
 bool ttstream_extend_path(struct writer *w, const struct ttstream_frame *rst, struct slice node);
 

@@ -1,7 +1,7 @@
 /*
- * Captures, their packets, and the connections in these: no packet is longer than it may be, no view
- * leaves it, and of each direction so many bytes are given out or said to be missing as its sequence
- * numbers moved on.
+ * Captures, their packets, and the connections in these: no packet is longer than it may be, no
+ * view leaves it, and of each direction so many bytes are given out or said to be missing as its
+ * sequence numbers moved on.
  */
 #include <stdio.h>
 

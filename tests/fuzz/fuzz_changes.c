@@ -1,7 +1,7 @@
 /*
- * Metadata changed by rules: the first bytes choose a form to write and up to eight changes, the rest is
- * a call, or fields of HTTP/2 with their lengths. Read again, it has what was set, once, nothing that
- * was taken away, and everything that no change names, in order.
+ * Metadata changed by rules: the first bytes choose a form to write and up to eight changes, the
+ * rest is a call, or fields of HTTP/2 with their lengths. Read again, it has what was set, once,
+ * nothing that was taken away, and everything that no change names, in order.
  */
 #include <string.h>
 

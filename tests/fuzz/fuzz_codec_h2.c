@@ -1,11 +1,11 @@
 /*
- * HTTP/2 with both sides attached: a caller and an application, which are codecs too, and between them
- * a proxy that relays what its two codecs tell. The input is a list of steps: calls begin, bytes move a
- * little further, streams are reset on either end or in the middle, connections are full for a while,
- * and frames that nobody sent are put in.
+ * HTTP/2 with both sides attached: a caller and an application, which are codecs too, and between
+ * them a proxy that relays what its two codecs tell. The input is a list of steps: calls begin,
+ * bytes move a little further, streams are reset on either end or in the middle, connections are
+ * full for a while, and frames that nobody sent are put in.
  *
- * Whatever happens, owners are told of streams that they have and that have not ended; and as long as
- * nothing was put in, bytes arrive as they were sent.
+ * Whatever happens, owners are told of streams that they have and that have not ended; and as long
+ * as nothing was put in, bytes arrive as they were sent.
  */
 #include <stdio.h>
 

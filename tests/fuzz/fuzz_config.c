@@ -1,5 +1,5 @@
-/* A configuration that loads is written so that it loads to the same, and what is derived from it with
- * nothing added is the same; one that does not load says why. */
+/* A configuration that loads is written so that it loads to the same, and what is derived from it
+ * with nothing added is the same; one that does not load says why. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /*
- * gRPC messages as unary ones, and unary ones as header blocks of gRPC. The first byte says which way
- * and in which form; then either the fields of a block (each name and value behind its length) and a
- * body, or a message. What is written reads back as what it was, and has no key or field that would mean
- * something else there.
+ * gRPC messages as unary ones, and unary ones as header blocks of gRPC. The first byte says which
+ * way and in which form; then either the fields of a block (each name and value behind its length)
+ * and a body, or a message. What is written reads back as what it was, and has no key or field that
+ * would mean something else there.
  */
 #include "fuzz.h"
 #include "rpc/grpc_head.h"

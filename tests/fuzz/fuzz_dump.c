@@ -1,6 +1,7 @@
 /*
- * Whole captures, and bytes of one direction: what is shown of them is lines of JSON that can be read, or
- * text that steers no terminal. The first byte of the input says which, and what is asked for.
+ * Whole captures, and bytes of one direction: what is shown of them is lines of JSON that can be
+ * read, or text that steers no terminal. The first byte of the input says which, and what is asked
+ * for.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * Questions about calls, lines of NAME=VALUE, asked of a file that has a rule of every kind. Each is
- * refused with words or answered with JSON, twice alike, that gives a reason which exists.
+ * Questions about calls, lines of NAME=VALUE, asked of a file that has a rule of every kind. Each
+ * is refused with words or answered with JSON, twice alike, that gives a reason which exists.
  */
 #include <stdio.h>
 #include <string.h>

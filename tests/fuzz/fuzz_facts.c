@@ -1,7 +1,7 @@
 /*
- * Facts of any message: the first bytes choose its form, a name and a path of ids, the rest is a message
- * (or, for HTTP/2, fields with their lengths and a body). What is found is what a plain reader finds
- * that knows nothing of prefixes and lengths kept, and lies in the message.
+ * Facts of any message: the first bytes choose its form, a name and a path of ids, the rest is a
+ * message (or, for HTTP/2, fields with their lengths and a body). What is found is what a plain
+ * reader finds that knows nothing of prefixes and lengths kept, and lies in the message.
  */
 #include <string.h>
 

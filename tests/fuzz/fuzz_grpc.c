@@ -1,6 +1,6 @@
 /*
- * The first byte says what the others are. A stream of messages is walked in pieces as it is in one;
- * values that can be read, written anew read the same.
+ * The first byte says what the others are. A stream of messages is walked in pieces as it is in
+ * one; values that can be read, written anew read the same.
  */
 #include "fuzz.h"
 #include "wire/grpc.h"

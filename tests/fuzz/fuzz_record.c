@@ -1,6 +1,7 @@
 /*
- * What registries answer: the first byte says which reader. A record that is read has an address that
- * can be called, a weight and tags within their limits, and what is written of it is read as the same.
+ * What registries answer: the first byte says which reader. A record that is read has an address
+ * that can be called, a weight and tags within their limits, and what is written of it is read as
+ * the same.
  */
 #include <stdio.h>
 

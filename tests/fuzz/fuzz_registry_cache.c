@@ -1,5 +1,6 @@
-/* A cache that is taken holds nothing that a registry could not have said, and is the same when it is
- * written and read again. The checksum is put right first, else little would be seen of what follows. */
+/* A cache that is taken holds nothing that a registry could not have said, and is the same when it
+ * is written and read again. The checksum is put right first, else little would be seen of what
+ * follows. */
 #include <inttypes.h>
 #include <stdio.h>
 

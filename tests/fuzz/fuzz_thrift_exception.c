@@ -1,4 +1,5 @@
-/* What the walk takes for a struct, the reader of exceptions takes, too; and it reads what it wrote. */
+/* What the walk takes for a struct, the reader of exceptions takes, too; and it reads what it
+ * wrote. */
 #include "fuzz.h"
 #include "wire/thrift.h"
 

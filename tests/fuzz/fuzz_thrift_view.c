@@ -1,7 +1,7 @@
 /*
- * However a struct lies, what is shown of it is JSON that can be read, text that steers no terminal,
- * and both are bounded. Where the walk of wire/ finds an end, so does the view. The first byte of the
- * input says how much may be shown.
+ * However a struct lies, what is shown of it is JSON that can be read, text that steers no
+ * terminal, and both are bounded. Where the walk of wire/ finds an end, so does the view. The first
+ * byte of the input says how much may be shown.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*
- * However the bytes are cut, a walk comes to the same end. The first byte of the input says how; the
- * rest is walked, and read as a message.
+ * However the bytes are cut, a walk comes to the same end. The first byte of the input says how;
+ * the rest is walked, and read as a message.
  */
 #include "base/rng.h"
 #include "fuzz.h"

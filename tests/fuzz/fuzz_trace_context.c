@@ -1,5 +1,5 @@
-/* The context of a trace as strangers state it, by W3C and in B3: what is read, written anew reads the
- * same; nothing is read that is all zero. */
+/* The context of a trace as strangers state it, by W3C and in B3: what is read, written anew reads
+ * the same; nothing is read that is all zero. */
 #include <string.h>
 
 #include "fuzz.h"

@@ -1,6 +1,6 @@
 /*
- * What attempts of one call owe each other: the body that all of them send, the reply that was kept for
- * when nothing better comes, and whoever goes on when another cannot.
+ * What attempts of one call owe each other: the body that all of them send, the reply that was kept
+ * for when nothing better comes, and whoever goes on when another cannot.
  */
 #include <check.h>
 

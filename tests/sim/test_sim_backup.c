@@ -1,4 +1,5 @@
-/* Several attempts at a time: backups, mixed, fork and broadcast, and what becomes of those that lose. */
+/* Several attempts at a time: backups, mixed, fork and broadcast, and what becomes of those that
+ * lose. */
 #include <check.h>
 #include <stdio.h>
 

@@ -5,7 +5,8 @@
 #include "support/sim.h"
 #include "support/stream_end.h"
 
-/* Opens with the second failure of four calls, for two seconds; one probe in 100 ms, two close it. */
+/* Opens with the second failure of four calls, for two seconds; one probe in 100 ms, two close
+ * it. */
 #define RULES   "{min_samples: 4, error_rate: 50%, window: 10s, open: 2s, probe: 100ms, successes: 2"
 #define BREAKER "retry: none, breaker: " RULES "}"
 

@@ -1,4 +1,5 @@
-/* What ends in the middle: callers and endpoints that half-close, reset, or say what they must not. */
+/* What ends in the middle: callers and endpoints that half-close, reset, or say what they must
+ * not. */
 #include <stdlib.h>
 
 #include <check.h>

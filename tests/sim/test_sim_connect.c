@@ -1,4 +1,5 @@
-/* Finding a connection: refusals, full accept queues, stale ones out of the pool, and another try. */
+/* Finding a connection: refusals, full accept queues, stale ones out of the pool, and another
+ * try. */
 #include <check.h>
 
 #include "base/mem.h"

@@ -1,5 +1,5 @@
-/* Health checks against endpoints that the test plays: what is asked, what counts as an answer, when an
- * endpoint goes and comes back, and what a reload leaves of it. */
+/* Health checks against endpoints that the test plays: what is asked, what counts as an answer,
+ * when an endpoint goes and comes back, and what a reload leaves of it. */
 #include "proxy/health_check.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Shared connections towards multiplexing servers: whose reply is whose, and what ends with them. */
+/* Shared connections towards multiplexing servers: whose reply is whose, and what ends with
+ * them. */
 #include <check.h>
 
 #include "base/mem.h"

@@ -1,4 +1,5 @@
-/* Calls to names that no file lists: they wait while the name is looked up, and go on or are refused. */
+/* Calls to names that no file lists: they wait while the name is looked up, and go on or are
+ * refused. */
 #include <check.h>
 #include <stdio.h>
 

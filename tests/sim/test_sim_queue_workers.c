@@ -1,6 +1,6 @@
 /*
- * Places of one limit among the calls of two workers: who gets one that is free, and that none stays free
- * while somebody waits for it.
+ * Places of one limit among the calls of two workers: who gets one that is free, and that none
+ * stays free while somebody waits for it.
  */
 #include <check.h>
 

@@ -1,4 +1,5 @@
-/* Another attempt after one that failed: what counts as a failure, what it costs, how it is marked. */
+/* Another attempt after one that failed: what counts as a failure, what it costs, how it is
+ * marked. */
 #include <check.h>
 #include <stdio.h>
 

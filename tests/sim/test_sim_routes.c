@@ -1,5 +1,5 @@
-/* What the rules of routes do to calls: where they lead, what they change, copy, delay and refuse; and
- * where calls go when nothing came of them. */
+/* What the rules of routes do to calls: where they lead, what they change, copy, delay and refuse;
+ * and where calls go when nothing came of them. */
 #include <check.h>
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /*
- * Calls on connections of many that would never end by themselves, or grow without an end: each has a
- * time and a size. And what says twice who calls.
+ * Calls on connections of many that would never end by themselves, or grow without an end: each has
+ * a time and a size. And what says twice who calls.
  */
 #include "support/bytes.h"
 #include "support/sim.h"

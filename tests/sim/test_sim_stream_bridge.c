@@ -1,7 +1,8 @@
 /*
- * Unary calls that become other ones, both ways at once, by a seeded generator: callers of gRPC in front of
- * a framed application, callers of Kitex's protocols in front of one of gRPC. Each call has a number in
- * its text, which its reply repeats. SIM_SEED=n in the environment runs other seeds.
+ * Unary calls that become other ones, both ways at once, by a seeded generator: callers of gRPC in
+ * front of a framed application, callers of Kitex's protocols in front of one of gRPC. Each call
+ * has a number in its text, which its reply repeats. SIM_SEED=n in the environment runs other
+ * seeds.
  */
 #include <stdio.h>
 #include <stdlib.h>

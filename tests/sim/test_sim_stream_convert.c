@@ -1,4 +1,5 @@
-/* Unary calls between gRPC and the protocols of Kitex: what becomes of calls, replies and failures. */
+/* Unary calls between gRPC and the protocols of Kitex: what becomes of calls, replies and
+ * failures. */
 #include "support/bytes.h"
 #include "support/sim.h"
 #include "support/stream_end.h"

@@ -1,4 +1,5 @@
-/* Streams and the end of things: drains, connections that are old, reloads, and a worker that goes. */
+/* Streams and the end of things: drains, connections that are old, reloads, and a worker that
+ * goes. */
 #include "support/sim.h"
 #include "support/stream_end.h"
 

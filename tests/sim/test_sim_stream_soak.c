@@ -1,8 +1,8 @@
 /*
- * Streams on which both ends do anything at any time, by a seeded generator. Each call has a number that
- * stands in each of its messages with the number of the message, and so do replies, so that what is
- * heard can be told to be what was said, whole and in order. SIM_SEED=n in the environment runs other
- * seeds.
+ * Streams on which both ends do anything at any time, by a seeded generator. Each call has a number
+ * that stands in each of its messages with the number of the message, and so do replies, so that
+ * what is heard can be told to be what was said, whole and in order. SIM_SEED=n in the environment
+ * runs other seeds.
  */
 #include <stdio.h>
 #include <stdlib.h>

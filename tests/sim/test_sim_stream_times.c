@@ -1,4 +1,5 @@
-/* Times of streams: what a caller states bounds the whole, the rest runs from the end of its side. */
+/* Times of streams: what a caller states bounds the whole, the rest runs from the end of its
+ * side. */
 #include "support/sim.h"
 #include "support/stream_end.h"
 

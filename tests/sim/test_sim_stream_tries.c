@@ -1,4 +1,5 @@
-/* Where a stream goes: connects that fail, connections that are full or ending, and second tries. */
+/* Where a stream goes: connects that fail, connections that are full or ending, and second
+ * tries. */
 #include "support/sim.h"
 #include "support/stream_end.h"
 

@@ -1,4 +1,5 @@
-/* The time of a call: whose it is, when it is up, and what becomes of a reply that comes too late. */
+/* The time of a call: whose it is, when it is up, and what becomes of a reply that comes too
+ * late. */
 #include <check.h>
 
 #include "base/mem.h"

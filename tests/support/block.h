@@ -1,6 +1,6 @@
 /*
- * Header blocks of HTTP/2 for tests: messages made of lines "name: value\n", as a codec would give them
- * out, and lists of fields written down in the same way.
+ * Header blocks of HTTP/2 for tests: messages made of lines "name: value\n", as a codec would give
+ * them out, and lists of fields written down in the same way.
  */
 #ifndef BRIDLE_TESTS_BLOCK_H
 #define BRIDLE_TESTS_BLOCK_H
@@ -13,8 +13,8 @@ struct block {
 	struct rpc_field *fields;   /* owned */
 };
 
-/* ":path", ":authority" and ":status" go to their places; what the others say is noted. The payload is
- * what content-type says, but Thrift without one. */
+/* ":path", ":authority" and ":status" go to their places; what the others say is noted. The payload
+ * is what content-type says, but Thrift without one. */
 void block_make(struct block *b, enum rpc_kind kind, const char *lines);
 void block_free(struct block *b);
 

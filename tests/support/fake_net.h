@@ -1,7 +1,7 @@
 /*
- * A network that is not there: it stands in for net/conn and net/loop when the proxy is linked into a
- * test. Time is a number that the test moves. Each connection of the proxy has a far end, which the
- * test plays: it writes, reads, half-closes, resets, or lets nothing through.
+ * A network that is not there: it stands in for net/conn and net/loop when the proxy is linked into
+ * a test. Time is a number that the test moves. Each connection of the proxy has a far end, which
+ * the test plays: it writes, reads, half-closes, resets, or lets nothing through.
  *
  * The contracts are those of the real modules. Beyond them it is strict where strictness finds
  * faults: input is overwritten and freed after each event, a conn at the end of the turn, and what
@@ -68,7 +68,8 @@ void fake_half_close(struct fake_end *end);
 void fake_close(struct fake_end *end);
 /* The proxy may read what came before it, but not write any more. */
 void fake_reset(struct fake_end *end);
-/* From now on the kernel takes @bytes of what the proxy writes, then no more. FAKE_ALL: everything. */
+/* From now on the kernel takes @bytes of what the proxy writes, then no more. FAKE_ALL:
+ * everything. */
 void fake_take(struct fake_end *end, size_t bytes);
 /* What has arrived and was not consumed. */
 struct slice fake_received(const struct fake_end *end);

@@ -1,4 +1,5 @@
-/* A registry without a server: its client does nothing by itself and remembers what it was asked. */
+/* A registry without a server: its client does nothing by itself and remembers what it was
+ * asked. */
 #ifndef BRIDLE_TESTS_FAKE_REGISTRY_H
 #define BRIDLE_TESTS_FAKE_REGISTRY_H
 
@@ -31,8 +32,8 @@ size_t fake_registry_endpoints(const char *text, const struct endpoint **list);
 /* The registry hears this of the service. */
 void fake_registry_hear(struct registry *r, const char *service, const char *set);
 void fake_registry_fail(struct registry *r, const char *service, const char *why);
-/* What is known of a service: "fresh 10.0.0.1:80 10.0.0.2:80", with "! why" at the end if there is an
- * error. */
+/* What is known of a service: "fresh 10.0.0.1:80 10.0.0.2:80", with "! why" at the end if there is
+ * an error. */
 const char *fake_registry_known(const struct registry *r, const char *service);
 /* The history: "added 10.0.0.1:80 [7] weight 10\n...". */
 const char *fake_registry_history(const struct registry *r, const char *service);

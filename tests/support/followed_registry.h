@@ -1,6 +1,6 @@
 /*
- * A registry as the configuration makes it, in the test's own loop, and what it says of the services
- * and documents that are followed in it. For kinds whose other end is no HTTP server.
+ * A registry as the configuration makes it, in the test's own loop, and what it says of the
+ * services and documents that are followed in it. For kinds whose other end is no HTTP server.
  */
 #ifndef BRIDLE_TESTS_FOLLOWED_REGISTRY_H
 #define BRIDLE_TESTS_FOLLOWED_REGISTRY_H

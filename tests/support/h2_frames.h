@@ -1,6 +1,7 @@
 /*
  * HTTP/2 frames made to measure, wrong ones too, and frames written down as text: by hand, not by
- * what is tested. Header blocks are made without compression tables, so they mean the same anywhere.
+ * what is tested. Header blocks are made without compression tables, so they mean the same
+ * anywhere.
  */
 #ifndef BRIDLE_TESTS_H2_FRAMES_H
 #define BRIDLE_TESTS_H2_FRAMES_H
@@ -46,8 +47,8 @@ void h2_message(struct written *w, unsigned flags, uint32_t id, size_t len);
 
 /*
  * What frames say, one to a line: "SETTINGS 3=100 6=65536", "HEADERS 1 end", "DATA 1 12 end",
- * "RST_STREAM 1 8", "GOAWAY 1 11 text", "WINDOW_UPDATE 0 1000", "PING ack 0102030405060708". A preface
- * is passed over. Valid until the next call; the program stops at a frame that is cut.
+ * "RST_STREAM 1 8", "GOAWAY 1 11 text", "WINDOW_UPDATE 0 1000", "PING ack 0102030405060708". A
+ * preface is passed over. Valid until the next call; the program stops at a frame that is cut.
  */
 const char *h2_frames_text(struct slice bytes);
 

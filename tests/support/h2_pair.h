@@ -1,5 +1,5 @@
-/* A listener's side of HTTP/2 that has shaken hands, and a connection to an endpoint that has, too: what
- * tests of calls begin with. With Check. */
+/* A listener's side of HTTP/2 that has shaken hands, and a connection to an endpoint that has, too:
+ * what tests of calls begin with. With Check. */
 #ifndef BRIDLE_TESTS_H2_PAIR_H
 #define BRIDLE_TESTS_H2_PAIR_H
 

@@ -1,8 +1,8 @@
 /*
- * A clock that stands still while anything is to be done, and is at the next timer's time as soon as
- * nothing is: for tests whose every peer lives in the loop they turn. What takes seconds takes none,
- * and a busy machine makes nothing late. Programs that want it have this file among their sources:
- * what is here takes the place of the C library's, also for the libraries that call it.
+ * A clock that stands still while anything is to be done, and is at the next timer's time as soon
+ * as nothing is: for tests whose every peer lives in the loop they turn. What takes seconds takes
+ * none, and a busy machine makes nothing late. Programs that want it have this file among their
+ * sources: what is here takes the place of the C library's, also for the libraries that call it.
  */
 #include <poll.h>
 #include <sys/epoll.h>

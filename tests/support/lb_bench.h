@@ -1,4 +1,5 @@
-/* Endpoints, what is known of them, and a balancer among them: what tests of balancing pick with. */
+/* Endpoints, what is known of them, and a balancer among them: what tests of balancing pick
+ * with. */
 #ifndef BRIDLE_TESTS_LB_BENCH_H
 #define BRIDLE_TESTS_LB_BENCH_H
 
@@ -33,13 +34,13 @@ unsigned lb_bench_share(const void *arg, size_t endpoint);
 
 /* One pick by chance, not counted. */
 size_t lb_bench_pick(struct lb_bench *b);
-/* Counts; fails the test when nobody is picked, or somebody who is out or weighs nothing while @b has
- * others. */
+/* Counts; fails the test when nobody is picked, or somebody who is out or weighs nothing while @b
+ * has others. */
 void lb_bench_picks(struct lb_bench *b, size_t times);
 void lb_bench_forget(struct lb_bench *b);
 
-/* Whether the picks counted are in proportion to @parts (NULL: the weights) but for chance: Pearson's
- * chi-square within five standard deviations of its mean. */
+/* Whether the picks counted are in proportion to @parts (NULL: the weights) but for chance:
+ * Pearson's chi-square within five standard deviations of its mean. */
 bool lb_bench_is_fair(const struct lb_bench *b, const double *parts);
 
 #endif

@@ -20,8 +20,8 @@ void loaded_free(struct loaded *l);
 
 /* Fails the running test, with all that was said, unless the configuration is there. */
 const struct config *loaded_config(const struct loaded *l);
-/* Whether there is an error or a warning at a path whose text and remedy contain these parts; @remedy
- * may be NULL. */
+/* Whether there is an error or a warning at a path whose text and remedy contain these parts;
+ * @remedy may be NULL. */
 bool loaded_says(const struct loaded *l, const char *path, const char *text, const char *remedy);
 
 /* What -T prints; from malloc. */

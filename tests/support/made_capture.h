@@ -1,4 +1,5 @@
-/* Captures made in a test: packets of TCP between two ports of loopback, in a pcap file in memory. */
+/* Captures made in a test: packets of TCP between two ports of loopback, in a pcap file in
+ * memory. */
 #ifndef BRIDLE_TESTS_MADE_CAPTURE_H
 #define BRIDLE_TESTS_MADE_CAPTURE_H
 

@@ -1,7 +1,7 @@
 /*
- * The owner of a conn in a test: counts the events, keeps the bytes, and can be told to do something
- * inside one of them. And plain descriptors for the other end, which the test reads and writes
- * itself.
+ * The owner of a conn in a test: counts the events, keeps the bytes, and can be told to do
+ * something inside one of them. And plain descriptors for the other end, which the test reads and
+ * writes itself.
  */
 #ifndef BRIDLE_TESTS_SUPPORT_RECORDER_H
 #define BRIDLE_TESTS_SUPPORT_RECORDER_H

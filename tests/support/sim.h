@@ -1,8 +1,8 @@
 /*
- * The words in which scenarios are written: a worker of the proxy with one service "app" in front of
- * it, callers that say and hear messages, and connections of its endpoints that do the same. Nothing
- * here waits: all that can happen at a moment has happened when a word returns, and time passes only
- * when a scenario says so.
+ * The words in which scenarios are written: a worker of the proxy with one service "app" in front
+ * of it, callers that say and hear messages, and connections of its endpoints that do the same.
+ * Nothing here waits: all that can happen at a moment has happened when a word returns, and time
+ * passes only when a scenario says so.
  */
 #ifndef BRIDLE_TESTS_SIM_H
 #define BRIDLE_TESTS_SIM_H
@@ -69,9 +69,11 @@ struct fake_end *sim_accepted(int line);
 #define no_connect() sim_no_connect(__LINE__)
 void sim_no_connect(int line);
 
-/* A caller says calls and hears replies, an endpoint the other way round, unless `kind` is given. */
+/* A caller says calls and hears replies, an endpoint the other way round, unless `kind` is
+ * given. */
 #define say(end, ...) sim_say(end, &(struct sim_frame){__VA_ARGS__}, 0, SIZE_MAX)
-/* Only the bytes from @from up to @to of it; negative numbers count from the end, as 0 does for @to. */
+/* Only the bytes from @from up to @to of it; negative numbers count from the end, as 0 does for
+ * @to. */
 #define say_part(end, from, to, ...) sim_say_part(end, from, to, &(struct sim_frame){__VA_ARGS__})
 void sim_say(struct fake_end *end, const struct sim_frame *f, size_t from, size_t to);
 void sim_say_part(struct fake_end *end, long from, long to, const struct sim_frame *f);

@@ -78,8 +78,8 @@ struct stream_words {
 	const char *method;    /* "Quote", of the service shop.Price */
 	const char *authority; /* HTTP/2: "app" */
 	const char *type;      /* HTTP/2: content-type; "application/grpc" */
-	/* Fields of HTTP/2, keys of a TTHeader (numbers are int keys): "name=value name=value". Where
-	 * they are expected "!name" must not be there. */
+	/* Fields of HTTP/2, keys of a TTHeader (numbers are int keys): "name=value name=value".
+	 * Where they are expected "!name" must not be there. */
 	const char *keys;
 	const char *message;
 	size_t fill; /* the message is made this long by a pattern that follows it */

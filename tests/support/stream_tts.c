@@ -1,5 +1,5 @@
-/* Far ends of TTHeader Streaming: frames by hand. Source of the numbers: gopkg protocol/ttheader, kitex
- * pkg/remote/trans/ttstream. */
+/* Far ends of TTHeader Streaming: frames by hand. Source of the numbers: gopkg protocol/ttheader,
+ * kitex pkg/remote/trans/ttstream. */
 #include <stdio.h>
 #include <stdlib.h>
 

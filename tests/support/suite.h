@@ -22,12 +22,12 @@ int suite_run_between(const char *name, const struct suite_test *tests, size_t c
  * the next call. */
 const char *suite_path(const char *path);
 
-/* What the calling thread has computed so far. Unlike the time of the clock it does not grow while a
- * busy machine has others to serve, so that a bound on it can be kept. */
+/* What the calling thread has computed so far. Unlike the time of the clock it does not grow while
+ * a busy machine has others to serve, so that a bound on it can be kept. */
 usec_t suite_cpu_time(void);
 
-/* What a computation that takes @figure of that time on the machine of the figures may take on this one:
- * more where a fixed piece of work takes longer, never less. */
+/* What a computation that takes @figure of that time on the machine of the figures may take on this
+ * one: more where a fixed piece of work takes longer, never less. */
 usec_t suite_allow(usec_t figure);
 
 #endif

@@ -1,4 +1,5 @@
-/* A call's line in the access log: JSON that parses whatever callers say, and the operator's format. */
+/* A call's line in the access log: JSON that parses whatever callers say, and the operator's
+ * format. */
 #include <stdlib.h>
 
 #include <cJSON.h>

@@ -323,7 +323,8 @@ START_TEST(cidr_ignores_bits_of_the_host)
 }
 END_TEST
 
-/* A dual-stack listener sees IPv4 callers as mapped addresses: the rules must not change with it. */
+/* A dual-stack listener sees IPv4 callers as mapped addresses: the rules must not change with
+ * it. */
 START_TEST(cidr_treats_mapped_addresses_as_ip4)
 {
 	ck_assert(is_in("10.0.0.0/8", "::ffff:10.1.1.1"));

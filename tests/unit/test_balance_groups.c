@@ -1,4 +1,5 @@
-/* Groups of endpoints: who belongs to which, which tables outlive a snapshot, and what it all costs. */
+/* Groups of endpoints: who belongs to which, which tables outlive a snapshot, and what it all
+ * costs. */
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -277,8 +278,8 @@ static char *write_services(void)
 	return text;
 }
 
-/* A snapshot of the same services; @before as snapshot_new has it. Bounds are for instrumented builds
- * on busy machines: what is usual is printed. */
+/* A snapshot of the same services; @before as snapshot_new has it. Bounds are for instrumented
+ * builds on busy machines: what is usual is printed. */
 static struct snapshot *build(
     const struct endpoint_set *sets, const struct snapshot *before, const char *what)
 {

@@ -1,7 +1,7 @@
 /*
- * Metadata set and taken away by rules, and the mark of a retry, in header blocks of HTTP/2: of calls
- * that are passed on, of such as are made from other forms, and back. Fields keep their order, and
- * those that no change names their bytes.
+ * Metadata set and taken away by rules, and the mark of a retry, in header blocks of HTTP/2: of
+ * calls that are passed on, of such as are made from other forms, and back. Fields keep their
+ * order, and those that no change names their bytes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,7 +201,8 @@ START_TEST(facts_and_metadata_are_edited_together)
 }
 END_TEST
 
-/* As the application hears it: through both codecs, and twice, so that tables have seen the names. */
+/* As the application hears it: through both codecs, and twice, so that tables have seen the
+ * names. */
 START_TEST(an_application_hears_what_was_changed)
 {
 	struct rpc_edit edit = h2_edit("+meta.Tenant=blue -header.x-debug retry=1");

@@ -1,6 +1,6 @@
 /*
- * Edits of TTHeaders: the block that is touched is built anew, everything else stays as it came. The
- * headers are written down as text (tests/support/frames.h), before and after.
+ * Edits of TTHeaders: the block that is touched is built anew, everything else stays as it came.
+ * The headers are written down as text (tests/support/frames.h), before and after.
  */
 #include <stdio.h>
 #include <stdlib.h>

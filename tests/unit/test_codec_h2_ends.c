@@ -323,8 +323,8 @@ static void take_step(struct h2_end *from, struct h2_end *to, unsigned step, uin
 	}
 }
 
-/* Who gives up: either end by a reset, either end by letting go and a reset behind that, the listener by a
- * failure. */
+/* Who gives up: either end by a reset, either end by letting go and a reset behind that, the
+ * listener by a failure. */
 static void give_up(struct h2_end *from, struct h2_end *to, unsigned how, uint32_t id)
 {
 	struct codec_reset why = {.reason = REASON_CANCELED};

@@ -1,6 +1,6 @@
 /*
- * HTTP/2: how a call fails: what its caller is told, bodies that break the rules of gRPC, and blocks
- * that are too long to be written.
+ * HTTP/2: how a call fails: what its caller is told, bodies that break the rules of gRPC, and
+ * blocks that are too long to be written.
  */
 #include <stdio.h>
 #include <stdlib.h>

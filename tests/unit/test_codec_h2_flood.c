@@ -1,6 +1,6 @@
 /*
- * HTTP/2: what costs us and brings no call, kind by kind: what each limit lets through, that it strikes
- * and says so, and that well-behaved peers never meet one.
+ * HTTP/2: what costs us and brings no call, kind by kind: what each limit lets through, that it
+ * strikes and says so, and that well-behaved peers never meet one.
  */
 #include <stdio.h>
 #include <stdlib.h>

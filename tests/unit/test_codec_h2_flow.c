@@ -1,6 +1,6 @@
 /*
- * HTTP/2: windows of any size, a connection that is full, what waits and in which order it leaves, and
- * who gets his window back when.
+ * HTTP/2: windows of any size, a connection that is full, what waits and in which order it leaves,
+ * and who gets his window back when.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -181,7 +181,8 @@ END_TEST
 
 /* ---- structs that end elsewhere than their frames ---- */
 
-/* A frame that is @off bytes longer (then with junk behind the struct) or shorter than it should. */
+/* A frame that is @off bytes longer (then with junk behind the struct) or shorter than it
+ * should. */
 static struct slice make_lying(struct rpc_form form, size_t body_len, int off)
 {
 	struct slice body = frame_body(body_len), junk = SLICE_LIT("\0\0\0\0\0\0\0\0"), longer,

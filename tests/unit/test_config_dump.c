@@ -58,8 +58,8 @@ static const char *id_of(const struct problem *p, char id[8])
 	return id;
 }
 
-/* Files that registries have on a machine (W59, W60) need not be on this one. What a comment allows in
- * @written is said again of what was printed, which has no comments. */
+/* Files that registries have on a machine (W59, W60) need not be on this one. What a comment allows
+ * in @written is said again of what was printed, which has no comments. */
 static bool is_quiet(const struct loaded *l, const char *written)
 {
 	for (size_t i = 0; i < l->problems.n; i++) {

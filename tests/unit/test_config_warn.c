@@ -63,7 +63,8 @@ START_TEST(each_doubt_has_a_file_that_raises_it_and_one_that_does_not)
 		struct loaded bad, good;
 
 		snprintf(name, sizeof name, "W%02u-bad.yaml", id);
-		/* one of them is about what others may read; whoever got the files chose the rest */
+		/* one of them is about what others may read; whoever got the files chose the
+		 * rest */
 		(void)!chmod(name, 0644);
 		bad = loaded_file(name);
 		loaded_config(&bad);
@@ -137,7 +138,8 @@ START_TEST(comment_elsewhere_allows_nothing_and_is_told)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct loaded l = loaded_from(cases[i].text);
 
-		/* the last is refused: its name has spaces in it; all it shows is that it is no comment */
+		/* the last is refused: its name has spaces in it; all it shows is that it is no
+		 * comment */
 		if (i + 1 < ARRAY_LEN(cases))
 			loaded_config(&l);
 		ck_assert_msg(count_id(&l, 36) == cases[i].allowed, "%s", cases[i].text);

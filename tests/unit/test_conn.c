@@ -1,5 +1,5 @@
-/* Input, the end of input, breaks and closing. Connecting is in test_conn_connect.c, what is written
- * in test_output.c. */
+/* Input, the end of input, breaks and closing. Connecting is in test_conn_connect.c, what is
+ * written in test_output.c. */
 #include "net/conn.h"
 
 #include <errno.h>

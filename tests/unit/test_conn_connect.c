@@ -173,8 +173,8 @@ START_TEST(failed_unix_connects_say_why_and_leave_nothing)
 }
 END_TEST
 
-/* The kernel may have the answer at once or later: after this, `connected` has been raised or was not
- * due. */
+/* The kernel may have the answer at once or later: after this, `connected` has been raised or was
+ * not due. */
 static void connect_tcp(int *listening)
 {
 	uint16_t port;

@@ -1,6 +1,6 @@
 /*
- * Whole gRPC calls and replies as unary ones: what is taken for one, and the bytes that go out in each
- * form. What is kept on the way there and back: test_convert_back.c.
+ * Whole gRPC calls and replies as unary ones: what is taken for one, and the bytes that go out in
+ * each form. What is kept on the way there and back: test_convert_back.c.
  */
 #include <check.h>
 #include <stdio.h>

@@ -274,7 +274,8 @@ START_TEST(a_server_that_fails_leaves_a_name_unknown_until_it_answers)
 	atomic_store(&server.mood, FAILS);
 	follow("one.test", NULL);
 	ck_assert_int_gt(descriptors_open(), idle);
-	/* One address alone is an answer too, so both questions must have failed before it answers. */
+	/* One address alone is an answer too, so both questions must have failed before it
+	 * answers. */
 	while (descriptors_open() > idle)
 		loop_turn(loop, 10 * USEC_MS);
 	ck_assert(!known("one.test").is_known);

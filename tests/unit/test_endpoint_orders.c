@@ -1,4 +1,5 @@
-/* What operators order of endpoints: whom an order is for, what takes it back, what is left of it. */
+/* What operators order of endpoints: whom an order is for, what takes it back, what is left of
+ * it. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*
- * What a reply says of how its call went: overload and business errors, in every form; and failures that
- * tell an exception of a chosen type.
+ * What a reply says of how its call went: overload and business errors, in every form; and failures
+ * that tell an exception of a chosen type.
  */
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /*
- * What header blocks of gRPC say, and blocks that are made from messages of other forms: metadata, who
- * calls whom, failures.
+ * What header blocks of gRPC say, and blocks that are made from messages of other forms: metadata,
+ * who calls whom, failures.
  */
 #include "rpc/grpc_head.h"
 

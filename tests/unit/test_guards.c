@@ -1,4 +1,5 @@
-/* The limits and breakers around calls: which policies share one, and by which names they are kept. */
+/* The limits and breakers around calls: which policies share one, and by which names they are
+ * kept. */
 #include "base/mem.h"
 #include "model/guards.h"
 #include "support/balanced.h"

@@ -179,8 +179,8 @@ END_TEST
 
 /* --- from a service manager --- */
 
-/* They begin at 3, where the test program has descriptors of its own. So it is looked at in a process
- * apart, which ends with the line of what is not so. */
+/* They begin at 3, where the test program has descriptors of its own. So it is looked at in a
+ * process apart, which ends with the line of what is not so. */
 #define must(what)                                                                                 \
 	do {                                                                                       \
 		if (!(what))                                                                       \

@@ -132,7 +132,8 @@ static uint32_t some_weight(struct rng *rng)
 	return odd[rng_below(rng, ARRAY_LEN(odd))];
 }
 
-/* A world by chance: some weigh nothing, some are out, some are new. True: somebody can be picked. */
+/* A world by chance: some weigh nothing, some are out, some are new. True: somebody can be
+ * picked. */
 static bool make_world(struct rng *rng, enum lb_type type)
 {
 	size_t n = 1 + (size_t)rng_below(rng, 12);

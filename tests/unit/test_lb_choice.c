@@ -1,4 +1,5 @@
-/* Balancing by what is known of endpoints: their load, their replies, their places, their distance. */
+/* Balancing by what is known of endpoints: their load, their replies, their places, their
+ * distance. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -102,8 +103,8 @@ END_TEST
 
 #define RUNNING 2000 /* calls under way at any time */
 
-/* Calls that last by chance: each new one takes the place of one that ends. Returns the most that an
- * endpoint ever had for its weight, over what all had. */
+/* Calls that last by chance: each new one takes the place of one that ends. Returns the most that
+ * an endpoint ever had for its weight, over what all had. */
 static double most_loaded(enum lb_type type, const uint32_t *weights, size_t n)
 {
 	size_t *running = mem_calloc(RUNNING, sizeof *running);

@@ -11,7 +11,8 @@
 static struct options options;
 static char said[4096];
 
-/* Parses a command line of words with a space between them; what is complained about goes to `said`. */
+/* Parses a command line of words with a space between them; what is complained about goes to
+ * `said`. */
 static int parse(const char *line)
 {
 	static char copy[256];

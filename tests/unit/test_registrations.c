@@ -267,7 +267,8 @@ static void end(void)
 	"  - {name: in, address: \"127.0.0.1:0\", service: app}\n"                                 \
 	"  - {name: in2, address: \"127.0.0.1:0\", service: app2}\n"
 
-/* What is in force from now on: the head and services; every service's endpoint is the application. */
+/* What is in force from now on: the head and services; every service's endpoint is the
+ * application. */
 static void follow(const char *services)
 {
 	struct snapshot *before = snapshot;

@@ -1,6 +1,6 @@
 /*
- * Decisions about 100 000 random calls in random worlds: each is what a second, naive reading of the
- * rules says, and the explanation of a call is of what happens to it.
+ * Decisions about 100 000 random calls in random worlds: each is what a second, naive reading of
+ * the rules says, and the explanation of a call is of what happens to it.
  */
 #include <arpa/inet.h>
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Routes, ACLs, degrade, faults, subsets, splits and hashes: what a file says of them is what happens. */
+/* Routes, ACLs, degrade, faults, subsets, splits and hashes: what a file says of them is what
+ * happens. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

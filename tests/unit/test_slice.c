@@ -113,7 +113,8 @@ START_TEST(slice_hash_depends_on_bytes_and_seed)
 }
 END_TEST
 
-/* Bits that a product leaves where they are must not be a way to names that collide under any seed. */
+/* Bits that a product leaves where they are must not be a way to names that collide under any
+ * seed. */
 START_TEST(slice_hash_has_no_collisions_that_hold_for_all_seeds)
 {
 	uint8_t a[24], b[24];

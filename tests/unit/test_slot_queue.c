@@ -1,7 +1,7 @@
 /*
- * Places that real threads hand to each other: workers that are nothing but a loop and an inbox take a
- * place, hold it for a moment and give it back, or wait for it. A word that got lost would leave all of
- * them waiting for ever.
+ * Places that real threads hand to each other: workers that are nothing but a loop and an inbox
+ * take a place, hold it for a moment and give it back, or wait for it. A word that got lost would
+ * leave all of them waiting for ever.
  */
 #include "proxy/slot_queue.h"
 
@@ -23,7 +23,8 @@
 #define CALLS   4u      /* of each worker, at a time */
 #define ROUNDS  100000u /* of all */
 
-/* Few callers are seldom waited for, which is when a word gets lost; many have queues on all sides. */
+/* Few callers are seldom waited for, which is when a word gets lost; many have queues on all
+ * sides. */
 static unsigned n_workers = WORKERS, n_calls = CALLS;
 
 static struct tallies *tallies;

@@ -594,7 +594,8 @@ END_TEST
 
 static struct breaker_tally *methods;
 
-/* Who finds that another thread takes long to put the method in gets the one of all: it asks again. */
+/* Who finds that another thread takes long to put the method in gets the one of all: it asks
+ * again. */
 static void *find_all(void *arg)
 {
 	struct breaker_config config = by_method;

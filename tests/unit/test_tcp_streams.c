@@ -10,8 +10,8 @@
 
 #define AT (1000 * USEC_S)
 
-/* What was told, in words: "0:ab" bytes of side 0, "1?5" five missing of side 1, "0." its end, "!" a
- * reset, "-" the connection is gone. */
+/* What was told, in words: "0:ab" bytes of side 0, "1?5" five missing of side 1, "0." its end, "!"
+ * a reset, "-" the connection is gone. */
 static struct text told;
 static struct tcp_streams streams;
 static usec_t now;

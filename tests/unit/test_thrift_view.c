@@ -192,7 +192,8 @@ START_TEST(thrift_view_cuts_long_strings)
 }
 END_TEST
 
-/* Every cut of good bytes, and bytes of chance: it never reads past its end, and JSON stays JSON. */
+/* Every cut of good bytes, and bytes of chance: it never reads past its end, and JSON stays
+ * JSON. */
 START_TEST(thrift_view_is_whole_whatever_comes)
 {
 	static const struct thrift_view_limits small = {3, 3, 8, 200};

@@ -93,8 +93,8 @@ static void draw(unsigned width, unsigned height, enum top_order order, const ch
 	text_add(&out, slice_of("", 1));
 }
 
-/* The lines of a screen: those at its top, nothing, and the last. On a terminal each is erased to its
- * end. */
+/* The lines of a screen: those at its top, nothing, and the last. On a terminal each is erased to
+ * its end. */
 static void shows(const char *top, unsigned height, const char *last)
 {
 	struct text wanted = {0};

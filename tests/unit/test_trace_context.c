@@ -1,5 +1,5 @@
-/* Contexts of traces: read however they are spelled, refused when one byte is wrong, written so that
- * they are read the same, and carried from one protocol to another and back. */
+/* Contexts of traces: read however they are spelled, refused when one byte is wrong, written so
+ * that they are read the same, and carried from one protocol to another and back. */
 #include "rpc/trace_context.h"
 
 #include <check.h>

@@ -1,7 +1,7 @@
 /*
  * Every golden frame of the unary codecs, arriving whole, cut in two at every place, and byte by
- * byte: what comes out must be the same. The reader here is the shortest that uses all of wire/ as a
- * codec does.
+ * byte: what comes out must be the same. The reader here is the shortest that uses all of wire/ as
+ * a codec does.
  */
 #include <stdio.h>
 #include <stdlib.h>
