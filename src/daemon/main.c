@@ -31,6 +31,9 @@ static void print_build(void)
 	printf("zookeeper: %s\n",
 	    zookeeper_library_version() ? zookeeper_library_version() : "left out");
 	printf("protocols: buffered framed ttheader ttheader_streaming grpc\n");
+	printf(
+	    "features:  registries of etcd, consul, nacos, dns, file%s; traces by otlp; systemd\n",
+	    zookeeper_library_version() ? ", zookeeper" : "");
 }
 
 static enum exit_code check(const struct options *options)

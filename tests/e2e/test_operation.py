@@ -604,7 +604,7 @@ class ExitCodes(TestCase):
             done = self.run_it(option)
             self.assertEqual((done.returncode, done.stderr), (0, b""), option)
             self.assertTrue(done.stdout)
-        for word in (b"nghttp2: ", b"ttheader_streaming grpc"):
+        for word in (b"nghttp2: ", b"ttheader_streaming grpc", b"features: "):
             self.assertIn(word, self.run_it("-V").stdout)
 
     def test_a_port_in_use(self):
