@@ -196,23 +196,46 @@ struct slice grpc_in_base64(struct arena *arena, struct slice bytes)
 	return writer_slice(&w);
 }
 
-/* Whoever is no peer of Kitex's looks for the context of a trace under its plain names, too. */
-static void add_plain_trace(
-    struct field_list *fields, const struct rpc_message *m, const struct ttheader_entry *e)
+static struct ttheader_iter entries_of(const struct rpc_message *m)
 {
-	bool is_transient, other_is;
+	return m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
+					     : ttheader_entries(m->sections);
+}
+
+#define PLAIN_NAMES_UNKNOWN (1u << TRACE_NAMES)
+
+/* Names of traces that stand there as they are, a bit for each. */
+static unsigned plain_names(const struct rpc_message *m)
+{
+	struct ttheader_iter it = entries_of(m);
+	struct ttheader_entry e;
+	unsigned found = 0;
+
+	while (ttheader_next(&it, &e)) {
+		bool is_transient;
+		enum trace_name name =
+		    e.kind == TTHEADER_STR ? trace_name_of_key(e.key, &is_transient) : TRACE_NAMES;
+
+		if (name != TRACE_NAMES && !is_transient)
+			found |= 1u << name;
+	}
+	return found;
+}
+
+/* Whoever is no peer of Kitex's looks for the context of a trace under its plain names, too. @plain:
+ * those that stand there, looked for once: a name may be repeated as often as there is room. */
+static void add_plain_trace(struct field_list *fields, const struct rpc_message *m,
+    const struct ttheader_entry *e, unsigned *plain)
+{
+	bool is_transient;
 	enum trace_name name = trace_name_of_key(e->key, &is_transient);
-	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-								: ttheader_entries(m->sections);
-	struct ttheader_entry other;
 
 	if (name == TRACE_NAMES || !is_transient)
 		return;
-	while (ttheader_next(&it, &other))
-		if (other.kind == TTHEADER_STR && trace_name_of_key(other.key, &other_is) == name &&
-		    !other_is)
-			return;
-	field_add(fields, trace_name_text(name), e->value);
+	if (*plain == PLAIN_NAMES_UNKNOWN)
+		*plain = plain_names(m);
+	if ((*plain & 1u << name) == 0)
+		field_add(fields, trace_name_text(name), e->value);
 }
 
 /* One entry of a header as a field; false when it has no place in a block of this kind. */
@@ -257,10 +280,9 @@ static void add_metadata(
     const struct rpc_message *m, struct rpc_edit *edit, struct field_list *fields)
 {
 	bool is_reply = m->kind == RPC_REPLY || m->kind == RPC_EXCEPTION;
-	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-								: ttheader_entries(m->sections);
+	struct ttheader_iter it = entries_of(m);
 	struct ttheader_entry e;
-	unsigned before = fields->n;
+	unsigned before = fields->n, plain = PLAIN_NAMES_UNKNOWN;
 
 	if (m->form.transport == RPC_PLAIN)
 		return;
@@ -272,7 +294,7 @@ static void add_metadata(
 		if (!add_entry(fields, &e, kind, is_reply))
 			metadata_drop(edit, kind);
 		else if (kind == METADATA_TRANSIENT)
-			add_plain_trace(fields, m, &e);
+			add_plain_trace(fields, m, &e, &plain);
 	}
 	if (fields->n > before)
 		turn_round(fields->items + before, fields->n - before);

@@ -7,6 +7,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "support/block.h"
@@ -17,6 +18,9 @@
 #include "wire/grpc.h"
 #include "wire/kitexpb.h"
 #include "wire/thrift.h"
+
+#define REPEATED 1000u
+#define ROUNDS   50u
 
 #define FORM(transport, payload, framed) ((struct rpc_form){transport, payload, framed})
 
@@ -413,6 +417,33 @@ START_TEST(of_a_repeated_key_the_last_one_comes_first)
 }
 END_TEST
 
+START_TEST(a_trace_that_is_repeated_costs_no_more_each_time)
+{
+	static const char one[] = " RPC_TRANSIT_b3=1";
+	char *header = mem_alloc(REPEATED * sizeof one + 16), *to = header;
+	struct rpc_message m;
+	struct slice sections;
+	clock_t began;
+
+	to += sprintf(to, "s");
+	for (unsigned i = 0; i < REPEATED; i++)
+		to += sprintf(to, "%s", one);
+	ck_assert(make_call(in_ttheader, "s isn=Echo"));
+	m = reading.list[0].message; /* it does not come whole when it is as long as this */
+	m.sections = sections = frame_sections(header);
+	began = clock();
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		head.n = 0;
+		ck_assert(grpc_call_fields(&m, &edit, &head, &path));
+	}
+	ck_assert_int_lt((clock() - began) / (CLOCKS_PER_SEC / 1000), 250); /* ms */
+	ck_assert_uint_eq(head.n, 2 + 2 * REPEATED);
+	frame_free(&sections);
+	forget_message();
+	free(header);
+}
+END_TEST
+
 START_TEST(binary_values_are_written_in_base64)
 {
 	ck_assert(make_call(in_ttheader, "s isn=Echo x-bin=\xff\xfe RPC_PERSIST_Y_BIN=foob"));
@@ -628,6 +659,7 @@ int main(void)
 	    {what_has_no_place_in_a_block_is_counted, 1},
 	    {a_key_too_long_for_a_field_is_counted, 1},
 	    {of_a_repeated_key_the_last_one_comes_first, 1},
+	    {a_trace_that_is_repeated_costs_no_more_each_time, 1},
 	    {binary_values_are_written_in_base64, 1},
 	    {a_reply_has_a_head_and_trailers, 1},
 	    {backward_values_come_with_and_without_their_prefix, 1},
