@@ -222,8 +222,9 @@ static unsigned plain_names(const struct rpc_message *m)
 	return found;
 }
 
-/* Whoever is no peer of Kitex's looks for the context of a trace under its plain names, too. @plain:
- * those that stand there, looked for once: a name may be repeated as often as there is room. */
+/* Whoever is no peer of Kitex's looks for the context of a trace under its plain names, too.
+ * @plain: those that stand there, looked for once: a name may be repeated as often as there is
+ * room. */
 static void add_plain_trace(struct field_list *fields, const struct rpc_message *m,
     const struct ttheader_entry *e, unsigned *plain)
 {
