@@ -4,6 +4,7 @@
 #include "daemon/admin_reply.h"
 #include "daemon/admin_routes.h"
 #include "daemon/control.h"
+#include "daemon/upgrade.h"
 
 static void reply_load(struct http_reply *reply, const struct control *c)
 {
@@ -19,6 +20,10 @@ static void reply_load(struct http_reply *reply, const struct control *c)
 void admin_drain(struct control *c, const struct http_request *request, struct http_reply *to)
 {
 	(void)request;
+	if (upgrade_is_under_way(c->upgrade)) { /* the next process would not know of it */
+		admin_reply_error(to, 409, "an upgrade is under way: ask again when it is over");
+		return;
+	}
 	control_drain(c);
 	reply_load(to, c);
 }

@@ -479,6 +479,15 @@ class Meanwhile(UpgradeCase):
         self.assertEqual(daemon.wait(), 0)
         eventually(lambda: not is_running(new), what="the end of the new process")
 
+    def test_a_drain_is_refused_that_the_new_process_would_not_know_of(self):
+        daemon, new = self.begin()
+        status, answer = daemon.post("/drain")
+        self.assertEqual(status, 409)
+        self.assertIn("an upgrade is under way", answer["error"])
+        self.assertTrue(daemon.serves())
+        os.kill(new, signal.SIGKILL)
+        eventually(lambda: daemon.post("/drain")[0] == 200, what="a drain after its end")
+
     def test_whoever_has_asked_for_it_hears_of_a_stop(self):
         daemon = self.run_daemon(self.config(self.upstream()))
         daemon.install_script(self.HELD)
@@ -710,7 +719,7 @@ os.execv(sys.argv[3], sys.argv[3:])
         daemon = self.activated(config, [stray, datagram], "in:path")
         eventually(lambda: "a socket that was passed on is in no listener" in daemon.errors(),
                    what="a word about the one that is not in the file")
-        self.assertIn("a descriptor that was passed on does not listen", daemon.errors())
+        self.assert_logged(daemon, "a descriptor that was passed on does not listen")
         self.assertTrue(daemon.address("in").startswith("127.0.0.2:"))
         with sockets.Caller(daemon.address("in")) as caller:
             self.assertEqual(caller.call(text="on").text, "on")
