@@ -279,6 +279,12 @@ class TestCase(unittest.TestCase):
             time.sleep(0.01)
         self.assertEqual(got, expected, (name, labels))
 
+    def assert_logged(self, daemon, text, count=None):
+        """So many times, or at all: a line is written a moment after what it tells of."""
+        eventually(lambda: daemon.errors().count(text) >= (count or 1), what="a line: " + text)
+        if count is not None:
+            self.assertEqual(daemon.errors().count(text), count)
+
     def assert_refused(self, answer, reason, kind=None):
         """By the proxy itself, in words that begin with the reason."""
         self.assertIsNotNone(answer.exception, answer)

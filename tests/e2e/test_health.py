@@ -59,8 +59,8 @@ class Tcp(Health):
         self.await_health(daemon, services[1], "down", FALL * INTERVAL * 1.1 + LATE)
         self.assertEqual(daemon.metric("bridle_endpoints", service="svc", state="down"), 1)
         self.await_reached(daemon, services, [6, 0, 6])
-        self.assertIn("health: down", daemon.errors())
-        self.assertIn("Connection refused", daemon.errors())
+        self.assert_logged(daemon, "health: down")
+        self.assert_logged(daemon, "Connection refused")
         services[1] = self.upstream(name=paths[1])
         self.await_health(daemon, services[1], "up", (RISE + 1) * INTERVAL * 1.1 + LATE)
         self.await_reached(daemon, services, [4, 4, 4])
@@ -188,7 +188,7 @@ class Real(peers.Peers, Health):
         daemon = self.pinned(server, protocol="grpc",
                              health={"type": "grpc", "method": "shop.Cart", **TIMES})
         self.await_health(daemon, server, "down")
-        self.assertIn("answers with status 5", daemon.errors())
+        self.assert_logged(daemon, "answers with status 5")
 
     @needs(VOLO_SERVER)
     def test_volo(self):

@@ -308,7 +308,7 @@ class Governed:
                 self.soon(lambda: daemon.errors().count("a document is wrong") > said, "a word")
                 self.wait(daemon, "rpc_timeout", "bad")
                 eventually(lambda: self.call(daemon)[1] < 0.6, what="the good one still")
-        self.assertIn("test.node/shop.price/rpc_timeout", daemon.errors())
+        self.assert_logged(daemon, "test.node/shop.price/rpc_timeout")
         told = {one["category"]: one for one in daemon.get_json("/services/price")["governance"]}
         self.assertEqual(sorted(told), sorted(CLIENT))
         self.assertEqual((told["rpc_timeout"]["state"], told["rpc_timeout"]["refused"]),
@@ -523,4 +523,4 @@ class Nameless(bridled.TestCase):
         eventually(lambda: "node.service" in daemon.errors(), what="the complaint")
         with self.caller(daemon) as caller:
             self.assertEqual(caller.call().text, "hello")
-        self.assertEqual(daemon.errors().count("node.service"), 1)
+        self.assert_logged(daemon, "node.service", 1)

@@ -151,7 +151,7 @@ class Basics:
         seen = self.registered(daemon)
         self.assertEqual((seen["address"], seen["state"], seen["ready"], seen["why"],
                           seen["drifts"]), (address, "present", True, "", 0))
-        self.assertEqual(daemon.errors().count("registration: published"), 1)
+        self.assert_logged(daemon, "registration: published", 1)
         status, said, _ = daemon.ctl("services")
         self.assertEqual(status, 0)
         self.assertIn("1 of 1", said)
@@ -174,7 +174,7 @@ class Basics:
             app.close()
             self.await_addresses(place, [])
             self.assertEqual(self.registered(daemon)["state"], "withdrawn")
-        self.assertEqual(daemon.errors().count("registration: published"), 2)
+        self.assert_logged(daemon, "registration: published", 2)
         self.assertEqual(daemon.metric("bridle_registration_drifts_total"), 0)
 
     def test_an_application_that_stops_is_gone_soon(self):
@@ -197,8 +197,8 @@ class Basics:
         self.await_addresses(place, [address])
         self.await_registered(daemon)
         self.assertEqual(self.registered(daemon)["drifts"], 1)
-        self.assertEqual(daemon.errors().count("registration: lost"), 1)
-        self.assertEqual(daemon.errors().count("registration: back"), 1)
+        self.assert_logged(daemon, "registration: lost", 1)
+        self.assert_logged(daemon, "registration: back", 1)
 
     def test_after_a_kill_the_next_one_takes_the_place_over(self):
         place, app = self.place(), self.app()
@@ -354,7 +354,7 @@ class Basics:
         self.assertLessEqual(len(owners), 3, owners)
         self.assertEqual(self.registered(first)["state"], "contested")
         self.assertEqual(first.metric("bridle_registered", service="svc"), 0)
-        self.assertEqual(first.errors().count("registration: contested"), 1)
+        self.assert_logged(first, "registration: contested", 1)
         self.assertEqual(second.metric("bridle_registered", service="svc"), 1)
         second.stop()  # then it is the first one's again
         self.await_registered(first)
@@ -385,6 +385,8 @@ class Basics:
 
 
 class Etcd(Basics, Registering):
+    SECONDS_EACH = 7
+
     slack = 1
 
     def place(self, name="main"):
@@ -392,6 +394,8 @@ class Etcd(Basics, Registering):
 
 
 class ZooKeeper(Basics, Registering):
+    SECONDS_EACH = 8
+
     slack = 4  # its server looks for sessions that have ended in steps
 
     def place(self, name="main"):
