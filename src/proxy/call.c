@@ -571,8 +571,12 @@ static bool on_drained(struct call *call)
 	call_give_up(call, ATTEMPT_CANCELED, 0);
 	if (call->reply_is_begun)
 		call_break_reply(call, REASON_DRAINING, what);
-	else
+	else if (call->service == NULL)
 		call_fail(call, REASON_DRAINING, "%s", what);
+	else
+		call_fail(call, REASON_DRAINING, "service %s, %s, attempt %u of %u",
+		    call->service->service->config->label, what, call->n_attempts,
+		    call_attempts_allowed(call));
 	return true;
 }
 

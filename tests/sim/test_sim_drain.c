@@ -436,7 +436,7 @@ START_TEST(at_the_end_each_call_is_answered_in_its_own_form)
 	cut();
 	hear_failure(caller, REASON_DRAINING, form, .seq = 7);
 	hear_end(caller);
-	logged("reason=draining detail~drain");
+	logged("reason=draining detail~service");
 	ck_assert(sim_is_drained());
 }
 END_TEST
