@@ -15,9 +15,10 @@ struct door {
 	struct acceptor *acceptor; /* borrowed */
 	struct listener *listener; /* owned */
 	unsigned id;
-	char *name;     /* owned */
-	char *label;    /* owned: "name address", for the listener's log lines */
-	uint64_t limit; /* connections */
+	char *name;                   /* owned */
+	char *label;                  /* owned: "name address", for the listener's log lines */
+	char asked[ADDRESS_TEXT_MAX]; /* its address as the file has it */
+	uint64_t limit;               /* connections */
 	bool keeps_file;
 };
 
@@ -45,6 +46,7 @@ struct hand_over {
 	struct address from;
 	int fd;
 	bool over_limit;
+	char door[ADDRESS_TEXT_MAX];
 	char listener[]; /* the door may be gone when this arrives */
 };
 
@@ -93,7 +95,7 @@ static void arrive(void *arg)
 {
 	struct hand_over *h = arg;
 
-	worker_take(h->worker, h->listener, h->fd, &h->from, h->over_limit);
+	worker_take(h->worker, h->listener, h->door, h->fd, &h->from, h->over_limit);
 	atomic_fetch_sub_explicit(&h->acceptor->in_transit, 1, memory_order_relaxed);
 	free(h);
 }
@@ -109,6 +111,7 @@ static void post_connection(struct door *door, struct worker_thread *to, int fd,
 	h->from = *from;
 	h->fd = fd;
 	h->over_limit = over_limit;
+	memcpy(h->door, door->asked, sizeof h->door);
 	memcpy(h->listener, door->name, name_size);
 	atomic_fetch_add_explicit(&door->acceptor->in_transit, 1, memory_order_relaxed);
 	worker_thread_post(to, arrive, h);
@@ -133,7 +136,7 @@ static void accepted(void *arg, int fd, const struct address *from)
 	if (over_limit)
 		atomic_fetch_add_explicit(&a->shares->connecting, 1, memory_order_relaxed);
 	if (chosen == 0)
-		worker_take(worker, door->name, fd, from, over_limit);
+		worker_take(worker, door->name, door->asked, fd, from, over_limit);
 	else
 		post_connection(door, a->threads[chosen], fd, from, over_limit);
 }
@@ -158,6 +161,7 @@ static void door_open(struct acceptor *a, const struct acceptor_door *d)
 	door->id = d->id;
 	door->limit = d->limit;
 	door->keeps_file = d->keeps_file;
+	memcpy(door->asked, d->asked.text, sizeof door->asked);
 	name_door(door, d->listener, &d->bound);
 	list_push_back(&a->doors, &door->link);
 	door->listener = listener_start(

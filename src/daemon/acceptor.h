@@ -19,10 +19,10 @@ struct acceptor;
 struct acceptor_door {
 	unsigned id; /* stays over reloads, never used twice */
 	int fd; /* bound and listening, moves to the acceptor; -1 when it has this door already */
-	struct address bound;
-	char *listener;  /* owned: the name in the configuration */
-	uint64_t limit;  /* connections of that listener, over all its doors */
-	bool keeps_file; /* a unix socket's file stays when the door closes */
+	struct address asked, bound; /* as the file has it; with the port that it got */
+	char *listener;              /* owned: the name in the configuration */
+	uint64_t limit;              /* connections of that listener, over all its doors */
+	bool keeps_file;             /* a unix socket's file stays when the door closes */
 };
 
 /* All doors there shall be from now on. */

@@ -253,6 +253,7 @@ static struct acceptor_door open_door(struct binding *b, const struct listener_c
 	struct acceptor_door door = {
 	    .id = b->id,
 	    .fd = b->is_handed ? -1 : b->fd,
+	    .asked = b->asked,
 	    .bound = b->bound,
 	    .listener = mem_strdup(listener->name),
 	    .limit = at_most_possible(listener->connections),
@@ -330,6 +331,7 @@ struct acceptor_plan bindings_taken_over(const struct bindings *b)
 		doors.doors = mem_realloc(doors.doors, (doors.n + 1) * sizeof *doors.doors);
 		doors.doors[doors.n++] = (struct acceptor_door){.id = binding->id,
 		    .fd = -1,
+		    .asked = binding->asked,
 		    .bound = binding->bound,
 		    .listener = mem_strdup(binding->listener),
 		    .limit = doors.limit,

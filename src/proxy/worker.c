@@ -188,12 +188,33 @@ void worker_adopt(struct worker *w, struct snapshot *snapshot)
 	world_retire(old);
 }
 
-void worker_take(
-    struct worker *w, const char *listener, int fd, const struct address *from, bool over_limit)
+/* A connection may come here under a name that a reload has just changed: then its door tells. */
+static const struct listener_config *find_renamed(const struct config *config, const char *door)
+{
+	const struct listener_config *found = NULL;
+
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		const struct listener_config *l = &config->listeners[i];
+
+		for (size_t j = 0; j < l->n_addresses; j++) {
+			if (strcmp(l->addresses[j].text, door) != 0)
+				continue;
+			if (found) /* several ask for port 0 */
+				return NULL;
+			found = l;
+		}
+	}
+	return found;
+}
+
+void worker_take(struct worker *w, const char *listener, const char *door, int fd,
+    const struct address *from, bool over_limit)
 {
 	const struct listener_config *l =
 	    snapshot_listener(w->world->snapshot, slice_str(listener));
 
+	if (l == NULL)
+		l = find_renamed(w->world->snapshot->config, door);
 	if (l == NULL) { /* a reload took it away while the connection was on its way here */
 		close(fd);
 		atomic_fetch_sub(&w->connections, 1);

@@ -168,12 +168,13 @@ void worker_free(struct worker **worker);
 void worker_adopt(struct worker *worker, struct snapshot *snapshot);
 
 /*
- * Serves an accepted connection; the descriptor is the worker's from here on. The caller has
- * counted it in worker->connections and shares->connections already. @over_limit: answer one call
- * with connection_limited, then close.
+ * Serves an accepted connection; the descriptor is the worker's from here on. @listener is what its
+ * listener was called when it came, @door the address as the file has it. The caller has counted it
+ * in worker->connections and shares->connections already. @over_limit: answer one call with
+ * connection_limited, then close.
  */
-void worker_take(struct worker *worker, const char *listener, int fd, const struct address *from,
-    bool over_limit);
+void worker_take(struct worker *worker, const char *listener, const char *door, int fd,
+    const struct address *from, bool over_limit);
 
 /* No new work: idle connections close over @spread, busy ones after their calls, TTHeader replies
  * carry crrst from now on. */

@@ -124,6 +124,18 @@ class UnderLoad(TestCase):
         self.assertEqual(daemon.metric("bridle_reloads_total", result="ok"), ROUNDS)
         self.assertTrue(daemon.get_json("/status")["config"]["last_reload"]["ok"])
 
+    def test_whoever_connects_while_a_listener_gets_another_name_is_served(self):
+        service, to = self.upstream(), self.address("svc")
+        configs = [{"workers": 4, "listeners": [{"name": name, "address": to, "service": "svc"}],
+                    "services": {"svc": {"endpoints": [service.address]}}}
+                   for name in ("one", "other")]
+        daemon = self.bridled(configs[0])
+        with Calls(to, keep=1, threads=6) as load:
+            for turn in range(40):
+                reload_now(daemon, configs[(turn + 1) % 2])
+        self.assertEqual(load.failed, [])
+        self.assertGreater(load.calls, 40)
+
     def test_nothing_grows_with_reloads(self):
         services = [self.upstream() for _ in range(3)]
         changing = Changing(self, {"svc": (None, [s.address for s in services])})

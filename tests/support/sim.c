@@ -368,7 +368,7 @@ static struct fake_end *dial_as(
 	atomic_fetch_add(&sim.shares.connections, 1);
 	if (over_limit)
 		atomic_fetch_add(&sim.shares.connecting, 1);
-	worker_take(worker, listener, fd, &from, over_limit);
+	worker_take(worker, listener, "", fd, &from, over_limit);
 	fake_settle(sim.loop);
 	return end;
 }

@@ -176,7 +176,7 @@ START_TEST(times_are_written_for_people)
 	static const struct {
 		double usec;
 		const char *text;
-	} times[] = {{0, "0us"}, {999, "999us"}, {1000, "1.00ms"}, {12340, "12.3ms"},
+	} times[] = {{0, "0s"}, {999, "999us"}, {1000, "1.00ms"}, {12340, "12.3ms"},
 	    {250000, "250ms"}, {1500000, "1.5s"}, {90e6, "1m 30s"}, {3660e6, "1h 1m"},
 	    {90000e6, "1d 1h"}};
 	char room[24];
