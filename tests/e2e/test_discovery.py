@@ -244,8 +244,9 @@ class Reloads(FileCase):
     def test_a_reload_keeps_registries_connections_and_calls(self):
         price = self.upstream()
         daemon = self.start({SERVICE: [price.address]})
-        calls = Calls(self, daemon)
-        eventually(lambda: calls.count > 20)
+        # One for each worker: the calls of each use one connection, which is to stay.
+        calls = Calls(self, daemon, callers=2)
+        eventually(lambda: calls.count > 20 and price.accepted == 2)
         accepted = price.accepted
         for seconds in range(3, 6):
             self.config["services"][SERVICE]["timeout"] = {"call": "%ds" % seconds}

@@ -138,8 +138,9 @@ class Size(FileCase):
         self.put(path, {SERVICE: far + [price.address]})
         daemon = self.finder(path)
         eventually(lambda: len(self.addresses(daemon)) == 10000)
-        calls = Calls(self, daemon)
-        eventually(lambda: calls.count > 20)
+        # One for each worker: the calls of each use one connection, which is to stay.
+        calls = Calls(self, daemon, callers=2)
+        eventually(lambda: calls.count > 20 and price.accepted == 2)
         used, accepted = daemon.cpu_seconds(), price.accepted
         for i in range(5):
             far[i]["tags"]["version"] = "new%d" % i
