@@ -9,6 +9,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/secret.h"
+#include "base/text.h"
 #include "daemon/http_query.h"
 #include "daemon/http_server.h"
 #include "daemon/workers.h"
@@ -236,11 +238,33 @@ static int read_query(struct tap *tap, struct slice query, struct err *err)
 	return 0;
 }
 
+/* For the log: what is looked for, but under names that smell of secrets. */
+static void log_begin(const struct tap *tap, struct slice query)
+{
+	struct slice name, value, wanted;
+	char shown[LOG_ESCAPED_MAX];
+	struct text text = {0};
+	struct arena arena;
+
+	arena_init(&arena, NULL, 0);
+	while (http_query_next(&query, &name, &value, &arena)) {
+		wanted = secret_is_named(name) ? slice_str(SECRET_SHOWN) : value;
+		text_add_str(&text, text.len ? " " : "");
+		text_add(&text, name);
+		text_add_str(&text, "=");
+		text_add(&text, wanted);
+	}
+	log_escape(shown, sizeof shown, slice_of(text.bytes, text.len));
+	log_info("tap", "began", "filter=\"%s\" body=%zu secrets=%s", shown, tap->body,
+	    tap->shows_secrets ? "shown" : "hidden");
+	text_fini(&text);
+	arena_fini(&arena);
+}
+
 int taps_open(struct taps *t, struct slice query, struct http_reply *reply, struct err *err)
 {
 	struct tap *tap;
 	struct reader *r;
-	char shown[LOG_ESCAPED_MAX];
 
 	if (t->n == TAPS_MAX)
 		return err_set(err, EBUSY,
@@ -257,9 +281,7 @@ int taps_open(struct taps *t, struct slice query, struct http_reply *reply, stru
 	r->later = http_reply_later(reply, reader_gone, r);
 	list_push_back(&t->readers, &r->link);
 	t->n++;
-	log_escape(shown, sizeof shown, query);
-	log_info("tap", "began", "filter=\"%s\" body=%zu secrets=%s", shown, tap->body,
-	    tap->shows_secrets ? "shown" : "hidden");
+	log_begin(tap, query);
 	look(&r->look, loop_now(t->loop));
 	publish(t, tap);
 	return 0;

@@ -354,6 +354,13 @@ class Secrets(TapCase):
         self.assertRegex(daemon.errors(), "tap.* began .*secrets=shown")
         self.assertNotIn("\x1b", daemon.errors())
 
+    def test_a_secret_that_is_looked_for_is_not_logged(self):
+        daemon = self.pinned(self.upstream(upstream.echo))
+        self.good_tap(daemon, **{"meta.session_token": "abc123", "method": "Echo"}).close()
+        eventually(lambda: "ended" in daemon.errors(), what="the end of the tap")
+        self.assertIn("meta.session_token=<redacted> method=Echo", daemon.errors())
+        self.assertNotIn("abc123", daemon.errors())
+
 
 class Streams(H2TestCase, TapCase):
     def test_grpc(self):
