@@ -112,9 +112,11 @@ static void look_at_application(struct timer *timer, usec_t now)
 	usec_t half = c->snapshot->config->shutdown.drain / 2;
 	bool is_due = c->stopping.deadline != USEC_NONE && now + half >= c->stopping.deadline;
 
-	if (now >= c->stopping.deadline) {
+	if (now >= c->stopping.deadline) { /* once: its end is ours, too */
 		hosted_signal(c->hosted, SIGKILL, true);
-	} else if (!c->stopping.has_told && (is_due || workers_calls(&c->workers) == 0)) {
+		return;
+	}
+	if (!c->stopping.has_told && (is_due || workers_calls(&c->workers) == 0)) {
 		c->stopping.has_told = true;
 		hosted_signal(c->hosted, c->stopping.signal ? c->stopping.signal : SIGTERM, true);
 	}
