@@ -189,6 +189,12 @@ struct rpc_change {
  * keys. */
 bool rpc_change_is_possible(const struct rpc_change *change);
 
+/* One change in a body: @with stands in place of @cut bytes from @at on. */
+struct rpc_splice {
+	size_t at, cut;
+	struct slice with;
+};
+
 /* What is to be different in a message that is passed on. All zero but `form`: nothing. */
 struct rpc_edit {
 	struct rpc_form form; /* the form to write */
@@ -208,6 +214,9 @@ struct rpc_edit {
 	const struct rpc_change *changes; /* borrowed: by the rules of a route, in order */
 	size_t n_changes;
 	unsigned retry; /* RetryReq: the attempt's number; 0: no retry, a mark stays as it came */
+	/* Of a body that is here as a whole; borrowed; NULL: none. It holds the metadata that a form
+	 * without a header has no place for: nothing of them is counted as dropped by the writer. */
+	const struct rpc_splice *splice;
 	/* Out: what had no place in the new form, by enum rpc_dropped. */
 	unsigned dropped[8];
 };

@@ -17,7 +17,7 @@ void rpc_message_keep_head(struct rpc_message *m, struct arena *arena)
 {
 	struct slice *const views[] = {&m->method, &m->service_asked, &m->idl_service, &m->caller,
 	    &m->caller_method, &m->log_id, &m->trace_id, &m->biz_status, &m->biz_message,
-	    &m->sections, &m->http_method, &m->path, &m->authority, &m->content_type,
+	    &m->biz_extra, &m->sections, &m->http_method, &m->path, &m->authority, &m->content_type,
 	    &m->status_text};
 	const uint8_t *from = m->head.data;
 	uintptr_t start = (uintptr_t)from, end = start + m->head.len;

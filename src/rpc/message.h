@@ -68,6 +68,8 @@ enum rpc_mark {
 	RPC_HAS_CALLER = 1u << 6,   /* int key 3, source-service; be it empty */
 	RPC_HAS_CALLERS = 1u << 7,  /* more than one: readers may disagree on which counts */
 	RPC_HAS_OVERLOAD = 1u << 8, /* an exception made of a gRPC status that told of overload */
+	RPC_IS_LIFTED = 1u << 9, /* a PLAIN message: sections were made from its body (rpc/carry) */
+	RPC_BIZ_IN_BODY = 1u << 10, /* with HAS_BIZ: the body says so, and no header */
 };
 
 #define RPC_LENGTH_UNKNOWN UINT64_MAX
@@ -84,11 +86,11 @@ struct rpc_message {
 
 	/* What the transport header says; empty where it says nothing. */
 	struct slice service_asked, idl_service, caller, caller_method, log_id, trace_id;
-	struct slice biz_status, biz_message;
-	usec_t timeout; /* asked by the caller; USEC_NONE */
+	struct slice biz_status, biz_message, biz_extra; /* extra: only with BIZ_IN_BODY */
+	usec_t timeout;                                  /* asked by the caller; USEC_NONE */
 
 	struct slice head;     /* all of it */
-	struct slice sections; /* of the transport header, within head */
+	struct slice sections; /* of the transport header, within head; or lifted (IS_LIFTED) */
 	size_t payload_at;     /* where the payload begins in head: behind the transport header */
 	size_t message_at;     /* where the message head begins: payload_at, + 4 if framed */
 
