@@ -230,6 +230,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config.h \
 	src/model/config_allow.c src/model/config_allow.h \
 	src/model/config_bind.c src/model/config_bind.h \
+	src/model/config_carrier.c \
 	src/model/config_check.c src/model/config_check.h \
 	src/model/config_derive.c \
 	src/model/config_discover.c \

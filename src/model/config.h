@@ -143,8 +143,24 @@ enum service_protocol {
 	SERVICE_GRPC,
 };
 
-/* How metadata reaches an application that cannot read TTHeader. */
-enum service_metadata { METADATA_AUTO, METADATA_DROP };
+/* How metadata reaches an application that cannot read TTHeader, or comes from it. */
+enum service_metadata {
+	METADATA_AUTO,
+	METADATA_DROP,
+	METADATA_BASE255,
+	METADATA_ARGFIELD,
+	METADATA_LOOKUP,
+	METADATA_PROXY_V2,
+};
+
+/* What becomes of metadata that a body has already. */
+enum metadata_merge { METADATA_FILL, METADATA_KEEP, METADATA_REPLACE };
+
+struct metadata_config {
+	enum service_metadata type;
+	int16_t field; /* ARGFIELD: the id of the argument */
+	enum metadata_merge merge;
+};
 
 enum balance_zone { ZONE_ANY, ZONE_PREFER, ZONE_ONLY };
 
@@ -309,7 +325,8 @@ struct service_config {
 	struct config_list aliases;
 	enum service_protocol protocol;
 	bool multiplex;
-	enum service_metadata metadata;
+	struct metadata_config metadata;
+	bool correlate; /* outgoing calls of its application belong to the one call in flight */
 	bool biz_error_drop; /* biz_error: drop */
 	struct balance_config balance;
 	const struct subset_config *subsets; /* sorted by name */
@@ -367,6 +384,8 @@ struct listener_config {
 	const struct caller_uid *caller_uids;
 	size_t n_caller_uids;
 	bool caller_address_set; /* write `rip` */
+	struct metadata_config
+	    metadata; /* of callers without a header; AUTO: as the pinned service has it */
 	uint64_t connections;
 	usec_t timeout_detect, timeout_message, timeout_idle, timeout_write_stall;
 	uint64_t max_message, max_header;
@@ -440,6 +459,7 @@ struct config {
 		bool has_http;
 		struct address http;
 	} admin;
+	const char *metadata_socket; /* where applications ask for their call's metadata */
 	struct {
 		enum log_level level;
 		const char *to; /* "stderr", "stdout" or a path */

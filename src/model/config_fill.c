@@ -35,6 +35,15 @@ void fill_admin_socket(struct binder *b, void *base)
 	    source_getenv(b->from, "RUNTIME_DIRECTORY"), source_getenv(b->from, "XDG_RUNTIME_DIR"));
 }
 
+void fill_metadata_socket(struct binder *b, void *base)
+{
+	struct config *config = base;
+	const char *admin = config->admin.socket, *slash = strrchr(admin, '/');
+
+	config->metadata_socket = arena_printf(
+	    b->arena, "%.*smetadata.sock", slash ? (int)(slash + 1 - admin) : 0, admin);
+}
+
 void fill_memory(struct binder *b, void *base)
 {
 	struct config *config = base;

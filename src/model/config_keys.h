@@ -90,7 +90,7 @@ extern const struct key_type key_bool, key_count, key_count64, key_size, key_buf
     key_rate, key_share, key_share_or_zero, key_budget, key_mode, key_memory, key_version,
     key_count_or_zero;
 extern const struct key_type key_text, key_name, key_service_name, key_path, key_log_target,
-    key_format, key_word, key_word_bool, key_word_bits, key_names, key_pairs;
+    key_format, key_word, key_word_bool, key_carrier, key_word_bits, key_names, key_pairs;
 extern const struct key_type key_address, key_addresses, key_http, key_access, key_caller,
     key_resolvers, key_url;
 extern const struct key_type key_attempts, key_retry_on, key_backoff, key_time_or_zero;
@@ -109,6 +109,7 @@ extern const struct key_type key_policy, key_listeners, key_services, key_endpoi
 void fill_workers(struct binder *b, void *base);
 void fill_node_id(struct binder *b, void *base);
 void fill_admin_socket(struct binder *b, void *base);
+void fill_metadata_socket(struct binder *b, void *base);
 void fill_memory(struct binder *b, void *base);
 void fill_listener_name(struct binder *b, void *base);
 void fill_service_name(struct binder *b, void *base);

@@ -15,6 +15,13 @@ static const struct word protocols[] = {
 static const struct word caller_addresses[] = {
     {"keep", 0, false}, {"set", 1, false}, {NULL, 0, false}};
 
+static const struct word metadata[] = {
+    {"auto", METADATA_AUTO, false},
+    {"drop", METADATA_DROP, false},
+    {"base255", METADATA_BASE255, false},
+    {NULL, 0, false},
+};
+
 static const struct key keys[] = {
     {.name = "name",
 	.type = &key_name,
@@ -53,6 +60,15 @@ static const struct key keys[] = {
 	.text =
 	    "Whether the caller's address is written into rip, the only way an application behind "
 	    "a unix socket learns it."},
+    {.name = "metadata",
+	.type = &key_carrier,
+	.offset = offsetof(struct listener_config, metadata),
+	.fallback = "auto",
+	.words = metadata,
+	.text =
+	    "Where Thrift calls without a transport header bring metadata: base255 is field 255 "
+	    "(Base) of the request struct, argfield:<id> an argument, drop nowhere. auto is what "
+	    "metadata of the listener's service says."},
     {.name = "connections",
 	.type = &key_count64,
 	.offset = offsetof(struct listener_config, connections),

@@ -60,12 +60,21 @@ static const struct word protocols[] = {
 static const struct word metadata[] = {
     {"auto", METADATA_AUTO, false},
     {"drop", METADATA_DROP, false},
-    {"base255", 0, true},
-    {"lookup", 0, true},
-    {"proxy_v2", 0, true},
-    {"argfield", 0, true},
+    {"base255", METADATA_BASE255, false},
+    {"lookup", METADATA_LOOKUP, false},
+    {"proxy_v2", METADATA_PROXY_V2, false},
     {NULL, 0, false},
 };
+
+static const struct word merges[] = {
+    {"fill", METADATA_FILL, false},
+    {"keep", METADATA_KEEP, false},
+    {"replace", METADATA_REPLACE, false},
+    {NULL, 0, false},
+};
+
+static const struct word correlates[] = {
+    {"none", 0, false}, {"connection", 1, false}, {NULL, 0, false}};
 
 static const struct word biz_errors[] = {
     {"exception", 0, false}, {"drop", 1, false}, {NULL, 0, false}};
@@ -153,21 +162,40 @@ static const struct key service_keys[] = {
 	.fallback = "false",
 	.text = "The endpoints are Kitex servers in mux mode: calls share connections. Those of "
 		"gRPC and TTHeader Streaming share them anyway."},
-    {.name = "metadata",
-	.type = &key_word,
+    {.name = "metadata.type",
+	.type = &key_carrier,
 	.offset = offsetof(struct service_config, metadata),
 	.fallback = "auto",
 	.words = metadata,
+	.flags = KEY_SHORT,
 	.text =
-	    "How metadata reaches an application that cannot read TTHeader: auto carries it where "
-	    "it is spoken and else drops it."},
+	    "How metadata reaches an application that cannot read TTHeader. auto and drop: only "
+	    "where its protocol has a place for it. base255: in field 255 (Base) of the request "
+	    "struct of Thrift calls, where an outgoing call of such an application may bring it, "
+	    "too. argfield:<id>: in an argument with that id, a map<string,string>. lookup: it asks "
+	    "metadata_socket. proxy_v2: facts of its caller's connection, by the PROXY protocol."},
+    {.name = "metadata.merge",
+	.type = &key_word,
+	.offset = offsetof(struct service_config, metadata.merge),
+	.fallback = "fill",
+	.words = merges,
+	.text = "Of base255 and argfield, where a call has the field already: fill adds what it "
+		"lacks, keep leaves it as it is, replace writes what is known over what it says."},
     {.name = "biz_error",
 	.type = &key_word_bool,
 	.offset = offsetof(struct service_config, biz_error_drop),
 	.fallback = "exception",
 	.words = biz_errors,
 	.text = "What a caller that cannot carry a business error gets of it."},
-    {.name = "correlate"},
+    {.name = "correlate",
+	.type = &key_word_bool,
+	.offset = offsetof(struct service_config, correlate),
+	.fallback = "none",
+	.words = correlates,
+	.text =
+	    "connection: an outgoing call that its application makes over a unix socket while one "
+	    "call, and only one, is in flight to it takes over that call's persistent metadata, log "
+	    "id, trace and time."},
     {.name = "tls"},
     {.name = "balance.type",
 	.type = &key_word,

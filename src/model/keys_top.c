@@ -114,6 +114,15 @@ static const struct key keys[] = {
 	.flags = KEY_NONE,
 	.text = "An address where metrics and state can be read over HTTP, and nothing changed."},
 
+    {.name = "metadata_socket",
+	.type = &key_path,
+	.offset = offsetof(struct config, metadata_socket),
+	.worked_out = "metadata.sock beside admin.socket",
+	.fill = fill_metadata_socket,
+	.max = ADDRESS_PATH_MAX,
+	.text = "The unix socket on which applications of services with metadata: lookup ask for "
+		"the metadata of the call that they have in hand; there only if one has it."},
+
     {.name = "log.level",
 	.type = &key_word,
 	.offset = offsetof(struct config, log.level),

@@ -85,7 +85,7 @@ START_TEST(service_has_the_documented_defaults)
 	ck_assert_str_eq(service->label, "app");
 	ck_assert_str_eq(service->name, "app");
 	ck_assert_int_eq(service->protocol, SERVICE_SAME);
-	ck_assert_int_eq(service->metadata, METADATA_AUTO);
+	ck_assert_int_eq(service->metadata.type, METADATA_AUTO);
 	ck_assert_int_eq((int)service->balance.type, LB_WEIGHTED_ROUND_ROBIN);
 	ck_assert(!service->multiplex && !service->biz_error_drop);
 	ck_assert_uint_eq(service->aliases.n + service->n_methods, 0);

@@ -1,0 +1,81 @@
+/* The type of the keys `metadata`: a word out of a list, or argfield:<id>. */
+#include <stdio.h>
+
+#include "model/config_bind.h"
+
+static const char argfield[] = "argfield:";
+
+static struct metadata_config *metadata_at(const struct key *key, void *base)
+{
+	return (struct metadata_config *)(void *)((char *)base + key->offset);
+}
+
+static const char *list_words(struct binder *b, const struct key *key)
+{
+	const char *list = "";
+
+	for (const struct word *w = key->words; w->word; w++)
+		list = arena_printf(b->scratch, "%s%s, ", list, w->word);
+	return arena_printf(b->scratch, "%sor argfield:<id of an argument>", list);
+}
+
+static int parse_field(struct binder *b, const struct yaml_node *node, int16_t *field)
+{
+	struct slice number = slice_from(node->text, sizeof argfield - 1);
+	uint64_t id;
+
+	if (!slice_to_u64(number, &id) || id == 0 || id > INT16_MAX)
+		return bind_error(b, node,
+		    "%s names no argument\nexpected argfield: and its id in the IDL, 1 to 32767, like "
+		    "argfield:100",
+		    bind_shows(b, node));
+	*field = (int16_t)id;
+	return 0;
+}
+
+static int parse_carrier(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	struct metadata_config *metadata = metadata_at(key, base);
+
+	if (node->kind != NODE_SCALAR)
+		return bind_expected(b, node, "a word", list_words(b, key));
+	if (slice_starts(node->text, slice_str(argfield))) {
+		metadata->type = METADATA_ARGFIELD;
+		return parse_field(b, node, &metadata->field);
+	}
+	for (const struct word *w = key->words; w->word; w++)
+		if (slice_eq_str(node->text, w->word)) {
+			metadata->type = (enum service_metadata)w->value;
+			return 0;
+		}
+	return bind_error(b, node, "unknown value %s\nexpected one of: %s", bind_shows(b, node),
+	    list_words(b, key));
+}
+
+static void print_carrier(const struct key *key, const void *base, FILE *to)
+{
+	const struct metadata_config *metadata =
+	    (const struct metadata_config *)(const void *)((const char *)base + key->offset);
+
+	if (metadata->type == METADATA_ARGFIELD) {
+		fprintf(to, "%s%d", argfield, metadata->field);
+		return;
+	}
+	for (const struct word *w = key->words; w->word; w++)
+		if (w->value == (unsigned)metadata->type)
+			fputs(w->word, to);
+}
+
+static void schema_carrier(const struct key *key, FILE *to)
+{
+	fputs("{\"anyOf\": [{\"enum\": [", to);
+	for (const struct word *w = key->words, *first = w; w->word; w++)
+		fprintf(to, "%s\"%s\"", w == first ? "" : ", ", w->word);
+	fputs("]}, {\"type\": \"string\", \"pattern\": \"^argfield:[1-9][0-9]{0,4}$\"}, "
+	      "{\"$ref\": \"#/$defs/variable\"}]}",
+	    to);
+}
+
+const struct key_type key_carrier = {
+    "word", parse_carrier, print_carrier, schema_carrier, KEY_VALUE, NULL};
