@@ -4,6 +4,7 @@ directory of its own. Everything they start ends with the test."""
 import base64
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,11 +20,23 @@ from sockets import PATIENCE
 START_SECONDS = 60
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    """A port that nobody has. Somebody may take it before it is used: see Server.start."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+# Below those that the kernel gives to whoever asks for any (net.ipv4.ip_local_port_range): nobody
+# comes upon one by chance between now and the time when it is used.
+PORTS = range(20000, 30000)
+
+
+def free_port():
+    """A port that nobody has, neither for TCP nor for UDP."""
+    for _ in range(100):
+        port = random.choice(PORTS)
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(socket.AF_INET, kind) as sock:
+                    sock.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return port
+    raise AssertionError("no free port in %r" % PORTS)
 
 
 def program(*names):
@@ -302,7 +315,7 @@ class Dnsmasq(Server):
         self.ports()
 
     def ports(self):
-        self.port = free_port(socket.SOCK_DGRAM)
+        self.port = free_port()
         self.address = "127.0.0.1:%d" % self.port
 
     def write_hosts(self, names):
