@@ -398,16 +398,18 @@ static bool send_changed(struct codec *c, const struct rpc_message *m, struct rp
 {
 	uint8_t small[STACK_HEAD], *room = small;
 	size_t bound = head_write_bound(m, edit);
-	struct slice pieces[2] = {SLICE_NONE, m->body};
+	struct slice pieces[1 + BODY_PIECES];
 	struct writer w;
+	int n;
 
 	if (bound > sizeof small)
 		room = malloc(bound);
 	w = writer_of(room, room ? bound : 0);
 	head_write(&w, m, edit);
 	pieces[0] = writer_slice(&w);
+	n = 1 + head_body_pieces(m, edit, pieces + 1);
 	if (!w.bad)
-		codec_write(c, pieces, 2);
+		codec_write(c, pieces, n);
 	if (room != small)
 		free(room);
 	return !w.bad;

@@ -110,7 +110,7 @@ unsigned rpc_grpc_status_of(const struct rpc_message *reply)
 	int32_t id = EXCEPTION_INTERNAL;
 
 	if (reply->kind == RPC_REPLY)
-		return reply->marks & RPC_HAS_BIZ ? GRPC_INTERNAL : GRPC_OK;
+		return rpc_header_tells_biz(reply) ? GRPC_INTERNAL : GRPC_OK;
 	exception_read(reply, &text, &id); /* one that cannot be read is internal, too */
 	return exception_grpc_status(id);
 }

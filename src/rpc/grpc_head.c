@@ -392,7 +392,7 @@ static void add_exception(const struct rpc_message *reply, struct field_list *to
 void grpc_reply_fields(const struct rpc_message *reply, struct rpc_edit *edit,
     struct field_list *head, struct field_list *trailers)
 {
-	bool is_biz = reply->kind == RPC_REPLY && reply->marks & RPC_HAS_BIZ;
+	bool is_biz = reply->kind == RPC_REPLY && rpc_header_tells_biz(reply);
 	bool is_plain = reply->kind == RPC_REPLY && !is_biz;
 	struct field_list *first = is_plain ? head : trailers;
 

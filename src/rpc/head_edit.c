@@ -11,7 +11,7 @@
 #define FLAGS_AT     6u /* in the fixed part of a TTHeader */
 #define SEQ_AT       8u
 #define SECTION_HEAD 3u /* id, count */
-#define MAX_CHANGES  8  /* collect_changes never makes more */
+#define MAX_CHANGES  12 /* collect_changes never makes more */
 
 enum head_change_what {
 	CHANGE_SET,     /* in place of an entry, or as a new one */
@@ -43,7 +43,7 @@ bool head_is_edited(const struct rpc_message *m, const struct rpc_edit *edit)
 	       (edit->out_of_order && !(m->flags & TTHEADER_FLAG_OUT_OF_ORDER)) ||
 	       (edit->strip_crrst && m->marks & RPC_HAS_CRRST) || edit->add_crrst ||
 	       edit->set_timeout || edit->caller.len || edit->rip.len ||
-	       (edit->strip_caller && m->marks & RPC_HAS_CALLER);
+	       (edit->strip_caller && m->marks & RPC_HAS_CALLER) || m->marks & RPC_BIZ_IN_BODY;
 }
 
 static struct head_change *add_change(
@@ -80,10 +80,15 @@ static struct slice checksum(
 {
 	uint8_t room[4 + 12 + THRIFT_METHOD_MAX];
 	struct writer w = writer_of(room, sizeof room);
+	struct slice pieces[BODY_PIECES];
+	int n = head_body_pieces(m, edit, pieces);
+	uint32_t sum;
 
 	head_write_payload(&w, m, edit);
-	snprintf(
-	    c->checksum, sizeof c->checksum, "%08x", crc32c(crc32c(0, writer_slice(&w)), m->body));
+	sum = crc32c(0, writer_slice(&w));
+	for (int i = 0; i < n; i++)
+		sum = crc32c(sum, pieces[i]);
+	snprintf(c->checksum, sizeof c->checksum, "%08x", sum);
 	return slice_str(c->checksum);
 }
 
@@ -106,6 +111,15 @@ static void collect_payload_changes(
 		change_str(c, CHANGE_REMOVE_PREFIX, SLICE_LIT("PV_"), SLICE_NONE);
 }
 
+/* What the body says of a business error, said again where Kitex's clients look for it. */
+static void change_biz(struct head_changes *c, const struct rpc_message *m)
+{
+	change_str(c, CHANGE_SET, SLICE_LIT("biz-status"), m->biz_status);
+	change_str(c, CHANGE_SET, SLICE_LIT("biz-message"), m->biz_message);
+	if (m->biz_extra.len)
+		change_str(c, CHANGE_SET, SLICE_LIT("biz-extra"), m->biz_extra);
+}
+
 static void collect_changes(
     struct head_changes *c, const struct rpc_message *m, struct rpc_edit *edit)
 {
@@ -116,6 +130,8 @@ static void collect_changes(
 		change_str(c, CHANGE_SET, SLICE_LIT("crrst"), SLICE_LIT("1"));
 	else if (edit->strip_crrst && m->marks & RPC_HAS_CRRST)
 		change_str(c, CHANGE_REMOVE, SLICE_LIT("crrst"), SLICE_NONE);
+	if (m->marks & RPC_BIZ_IN_BODY)
+		change_biz(c, m);
 	if (edit->rip.len)
 		change_str(c, CHANGE_SET, SLICE_LIT("rip"), edit->rip);
 	if (edit->caller.len)
@@ -305,7 +321,7 @@ void head_edit_ttheader(struct writer *w, const struct rpc_message *m, struct rp
 {
 	uint16_t flags = m->flags | (edit->out_of_order ? TTHEADER_FLAG_OUT_OF_ORDER : 0);
 	int32_t seq = edit->renumber ? edit->transport_seq : m->transport_seq;
-	uint64_t len = head_payload_len(m, edit->form);
+	uint64_t len = head_payload_len(m, edit);
 	struct head_changes changes;
 	uint8_t *fixed = w->at;
 

@@ -166,7 +166,8 @@ static void put_biz(struct ttheader_writer *t, const struct rpc_message *m)
 {
 	ttheader_put_str(t, SLICE_LIT("biz-status"), m->biz_status);
 	ttheader_put_str(t, SLICE_LIT("biz-message"), m->biz_message);
-	put_str_if(t, SLICE_LIT(BIZ_EXTRA), find_field(m, SLICE_LIT(BIZ_EXTRA)));
+	put_str_if(t, SLICE_LIT(BIZ_EXTRA),
+	    m->marks & RPC_BIZ_IN_BODY ? m->biz_extra : find_field(m, SLICE_LIT(BIZ_EXTRA)));
 }
 
 /* Kitex looks services up without their package. */
@@ -189,7 +190,7 @@ static void put_strs(struct ttheader_writer *t, const struct rpc_message *m, str
 	changes_put_due(t, c, TTHEADER_STR);
 	if (!is_reply(m))
 		put_str_if(t, SLICE_LIT("isn"), isn_of(m, edit));
-	else if (m->form.transport == RPC_HTTP2 && m->marks & RPC_HAS_BIZ)
+	else if (m->marks & (m->form.transport == RPC_HTTP2 ? RPC_HAS_BIZ : RPC_BIZ_IN_BODY))
 		put_biz(t, m);
 	put_str_if(t, SLICE_LIT("rip"), edit->rip);
 	if (edit->add_crrst)
@@ -265,7 +266,7 @@ void head_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc
 	changes_put_due(&t, &changes, TTHEADER_INT);
 	ttheader_section_end(&t);
 	put_token(&t, m);
-	ttheader_end(&t, head_payload_len(m, edit->form));
+	ttheader_end(&t, head_payload_len(m, edit));
 }
 
 /* ---- what is lost ---- */

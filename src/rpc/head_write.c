@@ -29,12 +29,13 @@ static bool is_renumbered(const struct rpc_message *m, const struct rpc_edit *ed
 
 bool head_payload_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
 {
-	return edit->form.framed != m->form.framed || is_renumbered(m, edit);
+	return edit->form.framed != m->form.framed || is_renumbered(m, edit) || edit->splice;
 }
 
 bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
 {
-	if (!rpc_form_eq(m->form, edit->form) || is_renumbered(m, edit) || changes_are_asked(edit))
+	if (!rpc_form_eq(m->form, edit->form) || is_renumbered(m, edit) ||
+	    changes_are_asked(edit) || edit->splice)
 		return true;
 	return m->form.transport == RPC_TTHEADER && head_is_edited(m, edit);
 }
@@ -47,16 +48,39 @@ size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit
 		fields += m->fields[i].name.len + m->fields[i].value.len + FIELD_EXTRA;
 	return m->head.len + fields + 2 * m->method.len + m->idl_service.len + m->caller.len +
 	       m->caller_method.len + m->service_asked.len + m->log_id.len + m->biz_status.len +
-	       m->biz_message.len + edit->caller.len + edit->rip.len + edit->service.len +
-	       edit->idl_service.len + edit->log_id.len +
+	       m->biz_message.len + m->biz_extra.len + edit->caller.len + edit->rip.len +
+	       edit->service.len + edit->idl_service.len + edit->log_id.len +
 	       (changes_are_asked(edit) ? changes_bound(edit) : 0) + NEW_HEADER_ROOM;
 }
 
-uint64_t head_payload_len(const struct rpc_message *m, struct rpc_form form)
+/* RPC_LENGTH_UNKNOWN, which no field of a format holds, when nobody knows yet. */
+static uint64_t body_len(const struct rpc_message *m, const struct rpc_edit *edit)
 {
-	if (m->body_len == RPC_LENGTH_UNKNOWN)
-		return RPC_LENGTH_UNKNOWN; /* no field of a format holds it */
-	return (form.framed ? 4 : 0) + message_head_len(m) + m->body_len;
+	return edit->splice ? m->body_len - edit->splice->cut + edit->splice->with.len
+			    : m->body_len;
+}
+
+uint64_t head_payload_len(const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	uint64_t len = body_len(m, edit);
+
+	if (len == RPC_LENGTH_UNKNOWN)
+		return RPC_LENGTH_UNKNOWN;
+	return (edit->form.framed ? 4 : 0) + message_head_len(m) + len;
+}
+
+int head_body_pieces(
+    const struct rpc_message *m, const struct rpc_edit *edit, struct slice pieces[BODY_PIECES])
+{
+	const struct rpc_splice *s = edit->splice;
+
+	pieces[0] = m->body;
+	if (s == NULL)
+		return 1;
+	pieces[0] = slice_first(m->body, s->at);
+	pieces[1] = s->with;
+	pieces[2] = slice_from(m->body, s->at + s->cut);
+	return BODY_PIECES;
 }
 
 struct slice head_decimal(char *room, size_t size, uint64_t n)
@@ -98,11 +122,11 @@ void head_write_payload(struct writer *w, const struct rpc_message *m, const str
 	int32_t seq = edit->renumber ? edit->seq : m->seq;
 
 	if (edit->form.framed) {
-		size_t len = message_head_len(m);
+		uint64_t len = message_head_len(m), body = body_len(m, edit);
 
 		/* So is an unknown length: a frame cannot begin before its end is known. */
-		w->bad |= m->body_len > UINT32_MAX - len;
-		write_u32(w, (uint32_t)(len + m->body_len));
+		w->bad |= body > UINT32_MAX - len;
+		write_u32(w, (uint32_t)(len + body));
 	}
 	if (m->form.transport == RPC_HTTP2) {
 		thrift_head_write(

@@ -10,7 +10,7 @@
 /* Does a byte behind the transport header change? Then checksums over it are void. */
 bool head_payload_is_changed(const struct rpc_message *m, const struct rpc_edit *edit);
 /* Bytes behind the transport header, RPC_LENGTH_UNKNOWN when nobody knows yet. */
-uint64_t head_payload_len(const struct rpc_message *m, struct rpc_form form);
+uint64_t head_payload_len(const struct rpc_message *m, const struct rpc_edit *edit);
 /* The payload's part of the head: inner length and message head. */
 void head_write_payload(struct writer *w, const struct rpc_message *m, const struct rpc_edit *edit);
 /* As printf's %llu, which costs as much as all the rest of an edit. A view into @room. */

@@ -21,13 +21,18 @@ void rpc_message_keep_head(struct rpc_message *m, struct arena *arena)
 	    &m->status_text};
 	const uint8_t *from = m->head.data;
 	uintptr_t start = (uintptr_t)from, end = start + m->head.len;
+	bool is_made_of_body = m->marks & (RPC_IS_LIFTED | RPC_BIZ_IN_BODY);
 	struct rpc_field *fields;
 
 	m->head = arena_copy(arena, m->head);
-	for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
-		if (views[i]->len && (uintptr_t)views[i]->data >= start &&
-		    (uintptr_t)views[i]->data < end)
+	for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
+		uintptr_t at = (uintptr_t)views[i]->data;
+
+		if (views[i]->len && at >= start && at < end)
 			views[i]->data = m->head.data + (views[i]->data - from);
+		else if (is_made_of_body)
+			*views[i] = arena_copy(arena, *views[i]);
+	}
 	if (m->n_fields == 0)
 		return;
 	fields = arena_alloc(arena, m->n_fields * sizeof *fields);
