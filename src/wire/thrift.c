@@ -18,8 +18,6 @@
 #define EXCEPTION_STR 1
 #define EXCEPTION_ID  2
 
-enum { STOP = 0, BOOL = 2, BYTE = 3, DOUBLE = 4, I16 = 6, I32 = 8, I64 = 10, STRING = 11 };
-enum { STRUCT = 12, MAP = 13, SET = 14, LIST = 15 };
 enum { WANT_NOTHING, WANT_FIELD, WANT_LENGTH, WANT_LIST, WANT_MAP };
 enum { IN_STRUCT, IN_LIST, IN_MAP };
 
@@ -27,8 +25,12 @@ static const uint8_t want_bytes[] = {
     [WANT_FIELD] = 1, [WANT_LENGTH] = 4, [WANT_LIST] = 5, [WANT_MAP] = 6};
 
 /* 0 for the types whose values say themselves how long they are, and for what is no type. */
-static const uint8_t fixed_size[UINT8_MAX + 1] = {
-    [BOOL] = 1, [BYTE] = 1, [DOUBLE] = 8, [I16] = 2, [I32] = 4, [I64] = 8};
+static const uint8_t fixed_size[UINT8_MAX + 1] = {[THRIFT_BOOL] = 1,
+    [THRIFT_BYTE] = 1,
+    [THRIFT_DOUBLE] = 8,
+    [THRIFT_I16] = 2,
+    [THRIFT_I32] = 4,
+    [THRIFT_I64] = 8};
 
 enum wire_result thrift_head_read(struct slice in, struct thrift_head *head, struct wire_note *note)
 {
@@ -67,13 +69,13 @@ void thrift_head_write(
 
 static bool is_type(uint8_t type)
 {
-	return fixed_size[type] || (type >= STRING && type <= LIST);
+	return fixed_size[type] || (type >= THRIFT_STRING && type <= THRIFT_LIST);
 }
 
 static const char *push(
     struct thrift_walk *walk, uint8_t kind, uint8_t first, uint8_t second, uint32_t count)
 {
-	if (walk->depth == THRIFT_DEPTH_MAX)
+	if (walk->depth == walk->depth_max)
 		return "thrift nested too deeply";
 	walk->stack[walk->depth].kind = kind;
 	walk->stack[walk->depth].first = first;
@@ -88,17 +90,17 @@ static const char *push(
 static const char *open_value(struct thrift_walk *walk, uint8_t type)
 {
 	switch (type) {
-	case STRING:
+	case THRIFT_STRING:
 		walk->want = WANT_LENGTH;
 		return NULL;
-	case STRUCT:
+	case THRIFT_STRUCT:
 		walk->want = WANT_FIELD;
 		return push(walk, IN_STRUCT, 0, 0, 0);
-	case SET:
-	case LIST:
+	case THRIFT_SET:
+	case THRIFT_LIST:
 		walk->want = WANT_LIST;
 		return NULL;
-	case MAP:
+	case THRIFT_MAP:
 		walk->want = WANT_MAP;
 		return NULL;
 	}
@@ -136,7 +138,7 @@ static const char *advance(struct thrift_walk *walk)
 
 static const char *step_field(struct thrift_walk *walk, uint8_t type)
 {
-	if (type == STOP) {
+	if (type == THRIFT_STOP) {
 		walk->depth--;
 		return advance(walk);
 	}
@@ -155,7 +157,7 @@ static const char *step_length(struct thrift_walk *walk, uint32_t length)
 /* Kitex writes the element types of an empty container, too, others write 0. */
 static bool is_element(uint8_t type, uint32_t count)
 {
-	return is_type(type) || (type == STOP && count == 0);
+	return is_type(type) || (type == THRIFT_STOP && count == 0);
 }
 
 static const char *step_list(struct thrift_walk *walk, uint8_t type, uint32_t count)
@@ -247,8 +249,9 @@ void thrift_walk_init(struct thrift_walk *walk)
 {
 	walk->skip = 0;
 	walk->depth = 0;
+	walk->depth_max = THRIFT_DEPTH_MAX;
 	walk->n_pending = 0;
-	open_value(walk, STRUCT);
+	open_value(walk, THRIFT_STRUCT);
 }
 
 enum wire_result thrift_walk(
@@ -281,48 +284,61 @@ void thrift_exception_write(struct writer *w, struct slice text, int32_t id)
 {
 	if (text.len > COUNT_MAX)
 		w->bad = true;
-	write_u8(w, STRING);
+	write_u8(w, THRIFT_STRING);
 	write_u16(w, EXCEPTION_STR);
 	write_u32(w, (uint32_t)text.len);
 	write_bytes(w, text);
-	write_u8(w, I32);
+	write_u8(w, THRIFT_I32);
 	write_u16(w, EXCEPTION_ID);
 	write_u32(w, (uint32_t)id);
-	write_u8(w, STOP);
+	write_u8(w, THRIFT_STOP);
 }
 
-static bool skip_value(struct cursor *c, uint8_t type)
+bool thrift_next_field(struct cursor *in, struct thrift_field *field)
 {
-	struct thrift_walk walk = {.want = WANT_NOTHING};
+	field->type = cursor_u8(in);
+	if (field->type == THRIFT_STOP) /* so is a byte that is not there */
+		return false;
+	field->id = (int16_t)cursor_u16(in);
+	return !in->bad;
+}
+
+/* Most values are numbers and strings, and need no stack. */
+bool thrift_skip(struct cursor *in, uint8_t type, unsigned depth)
+{
+	struct thrift_walk walk;
 	struct wire_note note;
 	size_t used;
 
-	if (fixed_size[type])
-		walk.skip = fixed_size[type];
-	else if (open_value(&walk, type))
-		return false;
-	if (thrift_walk(&walk, slice_of(c->at, cursor_left(c)), &used, &note) != WIRE_OK)
-		return false;
-	cursor_take(c, used);
-	return true;
+	if (fixed_size[type] || type == THRIFT_STRING) {
+		cursor_take(in, fixed_size[type] ? fixed_size[type] : cursor_u32(in));
+		return !in->bad;
+	}
+	walk.skip = walk.depth = walk.n_pending = 0;
+	walk.depth_max = (uint8_t)(depth < THRIFT_DEPTH_MAX ? THRIFT_DEPTH_MAX - depth : 0);
+	in->bad |= open_value(&walk, type) != NULL;
+	if (in->bad ||
+	    thrift_walk(&walk, slice_of(in->at, cursor_left(in)), &used, &note) != WIRE_OK)
+		in->bad = true;
+	else
+		cursor_take(in, used);
+	return !in->bad;
 }
 
 bool thrift_exception_read(struct slice body, struct slice *text, int32_t *id)
 {
 	struct cursor c = cursor_of(body);
-	uint8_t type;
+	struct thrift_field field;
 
 	*text = SLICE_NONE;
 	*id = 0;
-	while ((type = cursor_u8(&c)) != STOP) {
-		uint16_t field = cursor_u16(&c);
-
-		if (type == STRING && field == EXCEPTION_STR)
+	while (thrift_next_field(&c, &field)) {
+		if (field.type == THRIFT_STRING && field.id == EXCEPTION_STR)
 			*text = cursor_take(&c, cursor_u32(&c));
-		else if (type == I32 && field == EXCEPTION_ID)
+		else if (field.type == THRIFT_I32 && field.id == EXCEPTION_ID)
 			*id = (int32_t)cursor_u32(&c);
-		else if (!skip_value(&c, type))
-			return false;
+		else
+			thrift_skip(&c, field.type, 1);
 	}
 	return !c.bad;
 }

@@ -17,6 +17,22 @@
 
 enum thrift_type { THRIFT_CALL = 1, THRIFT_REPLY = 2, THRIFT_EXCEPTION = 3, THRIFT_ONEWAY = 4 };
 
+/* Types of values; STOP ends a struct. Source: gopkg protocol/thrift/ttype.go. */
+enum thrift_value {
+	THRIFT_STOP = 0,
+	THRIFT_BOOL = 2,
+	THRIFT_BYTE = 3,
+	THRIFT_DOUBLE = 4,
+	THRIFT_I16 = 6,
+	THRIFT_I32 = 8,
+	THRIFT_I64 = 10,
+	THRIFT_STRING = 11,
+	THRIFT_STRUCT = 12,
+	THRIFT_MAP = 13,
+	THRIFT_SET = 14,
+	THRIFT_LIST = 15,
+};
+
 struct thrift_head {
 	uint16_t magic;
 	uint16_t type; /* as on the wire, all sixteen bits */
@@ -49,7 +65,7 @@ struct thrift_walk {
 		uint8_t at_second;     /* a map's value is next */
 		uint32_t left;         /* elements (map: pairs) still to come */
 	} stack[THRIFT_DEPTH_MAX];
-	uint8_t depth;
+	uint8_t depth, depth_max;
 	uint8_t pending[8]; /* bytes of a field header or count split between two pieces */
 	uint8_t n_pending;
 	uint8_t want; /* what the pending bytes are; private */
@@ -63,6 +79,21 @@ void thrift_walk_init(struct thrift_walk *walk);
  */
 enum wire_result thrift_walk(
     struct thrift_walk *walk, struct slice in, size_t *used, struct wire_note *note);
+
+/*
+ * The fields of a struct that is here, one by one, for those who look for some of them: the header
+ * of each is read, then its value is read or skipped.
+ */
+struct thrift_field {
+	uint8_t type; /* as on the wire: maybe none of enum thrift_value */
+	int16_t id;
+};
+
+/* False at the struct's end, with STOP read, and when it does not end here, with @in bad. */
+bool thrift_next_field(struct cursor *in, struct thrift_field *field);
+/* Passes over a value of that type, which has @depth structs and containers around it. False, with
+ * @in bad, when it is none, or does not end here. */
+bool thrift_skip(struct cursor *in, uint8_t type, unsigned depth);
 
 /* The body of a type 3 message: exactly text and id, in this order. */
 void thrift_exception_write(struct writer *w, struct slice text, int32_t id);
