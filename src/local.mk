@@ -72,6 +72,7 @@ src_libcodec_a_SOURCES = \
 	src/wire/crc32c.c src/wire/crc32c.h \
 	src/wire/grpc.c src/wire/grpc.h \
 	src/wire/kitexpb.c src/wire/kitexpb.h \
+	src/wire/proxy_v2.c src/wire/proxy_v2.h \
 	src/wire/sniff.c src/wire/sniff.h \
 	src/wire/thrift.c src/wire/thrift.h \
 	src/wire/ttheader.c src/wire/ttheader.h \
@@ -296,6 +297,7 @@ src_libbridle_a_SOURCES = \
 	src/model/warn.c src/model/warn.h src/model/config_warn.h \
 	src/model/warn_balance.c \
 	src/model/warn_guard.c \
+	src/model/warn_metadata.c \
 	src/model/warn_registry.c \
 	src/model/warn_route.c \
 	src/model/warn_time.c \
@@ -335,6 +337,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_drain.c \
 	src/proxy/downstream_events.c \
+	src/proxy/introduction.c src/proxy/introduction.h \
 	src/proxy/line.c src/proxy/line.h \
 	src/proxy/mirror.c src/proxy/mirror.h \
 	src/proxy/naming.c src/proxy/naming.h \
@@ -350,6 +353,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/trace.c src/proxy/trace.h \
 	src/proxy/upstream.c src/proxy/upstream.h \
 	src/proxy/upstream_events.c \
+	src/proxy/upstream_find.c \
 	src/proxy/worker.c src/proxy/worker.h \
 	src/proxy/world.c src/proxy/world.h \
 	src/registry/cache.c src/registry/cache.h \

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "model/config_bind.h"
+#include "model/nearest.h"
 
 static const char argfield[] = "argfield:";
 
@@ -17,6 +18,19 @@ static const char *list_words(struct binder *b, const struct key *key)
 	for (const struct word *w = key->words; w->word; w++)
 		list = arena_printf(b->scratch, "%s%s, ", list, w->word);
 	return arena_printf(b->scratch, "%sor argfield:<id of an argument>", list);
+}
+
+static const char *meant(struct binder *b, const struct key *key, struct slice text)
+{
+	struct nearest nearest;
+
+	nearest_init(&nearest, text);
+	for (const struct word *w = key->words; w->word; w++)
+		nearest_try(&nearest, slice_str(w->word));
+	if (!nearest_found(&nearest))
+		return "";
+	return arena_printf(b->scratch, "; did you mean \"%.*s\"?", (int)nearest.best.len,
+	    (const char *)nearest.best.data);
 }
 
 static int parse_field(struct binder *b, const struct yaml_node *node, int16_t *field)
@@ -49,8 +63,8 @@ static int parse_carrier(
 			metadata->type = (enum service_metadata)w->value;
 			return 0;
 		}
-	return bind_error(b, node, "unknown value %s\nexpected one of: %s", bind_shows(b, node),
-	    list_words(b, key));
+	return bind_error(b, node, "unknown value %s\nexpected one of: %s%s", bind_shows(b, node),
+	    list_words(b, key), meant(b, key, node->text));
 }
 
 static void print_carrier(const struct key *key, const void *base, FILE *to)

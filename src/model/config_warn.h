@@ -74,6 +74,7 @@ enum warning_id {
 	WARN_DISCOVER_TAG,
 	WARN_REDACTED,
 	WARN_RPCX_PREFIX,
+	WARN_METADATA_BODY,
 };
 
 /* Tells, unless it is allowed there. The text may hold a newline: what follows is the remedy. */
@@ -99,6 +100,7 @@ void warn_of_acl(struct check *c, const struct policy *policy);
 /* Of one service. */
 void warn_of_balance(struct check *c, const struct service_config *service);
 void warn_of_routes(struct check *c, const struct service_config *service);
+void warn_of_metadata(struct check *c, const struct service_config *service);
 /* Of the whole file. */
 void warn_of_registries(struct check *c);
 void warn_of_facts(struct check *c);

@@ -152,6 +152,9 @@ static const struct warning warnings[] = {
     {WARN_RPCX_PREFIX, "format rpcx under the prefix of Kitex",
 	"prefix is not written, so keys begin with kitex/registry-etcd; no application of rpcx looks "
 	"there."},
+    {WARN_METADATA_BODY, "metadata in bodies that are never edited",
+	"base255 and argfield put metadata into Thrift messages with or without a TTHeader; gRPC and "
+	"TTHeader Streaming have places of their own for it, and their bodies stay as they are."},
 };
 
 const struct warning *warning_list(size_t *n)
@@ -315,6 +318,7 @@ void config_warn(struct check *c)
 	for (size_t i = 0; (service = check_service_at(c->config, i)) != NULL; i++) {
 		warn_of_balance(c, service);
 		warn_of_routes(c, service);
+		warn_of_metadata(c, service);
 	}
 	warn_of_registries(c);
 	warn_of_facts(c);
