@@ -33,6 +33,8 @@ src_libcodec_a_SOURCES = \
 	src/base/usage.c src/base/usage.h \
 	src/base/utf8.c src/base/utf8.h \
 	src/base/wheel.c src/base/wheel.h \
+	src/rpc/carrier.c src/rpc/carrier.h \
+	src/rpc/carry.c src/rpc/carry.h \
 	src/rpc/changes.c src/rpc/changes.h \
 	src/rpc/codec.c src/rpc/codec.h src/rpc/codec_ops.h \
 	src/rpc/codec_h2.c src/rpc/codec_h2.h \
