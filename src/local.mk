@@ -62,6 +62,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/head_new.c \
 	src/rpc/head_read.c \
 	src/rpc/head_write.c src/rpc/head_write.h \
+	src/rpc/header_seen.c src/rpc/header_seen.h \
 	src/rpc/message.c src/rpc/message.h \
 	src/rpc/metadata.c src/rpc/metadata.h \
 	src/rpc/probe.c src/rpc/probe.h \
@@ -332,6 +333,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/call.c src/proxy/call.h \
 	src/proxy/call_stats.c src/proxy/call_stats.h \
 	src/proxy/call_steps.c \
+	src/proxy/call_told.c src/proxy/call_told.h \
 	src/proxy/call_try.c \
 	src/proxy/facts.c src/proxy/facts.h \
 	src/proxy/fault_notes.c src/proxy/fault_notes.h \
@@ -341,8 +343,10 @@ src_libbridle_a_SOURCES = \
 	src/proxy/downstream_events.c \
 	src/proxy/introduction.c src/proxy/introduction.h \
 	src/proxy/line.c src/proxy/line.h \
+	src/proxy/metadata_page.c src/proxy/metadata_page.h \
 	src/proxy/mirror.c src/proxy/mirror.h \
 	src/proxy/naming.c src/proxy/naming.h \
+	src/proxy/oneway_notes.c src/proxy/oneway_notes.h \
 	src/proxy/overload.c src/proxy/overload.h \
 	src/proxy/relay.c src/proxy/relay.h \
 	src/proxy/settling.c src/proxy/settling.h \
@@ -354,8 +358,10 @@ src_libbridle_a_SOURCES = \
 	src/proxy/tap_line.c src/proxy/tap_line.h \
 	src/proxy/trace.c src/proxy/trace.h \
 	src/proxy/upstream.c src/proxy/upstream.h \
+	src/proxy/upstream_connect.c \
 	src/proxy/upstream_events.c \
 	src/proxy/upstream_find.c \
+	src/proxy/upstream_name.c src/proxy/upstream_name.h \
 	src/proxy/worker.c src/proxy/worker.h \
 	src/proxy/world.c src/proxy/world.h \
 	src/registry/cache.c src/registry/cache.h \

@@ -22,8 +22,11 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -383,24 +386,45 @@ static enum conn_start start_of(int error, int family)
 	return error == EINPROGRESS || error == EINTR ? CONN_PENDING : CONN_FAILED;
 }
 
-enum conn_start conn_connect(struct loop *loop, const struct address *to,
+/* Returns an errno, 0 when it is bound. */
+static int bind_name(int fd, struct slice name)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	size_t len = offsetof(struct sockaddr_un, sun_path) + 1 + name.len;
+
+	if (name.len > sizeof sa.sun_path - 1)
+		return ENAMETOOLONG;
+	memcpy(sa.sun_path + 1, name.data, name.len);
+	return bind(fd, (const struct sockaddr *)&sa, (socklen_t)len) < 0 ? errno : 0;
+}
+
+static enum conn_start start_connect(int fd, const struct address *to, int *error)
+{
+	int family = to->sa.ss_family, one = 1;
+
+	if (family != AF_UNIX)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	*error = connect(fd, (const struct sockaddr *)&to->sa, to->len) < 0 ? errno : 0;
+	return start_of(*error, family);
+}
+
+enum conn_start conn_connect_as(struct loop *loop, struct slice name, const struct address *to,
     const struct conn_events *events, void *arg, struct conn **conn, int *error)
 {
-	int family = to->sa.ss_family, one = 1, fd;
-	enum conn_start start;
+	enum conn_start start = CONN_FAILED;
+	int fd;
 
 	*conn = NULL;
 	*error = EDESTADDRREQ;
 	if (to->len == 0)
 		return CONN_FAILED;
-	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	*error = errno;
 	if (fd < 0)
 		return CONN_FAILED;
-	if (family != AF_UNIX)
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	*error = connect(fd, (const struct sockaddr *)&to->sa, to->len) < 0 ? errno : 0;
-	start = start_of(*error, family);
+	*error = name.len ? bind_name(fd, name) : 0;
+	if (*error == 0)
+		start = start_connect(fd, to, error);
 	if (start == CONN_BACKLOG || start == CONN_FAILED) {
 		close(fd);
 		return start;
@@ -412,6 +436,12 @@ enum conn_start conn_connect(struct loop *loop, const struct address *to,
 	else
 		start_writing(*conn);
 	return start;
+}
+
+enum conn_start conn_connect(struct loop *loop, const struct address *to,
+    const struct conn_events *events, void *arg, struct conn **conn, int *error)
+{
+	return conn_connect_as(loop, SLICE_NONE, to, events, arg, conn, error);
 }
 
 struct conn *conn_accepted(struct loop *loop, int fd, const struct conn_events *events, void *arg)

@@ -55,6 +55,10 @@ static inline bool conn_error_is_ours(int error)
 struct conn *conn_accepted(struct loop *loop, int fd, const struct conn_events *events, void *arg);
 enum conn_start conn_connect(struct loop *loop, const struct address *to,
     const struct conn_events *events, void *arg, struct conn **conn, int *error);
+/* The same from the abstract name @name, by which a server on a unix socket can ask who connected;
+ * @to is a unix socket. CONN_FAILED with EADDRINUSE: the name is taken. */
+enum conn_start conn_connect_as(struct loop *loop, struct slice name, const struct address *to,
+    const struct conn_events *events, void *arg, struct conn **conn, int *error);
 /* Closes now, unsent bytes are lost; NULLs the pointer. Legal inside a callback. */
 void conn_close(struct conn **conn);
 /* Closes once the queue is out, or after @patience; the conn is no longer the caller's. The other

@@ -386,6 +386,8 @@ static bool send_call(struct attempt *a)
 		return false;
 	a->end = upstream_written(u);
 	count_dropped(a, &edit);
+	if (u->number && call->request.kind == RPC_ONEWAY)
+		oneway_notes_add(&u->oneways, a, now_of(a));
 	set_reply_timer(a);
 	return true;
 }

@@ -20,6 +20,17 @@ static struct slice make_key(char *room, struct slice label, const char *address
 	return slice_of(room, label.len + 1 + address_len);
 }
 
+/* Connections that have none give way to others. */
+static void set_names(struct backend *b, const struct service_config *service)
+{
+	bool named = b->names_connections;
+
+	b->names_connections =
+	    service->metadata.type == METADATA_LOOKUP && b->address.sa.ss_family == AF_UNIX;
+	if (b->names_connections && !named)
+		upstream_close_unused(b);
+}
+
 bool backend_is_going(const struct backend *b)
 {
 	return b->is_vanished || endpoint_tally_is_disabled(b->tally);
@@ -53,6 +64,7 @@ static void set_limits(
 	    .max_header = snapshot->max_header,
 	    .protocols = ~0u,
 	    .node = slice_str(b->worker->node)};
+	set_names(b, service->config);
 }
 
 static struct backend *backend_new(

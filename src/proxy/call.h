@@ -255,7 +255,7 @@ bool call_may_repeat(const struct call *call);
 void call_lead(struct call *call, const struct route_decision *decision);
 /* Can it be turned into what its service speaks? Sets target and is_stream. NULL, or why not. */
 const char *call_set_target(struct call *call);
-/* What to change in the request as the attempt sends it. */
+/* What to change in the request as the attempt sends it, in the form that @edit has. */
 void call_request_edit(struct call *call, const struct attempt *a, struct rpc_edit *edit);
 /* The body becomes the call's own, so that it can be sent later or again. False: no memory. */
 bool call_keep_body(struct call *call);

@@ -756,14 +756,13 @@ static void edit_for_ttstream(struct call *call, struct rpc_edit *edit)
 
 void call_request_edit(struct call *call, const struct attempt *a, struct rpc_edit *edit)
 {
-	edit->form = call->target;
 	edit->changes = call->changes;
 	edit->n_changes = call->n_changes;
 	edit->retry = a->mark;
 	if (a->id) {
 		edit->renumber = true;
 		edit->seq = edit->transport_seq = a->id;
-		edit->out_of_order = true;
+		edit->out_of_order = call->request.kind != RPC_ONEWAY;
 	}
 	if (edit->form.transport == RPC_TTHEADER)
 		edit_for_ttheader(call, edit);

@@ -73,6 +73,7 @@ static void free_upstream(void *object)
 
 	codec_close(&u->codec);
 	slots_free(&u->slots);
+	oneway_notes_fini(&u->oneways);
 	free(u);
 }
 
@@ -89,6 +90,7 @@ void upstream_close(struct upstream *u)
 	u->state = UPSTREAM_CLOSED;
 	wheel_clear(&u->timer);
 	loop_undefer(&u->work);
+	upstream_forget_name(u);
 	worker_uncharge(b->worker, u->charged);
 	list_remove(&u->link);
 	if (upstream_is_multiplexed(u) && u->write_error == 0)
@@ -193,7 +195,7 @@ static struct upstream *open_new(
 {
 	struct upstream *u = mem_calloc(1, sizeof *u);
 
-	*start = conn_connect(b->worker->loop, &b->address, &upstream_events, u, &u->conn, error);
+	*start = upstream_connect(u, b, error);
 	if (*start == CONN_FAILED || *start == CONN_BACKLOG) {
 		free(u);
 		return NULL;
@@ -206,6 +208,7 @@ static struct upstream *open_new(
 	list_init(&u->streams);
 	list_init(&u->waiting);
 	list_init(&u->leaving);
+	oneway_notes_init(&u->oneways);
 	if (use == UPSTREAM_FOR_MANY)
 		u->slots = slots_new();
 	counter_add(&b->connections, 1);
@@ -397,6 +400,8 @@ enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attem
 	} else if (is_alone) {
 		u->attempt = a;
 	}
+	if (u->number && (use == UPSTREAM_FOR_ONEWAY || use == UPSTREAM_FOR_LONG_ONEWAY))
+		a->id = oneway_notes_number(&u->oneways);
 	a->upstream = u;
 	u->write_error = 0;
 	if (u->state != UPSTREAM_CONNECTING)

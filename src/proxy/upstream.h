@@ -12,7 +12,9 @@
 
 #include "base/list.h"
 #include "base/wheel.h"
+#include "net/conn.h"
 #include "net/loop.h"
+#include "proxy/oneway_notes.h"
 #include "rpc/codec.h"
 
 struct attempt;
@@ -55,6 +57,8 @@ struct upstream {
 	size_t charged;           /* of what its codec holds, against limits.memory */
 	usec_t pinged_at;         /* when a sign of life was asked for; 0: it was not */
 	struct attempt *relaying; /* whose long reply is coming in; NULL: nobody's */
+	uint64_t number; /* of its name (proxy/upstream_name), in worker->named; 0: it has none */
+	struct oneway_notes oneways; /* with a name: what was sent on it */
 	usec_t heard_at;          /* when its last byte came in */
 	bool is_in_reply;         /* a long reply is coming in */
 	bool is_reused;           /* has carried a call before */
@@ -130,5 +134,9 @@ void upstream_enter(struct upstream *u);
 void upstream_keep(struct upstream *u);
 /* A shared connection that takes no more calls ends with its last one. */
 void upstream_close_when_done(struct upstream *u);
+/* Between upstream.c and upstream_connect.c: connects it to the backend, under a name where that
+ * wants one; gives the name up. */
+enum conn_start upstream_connect(struct upstream *u, struct backend *backend, int *error);
+void upstream_forget_name(struct upstream *u);
 
 #endif

@@ -68,6 +68,7 @@ struct worker *worker_new(unsigned index, struct loop *loop, struct process_shar
 	list_init(&w->backend_list);
 	table_init(&w->backends, rng_next(&w->rng));
 	table_init(&w->stats_by_label, rng_next(&w->rng));
+	table_init(&w->named, 0);
 	pthread_mutex_init(&w->backends_lock, NULL);
 	call_stats_init(&w->calls, rng_next(&w->rng));
 	w->calls.shared = shares->label_names;
@@ -149,6 +150,7 @@ void worker_free(struct worker **p)
 	tap_list_unref(&w->taps);
 	table_fini(&w->backends);
 	table_fini(&w->stats_by_label);
+	table_fini(&w->named);
 	pthread_mutex_destroy(&w->backends_lock);
 	free_stats(w);
 	free(w->node);

@@ -112,6 +112,7 @@ struct worker {
 	pthread_mutex_t backends_lock;
 	struct list backend_list; /* of those in the table */
 	struct settling settling;
+	struct table named; /* by number: connections with a name, see metadata_page.h */
 
 	struct table
 	    slot_queues; /* by limit: calls that wait for a slot; private to slot_queue.c */

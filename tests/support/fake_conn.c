@@ -365,6 +365,12 @@ static enum conn_start start_of(enum fake_connect what, bool is_unix, int *error
 enum conn_start conn_connect(struct loop *loop, const struct address *to,
     const struct conn_events *events, void *arg, struct conn **conn, int *error)
 {
+	return conn_connect_as(loop, SLICE_NONE, to, events, arg, conn, error);
+}
+
+enum conn_start conn_connect_as(struct loop *loop, struct slice name, const struct address *to,
+    const struct conn_events *events, void *arg, struct conn **conn, int *error)
+{
 	bool is_unix = to->kind == ADDRESS_UNIX || to->kind == ADDRESS_ABSTRACT;
 	enum fake_connect what = fake_next_script(loop, is_unix);
 	enum conn_start start = start_of(what, is_unix, error);
@@ -376,6 +382,7 @@ enum conn_start conn_connect(struct loop *loop, const struct address *to,
 		return start;
 	end = fake_end_new(loop, is_unix);
 	end->address = *to;
+	memcpy(end->name, name.data, name.len < sizeof end->name ? name.len : 0);
 	end->connect_error = *error;
 	end->is_connect_over = what != FAKE_HANGS;
 	*conn = new_conn(end, start == CONN_READY ? OPEN : CONNECTING, events, arg);

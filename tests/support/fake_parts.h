@@ -33,6 +33,7 @@ struct fake_end {
 	struct conn *conn; /* NULL: the proxy has closed it */
 	int fd, uid;
 	struct address address;
+	char name[64]; /* it was connected to from: "" is none */
 	struct list chunks;
 	size_t unread;
 	struct bytes received;
