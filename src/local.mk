@@ -33,6 +33,7 @@ src_libcodec_a_SOURCES = \
 	src/base/usage.c src/base/usage.h \
 	src/base/utf8.c src/base/utf8.h \
 	src/base/wheel.c src/base/wheel.h \
+	src/rpc/attest.c src/rpc/attest.h \
 	src/rpc/carrier.c src/rpc/carrier.h \
 	src/rpc/carry.c src/rpc/carry.h \
 	src/rpc/changes.c src/rpc/changes.h \
@@ -66,6 +67,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/message.c src/rpc/message.h \
 	src/rpc/metadata.c src/rpc/metadata.h \
 	src/rpc/probe.c src/rpc/probe.h \
+	src/rpc/sections.c src/rpc/sections.h \
 	src/rpc/status.c src/rpc/status.h \
 	src/rpc/trace_context.c src/rpc/trace_context.h \
 	src/rpc/trace_name.c src/rpc/trace_name.h \

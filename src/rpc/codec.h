@@ -195,6 +195,19 @@ struct rpc_splice {
 	struct slice with;
 };
 
+/* Metadata that has no place, or may not be stated. */
+enum rpc_dropped {
+	RPC_DROPPED_PERSISTENT,
+	RPC_DROPPED_TRANSIENT,
+	RPC_DROPPED_HEADER,
+	RPC_DROPPED_INT,
+	RPC_DROPPED_ACL,
+	RPC_DROPPED_CHECKSUM,
+	RPC_DROPPED_BIZ,
+	RPC_DROPPED_IDENTITY, /* who calls, as the caller stated it, where that does not count */
+	RPC_DROPPED_CLASSES,
+};
+
 /* What is to be different in a message that is passed on. All zero but `form`: nothing. */
 struct rpc_edit {
 	struct rpc_form form; /* the form to write */
@@ -218,17 +231,7 @@ struct rpc_edit {
 	 * without a header has no place for: nothing of them is counted as dropped by the writer. */
 	const struct rpc_splice *splice;
 	/* Out: what had no place in the new form, by enum rpc_dropped. */
-	unsigned dropped[8];
-};
-
-enum rpc_dropped {
-	RPC_DROPPED_PERSISTENT,
-	RPC_DROPPED_TRANSIENT,
-	RPC_DROPPED_HEADER,
-	RPC_DROPPED_INT,
-	RPC_DROPPED_ACL,
-	RPC_DROPPED_CHECKSUM,
-	RPC_DROPPED_BIZ,
+	unsigned dropped[RPC_DROPPED_CLASSES];
 };
 
 /*

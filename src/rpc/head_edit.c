@@ -2,16 +2,15 @@
 
 #include <stdio.h>
 
-#include "base/mem.h"
 #include "rpc/changes.h"
+#include "rpc/sections.h"
 #include "wire/crc32c.h"
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
 
-#define FLAGS_AT     6u /* in the fixed part of a TTHeader */
-#define SEQ_AT       8u
-#define SECTION_HEAD 3u /* id, count */
-#define MAX_CHANGES  12 /* collect_changes never makes more */
+#define FLAGS_AT    6u /* in the fixed part of a TTHeader */
+#define SEQ_AT      8u
+#define MAX_CHANGES 12 /* collect_changes never makes more */
 
 enum head_change_what {
 	CHANGE_SET,     /* in place of an entry, or as a new one */
@@ -171,9 +170,10 @@ static void put_change(struct ttheader_writer *t, const struct head_change *chan
 		ttheader_put_str(t, change->key, change->value);
 }
 
-static void put_additions(
-    struct ttheader_writer *t, struct head_changes *c, enum ttheader_section kind)
+static void put_additions(void *arg, struct ttheader_writer *t, enum ttheader_section kind)
 {
+	struct head_changes *c = arg;
+
 	for (int i = 0; i < c->n; i++) {
 		if (c->list[i].kind == kind && c->list[i].what == CHANGE_SET) {
 			put_change(t, &c->list[i]);
@@ -184,121 +184,49 @@ static void put_additions(
 		changes_put_due(t, &c->asked, kind);
 }
 
-/* The sections of a header on their way from one to the next. */
-struct rewriting {
-	struct ttheader_writer *t;
-	struct head_changes *changes;
-	struct slice sections; /* as they came */
-	size_t copied, seen;   /* bytes of them that are dealt with, and looked at */
-	size_t section;        /* where the present one began */
-	bool is_open;          /* it is written entry by entry; never an ACL token */
-};
-
-static void copy_upto(struct rewriting *r, size_t at)
+static void change_entry(struct sections *s, struct head_changes *c, const struct ttheader_entry *e,
+    struct head_change *change)
 {
-	write_bytes(r->t->w, slice_sub(r->sections, r->copied, at - r->copied));
-	r->copied = at;
-}
-
-/* The first section of a kind takes the additions of that kind. */
-static void close_section(struct rewriting *r)
-{
-	if (!r->is_open)
-		return;
-	copy_upto(r, r->seen);
-	put_additions(r->t, r->changes, (enum ttheader_section)r->sections.data[r->section]);
-	ttheader_section_end(r->t);
-	r->is_open = false;
-}
-
-/* What stands between sections is copied: padding, and sections without entries. */
-static void open_section(struct rewriting *r, const struct ttheader_entry *first)
-{
-	close_section(r);
-	copy_upto(r, first->section);
-	r->section = first->section;
-	r->is_open = first->kind != TTHEADER_ACL;
-	if (!r->is_open)
-		return;
-	ttheader_section_begin(r->t, first->kind);
-	r->copied += SECTION_HEAD;
-}
-
-static void change_entry(
-    struct rewriting *r, const struct ttheader_entry *e, struct head_change *change)
-{
-	copy_upto(r, e->offset);
-	r->copied += e->len;
+	sections_cut(s, e);
 	if (change->what == CHANGE_SET || change->what == CHANGE_REPLACE) {
-		put_change(r->t, change);
+		put_change(s->t, change);
 		/* A key that came twice goes out once: no reader can take the other value. */
 		change->what = CHANGE_REMOVE;
 	} else if (change->what == CHANGE_REMOVE_PREFIX) {
-		r->changes->n_validators++;
+		c->n_validators++;
 	}
 }
 
-static void change_asked(struct rewriting *r, const struct ttheader_entry *e, int index)
+static void change_asked(
+    struct sections *s, struct head_changes *c, const struct ttheader_entry *e, int index)
 {
-	const struct rpc_change *change = changes_take(&r->changes->asked, index);
+	const struct rpc_change *change = changes_take(&c->asked, index);
 
-	copy_upto(r, e->offset);
-	r->copied += e->len;
+	sections_cut(s, e);
 	if (change)
-		changes_put(r->t, change);
+		changes_put(s->t, change);
 }
 
-/* What stands behind the last entry: sections without entries stay, the last padding is made
- * anew. */
-static struct slice tail_of(struct slice sections, size_t at)
-{
-	size_t end = at, next = at;
-
-	while (next < sections.len) {
-		if (sections.data[next] == TTHEADER_PADDING) {
-			next++;
-		} else {
-			next += SECTION_HEAD;
-			end = next;
-		}
-	}
-	return slice_sub(sections, at, end - at);
-}
-
-/*
- * Sections keep their order, and entries their bytes: neighbours that stay are copied in one piece.
- * What found no section of its kind gets one at the end.
- */
 static void rewrite_sections(
     struct ttheader_writer *t, const struct rpc_message *m, struct head_changes *c)
 {
-	static const enum ttheader_section kinds[] = {TTHEADER_STR, TTHEADER_INT};
-	struct rewriting r = {.t = t, .changes = c, .sections = m->sections, .section = SIZE_MAX};
 	struct ttheader_iter it = ttheader_entries(m->sections);
 	struct ttheader_entry e;
+	struct sections s;
 
+	sections_begin(&s, t, m->sections, put_additions, c);
 	while (ttheader_next(&it, &e)) {
 		struct head_change *change = find_change(c, &e);
 		int asked = c->asked.n ? changes_find_entry(&c->asked, &e) : -1;
 
-		if (e.section != r.section)
-			open_section(&r, &e);
 		if (change)
-			change_entry(&r, &e, change);
+			change_entry(&s, c, &e, change);
 		else if (asked >= 0)
-			change_asked(&r, &e, asked);
+			change_asked(&s, c, &e, asked);
 		else
-			t->count++;
-		r.seen = e.offset + e.len;
+			sections_keep(&s, &e);
 	}
-	close_section(&r);
-	copy_upto(&r, r.seen);
-	write_bytes(t->w, tail_of(m->sections, r.copied));
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		ttheader_section_begin(t, kinds[i]);
-		put_additions(t, c, kinds[i]);
-		ttheader_section_end(t);
-	}
+	sections_end(&s);
 }
 
 /* Removals of what is not there change nothing, not even the padding. */
