@@ -34,6 +34,7 @@ src_libcodec_a_SOURCES = \
 	src/base/utf8.c src/base/utf8.h \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/attest.c src/rpc/attest.h \
+	src/rpc/base_resp.c \
 	src/rpc/carrier.c src/rpc/carrier.h \
 	src/rpc/carry.c src/rpc/carry.h \
 	src/rpc/changes.c src/rpc/changes.h \
