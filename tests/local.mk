@@ -470,11 +470,16 @@ EXTRA_DIST += \
 	tests/peers/gogrpc/server.go \
 	tests/peers/kubecheck/go.mod tests/peers/kubecheck/go.sum tests/peers/kubecheck/main.go \
 	tests/peers/h2spec/go.mod tests/peers/h2spec/go.sum tests/peers/h2spec/tools.go \
+	tests/peers/legacy/cpp/server.cc tests/peers/legacy/go/main.go \
+	tests/peers/legacy/java/Server.java tests/peers/legacy/legacy.thrift \
+	tests/peers/legacy/python/apache_server.py tests/peers/legacy/python/application.py \
+	tests/peers/legacy/python/thriftpy2_server.py \
 	tests/peers/py/apache_client.py tests/peers/py/grpcio_peer.py \
 	tests/peers/py/requirements.txt \
 	tests/peers/py/thriftpy2_peer.py tests/peers/py/tth.py \
 	tests/peers/volo/Cargo.toml tests/peers/volo/src/lib.rs \
 	tests/peers/volo/src/bin/client.rs tests/peers/volo/src/bin/server.rs \
 	tests/peers/volo/src/bin/grpc-client.rs tests/peers/volo/src/bin/grpc-server.rs \
+	tests/peers/volo/src/bin/legacy.rs \
 	tests/peers/volo/gen/Cargo.toml tests/peers/volo/gen/build.rs \
 	tests/peers/volo/gen/src/lib.rs

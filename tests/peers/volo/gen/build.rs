@@ -1,6 +1,8 @@
 fn main() {
     volo_build::Builder::thrift()
         .add_service("../../echo.thrift")
+        .add_service("../../legacy/known/legacy.thrift")
+        .add_service("../../legacy/old/legacy.thrift")
         .filename("thrift_gen.rs".into())
         .write()
         .unwrap();
