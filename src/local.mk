@@ -67,6 +67,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/header_seen.c src/rpc/header_seen.h \
 	src/rpc/message.c src/rpc/message.h \
 	src/rpc/metadata.c src/rpc/metadata.h \
+	src/rpc/metadata_spelling.c \
 	src/rpc/probe.c src/rpc/probe.h \
 	src/rpc/sections.c src/rpc/sections.h \
 	src/rpc/status.c src/rpc/status.h \

@@ -1,67 +1,257 @@
 #include "rpc/metadata.h"
 
-#include "rpc/trace_name.h"
+#include "base/mem.h"
 
-#define IS(s, text)     slice_eq(s, SLICE_LIT(text))
-#define STARTS(s, text) slice_starts(s, SLICE_LIT(text))
+/* ---- the tables ---- */
 
-/* Prefixes. Source: bytedance/gopkg cloud/metainfo; backward values have one in Volo only. */
-#define PERSIST_KEY    "RPC_PERSIST_"
-#define PERSIST_FIELD  "rpc-persist-"
-#define TRANSIT_KEY    "RPC_TRANSIT_"
-#define TRANSIT_FIELD  "rpc-transit-"
-#define BACKWARD_KEY   "RPC_BACKWARD_"
-#define BACKWARD_FIELD "rpc-backward-"
-#define UPSTREAM_KEY   TRANSIT_KEY "UPSTREAM_"
-#define UPSTREAM_FIELD TRANSIT_FIELD "upstream-"
-#define TOKEN          "gdpr-token"
+#define NOTHING (-1) /* is lost with it */
+
+const struct metadata_rule metadata_rules[METADATA_KINDS] = {
+    [METADATA_WRAPPING] = {.dropped = NOTHING},
+    [METADATA_FACT] = {.dropped = RPC_DROPPED_INT},
+    [METADATA_IDL_SERVICE] = {.dropped = RPC_DROPPED_HEADER},
+    [METADATA_INT] = {.dropped = RPC_DROPPED_INT},
+    [METADATA_PERSISTENT] = {true, false, RPC_DROPPED_PERSISTENT, METADATA_NAME_PERSISTENT},
+    [METADATA_TRANSIENT] = {true, false, RPC_DROPPED_TRANSIENT, METADATA_NAME_TRANSIENT},
+    [METADATA_UPSTREAM] = {false, false, RPC_DROPPED_TRANSIENT, METADATA_NAME_UPSTREAM},
+    [METADATA_BACKWARD] = {false, true, RPC_DROPPED_HEADER, METADATA_NAME_BACKWARD},
+    [METADATA_ACL] = {true, false, RPC_DROPPED_ACL, METADATA_NAME_TOKEN},
+    [METADATA_BIZ] = {.dropped = RPC_DROPPED_BIZ},
+    [METADATA_CHECKSUM] = {.dropped = RPC_DROPPED_CHECKSUM},
+    [METADATA_PRIVATE] = {.dropped = RPC_DROPPED_HEADER},
+    [METADATA_HEADER] = {true, false, RPC_DROPPED_HEADER, METADATA_NAME_NONE},
+};
+
+#define NAME(text)                                                                                 \
+	{                                                                                          \
+		(const uint8_t *)(text), sizeof(text) - 1                                          \
+	}
+
+/*
+ * Names of one letter stand together, exact ones before the prefix that they begin with.
+ *
+ * Sources: gopkg protocol/ttheader/metakey.go; kitex pkg/remote/transmeta/http_metakey.go,
+ * pkg/remote/codec/validate.go; bytedance/gopkg cloud/metainfo, and Volo's metainfo for the prefix
+ * of backward values; grpc/doc/PROTOCOL-HTTP2.md; RFC 9113, 8.2.2.
+ */
+const struct metadata_spelling metadata_spellings[METADATA_NAMES] = {
+    [METADATA_NAME_NONE] = {.kind = METADATA_HEADER},
+    [METADATA_NAME_BIZ_STATUS] = {METADATA_BIZ, .key = NAME("biz-status"),
+	.field = NAME("biz-status")},
+    [METADATA_NAME_BIZ_MESSAGE] = {METADATA_BIZ, .key = NAME("biz-message"),
+	.field = NAME("biz-message")},
+    [METADATA_NAME_BIZ_EXTRA] = {METADATA_BIZ, .key = NAME("biz-extra"),
+	.field = NAME("biz-extra")},
+    [METADATA_NAME_BIZ] = {METADATA_BIZ, true, .key = NAME("biz-"), .field = NAME("biz-")},
+    [METADATA_NAME_CONNECTION] = {METADATA_PRIVATE, .field = NAME("connection")},
+    [METADATA_NAME_CONTENT_LENGTH] = {METADATA_WRAPPING, .field = NAME("content-length")},
+    [METADATA_NAME_CONTENT_TYPE] = {METADATA_WRAPPING, .field = NAME("content-type")},
+    [METADATA_NAME_CRC32C] = {METADATA_CHECKSUM, .key = NAME("crc32c")},
+    /* belongs to the connection, not to the call */
+    [METADATA_NAME_CRRST] = {METADATA_WRAPPING, .key = NAME("crrst")},
+    [METADATA_NAME_DEST_ADDRESS] = {METADATA_INT, .number = TTKEY_DEST_ADDRESS,
+	.field = NAME("destination-addr")},
+    /* the message head says it, too; or the path */
+    [METADATA_NAME_TO_METHOD] = {METADATA_WRAPPING, .number = TTKEY_TO_METHOD,
+	.field = NAME("destination-method")},
+    [METADATA_NAME_TO_SERVICE] = {METADATA_FACT, .number = TTKEY_TO_SERVICE,
+	.field = NAME("destination-service")},
+    [METADATA_NAME_TIMEOUT] = {METADATA_FACT, .number = TTKEY_RPC_TIMEOUT,
+	.field = NAME("grpc-timeout")},
+    [METADATA_NAME_GRPC_STATUS] = {METADATA_WRAPPING, .field = NAME("grpc-status")},
+    [METADATA_NAME_GRPC_MESSAGE] = {METADATA_WRAPPING, .field = NAME("grpc-message")},
+    [METADATA_NAME_GRPC_ENCODING] = {METADATA_WRAPPING, .field = NAME("grpc-encoding")},
+    [METADATA_NAME_GRPC_ACCEPT_ENCODING] = {METADATA_WRAPPING,
+	.field = NAME("grpc-accept-encoding")},
+    [METADATA_NAME_GRPC_MESSAGE_TYPE] = {METADATA_WRAPPING, .field = NAME("grpc-message-type")},
+    /* may not be an application's */
+    [METADATA_NAME_GRPC] = {METADATA_PRIVATE, true, .field = NAME("grpc-")},
+    [METADATA_NAME_HOST] = {METADATA_WRAPPING, .field = NAME("host")},
+    [METADATA_NAME_ISN] = {METADATA_IDL_SERVICE, .key = NAME("isn")},
+    [METADATA_NAME_KEEP_ALIVE] = {METADATA_PRIVATE, .field = NAME("keep-alive")},
+    [METADATA_NAME_PROXY_CONNECTION] = {METADATA_PRIVATE, .field = NAME("proxy-connection")},
+    [METADATA_NAME_VALIDATOR] = {METADATA_CHECKSUM, true, .key = NAME("PV_")},
+    [METADATA_NAME_PERSISTENT] = {METADATA_PERSISTENT, true, .key = NAME("RPC_PERSIST_"),
+	.field = NAME("rpc-persist-")},
+    [METADATA_NAME_TOKEN] = {METADATA_ACL, .key = NAME(METADATA_TOKEN_KEY),
+	.field = NAME(METADATA_TOKEN_FIELD)},
+    [METADATA_NAME_UPSTREAM] = {METADATA_UPSTREAM, true, .key = NAME("RPC_TRANSIT_UPSTREAM_"),
+	.field = NAME("rpc-transit-upstream-")},
+    [METADATA_NAME_TRANSIENT] = {METADATA_TRANSIENT, true, .key = NAME("RPC_TRANSIT_"),
+	.field = NAME("rpc-transit-")},
+    [METADATA_NAME_BACKWARD] = {METADATA_BACKWARD, true, .key = NAME("RPC_BACKWARD_"),
+	.field = NAME("rpc-backward-")},
+    [METADATA_NAME_RIP] = {METADATA_PRIVATE, .key = NAME("rip")},
+    [METADATA_NAME_CALLER] = {METADATA_FACT, .number = TTKEY_FROM_SERVICE,
+	.field = NAME("source-service")},
+    [METADATA_NAME_CALLER_METHOD] = {METADATA_FACT, .number = TTKEY_FROM_METHOD,
+	.field = NAME("source-method")},
+    [METADATA_NAME_LOG_ID] = {METADATA_FACT, .number = TTKEY_LOG_ID,
+	.field = NAME("stream-log-id")},
+    [METADATA_NAME_TE] = {METADATA_WRAPPING, .field = NAME("te")},
+    [METADATA_NAME_TRANSFER_ENCODING] = {METADATA_PRIVATE, .field = NAME("transfer-encoding")},
+    [METADATA_NAME_UPGRADE] = {METADATA_PRIVATE, .field = NAME("upgrade")},
+    [METADATA_NAME_USER_AGENT] = {METADATA_WRAPPING, .field = NAME("user-agent")},
+    [METADATA_NAME_TRANSPORT_TYPE] = {METADATA_WRAPPING, .number = TTKEY_TRANSPORT_TYPE},
+    [METADATA_NAME_MSG_TYPE] = {METADATA_WRAPPING, .number = TTKEY_MSG_TYPE},
+    [METADATA_NAME_FRAME_TYPE] = {METADATA_WRAPPING, .number = TTKEY_FRAME_TYPE},
+};
 
 /* ---- what names mean ---- */
 
-/* Source: gopkg protocol/ttheader/metakey.go; kitex pkg/remote/codec/validate.go. */
-enum metadata_kind metadata_of_key(struct slice key, bool is_reply)
+/* Inlined with bounds that are constant, these become comparisons with the texts themselves: every
+ * key of every call is looked for here. */
+#define UNROLLED _Pragma("GCC unroll 8")
+#define INLINED  static inline __attribute__((always_inline))
+
+static inline uint64_t word_at(const uint8_t *p)
 {
-	if (STARTS(key, "RPC_")) {
-		if (STARTS(key, PERSIST_KEY))
-			return METADATA_PERSISTENT;
-		if (IS(key, TRANSIT_KEY TOKEN))
-			return METADATA_ACL;
-		if (STARTS(key, UPSTREAM_KEY))
-			return METADATA_UPSTREAM;
-		if (STARTS(key, TRANSIT_KEY))
-			return METADATA_TRANSIENT;
-		if (STARTS(key, BACKWARD_KEY))
-			return METADATA_BACKWARD;
-	}
-	if (STARTS(key, "biz-"))
-		return METADATA_BIZ;
-	if (IS(key, "crc32c") || STARTS(key, "PV_"))
-		return METADATA_CHECKSUM;
-	if (IS(key, "isn"))
-		return METADATA_IDL_SERVICE;
-	if (IS(key, "rip"))
-		return METADATA_PRIVATE;
-	if (IS(key, "crrst")) /* belongs to the connection, not to the call */
-		return METADATA_WRAPPING;
-	return is_reply ? METADATA_BACKWARD : METADATA_HEADER;
+	uint64_t word;
+
+	memcpy(&word, p, sizeof word);
+	return word;
 }
 
-static enum metadata_kind of_int(uint16_t key)
+/* Of a length that is constant: words that overlap, and no call. */
+INLINED bool are_same(const uint8_t *a, const uint8_t *b, size_t len)
 {
-	switch (key) {
-	case TTKEY_TRANSPORT_TYPE:
-	case TTKEY_TO_METHOD: /* the message head says it, too */
-	case TTKEY_MSG_TYPE:
-		return METADATA_WRAPPING;
-	case TTKEY_LOG_ID:
-	case TTKEY_FROM_SERVICE:
-	case TTKEY_TO_SERVICE:
-	case TTKEY_RPC_TIMEOUT:
-	case TTKEY_FROM_METHOD:
-		return METADATA_FACT;
+	if (len < 8)
+		return memcmp(a, b, len) == 0;
+	UNROLLED
+	for (size_t at = 0; at + 8 < len; at += 8)
+		if (word_at(a + at) != word_at(b + at))
+			return false;
+	return word_at(a + len - 8) == word_at(b + len - 8);
+}
+
+INLINED bool fits(struct slice name, struct slice known, bool is_prefix)
+{
+	return (is_prefix ? name.len >= known.len : name.len == known.len) &&
+	       are_same(name.data, known.data, known.len);
+}
+
+INLINED enum metadata_name key_among(
+    struct slice key, enum metadata_name first, enum metadata_name last)
+{
+	UNROLLED
+	for (enum metadata_name i = first; i <= last; i++)
+		if (fits(key, metadata_spellings[i].key, metadata_spellings[i].is_prefix))
+			return i;
+	return METADATA_NAME_NONE;
+}
+
+INLINED enum metadata_name field_among(
+    struct slice field, enum metadata_name first, enum metadata_name last)
+{
+	UNROLLED
+	for (enum metadata_name i = first; i <= last; i++)
+		if (fits(field, metadata_spellings[i].field, metadata_spellings[i].is_prefix))
+			return i;
+	return METADATA_NAME_NONE;
+}
+
+INLINED enum metadata_name find_key(struct slice key)
+{
+	if (key.len == 0)
+		return METADATA_NAME_NONE;
+	if (key.data[0] == 'R') /* most of them */
+		return key_among(key, METADATA_NAME_PERSISTENT, METADATA_NAME_BACKWARD);
+	switch (key.data[0]) {
+	case 'P':
+		return key_among(key, METADATA_NAME_VALIDATOR, METADATA_NAME_VALIDATOR);
+	case 'b':
+		return key_among(key, METADATA_NAME_BIZ_STATUS, METADATA_NAME_BIZ);
+	case 'c':
+		return key_among(key, METADATA_NAME_CRC32C, METADATA_NAME_CRRST);
+	case 'i':
+		return key_among(key, METADATA_NAME_ISN, METADATA_NAME_ISN);
+	case 'r':
+		return key_among(key, METADATA_NAME_RIP, METADATA_NAME_RIP);
 	default:
-		return METADATA_INT;
+		return METADATA_NAME_NONE;
 	}
+}
+
+INLINED enum metadata_name find_field(struct slice field)
+{
+	if (field.len == 0)
+		return METADATA_NAME_NONE;
+	switch (field.data[0]) {
+	case 'b':
+		return field_among(field, METADATA_NAME_BIZ_STATUS, METADATA_NAME_BIZ);
+	case 'c':
+		return field_among(field, METADATA_NAME_CONNECTION, METADATA_NAME_CONTENT_TYPE);
+	case 'd':
+		return field_among(field, METADATA_NAME_DEST_ADDRESS, METADATA_NAME_TO_SERVICE);
+	case 'g':
+		return field_among(field, METADATA_NAME_TIMEOUT, METADATA_NAME_GRPC);
+	case 'h':
+		return field_among(field, METADATA_NAME_HOST, METADATA_NAME_HOST);
+	case 'k':
+		return field_among(field, METADATA_NAME_KEEP_ALIVE, METADATA_NAME_KEEP_ALIVE);
+	case 'p':
+		return field_among(
+		    field, METADATA_NAME_PROXY_CONNECTION, METADATA_NAME_PROXY_CONNECTION);
+	case 'r':
+		return field_among(field, METADATA_NAME_PERSISTENT, METADATA_NAME_BACKWARD);
+	case 's':
+		return field_among(field, METADATA_NAME_CALLER, METADATA_NAME_LOG_ID);
+	case 't':
+		return field_among(field, METADATA_NAME_TE, METADATA_NAME_TRANSFER_ENCODING);
+	case 'u':
+		return field_among(field, METADATA_NAME_UPGRADE, METADATA_NAME_USER_AGENT);
+	default:
+		return METADATA_NAME_NONE;
+	}
+}
+
+enum metadata_name metadata_find_key(struct slice key)
+{
+	return find_key(key);
+}
+
+enum metadata_name metadata_find_field(struct slice field)
+{
+	return find_field(field);
+}
+
+enum metadata_name metadata_find_int(uint16_t number)
+{
+	static const uint8_t names[] = {
+	    [TTKEY_TRANSPORT_TYPE] = METADATA_NAME_TRANSPORT_TYPE,
+	    [TTKEY_LOG_ID] = METADATA_NAME_LOG_ID,
+	    [TTKEY_FROM_SERVICE] = METADATA_NAME_CALLER,
+	    [TTKEY_TO_SERVICE] = METADATA_NAME_TO_SERVICE,
+	    [TTKEY_TO_METHOD] = METADATA_NAME_TO_METHOD,
+	    [TTKEY_DEST_ADDRESS] = METADATA_NAME_DEST_ADDRESS,
+	    [TTKEY_RPC_TIMEOUT] = METADATA_NAME_TIMEOUT,
+	    [TTKEY_FROM_METHOD] = METADATA_NAME_CALLER_METHOD,
+	    [TTKEY_MSG_TYPE] = METADATA_NAME_MSG_TYPE,
+	    [TTKEY_FRAME_TYPE] = METADATA_NAME_FRAME_TYPE,
+	};
+
+	return number < ARRAY_LEN(names) ? (enum metadata_name)names[number] : METADATA_NAME_NONE;
+}
+
+enum metadata_kind metadata_of_key(struct slice key, bool is_reply)
+{
+	enum metadata_name name = find_key(key);
+
+	if (name == METADATA_NAME_NONE && is_reply)
+		return METADATA_BACKWARD;
+	return metadata_spellings[name].kind;
+}
+
+enum metadata_kind metadata_of_field(struct slice name)
+{
+	return metadata_spellings[find_field(name)].kind;
+}
+
+static enum metadata_kind of_int(uint16_t number)
+{
+	enum metadata_name name = metadata_find_int(number);
+
+	return name == METADATA_NAME_NONE ? METADATA_INT : metadata_spellings[name].kind;
 }
 
 enum metadata_kind metadata_of_entry(const struct ttheader_entry *entry, bool is_reply)
@@ -71,250 +261,15 @@ enum metadata_kind metadata_of_entry(const struct ttheader_entry *entry, bool is
 	return entry->kind == TTHEADER_ACL ? METADATA_ACL : metadata_of_key(entry->key, is_reply);
 }
 
-/* Those of gRPC itself are not metadata, others that begin so may not be an application's.
- * Source: grpc/doc/PROTOCOL-HTTP2.md. */
-static enum metadata_kind of_grpc_field(struct slice name)
-{
-	if (IS(name, "grpc-timeout"))
-		return METADATA_FACT;
-	if (IS(name, "grpc-status") || IS(name, "grpc-message") || IS(name, "grpc-encoding") ||
-	    IS(name, "grpc-accept-encoding") || IS(name, "grpc-message-type"))
-		return METADATA_WRAPPING;
-	return METADATA_PRIVATE;
-}
-
-static enum metadata_kind of_rpc_field(struct slice name)
-{
-	if (STARTS(name, PERSIST_FIELD))
-		return METADATA_PERSISTENT;
-	if (IS(name, TRANSIT_FIELD TOKEN))
-		return METADATA_ACL;
-	if (STARTS(name, UPSTREAM_FIELD))
-		return METADATA_UPSTREAM;
-	if (STARTS(name, TRANSIT_FIELD))
-		return METADATA_TRANSIENT;
-	return STARTS(name, BACKWARD_FIELD) ? METADATA_BACKWARD : METADATA_HEADER;
-}
-
-/* Fields with a meaning in HTTP or between Kitex's peers. Source: RFC 9113, 8.2.2; kitex
- * pkg/remote/transmeta/http_metakey.go. */
-static enum metadata_kind of_known_field(struct slice name)
-{
-	switch (name.len) {
-	case 2:
-		return IS(name, "te") ? METADATA_WRAPPING : METADATA_HEADER;
-	case 4:
-		return IS(name, "host") ? METADATA_WRAPPING : METADATA_HEADER;
-	case 7:
-		return IS(name, "upgrade") ? METADATA_PRIVATE : METADATA_HEADER;
-	case 10:
-		if (IS(name, "user-agent"))
-			return METADATA_WRAPPING;
-		return IS(name, "connection") || IS(name, "keep-alive") ? METADATA_PRIVATE
-									: METADATA_HEADER;
-	case 12:
-		return IS(name, "content-type") ? METADATA_WRAPPING : METADATA_HEADER;
-	case 13:
-		return IS(name, "source-method") || IS(name, "stream-log-id") ? METADATA_FACT
-									      : METADATA_HEADER;
-	case 14:
-		if (IS(name, "content-length"))
-			return METADATA_WRAPPING;
-		return IS(name, "source-service") ? METADATA_FACT : METADATA_HEADER;
-	case 16:
-		if (IS(name, "proxy-connection"))
-			return METADATA_PRIVATE;
-		return IS(name, "destination-addr") ? METADATA_INT : METADATA_HEADER;
-	case 17:
-		return IS(name, "transfer-encoding") ? METADATA_PRIVATE : METADATA_HEADER;
-	case 18:
-		return IS(name, "destination-method") ? METADATA_WRAPPING : METADATA_HEADER;
-	case 19:
-		return IS(name, "destination-service") ? METADATA_FACT : METADATA_HEADER;
-	default:
-		return METADATA_HEADER;
-	}
-}
-
-enum metadata_kind metadata_of_field(struct slice name)
-{
-	if (STARTS(name, "grpc-"))
-		return of_grpc_field(name);
-	if (STARTS(name, "rpc-"))
-		return of_rpc_field(name);
-	if (STARTS(name, "biz-"))
-		return METADATA_BIZ;
-	return of_known_field(name);
-}
-
 bool metadata_is_carried(enum metadata_kind kind, bool is_reply)
 {
-	if (is_reply)
-		return kind == METADATA_BACKWARD;
-	return kind == METADATA_PERSISTENT || kind == METADATA_TRANSIENT || kind == METADATA_ACL ||
-	       kind == METADATA_HEADER;
+	return is_reply ? metadata_rules[kind].in_replies : metadata_rules[kind].in_calls;
 }
 
 void metadata_drop(struct rpc_edit *edit, enum metadata_kind kind)
 {
-	static const int8_t classes[] = {
-	    [METADATA_WRAPPING] = -1,
-	    [METADATA_FACT] = RPC_DROPPED_INT,
-	    [METADATA_IDL_SERVICE] = RPC_DROPPED_HEADER,
-	    [METADATA_INT] = RPC_DROPPED_INT,
-	    [METADATA_PERSISTENT] = RPC_DROPPED_PERSISTENT,
-	    [METADATA_TRANSIENT] = RPC_DROPPED_TRANSIENT,
-	    [METADATA_UPSTREAM] = RPC_DROPPED_TRANSIENT,
-	    [METADATA_BACKWARD] = RPC_DROPPED_HEADER,
-	    [METADATA_ACL] = RPC_DROPPED_ACL,
-	    [METADATA_BIZ] = RPC_DROPPED_BIZ,
-	    [METADATA_CHECKSUM] = RPC_DROPPED_CHECKSUM,
-	    [METADATA_PRIVATE] = RPC_DROPPED_HEADER,
-	    [METADATA_HEADER] = RPC_DROPPED_HEADER,
-	};
+	int dropped = metadata_rules[kind].dropped;
 
-	if (classes[kind] >= 0)
-		edit->dropped[classes[kind]]++;
-}
-
-/* ---- from one spelling to the other ---- */
-
-/* Lower-case token characters. Source: RFC 9110, 5.6.2, and RFC 9113, 8.2.1. */
-static bool is_name_char(uint8_t c)
-{
-	if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
-		return true;
-	return c && strchr("!#$%&'*+-.^_`|~", c) != NULL;
-}
-
-static uint8_t lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-}
-
-static uint8_t upper(uint8_t c)
-{
-	return c >= 'a' && c <= 'z' ? c & 0xdf : c;
-}
-
-static uint8_t folded(uint8_t c)
-{
-	return c == '_' ? '-' : lower(c);
-}
-
-bool metadata_name_eq(struct slice a, struct slice b)
-{
-	if (a.len != b.len)
-		return false;
-	for (size_t i = 0; i < a.len; i++)
-		if (folded(a.data[i]) != folded(b.data[i]))
-			return false;
-	return true;
-}
-
-bool metadata_is_field(struct slice field, struct slice name)
-{
-	if (field.len != name.len)
-		return false;
-	for (size_t i = 0; i < name.len; i++)
-		if (lower(field.data[i]) != lower(name.data[i]))
-			return false;
-	return true;
-}
-
-/* How the names of a kind begin; those without a prefix are only folded to lower case. */
-static bool prefixes_of(enum metadata_kind kind, struct slice *key, struct slice *field)
-{
-	switch (kind) {
-	case METADATA_PERSISTENT:
-		*key = SLICE_LIT(PERSIST_KEY);
-		*field = SLICE_LIT(PERSIST_FIELD);
-		return true;
-	case METADATA_TRANSIENT:
-		*key = SLICE_LIT(TRANSIT_KEY);
-		*field = SLICE_LIT(TRANSIT_FIELD);
-		return true;
-	case METADATA_BACKWARD:
-		*key = SLICE_LIT("");
-		*field = SLICE_LIT(BACKWARD_FIELD);
-		return true;
-	default:
-		*key = *field = SLICE_LIT("");
-		return kind == METADATA_HEADER;
-	}
-}
-
-bool metadata_to_field(
-    enum metadata_kind kind, struct slice key, struct arena *arena, struct slice *name)
-{
-	bool is_plain = kind == METADATA_HEADER;
-	struct slice from, to;
-	uint8_t *room;
-
-	if (!prefixes_of(kind, &from, &to))
-		return false;
-	if (kind == METADATA_BACKWARD && STARTS(key, BACKWARD_KEY))
-		from = SLICE_LIT(BACKWARD_KEY);
-	key = slice_from(key, from.len);
-	if (key.len == 0 || to.len + key.len > METADATA_NAME_MAX)
-		return false;
-	room = arena_alloc(arena, to.len + key.len);
-	memcpy(room, to.data, to.len);
-	for (size_t i = 0; i < key.len; i++) {
-		uint8_t c = lower(key.data[i]);
-
-		room[to.len + i] = c == '_' && !is_plain ? '-' : c;
-		if (!is_name_char(c))
-			return false;
-	}
-	*name = slice_of(room, to.len + key.len);
-	return metadata_of_field(*name) == kind;
-}
-
-bool metadata_to_key(
-    enum metadata_kind kind, struct slice name, uint8_t room[METADATA_NAME_MAX], struct slice *key)
-{
-	/* Those of traces stay as their standards spell them, which is how Kitex's peers write
-	 * them. */
-	bool is_plain = kind == METADATA_HEADER, is_transient;
-	struct slice from, to;
-
-	if (!prefixes_of(kind, &to, &from))
-		return false;
-	name = slice_from(name, from.len);
-	if (name.len == 0 || to.len + name.len > METADATA_NAME_MAX)
-		return false;
-	memcpy(room, to.data, to.len);
-	is_plain |=
-	    kind == METADATA_TRANSIENT && trace_name_of_field(name, &is_transient) != TRACE_NAMES;
-	for (size_t i = 0; i < name.len; i++) {
-		uint8_t c = name.data[i];
-
-		room[to.len + i] = is_plain ? c : c == '-' ? '_' : upper(c);
-	}
-	*key = slice_of(room, to.len + name.len);
-	return metadata_of_key(*key, kind == METADATA_BACKWARD) == kind;
-}
-
-/* Source: RFC 9113, 8.2.1, and the control characters that many readers refuse besides. */
-bool metadata_is_field_value(struct slice value)
-{
-	for (size_t i = 0; i < value.len; i++)
-		if ((value.data[i] < ' ' && value.data[i] != '\t') || value.data[i] == 0x7f)
-			return false;
-	return value.len == 0 || (value.data[0] > ' ' && value.data[value.len - 1] > ' ');
-}
-
-/* ---- single values ---- */
-
-/* "0" and what is no i32 mean that there is none. Source: kitex pkg/transmeta/ttheader.go, which
- * reads it with strconv.ParseInt. */
-bool metadata_is_biz_error(struct slice status)
-{
-	bool is_negative = STARTS(status, "-");
-	bool has_sign = is_negative || STARTS(status, "+");
-	uint64_t value;
-
-	return slice_to_u64(slice_from(status, has_sign), &value) && value != 0 &&
-	       value <= (uint64_t)INT32_MAX + is_negative;
+	if (dropped != NOTHING)
+		edit->dropped[dropped]++;
 }

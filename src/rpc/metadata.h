@@ -1,7 +1,8 @@
 /*
  * What the names of metadata mean: the keys of a TTHeader (and of a mesh header), the fields of a
- * gRPC header block, and how one becomes the other. Facts that have a place in struct rpc_message
- * are written from there; this module only recognises them. Private to rpc/.
+ * gRPC header block, and how one becomes the other. All of it follows from two tables: the names that
+ * mean something, and what becomes of each kind. Facts that have a place in struct rpc_message are written
+ * from there; this module only recognises them. Private to rpc/.
  */
 #ifndef BRIDLE_RPC_METADATA_H
 #define BRIDLE_RPC_METADATA_H
@@ -24,7 +25,86 @@ enum metadata_kind {
 	METADATA_CHECKSUM, /* void as soon as a byte that it covers is another */
 	METADATA_PRIVATE,  /* means something in its own protocol only */
 	METADATA_HEADER,   /* what applications say to each other */
+	METADATA_KINDS,
 };
+
+/* Names that mean something by themselves, or begin with what does. By the letter they begin with:
+ * the search goes by it. */
+enum metadata_name {
+	METADATA_NAME_NONE,
+	METADATA_NAME_BIZ_STATUS,
+	METADATA_NAME_BIZ_MESSAGE,
+	METADATA_NAME_BIZ_EXTRA,
+	METADATA_NAME_BIZ, /* biz-... */
+	METADATA_NAME_CONNECTION,
+	METADATA_NAME_CONTENT_LENGTH,
+	METADATA_NAME_CONTENT_TYPE,
+	METADATA_NAME_CRC32C,
+	METADATA_NAME_CRRST,
+	METADATA_NAME_DEST_ADDRESS,
+	METADATA_NAME_TO_METHOD,
+	METADATA_NAME_TO_SERVICE,
+	METADATA_NAME_TIMEOUT,
+	METADATA_NAME_GRPC_STATUS,
+	METADATA_NAME_GRPC_MESSAGE,
+	METADATA_NAME_GRPC_ENCODING,
+	METADATA_NAME_GRPC_ACCEPT_ENCODING,
+	METADATA_NAME_GRPC_MESSAGE_TYPE,
+	METADATA_NAME_GRPC, /* grpc-... */
+	METADATA_NAME_HOST,
+	METADATA_NAME_ISN,
+	METADATA_NAME_KEEP_ALIVE,
+	METADATA_NAME_PROXY_CONNECTION,
+	METADATA_NAME_VALIDATOR, /* PV_... */
+	METADATA_NAME_PERSISTENT,
+	METADATA_NAME_TOKEN,
+	METADATA_NAME_UPSTREAM,
+	METADATA_NAME_TRANSIENT,
+	METADATA_NAME_BACKWARD,
+	METADATA_NAME_RIP,
+	METADATA_NAME_CALLER,
+	METADATA_NAME_CALLER_METHOD,
+	METADATA_NAME_LOG_ID,
+	METADATA_NAME_TE,
+	METADATA_NAME_TRANSFER_ENCODING,
+	METADATA_NAME_UPGRADE,
+	METADATA_NAME_USER_AGENT,
+	METADATA_NAME_TRANSPORT_TYPE,
+	METADATA_NAME_MSG_TYPE,
+	METADATA_NAME_FRAME_TYPE,
+	METADATA_NAMES,
+};
+
+/* How a name is spelled; empty where a protocol does not know it. */
+struct metadata_spelling {
+	enum metadata_kind kind;
+	bool is_prefix;           /* any name that begins so */
+	enum ttheader_key number; /* of the int key; 0: it is none */
+	struct slice key, field;
+};
+
+extern const struct metadata_spelling metadata_spellings[METADATA_NAMES];
+
+/* What becomes of each kind. */
+struct metadata_rule {
+	bool in_calls, in_replies;   /* goes into the other protocol under a name of its own */
+	int8_t dropped;              /* enum rpc_dropped, where it does not; -1: nothing is lost */
+	enum metadata_name spelling; /* how all names of the kind begin; NONE: they are folded */
+};
+
+extern const struct metadata_rule metadata_rules[METADATA_KINDS];
+
+/* What the names of a kind begin with, on either side; empty where they have no prefix. */
+static inline const struct metadata_spelling *metadata_prefix(enum metadata_kind kind)
+{
+	return &metadata_spellings[metadata_rules[kind].spelling];
+}
+
+/* Which of the names a str key is, or a field of HTTP/2 in lower case, or an int key. Of an exact
+ * one and a prefix the exact one. */
+enum metadata_name metadata_find_key(struct slice key);
+enum metadata_name metadata_find_field(struct slice field);
+enum metadata_name metadata_find_int(uint16_t number);
 
 /* @is_reply: keys without a known prefix are backward values. */
 enum metadata_kind metadata_of_key(struct slice key, bool is_reply);
