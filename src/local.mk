@@ -65,6 +65,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/head_read.c \
 	src/rpc/head_write.c src/rpc/head_write.h \
 	src/rpc/header_seen.c src/rpc/header_seen.h \
+	src/rpc/lift.c \
 	src/rpc/message.c src/rpc/message.h \
 	src/rpc/metadata.c src/rpc/metadata.h \
 	src/rpc/metadata_spelling.c \
