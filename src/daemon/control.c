@@ -12,6 +12,7 @@
 #include "daemon/endpoint_orders.h"
 #include "daemon/hosted.h"
 #include "daemon/lookups.h"
+#include "daemon/metadata_socket.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
 #include "daemon/reload.h"
@@ -176,6 +177,14 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Where others ask us; of an application's socket it is known where the operator's is. */
+static int enter_sockets(struct control *c, const struct config *config, struct err *err)
+{
+	if (admin_enter(c->admin, config, 0, err) < 0)
+		return -1;
+	return metadata_socket_enter(c->metadata_socket, config, 0, err);
+}
+
 /* Binds every address, so that a second daemon fails before anything runs. */
 static int bind_all(
     struct control *c, const struct config *config, struct bindings_plan *plan, struct err *err)
@@ -183,7 +192,8 @@ static int bind_all(
 	if (bindings_prepare(&c->bindings, config, plan, err) < 0)
 		return -1;
 	c->admin = admin_new(c, config, err);
-	if (c->admin && (c->successor || admin_enter(c->admin, config, 0, err) == 0))
+	c->metadata_socket = metadata_socket_new(c->loop, c->inbox, &c->workers);
+	if (c->admin && (c->successor || enter_sockets(c, config, err) == 0))
 		return 0;
 	bindings_cancel(plan);
 	return -1;
@@ -300,6 +310,7 @@ static void end(struct control *c)
 	upgrade_free(&c->upgrade); /* before admin: who waits for it is told */
 	config_watch_free(&c->watch);
 	admin_free(&c->admin);
+	metadata_socket_free(&c->metadata_socket);
 	hosted_free(&c->hosted);
 	registrations_free(&c->registrations);
 	overload_watch_free(&c->overload_watch);

@@ -76,6 +76,7 @@ struct control {
 	struct overload_watch *overload_watch;
 	struct registrations *registrations;
 	struct admin *admin;
+	struct metadata_socket *metadata_socket;
 	struct taps *taps;
 	struct tallies *tallies;         /* owned */
 	struct timer sweep;              /* forgets tallies that nobody names any more */

@@ -5,6 +5,7 @@
 #include "daemon/admin.h"
 #include "daemon/control.h"
 #include "daemon/hosted.h"
+#include "daemon/metadata_socket.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
 #include "daemon/successor.h"
@@ -59,7 +60,9 @@ int control_enter(struct control *c, struct err *err)
 
 	if (bindings_prepare(&c->bindings, config, &plan, err) < 0)
 		return -1;
-	if (admin_enter(c->admin, config, successor_of(c->successor), err) < 0) {
+	if (admin_enter(c->admin, config, successor_of(c->successor), err) < 0 ||
+	    metadata_socket_enter(c->metadata_socket, config, successor_of(c->successor), err) <
+		0) {
 		bindings_cancel(&plan);
 		return -1;
 	}

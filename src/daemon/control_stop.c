@@ -19,6 +19,7 @@
 #include "daemon/admin.h"
 #include "daemon/control.h"
 #include "daemon/hosted.h"
+#include "daemon/metadata_socket.h"
 #include "daemon/notify.h"
 #include "daemon/registrations.h"
 #include "daemon/upgrade.h"
@@ -231,6 +232,7 @@ void control_hand_over(struct control *c)
 	registrations_let_go(c->registrations);
 	discovery_hold_caches(c->discovery, true);
 	admin_leave(c->admin);
+	metadata_socket_leave(c->metadata_socket);
 	acceptor_apply(c->workers.acceptor, &taken); /* the files of the others go */
 	acceptor_apply(c->workers.acceptor, &none);
 	workers_forget_gone(&c->workers);

@@ -20,7 +20,7 @@ struct http_server {
 	struct listener *listener; /* owned; NULL: nothing more is accepted */
 	const char *label;         /* borrowed */
 	struct list conns;
-	unsigned n_conns;
+	unsigned n_conns, most_conns;
 	http_serve_fn serve;
 	void *arg; /* borrowed */
 };
@@ -387,7 +387,7 @@ static void accepted(void *arg, int fd, const struct address *from)
 	struct http_conn *c;
 
 	(void)from;
-	if (s->n_conns >= HTTP_CONNECTIONS) {
+	if (s->n_conns >= s->most_conns) {
 		close(fd);
 		return;
 	}
@@ -409,9 +409,20 @@ struct http_server *http_server_new(struct loop *loop, int fd, const struct addr
 	s->label = label;
 	s->serve = serve;
 	s->arg = arg;
+	s->most_conns = HTTP_CONNECTIONS;
 	list_init(&s->conns);
 	s->listener = listener_start(loop, fd, bound, label, accepted, s);
 	return s;
+}
+
+void http_server_allow(struct http_server *s, unsigned connections)
+{
+	s->most_conns = connections;
+}
+
+bool http_asker(const struct http_reply *reply, struct conn_identity *who)
+{
+	return conn_identity(reply->asker->conn, who);
 }
 
 void http_server_leave(struct http_server *s)

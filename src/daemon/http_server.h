@@ -9,10 +9,11 @@
 #include "base/address.h"
 #include "daemon/http.h"
 
+struct conn_identity;
 struct http_server;
 struct loop;
 
-#define HTTP_CONNECTIONS 64u /* of one server; more are closed at once */
+#define HTTP_CONNECTIONS 64u /* of one server, or what it allows; more are closed at once */
 
 struct http_reply {
 	int status;
@@ -57,6 +58,10 @@ void http_later_end(struct http_later **later);
 /* Takes over @fd, which is bound and listening. @label is for log lines, borrowed, as is @arg. */
 struct http_server *http_server_new(struct loop *loop, int fd, const struct address *bound,
     const char *label, http_serve_fn serve, void *arg);
+/* So many connections at a time, instead of HTTP_CONNECTIONS. */
+void http_server_allow(struct http_server *server, unsigned connections);
+/* From within a request: who asks, over a unix socket; false elsewhere. */
+bool http_asker(const struct http_reply *reply, struct conn_identity *who);
 /* Accepts nothing more there; who is connected is served on. A unix socket's file stays. */
 void http_server_leave(struct http_server *server);
 /* Lets in who waits at the door; whether somebody came within the last second and has not asked

@@ -7,6 +7,7 @@
 #include "daemon/config_watch.h"
 #include "daemon/effective.h"
 #include "daemon/lookups.h"
+#include "daemon/metadata_socket.h"
 #include "daemon/notify.h"
 #include "daemon/successor.h"
 #include "daemon/upgrade.h"
@@ -68,6 +69,7 @@ struct reload_plan {
 	struct logs_plan logs;
 	struct bindings_plan bindings;
 	struct admin_plan admin;
+	struct metadata_plan metadata;
 };
 
 static void cancel(struct reload_plan *plan)
@@ -75,6 +77,7 @@ static void cancel(struct reload_plan *plan)
 	logs_cancel(&plan->logs);
 	bindings_cancel(&plan->bindings);
 	admin_cancel(&plan->admin);
+	metadata_socket_cancel(&plan->metadata);
 }
 
 /* Says in the file's own terms what could not be had. */
@@ -118,6 +121,15 @@ static int prepare_admin(struct control *c, const struct config *config, struct 
 	return -1;
 }
 
+static int prepare_metadata(struct control *c, const struct config *config,
+    struct reload_plan *plan, struct reload_result *r)
+{
+	if (metadata_socket_prepare(c->metadata_socket, config, &plan->metadata, &r->err) == 0)
+		return 0;
+	blame(r, config, config, "metadata_socket", "metadata_socket");
+	return -1;
+}
+
 static int prepare_discovery(
     struct control *c, struct shared_config *shared, struct reload_result *r)
 {
@@ -141,10 +153,12 @@ static int prepare(struct control *c, struct shared_config *shared, struct reloa
 {
 	const struct config *config = shared->config;
 
-	*plan = (struct reload_plan){.logs = {-1, -1, NULL}, .admin = {.fd = -1}};
+	*plan = (struct reload_plan){
+	    .logs = {-1, -1, NULL}, .admin = {.fd = -1}, .metadata = {.fd = -1}};
 	if (prepare_logs(c, config, plan, result) == 0 &&
 	    prepare_doors(c, config, plan, result) == 0 &&
 	    prepare_admin(c, config, plan, result) == 0 &&
+	    prepare_metadata(c, config, plan, result) == 0 &&
 	    prepare_discovery(c, shared, result) == 0)
 		return 0;
 	cancel(plan);
@@ -157,6 +171,7 @@ static void commit(struct control *c, struct shared_config *shared, struct reloa
 
 	logs_commit(&c->logs, shared->config, &plan->logs);
 	admin_commit(c->admin, shared->config, &plan->admin);
+	metadata_socket_commit(c->metadata_socket, shared->config, &plan->metadata);
 	c->loaded_at = clock_calendar();
 	/* Workers hear of a new listener before its first connection comes. */
 	effective_reload(c, shared);

@@ -12,6 +12,7 @@
 #include "daemon/admin.h"
 #include "daemon/control.h"
 #include "daemon/endpoint_orders.h"
+#include "daemon/metadata_socket.h"
 #include "daemon/notify.h"
 #include "daemon/upgrade_channel.h"
 #include "daemon/upgrade_spawn.h"
@@ -111,11 +112,17 @@ static void record_failure(struct upgrade *u, const char *how)
 	    "error=\"%s\" process=%d the_process=\"%s\"", text, (int)u->process, how);
 }
 
+static void take_back_sockets(struct control *c)
+{
+	admin_take_back(c->admin);
+	metadata_socket_take_back(c->metadata_socket);
+}
+
 /* All is as it was. */
 static void failed(struct upgrade *u, const char *how)
 {
 	if (u->has_been_going)
-		admin_take_back(u->control->admin);
+		take_back_sockets(u->control);
 	record_failure(u, how);
 	u->state = STATE_NONE;
 	tell(u);
