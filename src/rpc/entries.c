@@ -110,13 +110,12 @@ size_t rpc_entries(const struct rpc_message *m, struct rpc_entry *list, size_t m
 	case RPC_TTHEADER:
 	case RPC_MESH:
 	case RPC_TTSTREAM:
+	case RPC_PLAIN: /* one that was lifted */
 		add_sections(&c, m);
 		break;
 	case RPC_HTTP2:
 		for (unsigned i = 0; i < m->n_fields; i++)
 			add_field(&c, &m->fields[i]);
-		break;
-	case RPC_PLAIN:
 		break;
 	}
 	return c.n;

@@ -16,8 +16,7 @@ static struct ttheader_iter entries_of(const struct rpc_message *m)
 
 static bool has_entries(const struct rpc_message *m)
 {
-	return m->form.transport == RPC_TTHEADER || m->form.transport == RPC_MESH ||
-	       m->form.transport == RPC_TTSTREAM;
+	return m->sections.len > 0; /* a PLAIN message, too, may have been lifted */
 }
 
 void rpc_facts_init(struct rpc_facts *facts, const struct rpc_message *m)
@@ -235,116 +234,21 @@ bool rpc_find_int(const struct rpc_message *m, uint16_t number, struct slice *va
 
 /* ---- fields of the argument ---- */
 
-/* Types of values. Source: gopkg protocol/thrift/ttype.go. */
-enum { STOP = 0, BOOL = 2, BYTE = 3, DOUBLE = 4, I16 = 6, I32 = 8, I64 = 10, STRING = 11 };
-enum { STRUCT = 12, MAP = 13, SET = 14, LIST = 15 };
-
-#define NO_TYPE (UINT8_MAX + 1u) /* of the second in what is no map */
-
-/* 0 for what says itself how long it is, and for what is no type. */
-static size_t fixed_size(unsigned type)
-{
-	switch (type) {
-	case BOOL:
-	case BYTE:
-		return 1;
-	case I16:
-		return 2;
-	case I32:
-		return 4;
-	case I64:
-	case DOUBLE:
-		return 8;
-	default:
-		return 0;
-	}
-}
-
-static void skip_value(struct cursor *in, unsigned type, unsigned depth);
-
-static void skip_struct(struct cursor *in, unsigned depth)
-{
-	while (!in->bad) {
-		uint8_t type = cursor_u8(in);
-
-		if (in->bad || type == STOP)
-			return;
-		cursor_take(in, 2);
-		skip_value(in, type, depth);
-	}
-}
-
-/* Every element takes a byte at least, so that a count that lies ends with the body. */
-static void skip_elements(
-    struct cursor *in, unsigned first, unsigned second, uint32_t count, unsigned depth)
-{
-	size_t size = fixed_size(first) + fixed_size(second);
-	bool is_fixed = fixed_size(first) && (second == NO_TYPE || fixed_size(second));
-
-	if (count > INT32_MAX) {
-		in->bad = true;
-	} else if (is_fixed) {
-		cursor_take(in, size * (size_t)count); /* at most 16 times 2^31 */
-	} else {
-		for (uint32_t i = 0; i < count && !in->bad; i++) {
-			skip_value(in, first, depth);
-			if (second != NO_TYPE)
-				skip_value(in, second, depth);
-		}
-	}
-}
-
-/* @depth: of the structs and containers around it. */
-static void skip_value(struct cursor *in, unsigned type, unsigned depth)
-{
-	uint8_t first, second;
-
-	if (depth == THRIFT_DEPTH_MAX) {
-		in->bad = true;
-		return;
-	}
-	switch (type) {
-	case STRING:
-		cursor_take(in, cursor_u32(in));
-		return;
-	case STRUCT:
-		skip_struct(in, depth + 1);
-		return;
-	case SET:
-	case LIST:
-		first = cursor_u8(in);
-		skip_elements(in, first, NO_TYPE, cursor_u32(in), depth + 1);
-		return;
-	case MAP:
-		first = cursor_u8(in);
-		second = cursor_u8(in);
-		skip_elements(in, first, second, cursor_u32(in), depth + 1);
-		return;
-	default:
-		in->bad |= fixed_size(type) == 0;
-		cursor_take(in, fixed_size(type));
-	}
-}
-
 /*
- * The field @id of the struct that begins at @in: its type, and @field where its value begins; STOP
- * when it has none. What is past the end of the bytes is not there; what was found before it is.
+ * The field @id of the struct that begins at @in, with @depth structs around its fields: its type,
+ * and @value where its value begins; STOP when it has none. What is past the end of the bytes is not there; what was found before it is.
  */
-static uint8_t find_id(struct cursor in, int16_t id, struct cursor *field)
+static uint8_t find_id(struct cursor in, int16_t id, unsigned depth, struct cursor *value)
 {
-	uint8_t found = STOP;
+	struct thrift_field field;
+	uint8_t found = THRIFT_STOP;
 
-	while (!in.bad) {
-		uint8_t type = cursor_u8(&in);
-		int16_t present = (int16_t)cursor_u16(&in);
-
-		if (in.bad || type == STOP)
-			break;
-		if (present == id) {
-			found = type;
-			*field = in;
+	while (thrift_next_field(&in, &field)) {
+		if (field.id == id) {
+			found = field.type;
+			*value = in;
 		}
-		skip_value(&in, type, 0);
+		thrift_skip(&in, field.type, depth);
 	}
 	return found;
 }
@@ -375,15 +279,15 @@ static int64_t read_i64(struct cursor *in)
 static int64_t read_number(struct cursor *in, uint8_t type)
 {
 	switch (type) {
-	case BOOL:
+	case THRIFT_BOOL:
 		return cursor_u8(in) == 1;
-	case BYTE:
+	case THRIFT_BYTE:
 		return (int8_t)cursor_u8(in);
-	case I16:
+	case THRIFT_I16:
 		return (int16_t)cursor_u16(in);
-	case I32:
+	case THRIFT_I32:
 		return (int32_t)cursor_u32(in);
-	case I64:
+	case THRIFT_I64:
 		return read_i64(in);
 	default:
 		in->bad = true;
@@ -395,7 +299,7 @@ static bool read_field(struct cursor in, uint8_t type, char room[24], struct sli
 {
 	int64_t number;
 
-	if (type == STRING) {
+	if (type == THRIFT_STRING) {
 		*value = cursor_take(&in, cursor_u32(&in));
 		return !in.bad;
 	}
@@ -425,13 +329,13 @@ bool rpc_find_field(const struct rpc_message *m, const int16_t *path, unsigned d
     struct slice *value)
 {
 	struct cursor in = cursor_of(argument_of(m));
-	uint8_t type = STRUCT;
+	uint8_t type = THRIFT_STRUCT;
 
 	for (unsigned i = 0; i < depth; i++) {
-		if (type != STRUCT)
+		if (type != THRIFT_STRUCT)
 			return false;
-		type = find_id(in, path[i], &in);
-		if (type == STOP)
+		type = find_id(in, path[i], i + 1, &in);
+		if (type == THRIFT_STOP)
 			return false;
 	}
 	return read_field(in, type, room, value);

@@ -285,8 +285,6 @@ static void add_metadata(
 	struct ttheader_entry e;
 	unsigned before = fields->n, plain = PLAIN_NAMES_UNKNOWN;
 
-	if (m->form.transport == RPC_PLAIN)
-		return;
 	while (ttheader_next(&it, &e)) {
 		enum metadata_kind kind = metadata_of_entry(&e, is_reply);
 

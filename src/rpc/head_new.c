@@ -51,16 +51,25 @@ static bool is_changed(struct ttheader_writer *t, struct changes *c, int index)
 	return index >= 0;
 }
 
-/* The str keys of a mesh header live on in a TTHeader, but for those that are written anew. */
-static void put_mesh_entries(struct ttheader_writer *t, const struct rpc_message *m,
+static struct ttheader_iter entries_of(const struct rpc_message *m)
+{
+	return m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
+					     : ttheader_entries(m->sections);
+}
+
+/* The str keys of a mesh header, and those that were lifted, live on in a TTHeader, but for those
+ * that are written anew. */
+static void put_entries(struct ttheader_writer *t, const struct rpc_message *m,
     struct rpc_edit *edit, struct changes *c)
 {
-	struct ttheader_iter it = ttheader_entries_mesh(m->sections);
+	struct ttheader_iter it = entries_of(m);
 	struct ttheader_entry e;
 
 	while (ttheader_next(&it, &e)) {
 		enum metadata_kind kind = metadata_of_entry(&e, is_reply(m));
 
+		if (e.kind != TTHEADER_STR)
+			continue;
 		if (is_changed(t, c, changes_find_entry(c, &e)))
 			continue;
 		if (kind == METADATA_CHECKSUM && head_payload_is_changed(m, edit))
@@ -183,10 +192,10 @@ static struct slice isn_of(const struct rpc_message *m, const struct rpc_edit *e
 static void put_strs(struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit,
     struct changes *c)
 {
-	if (m->form.transport == RPC_MESH)
-		put_mesh_entries(t, m, edit, c);
-	else if (m->form.transport == RPC_HTTP2)
+	if (m->form.transport == RPC_HTTP2)
 		put_fields(t, m, edit, c);
+	else
+		put_entries(t, m, edit, c);
 	changes_put_due(t, c, TTHEADER_STR);
 	if (!is_reply(m))
 		put_str_if(t, SLICE_LIT("isn"), isn_of(m, edit));
@@ -240,9 +249,22 @@ static void put_call_keys(
 	put_int_if(t, TTKEY_FROM_METHOD, m->caller_method);
 }
 
+static struct slice find_token(const struct rpc_message *m)
+{
+	struct ttheader_iter it = entries_of(m);
+	struct ttheader_entry e;
+
+	if (m->form.transport == RPC_HTTP2)
+		return find_field(m, SLICE_LIT(METADATA_TOKEN_FIELD));
+	while (ttheader_next(&it, &e))
+		if (e.kind == TTHEADER_ACL)
+			return e.value;
+	return SLICE_NONE;
+}
+
 static void put_token(struct ttheader_writer *t, const struct rpc_message *m)
 {
-	struct slice token = find_field(m, SLICE_LIT(METADATA_TOKEN_FIELD));
+	struct slice token = find_token(m);
 
 	if (token.len && !is_reply(m))
 		ttheader_put_acl(t, token);
@@ -283,8 +305,7 @@ static void drop_fields(
 static void drop_entries(
     const struct rpc_message *m, struct rpc_edit *edit, const struct changes *changes)
 {
-	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-								: ttheader_entries(m->sections);
+	struct ttheader_iter it = entries_of(m);
 	struct ttheader_entry e;
 
 	while (ttheader_next(&it, &e))
@@ -296,6 +317,8 @@ void head_drop_all(const struct rpc_message *m, struct rpc_edit *edit)
 {
 	struct changes changes;
 
+	if (edit->splice) /* its maker has counted what the body has no place for, either */
+		return;
 	changes_init(&changes, edit, m->form.transport == RPC_HTTP2);
 	if (m->form.transport == RPC_HTTP2)
 		drop_fields(m, edit, &changes);

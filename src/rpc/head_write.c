@@ -42,7 +42,7 @@ bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
 
 size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit)
 {
-	size_t fields = 0;
+	size_t fields = m->marks & RPC_IS_LIFTED ? m->sections.len : 0; /* else within the head */
 
 	for (unsigned i = 0; i < m->n_fields; i++)
 		fields += m->fields[i].name.len + m->fields[i].value.len + FIELD_EXTRA;
