@@ -8,6 +8,7 @@
 #include "model/snapshot.h"
 #include "net/conn.h"
 #include "net/loop.h"
+#include "proxy/introduction.h"
 
 #define FAILURES 2u /* in a row, until an endpoint is down that did not refuse */
 
@@ -174,8 +175,18 @@ static void patience_ends(struct timer *timer, usec_t now)
 	failed(container_of(timer, struct probe, timer), ETIMEDOUT);
 }
 
+/* An application that wants to be told who is there hears that it is only us. */
+static void introduce(const struct probe *p)
+{
+	int error;
+
+	if (p->application->service->config->metadata.type == METADATA_PROXY_V2)
+		introduction_write(NULL, SLICE_NONE, p->conn, &error);
+}
+
 static void on_connected(void *arg)
 {
+	introduce(arg);
 	answered(arg);
 }
 
@@ -212,6 +223,9 @@ static void connect_now(struct probe *p)
 	p->connected_at = loop_now(loop);
 	switch (conn_connect(loop, &p->address, &probe_events, p, &p->conn, &error)) {
 	case CONN_READY:
+		introduce(p);
+		answered(p);
+		break;
 	case CONN_BACKLOG: /* it listens, and has more to do than it can */
 		answered(p);
 		break;

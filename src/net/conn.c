@@ -35,6 +35,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "net/output.h"
+#include "net/socket_file.h"
 
 #define READS_PER_TURN 4      /* full buffers of one connection before the others have their turn */
 #define LINGER_MAX     USEC_S /* for the other side to close too, once it has everything */
@@ -632,5 +633,38 @@ bool conn_identity(const struct conn *conn, struct conn_identity *who)
 	if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return false;
 	*who = (struct conn_identity){peer.pid, peer.uid, peer.gid};
+	return true;
+}
+
+static void name_after_file(struct sockaddr_storage *sa)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)sa;
+	size_t len = strnlen(un->sun_path, sizeof un->sun_path);
+	struct slice path = socket_file_path(slice_of(un->sun_path, len));
+
+	memset(un->sun_path + path.len, 0, len - path.len);
+}
+
+bool conn_address(const struct conn *conn, struct address *address)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	if (getsockname(conn->fd, (struct sockaddr *)&sa, &len) < 0)
+		return false;
+	if (sa.ss_family == AF_UNIX)
+		name_after_file(&sa);
+	address_from_sockaddr(address, (const struct sockaddr *)&sa, len);
+	return true;
+}
+
+bool conn_peer_address(const struct conn *conn, struct address *address)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	if (getpeername(conn->fd, (struct sockaddr *)&sa, &len) < 0)
+		return false;
+	address_from_sockaddr(address, (const struct sockaddr *)&sa, len);
 	return true;
 }

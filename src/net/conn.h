@@ -96,5 +96,9 @@ struct conn_identity {
 	gid_t gid;
 };
 bool conn_identity(const struct conn *conn, struct conn_identity *who);
+/* The address of our side: of a unix socket the path that it listens on; of the other. False: the
+ * kernel does not say (any more). */
+bool conn_address(const struct conn *conn, struct address *address);
+bool conn_peer_address(const struct conn *conn, struct address *address);
 
 #endif

@@ -29,6 +29,15 @@
 #define NAME_ROOM     (ADDRESS_PATH_MAX + sizeof LOCK_SUFFIX)
 #define DEFAULT_QUEUE 1024
 
+struct slice socket_file_path(struct slice bound)
+{
+	struct slice suffix = SLICE_LIT(NEW_SUFFIX);
+
+	if (bound.len > suffix.len && slice_eq(slice_from(bound, bound.len - suffix.len), suffix))
+		return slice_first(bound, bound.len - suffix.len);
+	return bound;
+}
+
 static int refuse(struct err *err, int code, const char *path, const char *what)
 {
 	return err_set(err, code, "unix:%s %s", path, what);

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/slice.h"
 
 struct listener_options;
 
@@ -21,6 +22,10 @@ struct listener_options;
  */
 int socket_file_listen(
     int fd, const char *path, const struct listener_options *options, struct err *err);
+
+/* The path that a socket listens on, of the one that it was bound to: the same, but for sockets of
+ * ours, which get their name when they listen already. */
+struct slice socket_file_path(struct slice bound);
 
 /* Which file a path means; all zero is none. */
 struct socket_file {

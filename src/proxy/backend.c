@@ -36,10 +36,10 @@ bool backend_is_going(const struct backend *b)
 	return b->is_vanished || endpoint_tally_is_disabled(b->tally);
 }
 
-/* Whether calls of this service have their connections for themselves. */
-static bool leases(const struct service_config *service)
+/* Whether a connection of this service may be made before it is known whose call it is to carry. */
+static bool can_wait(const struct service_config *service)
 {
-	return service->protocol != SERVICE_GRPC &&
+	return service->metadata.type != METADATA_PROXY_V2 && service->protocol != SERVICE_GRPC &&
 	       service->protocol != SERVICE_TTHEADER_STREAMING && !service->multiplex;
 }
 
@@ -48,7 +48,7 @@ static void set_pool(struct backend *b, const struct service_config *service)
 	const struct policy *p = &service->policy;
 
 	b->most_connections = p->pool_connections;
-	b->warm = leases(service) && !backend_is_going(b) ? p->pool_warm : 0;
+	b->warm = can_wait(service) && !backend_is_going(b) ? p->pool_warm : 0;
 	b->warm_keep = p->pool_keep;
 	b->warm_keep_for = p->pool_idle_timeout;
 	b->warm_within = p->timeout_connect;
@@ -56,10 +56,23 @@ static void set_pool(struct backend *b, const struct service_config *service)
 		loop_defer(b->worker->loop, &b->supply);
 }
 
+static void set_introduction(struct backend *b, const struct service *service)
+{
+	bool is_introduced = service->config->metadata.type == METADATA_PROXY_V2;
+	char *before = b->introduced_as;
+
+	if (before ? is_introduced && slice_eq_str(service->name, before) : !is_introduced)
+		return;
+	b->introduced_as = is_introduced ? slice_dup(service->name) : NULL;
+	free(before);
+	upstream_outdate(b);
+}
+
 static void set_limits(
     struct backend *b, const struct service *service, const struct snapshot *snapshot)
 {
 	set_pool(b, service->config);
+	set_introduction(b, service);
 	b->limits = (struct codec_limits){.max_message = snapshot->max_message,
 	    .max_header = snapshot->max_header,
 	    .protocols = ~0u,
@@ -126,6 +139,7 @@ static void free_if_done(struct backend *b)
 		return;
 	loop_undefer(&b->supply);
 	endpoint_tally_unref(&b->tally);
+	free(b->introduced_as);
 	free(b->key);
 	free(b);
 }

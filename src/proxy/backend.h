@@ -35,6 +35,8 @@ struct backend {
 	struct address address;
 	struct service_stats *stats; /* borrowed from the worker */
 	struct codec_limits limits;  /* of replies */
+	char *introduced_as; /* owned: its service, for the PROXY header that its connections begin
+			      * with; NULL: they begin with none */
 
 	struct list idle;    /* most recently used first */
 	struct list busy;    /* leased, connecting, discarding, closing */

@@ -11,6 +11,7 @@
 #include "proxy/access.h"
 #include "proxy/access_log.h"
 #include "proxy/downstream.h"
+#include "proxy/introduction.h"
 #include "proxy/relay.h"
 #include "proxy/tap.h"
 #include "proxy/trace.h"
@@ -731,6 +732,8 @@ void call_finish(struct call *call)
 	if (d == NULL)
 		list_remove(&call->link);
 	call_drop_kept(call);
+	if (call->introduction)
+		introduction_unref(&call->introduction);
 	worker_uncharge(worker, call->charged);
 	arena_fini(&call->arena);
 	world_leave(call->world);

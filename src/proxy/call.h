@@ -20,6 +20,7 @@
 
 struct call_trace;
 struct downstream;
+struct introduction;
 struct tapped;
 struct world;
 struct world_service;
@@ -65,6 +66,7 @@ struct call {
 	struct worker *worker;                  /* borrowed */
 	struct world *world;                    /* entered */
 	struct downstream *downstream;          /* borrowed; NULL once the caller is gone */
+	struct introduction *introduction;      /* owned reference; of who may have no downstream */
 	const struct listener_config *listener; /* of its world */
 	struct listener_stats *listener_stats;
 	struct world_service *service;      /* NULL until routed */

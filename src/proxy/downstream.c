@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "proxy/access.h"
 #include "proxy/call.h"
+#include "proxy/introduction.h"
 #include "proxy/worker.h"
 #include "proxy/world.h"
 
@@ -91,6 +92,7 @@ static void retire(struct downstream *d)
 	wheel_clear(&d->timer);
 	loop_undefer(&d->work);
 	list_remove(&d->link);
+	introduction_end(&d->introduction);
 	counter_sub(&d->stats->connections, 1);
 	atomic_fetch_sub(&d->worker->connections, 1);
 	atomic_fetch_sub(&d->worker->shares->connections, 1);
@@ -113,10 +115,22 @@ void downstream_cancel_calls(struct downstream *d)
 	d->n_calls = 0;
 }
 
+/* Oneways may outlive their caller, but not as nobody's. */
+static void introduce_oneways(struct downstream *d)
+{
+	list_each (link, &d->calls) {
+		struct call *call = list_item(link, struct call, link);
+
+		if (call->request.kind == RPC_ONEWAY)
+			introduction_keep(call, call);
+	}
+}
+
 void downstream_close(struct downstream *d)
 {
 	if (d->is_closed)
 		return;
+	introduce_oneways(d);
 	conn_close(&d->conn);
 	retire(d);
 	downstream_cancel_calls(d);
@@ -167,6 +181,7 @@ void downstream_end(struct downstream *d)
 		return;
 	}
 	codec_drain(d->codec, CODEC_DRAIN_NOW);
+	introduce_oneways(d);
 	close_gracefully(d);
 	downstream_cancel_calls(d);
 }

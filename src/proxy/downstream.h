@@ -16,6 +16,7 @@
 struct call;
 struct conn;
 struct conn_events;
+struct introduction;
 struct listener_config;
 struct listener_stats;
 struct snapshot;
@@ -34,6 +35,7 @@ struct downstream {
 	struct codec *codec;                    /* owned */
 	const struct listener_config *listener; /* of the worker's present world */
 	struct listener_stats *stats;           /* borrowed from the worker */
+	struct introduction *introduction;      /* owned reference; NULL: nobody wants one */
 	struct snapshot *kept; /* owned: of the listener, once it is no longer configured */
 
 	struct list calls; /* owned, oldest first */

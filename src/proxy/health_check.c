@@ -11,6 +11,7 @@
 #include "net/conn.h"
 #include "net/loop.h"
 #include "policy/health.h"
+#include "proxy/introduction.h"
 #include "rpc/codec.h"
 #include "rpc/probe.h"
 
@@ -290,10 +291,20 @@ static void open_codec(struct check *c)
 		codec_pump(c->codec);
 }
 
+/* It is for nobody but us. */
+static void introduce(struct check *c)
+{
+	int error;
+
+	if (c->service->config->metadata.type == METADATA_PROXY_V2)
+		introduction_write(NULL, SLICE_NONE, c->conn, &error);
+}
+
 static void on_connected(void *arg)
 {
 	struct check *c = arg;
 
+	introduce(c);
 	if (config_of(c)->type == HEALTH_TCP)
 		finish(c, NULL);
 	else
@@ -458,7 +469,8 @@ static void follow_endpoint(struct health_checks *checks, const struct service *
 	if (!is_new)
 		is_changed = is_another_question(config_of(c), &service->config->policy.health) ||
 			     c->tally != service->endpoint_tallies[i] ||
-			     c->service->config->protocol != service->config->protocol;
+			     c->service->config->protocol != service->config->protocol ||
+			     c->service->config->metadata.type != service->config->metadata.type;
 	c->is_wanted = true;
 	c->service = service;
 	c->endpoint = &service->endpoints[i];

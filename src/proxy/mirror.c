@@ -6,6 +6,7 @@
 #include "proxy/call.h"
 #include "proxy/downstream.h"
 #include "proxy/facts.h"
+#include "proxy/introduction.h"
 #include "proxy/world.h"
 
 /* A slow service must not make copies pile up: what is beyond this on one worker is not sent. */
@@ -38,7 +39,7 @@ static bool copy_body(struct call *copy, const struct call *call)
 	return call_keep_body(copy);
 }
 
-static struct call *copy_of(const struct call *call)
+static struct call *copy_of(struct call *call)
 {
 	struct call *copy = call_take(call->world, call->listener, call->listener_stats);
 
@@ -52,6 +53,7 @@ static struct call *copy_of(const struct call *call)
 	memcpy(copy->source, call->source, sizeof copy->source);
 	copy->caller_is_replaced = call->caller_is_replaced;
 	copy->caller = arena_copy(&copy->arena, call->caller);
+	introduction_keep(copy, call);
 	list_push_back(&call->worker->orphans, &copy->link);
 	call->worker->n_mirrors++;
 	return copy;

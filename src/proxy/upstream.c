@@ -8,16 +8,11 @@
 #include "net/loop.h"
 #include "proxy/attempt.h"
 #include "proxy/backend.h"
+#include "proxy/introduction.h"
 #include "proxy/slots.h"
 #include "proxy/worker.h"
 
 #define PAUSE_REPLY 1u
-#define PEEK_AFTER                                                                                 \
-	(10 * USEC_MS) /* a pooled connection idle for longer is looked at before reuse */
-#define SHARED_MAX   2u
-#define SHARED_CALLS 256u /* on one shared connection before a second is opened */
-#define MULTIPLEXED_MAX                                                                            \
-	64u /* connections of a multiplexing family to one endpoint: more calls wait their turn */
 /* Servers of Kitex take more than one ping in five minutes for an attack.
  * Source: kitex pkg/remote/trans/nphttp2/grpc/keepalive.go. */
 #define PING_AFTER    (6 * USEC_MIN)
@@ -77,6 +72,12 @@ static void free_upstream(void *object)
 	free(u);
 }
 
+static void forget_introduction(struct upstream *u)
+{
+	list_remove(&u->introduced);
+	introduction_unref(&u->introduction);
+}
+
 /* Its codec and its memory stay to the end of the turn: views of the last reply may be in use. */
 void upstream_close(struct upstream *u)
 {
@@ -93,6 +94,8 @@ void upstream_close(struct upstream *u)
 	upstream_forget_name(u);
 	worker_uncharge(b->worker, u->charged);
 	list_remove(&u->link);
+	if (u->introduction)
+		forget_introduction(u);
 	if (upstream_is_multiplexed(u) && u->write_error == 0)
 		conn_close_after_output(&u->conn, LAST_WORDS); /* resets of its last streams */
 	else
@@ -104,8 +107,7 @@ void upstream_close(struct upstream *u)
 	backend_connection_gone(b);
 }
 
-/* Somebody would have to be told if it went. */
-static bool is_in_use(const struct upstream *u)
+bool upstream_is_in_use(const struct upstream *u)
 {
 	return u->attempt || u->relaying || (u->slots && slots_waiting(u->slots) > 0) ||
 	       !list_is_empty(&u->waiting) || !list_is_empty(&u->leaving) ||
@@ -117,7 +119,7 @@ static void close_list(struct list *list)
 	list_each_safe (link, list) {
 		struct upstream *u = list_item(link, struct upstream, link);
 
-		if (!is_in_use(u))
+		if (!upstream_is_in_use(u))
 			upstream_close(u);
 	}
 }
@@ -138,6 +140,20 @@ void upstream_close_unused(struct backend *b)
 	close_list(&b->idle);
 	close_list(&b->shared);
 	close_list(&b->oneways);
+}
+
+static void outdate_list(struct list *list)
+{
+	list_each (link, list)
+		list_item(link, struct upstream, link)->takes_no_more = true;
+}
+
+void upstream_outdate(struct backend *b)
+{
+	upstream_close_unused(b);
+	outdate_list(&b->busy);
+	outdate_list(&b->shared);
+	outdate_list(&b->oneways);
 }
 
 /* ---- opening ---- */
@@ -190,8 +206,24 @@ static struct list *list_for(struct backend *b, enum upstream_use use)
 	return &b->busy;
 }
 
-static struct upstream *open_new(
-    struct backend *b, enum upstream_use use, enum conn_start *start, int *error)
+/* The connection begins with the PROXY header. False: it broke at once. */
+static bool introduce(struct upstream *u, struct introduction *introduction, int *error)
+{
+	struct slice service = slice_str(u->backend->introduced_as);
+
+	if (introduction_write(introduction, service, u->conn, error) < 0) {
+		conn_close(&u->conn);
+		return false;
+	}
+	if (introduction) {
+		u->introduction = introduction_ref(introduction);
+		list_push_back(&introduction->connections, &u->introduced);
+	}
+	return true;
+}
+
+static struct upstream *open_new(struct backend *b, enum upstream_use use,
+    struct introduction *introduction, enum conn_start *start, int *error)
 {
 	struct upstream *u = mem_calloc(1, sizeof *u);
 
@@ -201,6 +233,12 @@ static struct upstream *open_new(
 		return NULL;
 	}
 	u->backend = b;
+	if (b->introduced_as && !introduce(u, introduction, error)) {
+		*start = CONN_FAILED;
+		upstream_forget_name(u);
+		free(u);
+		return NULL;
+	}
 	u->use = use;
 	u->codec = codec_open(CODEC_UPSTREAM, family_of(use), &b->limits, &upstream_io, u);
 	u->work.run = upstream_work;
@@ -224,109 +262,6 @@ static struct upstream *open_new(
 	return u;
 }
 
-/* The most recently used idle connection on which nothing has happened since. */
-static struct upstream *take_idle(struct backend *b)
-{
-	usec_t now = loop_now(b->worker->loop);
-
-	while (!list_is_empty(&b->idle)) {
-		struct upstream *u = list_item(b->idle.next, struct upstream, link);
-
-		if (now - u->idle_since < PEEK_AFTER || conn_is_quiet(u->conn)) {
-			counter_sub(&b->n_idle, 1);
-			wheel_clear(&u->timer);
-			upstream_enter(u);
-			if (counter_get(&b->n_idle) < b->warm)
-				loop_defer(b->worker->loop, &b->supply);
-			return u;
-		}
-		upstream_close(u);
-	}
-	return NULL;
-}
-
-static struct upstream *find_shared(struct backend *b)
-{
-	struct upstream *best = NULL;
-	unsigned open = 0, fewest = 0;
-
-	list_each (link, &b->shared) {
-		struct upstream *u = list_item(link, struct upstream, link);
-		unsigned calls = u->slots ? slots_waiting(u->slots) : 0;
-
-		if (u->use != UPSTREAM_FOR_MANY)
-			continue;
-		open++;
-		if (!u->takes_no_more && (best == NULL || calls < fewest)) {
-			best = u;
-			fewest = calls;
-		}
-	}
-	return best && fewest >= SHARED_CALLS && open < SHARED_MAX ? NULL : best;
-}
-
-bool upstream_has_room(const struct upstream *u)
-{
-	return !upstream_is_multiplexed(u) || (!u->takes_no_more && codec_capacity(u->codec) > 0);
-}
-
-/* One on which a call can begin, or could once it is connected. *@is_enough: no more are to be
- * opened. */
-static struct upstream *find_multiplexed(struct backend *b, enum upstream_use use, bool *is_enough)
-{
-	unsigned open = 0;
-
-	list_each (link, &b->shared) {
-		struct upstream *u = list_item(link, struct upstream, link);
-
-		if (u->use != use || u->takes_no_more)
-			continue;
-		if (u->state == UPSTREAM_CONNECTING || upstream_has_room(u))
-			return u;
-		open++;
-	}
-	*is_enough = open >= MULTIPLEXED_MAX;
-	return NULL;
-}
-
-/* Oneways are on it, or wait to be. */
-static bool is_busy(const struct upstream *u)
-{
-	return u->state == UPSTREAM_CONNECTING || !list_is_empty(&u->waiting) ||
-	       !list_is_empty(&u->leaving);
-}
-
-/* A oneway follows another, but not into the middle of a long one. A long one takes the connection
- * along when it is cut off, so it gets one on which nothing else is left. */
-static struct upstream *find_oneway(struct backend *b, bool is_long)
-{
-	list_each (link, &b->oneways) {
-		struct upstream *u = list_item(link, struct upstream, link);
-
-		if (u->attempt == NULL && !u->takes_no_more && !(is_long && is_busy(u)))
-			return u;
-	}
-	return NULL;
-}
-
-static struct upstream *find_open(struct backend *b, enum upstream_use use, bool *is_enough)
-{
-	*is_enough = false;
-	switch (use) {
-	case UPSTREAM_FOR_CALL:
-		return take_idle(b);
-	case UPSTREAM_FOR_MANY:
-		return find_shared(b);
-	case UPSTREAM_FOR_ONEWAY:
-	case UPSTREAM_FOR_LONG_ONEWAY:
-		return find_oneway(b, use == UPSTREAM_FOR_LONG_ONEWAY);
-	case UPSTREAM_FOR_HTTP2:
-	case UPSTREAM_FOR_TTSTREAM:
-		return find_multiplexed(b, use, is_enough);
-	}
-	return NULL;
-}
-
 static bool is_at_most(const struct backend *b)
 {
 	return counter_get(&b->connections) >= b->most_connections;
@@ -344,6 +279,33 @@ static void close_one_discarding(struct backend *b)
 	}
 }
 
+/* There is one for each caller, and one more to come: so many rest as the pool may keep. */
+static void rest_oneways(struct backend *b)
+{
+	unsigned resting = 1;
+	struct list *before;
+
+	for (struct list *link = b->oneways.prev; link != &b->oneways; link = before) {
+		struct upstream *u = list_item(link, struct upstream, link);
+
+		before = link->prev;
+		if (!upstream_is_in_use(u) && ++resting > u->keep)
+			upstream_close(u);
+	}
+}
+
+static void close_one_resting(struct list *list)
+{
+	list_each (link, list) {
+		struct upstream *u = list_item(link, struct upstream, link);
+
+		if (!upstream_is_in_use(u)) {
+			upstream_close(u);
+			return;
+		}
+	}
+}
+
 /* For one that is to be opened: others are idle, or wait for what nobody wants. */
 static void make_room(struct backend *b)
 {
@@ -353,31 +315,56 @@ static void make_room(struct backend *b)
 		upstream_close(list_item(b->idle.prev, struct upstream, link));
 	else if (b->n_discarding)
 		close_one_discarding(b);
+	else if (b->introduced_as)
+		close_one_resting(&b->oneways);
 }
 
-/* Others wait already, or there is neither an idle connection nor one that may be opened. */
-static bool has_to_wait(const struct backend *b, enum upstream_use use, const struct attempt *a)
+/* There is an idle connection, or one may be opened; unless others wait for that already. */
+static bool may_lease(
+    struct backend *b, const struct introduction *introduction, const struct attempt *a)
 {
-	if (use != UPSTREAM_FOR_CALL)
-		return false;
-	return (!list_is_empty(&b->hungry) && !a->is_offered) ||
-	       (list_is_empty(&b->idle) && is_at_most(b));
+	bool is_next = list_is_empty(&b->hungry) || a->is_offered;
+	bool has_idle = upstream_first_idle(b, introduction) != NULL;
+
+	if (is_next && !has_idle)
+		make_room(b);
+	return is_next && (has_idle || !is_at_most(b));
+}
+
+/* For connections that carry the calls of one caller. */
+static struct introduction *introduction_for(
+    const struct backend *b, enum upstream_use use, const struct attempt *a)
+{
+	if (b->introduced_as == NULL)
+		return NULL;
+	switch (use) {
+	case UPSTREAM_FOR_CALL:
+	case UPSTREAM_FOR_ONEWAY:
+	case UPSTREAM_FOR_LONG_ONEWAY:
+		return introduction_of(a->call);
+	case UPSTREAM_FOR_MANY:
+	case UPSTREAM_FOR_HTTP2:
+	case UPSTREAM_FOR_TTSTREAM:
+		break;
+	}
+	return NULL;
 }
 
 enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attempt *a, int *error)
 {
 	bool is_alone = use == UPSTREAM_FOR_CALL || use == UPSTREAM_FOR_LONG_ONEWAY, is_enough;
+	struct introduction *introduction = introduction_for(b, use, a);
 	enum conn_start start = CONN_READY;
 	struct upstream *u;
 
-	if (use == UPSTREAM_FOR_CALL && list_is_empty(&b->idle) && list_is_empty(&b->hungry))
-		make_room(b);
-	if (has_to_wait(b, use, a)) {
+	if (use == UPSTREAM_FOR_CALL && !may_lease(b, introduction, a)) {
 		list_push_back(&b->hungry, &a->link);
 		return LEASE_FULL;
 	}
-	u = find_open(b, use, &is_enough);
+	u = upstream_find(b, use, introduction, &is_enough);
 	if (u == NULL && use != UPSTREAM_FOR_CALL) {
+		if (introduction)
+			rest_oneways(b);
 		make_room(b);
 		is_enough |= is_at_most(b);
 	}
@@ -388,7 +375,7 @@ enum lease upstream_lease(struct backend *b, enum upstream_use use, struct attem
 	if (u)
 		u->is_reused = true;
 	else
-		u = open_new(b, use, &start, error);
+		u = open_new(b, use, introduction, &start, error);
 	if (u == NULL)
 		return start == CONN_BACKLOG ? LEASE_BACKLOG : LEASE_FAILED;
 	if (use == UPSTREAM_FOR_MANY) {
@@ -425,7 +412,7 @@ static bool warm_one(struct backend *b)
 	struct loop *loop = b->worker->loop;
 	enum conn_start start;
 	int error;
-	struct upstream *u = open_new(b, UPSTREAM_FOR_CALL, &start, &error);
+	struct upstream *u = open_new(b, UPSTREAM_FOR_CALL, NULL, &start, &error);
 
 	if (u == NULL)
 		return false;
@@ -480,7 +467,7 @@ static void idle_over(struct timer *timer, usec_t now);
  * when to look again, or has closed it. */
 static usec_t look_for_life(struct upstream *u, usec_t now)
 {
-	if (u->use != UPSTREAM_FOR_HTTP2 || !is_in_use(u))
+	if (u->use != UPSTREAM_FOR_HTTP2 || !upstream_is_in_use(u))
 		return USEC_NONE; /* no other protocol can ask */
 	if (u->pinged_at && u->heard_at < u->pinged_at) {
 		if (now < u->pinged_at + PING_PATIENCE)
@@ -503,7 +490,7 @@ static void idle_over(struct timer *timer, usec_t now)
 	struct upstream *u = container_of(timer, struct upstream, timer);
 	usec_t life;
 
-	if (is_in_use(u))
+	if (upstream_is_in_use(u))
 		u->idle_since = now;
 	else if (u->use == UPSTREAM_FOR_CALL || now >= usec_after(u->idle_since, u->keep_for)) {
 		if (u->backend->warm) /* a fresh one instead */
@@ -539,6 +526,14 @@ static unsigned may_keep(const struct upstream *u)
 	return overload_get(&shares->overload) >= OVERLOAD_SHRINK ? u->keep / 2 : u->keep;
 }
 
+/* Nobody has calls for it any more. */
+static bool is_of_no_more_use(const struct upstream *u)
+{
+	if (u->backend->introduced_as == NULL)
+		return false;
+	return u->introduction == NULL || u->introduction->is_over;
+}
+
 /* The pool keeps the most recently used; what is too much goes at the other end. */
 void upstream_keep(struct upstream *u)
 {
@@ -546,13 +541,14 @@ void upstream_keep(struct upstream *u)
 	struct loop *loop = loop_of(u);
 	unsigned keep = may_keep(u);
 
-	if (backend_is_going(b) || b->worker->is_ending || keep == 0) {
+	if (backend_is_going(b) || b->worker->is_ending || keep == 0 || is_of_no_more_use(u)) {
 		upstream_close(u);
 		return;
 	}
 	list_remove(&u->link);
 	list_push_front(&b->idle, &u->link);
 	u->state = UPSTREAM_IDLE;
+	upstream_stand_in_line(u);
 	u->idle_since = loop_now(loop);
 	wheel_set(loop_wheel(loop), &u->timer, usec_after(u->idle_since, u->keep_for), idle_over);
 	counter_add(&b->n_idle, 1);
@@ -577,7 +573,7 @@ void upstream_close_when_done(struct upstream *u)
 {
 	bool is_last = u->takes_no_more || backend_is_going(u->backend);
 
-	if (u->state == UPSTREAM_SHARED && is_last && !is_in_use(u) && !u->is_in_reply)
+	if (u->state == UPSTREAM_SHARED && is_last && !upstream_is_in_use(u) && !u->is_in_reply)
 		upstream_close(u);
 }
 
@@ -607,7 +603,7 @@ static void discard(struct upstream *u, usec_t until)
 	struct backend *b = u->backend;
 
 	if (b->n_discarding >= BACKEND_DISCARDING_MAX || backend_is_going(b) ||
-	    b->worker->is_ending || !list_is_empty(&b->hungry)) {
+	    b->worker->is_ending || !list_is_empty(&b->hungry) || is_of_no_more_use(u)) {
 		upstream_close(u);
 		return;
 	}
@@ -641,9 +637,10 @@ static void abandon_shared(struct upstream *u, struct attempt *a, bool sent, boo
 static void abandon_oneway(struct upstream *u, struct attempt *a, bool sent)
 {
 	bool was_alone = u->attempt == a;
+	bool is_last = u->takes_no_more || backend_is_going(u->backend) || is_of_no_more_use(u);
 
 	forget_attempt(u, a);
-	if ((was_alone && !sent) || (backend_is_going(u->backend) && !is_in_use(u)))
+	if ((was_alone && !sent) || (is_last && !upstream_is_in_use(u)))
 		upstream_close(u);
 }
 
@@ -656,7 +653,7 @@ void upstream_abandon(struct upstream *u, struct attempt *a, bool sent, usec_t u
 			upstream_return(u, a, true);
 		else
 			abandon_oneway(u, a, sent);
-		if (u->state == UPSTREAM_CONNECTING && !is_in_use(u))
+		if (u->state == UPSTREAM_CONNECTING && !upstream_is_in_use(u))
 			upstream_close(u); /* it may hang for long: the next call tries anew */
 		return;
 	}

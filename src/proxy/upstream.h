@@ -21,6 +21,7 @@ struct attempt;
 struct backend;
 struct conn;
 struct conn_events;
+struct introduction;
 
 enum upstream_state {
 	UPSTREAM_CONNECTING, /* waits for the connect; its attempts wait with it */
@@ -48,6 +49,9 @@ struct upstream {
 	struct codec *codec; /* owned */
 	enum upstream_state state;
 	enum upstream_use use;
+	struct introduction
+	    *introduction;        /* owned reference: whose it began with; NULL: nobody's */
+	struct list introduced;   /* in introduction->connections */
 	struct attempt *attempt;  /* who has it alone: borrowed */
 	struct slots *slots;      /* owned; shared ones */
 	struct list waiting;      /* attempts for which a shared or oneway one connects */
@@ -102,6 +106,11 @@ void upstream_use_policy(struct upstream *u, unsigned keep, usec_t keep_for);
 void upstream_supply(struct loop_work *work);
 /* Closes every connection of the backend that carries no call. */
 void upstream_close_unused(struct backend *backend);
+/* New connections begin with something else from now on: these carry their calls to the end and no
+ * others. */
+void upstream_outdate(struct backend *backend);
+/* Somebody would have to be told if it went. */
+bool upstream_is_in_use(const struct upstream *u);
 
 /* It is of a family that carries many calls. */
 bool upstream_is_multiplexed(const struct upstream *u);
@@ -123,6 +132,18 @@ uint64_t upstream_written(const struct upstream *u);
 bool upstream_is_full(const struct upstream *u);
 void upstream_pause(struct upstream *u);
 void upstream_resume(struct upstream *u);
+
+/* Between upstream.c and upstream_find.c. */
+/* One that can have the call, taken out of the pool; NULL: none. *@is_enough: nor is another to be
+ * opened. */
+struct upstream *upstream_find(struct backend *backend, enum upstream_use use,
+    const struct introduction *introduction, bool *is_enough);
+/* The most recently used one that rests and would serve; NULL: none. */
+struct upstream *upstream_first_idle(
+    struct backend *backend, const struct introduction *introduction);
+/* Of what began with one introduction the idle ones stand in front: to be called when one has
+ * become idle, or is no more. */
+void upstream_stand_in_line(struct upstream *u);
 
 /* Between upstream.c and upstream_events.c, which hears what comes from the connection. */
 extern const struct conn_events upstream_events;

@@ -8,6 +8,7 @@
 #include "proxy/backend.h"
 #include "proxy/call.h"
 #include "proxy/downstream.h"
+#include "proxy/introduction.h"
 #include "proxy/naming.h"
 #include "proxy/settling.h"
 #include "proxy/slot_queue.h"
@@ -171,10 +172,12 @@ static void follow_listeners(
 		const struct listener_config *l =
 		    d->kept ? NULL : now[d->listener - old->listeners];
 
-		if (l)
-			d->listener = l;
-		else
+		if (l == NULL) {
 			downstream_orphan(d);
+			continue;
+		}
+		d->listener = l;
+		introduction_follow(d, snapshot->config);
 	}
 	free(now);
 }

@@ -152,6 +152,8 @@ class Connection:
 class Service:
     """Listens at once; `address` is for the configuration."""
 
+    kind = Connection  # of its connections
+
     def __init__(self, behaviour=echo, path=None, on_accept=None, backlog=512):
         self.behaviour, self.on_accept = behaviour, on_accept
         self.packets, self.malformed, self.open, self.accepted = [], [], set(), 0
@@ -180,7 +182,7 @@ class Service:
             self.accepted += 1
             if self.on_accept and not self.on_accept(sock):
                 continue
-            connection = Connection(self, sock)
+            connection = self.kind(self, sock)
             with self.lock:
                 self.open.add(connection)
             threading.Thread(target=connection.serve, daemon=True).start()

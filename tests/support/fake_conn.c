@@ -532,3 +532,21 @@ bool conn_identity(const struct conn *conn, struct conn_identity *who)
 	*who = (struct conn_identity){4711, (uid_t)conn->end->uid, (gid_t)conn->end->uid};
 	return true;
 }
+
+/* The same for all: who asks for it is after more than numbers that differ. */
+static bool address_is(struct address *address, const char *text)
+{
+	struct err err;
+
+	return address_parse(address, slice_str(text), &err) == 0;
+}
+
+bool conn_address(const struct conn *conn, struct address *address)
+{
+	return address_is(address, conn->end->is_unix ? "unix:/run/local.sock" : "127.0.0.1:8888");
+}
+
+bool conn_peer_address(const struct conn *conn, struct address *address)
+{
+	return address_is(address, conn->end->is_unix ? "unix:@caller" : "127.0.0.1:40000");
+}
