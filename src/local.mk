@@ -344,6 +344,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/facts.c src/proxy/facts.h \
 	src/proxy/fault_notes.c src/proxy/fault_notes.h \
 	src/proxy/health_check.c src/proxy/health_check.h \
+	src/proxy/carriage.c src/proxy/carriage.h \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_drain.c \
 	src/proxy/downstream_events.c \

@@ -259,14 +259,28 @@ static void render_listener_family(struct page *p, const struct listener_family 
 	family_fini(&f);
 }
 
+static void take_unedited(struct page *p, struct family *unedited, const struct worker *w)
+{
+	for (int i = 0; i < RPC_UNCARRIED; i++) {
+		const char *why = rpc_uncarried_name((enum rpc_uncarried)i);
+
+		if (why == NULL)
+			continue;
+		label(p, "why", why);
+		take_cell(p, unedited)->value += counter_get(&w->metadata_unedited[i]);
+	}
+}
+
 static void render_traffic(struct page *p)
 {
-	struct family bytes, dropped;
+	struct family bytes, dropped, unedited;
 
 	family_init(&bytes, &p->arena, "bridle_bytes_total", "counter",
 	    "Bytes read from and written to callers.");
 	family_init(&dropped, &p->arena, "bridle_metadata_dropped_total", "counter",
 	    "Metadata that a conversion had no place for.");
+	family_init(&unedited, &p->arena, "bridle_metadata_unedited_total", "counter",
+	    "Calls whose bodies were to carry metadata and went on as they came, by the reason.");
 	for (unsigned i = 0; i < p->source->n_workers; i++) {
 		const struct worker *w = p->source->workers[i];
 
@@ -278,11 +292,14 @@ static void render_traffic(struct page *p)
 			label(p, "class", metadata_class_name((enum metadata_class)c));
 			take_cell(p, &dropped)->value += counter_get(&w->metadata_dropped[c]);
 		}
+		take_unedited(p, &unedited, w);
 	}
 	family_render(&bytes, p->out);
 	family_render(&dropped, p->out);
+	family_render(&unedited, p->out);
 	family_fini(&bytes);
 	family_fini(&dropped);
+	family_fini(&unedited);
 }
 
 static void render_one(struct page *p, const char *name, const char *type, const char *help,

@@ -7,6 +7,7 @@
 #include "net/loop.h"
 #include "proxy/backend.h"
 #include "proxy/call.h"
+#include "proxy/carriage.h"
 #include "proxy/downstream.h"
 #include "proxy/relay.h"
 #include "proxy/trace.h"
@@ -636,10 +637,16 @@ void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean)
 {
 	struct call *call = a->call;
 	const char *why = check_reply(a, m);
+	struct rpc_message noted;
 
 	if (why) {
 		attempt_bad_reply(a, why);
 		return;
+	}
+	if (carriage_reads_replies(call)) {
+		noted = *m;
+		carriage_note_reply(call, &noted);
+		m = &noted;
 	}
 	if (!call_takes_reply(call, a, m)) {
 		drop_reply(a, m, clean);

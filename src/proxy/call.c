@@ -10,6 +10,7 @@
 #include "net/loop.h"
 #include "proxy/access.h"
 #include "proxy/access_log.h"
+#include "proxy/carriage.h"
 #include "proxy/downstream.h"
 #include "proxy/introduction.h"
 #include "proxy/relay.h"
@@ -124,11 +125,21 @@ struct call *call_take(
 	return call;
 }
 
+void call_note_caller(struct call *call)
+{
+	struct rpc_message *m = &call->request;
+	bool replaced;
+
+	call->caller =
+	    access_caller(call->downstream, call->world->snapshot->config, m->caller, &replaced);
+	call->caller_is_replaced =
+	    replaced && (m->marks & RPC_HAS_CALLERS || !slice_eq(call->caller, m->caller));
+}
+
 static struct call *call_new(
     struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
 {
 	struct call *call = call_take(d->worker->world, d->listener, d->stats);
-	bool replaced;
 
 	call->number = ++d->worker->next_call;
 	call->downstream = d;
@@ -139,10 +150,8 @@ static struct call *call_new(
 	if (!call_charge(call, call_head_size(m)))
 		call_fail(call, REASON_OVERLOAD, "no memory for the head (limits.memory)");
 	rpc_message_keep_head(&call->request, &call->arena);
-	call->caller =
-	    access_caller(d, call->world->snapshot->config, call->request.caller, &replaced);
-	call->caller_is_replaced = replaced && (call->request.marks & RPC_HAS_CALLERS ||
-						   !slice_eq(call->caller, call->request.caller));
+	carriage_lift(call);
+	call_note_caller(call);
 	call->upload_is_over = m->complete;
 	call->bytes_in = m->head.len + m->body.len;
 	memcpy(call->source, d->source, sizeof call->source);

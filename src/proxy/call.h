@@ -182,6 +182,8 @@ void call_arm(struct call *call);
 /* A call without a message yet. */
 struct call *call_take(
     struct world *world, const struct listener_config *listener, struct listener_stats *stats);
+/* Who calls, by what the call states and the rule of its listener. */
+void call_note_caller(struct call *call);
 /* What the rules of its route change in it. */
 void call_note_changes(struct call *call);
 /* Counts, logs and frees it. */
@@ -202,6 +204,8 @@ void call_fail(struct call *call, enum reason reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* As call_fail, but the caller gets no words: its stream is reset, or its connection ends. */
 void call_reset_caller(struct call *call, enum reason reason, const char *what);
+/* It can go on in no other way than as a whole. */
+bool call_has_to_be_whole(const struct call *call);
 /* Appends to the collected body. False: over a limit, or no memory. */
 bool call_collect(struct call *call, struct slice data);
 /* A head, of so many bytes, is about to be copied into the arena: long ones count against

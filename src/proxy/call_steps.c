@@ -6,6 +6,7 @@
 #include "net/loop.h"
 #include "proxy/backend.h"
 #include "proxy/call.h"
+#include "proxy/carriage.h"
 #include "proxy/downstream.h"
 #include "proxy/facts.h"
 #include "proxy/relay.h"
@@ -276,10 +277,15 @@ static bool is_awaited(const struct call *call)
 	return m->body_len <= call->policy->retry.buffer || m->body_len == RPC_LENGTH_UNKNOWN;
 }
 
-static bool is_collected(const struct call *call)
+bool call_has_to_be_whole(const struct call *call)
 {
 	return (is_awaited(call) && !call->is_stream) || is_from_grpc(call) ||
-	       needs_whole(&call->request, call->target) || is_wanted_whole(call);
+	       needs_whole(&call->request, call->target);
+}
+
+static bool is_collected(const struct call *call)
+{
+	return call_has_to_be_whole(call) || is_wanted_whole(call) || carriage_wants_body(call);
 }
 
 /* It may begin: all that is left is that it may have to be whole first. */
@@ -365,6 +371,8 @@ enum step call_step_collect(struct call *call)
 	call->body_is_kept = true;
 	if (m->form.transport == RPC_HTTP2)
 		why = rpc_call_from_grpc(m);
+	if (carriage_lift(call) && call->downstream)
+		call_note_caller(call);
 	if (why == NULL)
 		return go(call, CALL_TRY);
 	call_fail(call, REASON_NO_CONVERSION,
@@ -385,7 +393,7 @@ static enum reason reason_of_reply(const struct rpc_message *reply)
 /* The caller cannot carry a business error: it gets an exception with the text instead. */
 static bool becomes_exception(const struct call *call)
 {
-	return call->reply.marks & RPC_HAS_BIZ && call->reply.kind == RPC_REPLY &&
+	return rpc_header_tells_biz(&call->reply) && call->reply.kind == RPC_REPLY &&
 	       call->request.form.transport != RPC_TTHEADER && call->id == 0 &&
 	       !call->service->service->config->biz_error_drop;
 }
@@ -772,4 +780,5 @@ void call_request_edit(struct call *call, const struct attempt *a, struct rpc_ed
 		edit_for_ttstream(call, edit);
 	if (call->trace)
 		trace_edit(a, edit);
+	carriage_edit(call, edit);
 }

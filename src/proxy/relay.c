@@ -194,6 +194,14 @@ static bool is_too_long(const struct call *call, struct slice data, uint64_t max
 	return call->kept_len + data.len > max_message + PREFIX;
 }
 
+/* It was collected because that would have been useful, and is longer than that may be. */
+static void go_on_in_pieces(struct call *call)
+{
+	call->request.body = slice_of(call->kept, call->kept_len);
+	call->body_is_kept = true;
+	call->step = CALL_TRY;
+}
+
 static void collect_body(struct call *call, struct slice data)
 {
 	if (is_too_long(call, data, call->listener->max_message))
@@ -203,6 +211,9 @@ static void collect_body(struct call *call, struct slice data)
 		cannot_collect(call, REASON_TOO_LARGE, TOO_LONG_FOR_ALL);
 	else if (!call_collect(call, data))
 		cannot_collect(call, REASON_OVERLOAD, NO_MEMORY);
+	else if (call->step == CALL_COLLECT && call->kept_len > call->policy->retry.buffer &&
+		 !call->upload_is_over && !call_has_to_be_whole(call))
+		go_on_in_pieces(call);
 }
 
 /* Before it is known where it goes, and how. */

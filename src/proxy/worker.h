@@ -21,6 +21,7 @@
 #include "proxy/call_stats.h"
 #include "proxy/overload.h"
 #include "proxy/span.h"
+#include "rpc/carry.h"
 
 struct loop;
 struct call;
@@ -151,6 +152,7 @@ struct worker {
 	struct table stats_by_label;        /* the same, for this thread */
 	struct counter bytes_in, bytes_out; /* callers' side */
 	struct counter metadata_dropped[METADATA_CLASSES];
+	struct counter metadata_unedited[RPC_UNCARRIED]; /* bodies that were given none */
 	struct counter calls_running, calls_total;
 	/* Counted up by whoever hands connections over, down by the worker. */
 	atomic_uint connections;
