@@ -6,7 +6,6 @@
 #include "rpc/trace_name.h"
 #include "wire/grpc.h"
 
-#define PERSIST_KEY "RPC_PERSIST_"
 #define RETRY_NAME  "RetryReq" /* source: kitex pkg/retry/util.go */
 #define NAME_LIMIT  (METADATA_NAME_MAX - METADATA_PREFIX)
 #define ENTRY_EXTRA (METADATA_PREFIX + 4u) /* its lengths */
@@ -40,7 +39,7 @@ static bool is_free_int(uint16_t number)
 {
 	struct ttheader_entry e = {.kind = TTHEADER_INT, .int_key = number};
 
-	return number != TTKEY_FRAME_TYPE && metadata_of_entry(&e, false) == METADATA_INT;
+	return metadata_of_entry(&e, false) == METADATA_INT;
 }
 
 bool rpc_change_is_possible(const struct rpc_change *change)
@@ -225,7 +224,7 @@ static struct slice key_of(const struct rpc_change *change, uint8_t room[METADAT
 	struct writer key = writer_of(room, METADATA_NAME_MAX);
 
 	if (change->kind == RPC_CHANGE_META)
-		write_bytes(&key, SLICE_LIT(PERSIST_KEY));
+		write_bytes(&key, metadata_key(METADATA_NAME_PERSISTENT));
 	write_bytes(&key, change->name);
 	return writer_slice(&key);
 }

@@ -85,6 +85,16 @@ struct metadata_spelling {
 
 extern const struct metadata_spelling metadata_spellings[METADATA_NAMES];
 
+static inline struct slice metadata_key(enum metadata_name name)
+{
+	return metadata_spellings[name].key;
+}
+
+static inline struct slice metadata_field(enum metadata_name name)
+{
+	return metadata_spellings[name].field;
+}
+
 /* What becomes of each kind. */
 struct metadata_rule {
 	bool in_calls, in_replies;   /* goes into the other protocol under a name of its own */
@@ -113,6 +123,10 @@ enum metadata_kind metadata_of_field(struct slice name);
 
 /* Of "RPC_PERSIST_", "RPC_TRANSIT_", and of both as fields. */
 #define METADATA_PREFIX 12u
+/* The name of a key or a field without how far its value travels: K of RPC_PERSIST_K, gdpr-token of
+ * the ACL token. A backward value may have no prefix; what does not travel so has no such name:
+ * empty. */
+struct slice metadata_bare(struct slice name, enum metadata_kind kind);
 
 /* Are these two names of metadata the same? Case is folded, and '-' is '_': HTTP/2 keeps
  * neither. */

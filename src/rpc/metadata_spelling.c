@@ -48,6 +48,19 @@ bool metadata_is_field(struct slice field, struct slice name)
 	return true;
 }
 
+struct slice metadata_bare(struct slice name, enum metadata_kind kind)
+{
+	const struct metadata_spelling *known = metadata_prefix(kind);
+
+	if (kind == METADATA_ACL)
+		return slice_from(name, METADATA_PREFIX);
+	if (!known->is_prefix)
+		return SLICE_NONE;
+	if (slice_starts(name, known->key) || slice_starts(name, known->field))
+		return slice_from(name, known->key.len);
+	return kind == METADATA_BACKWARD ? name : SLICE_NONE;
+}
+
 /* A name without its prefix is to stand behind another. */
 static bool has_room(struct slice prefix, struct slice bare)
 {

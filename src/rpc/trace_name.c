@@ -2,8 +2,6 @@
 
 #include "rpc/metadata.h"
 
-#define TRANSIT_LEN 12u /* RPC_TRANSIT_, rpc-transit- */
-
 #define NAME(text)                                                                                 \
 	{                                                                                          \
 		(text), sizeof(text) - 1                                                           \
@@ -43,12 +41,12 @@ static enum trace_name find(struct slice text)
 
 enum trace_name trace_name_of_key(struct slice key, bool *is_transient)
 {
-	*is_transient = slice_starts(key, SLICE_LIT("RPC_TRANSIT_"));
-	return find(*is_transient ? slice_from(key, TRANSIT_LEN) : key);
+	*is_transient = slice_starts(key, metadata_key(METADATA_NAME_TRANSIENT));
+	return find(*is_transient ? slice_from(key, METADATA_PREFIX) : key);
 }
 
 enum trace_name trace_name_of_field(struct slice field, bool *is_transient)
 {
-	*is_transient = slice_starts(field, SLICE_LIT("rpc-transit-"));
-	return find(*is_transient ? slice_from(field, TRANSIT_LEN) : field);
+	*is_transient = slice_starts(field, metadata_field(METADATA_NAME_TRANSIENT));
+	return find(*is_transient ? slice_from(field, METADATA_PREFIX) : field);
 }
