@@ -348,6 +348,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/downstream_drain.c \
 	src/proxy/downstream_events.c \
+	src/proxy/identity.c src/proxy/identity.h \
 	src/proxy/introduction.c src/proxy/introduction.h \
 	src/proxy/line.c src/proxy/line.h \
 	src/proxy/metadata_page.c src/proxy/metadata_page.h \

@@ -278,7 +278,7 @@ static void render_traffic(struct page *p)
 	family_init(&bytes, &p->arena, "bridle_bytes_total", "counter",
 	    "Bytes read from and written to callers.");
 	family_init(&dropped, &p->arena, "bridle_metadata_dropped_total", "counter",
-	    "Metadata that a conversion had no place for.");
+	    "Metadata that had no place in another protocol, or was not its caller's to state.");
 	family_init(&unedited, &p->arena, "bridle_metadata_unedited_total", "counter",
 	    "Calls whose bodies were to carry metadata and went on as they came, by the reason.");
 	for (unsigned i = 0; i < p->source->n_workers; i++) {

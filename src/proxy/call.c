@@ -8,10 +8,10 @@
 #include "base/mem.h"
 #include "model/route.h"
 #include "net/loop.h"
-#include "proxy/access.h"
 #include "proxy/access_log.h"
 #include "proxy/carriage.h"
 #include "proxy/downstream.h"
+#include "proxy/identity.h"
 #include "proxy/introduction.h"
 #include "proxy/relay.h"
 #include "proxy/tap.h"
@@ -125,17 +125,6 @@ struct call *call_take(
 	return call;
 }
 
-void call_note_caller(struct call *call)
-{
-	struct rpc_message *m = &call->request;
-	bool replaced;
-
-	call->caller =
-	    access_caller(call->downstream, call->world->snapshot->config, m->caller, &replaced);
-	call->caller_is_replaced =
-	    replaced && (m->marks & RPC_HAS_CALLERS || !slice_eq(call->caller, m->caller));
-}
-
 static struct call *call_new(
     struct downstream *d, uint32_t id, const struct rpc_message *m, usec_t started)
 {
@@ -151,10 +140,10 @@ static struct call *call_new(
 		call_fail(call, REASON_OVERLOAD, "no memory for the head (limits.memory)");
 	rpc_message_keep_head(&call->request, &call->arena);
 	carriage_lift(call);
-	call_note_caller(call);
 	call->upload_is_over = m->complete;
 	call->bytes_in = m->head.len + m->body.len;
 	memcpy(call->source, d->source, sizeof call->source);
+	identity_establish(call);
 	call->listener_is_gone = d->kept != NULL;
 	trace_begin_call(call);
 	list_push_back(&d->calls, &call->link);

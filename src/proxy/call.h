@@ -81,7 +81,6 @@ struct call {
 
 	struct slice caller;      /* who calls, after the listener's rule */
 	struct rpc_form target;   /* what the endpoint is spoken to in */
-	bool caller_is_replaced;  /* on the wire too */
 	bool body_is_kept;        /* request.body is ours, not a view into an input buffer */
 	bool listener_is_gone;    /* a reload took it away: do not outlive the connection */
 	bool has_begun;           /* has left the queue of its connection */
@@ -182,8 +181,6 @@ void call_arm(struct call *call);
 /* A call without a message yet. */
 struct call *call_take(
     struct world *world, const struct listener_config *listener, struct listener_stats *stats);
-/* Who calls, by what the call states and the rule of its listener. */
-void call_note_caller(struct call *call);
 /* What the rules of its route change in it. */
 void call_note_changes(struct call *call);
 /* Counts, logs and frees it. */

@@ -9,6 +9,7 @@
 #include "proxy/carriage.h"
 #include "proxy/downstream.h"
 #include "proxy/facts.h"
+#include "proxy/identity.h"
 #include "proxy/relay.h"
 #include "proxy/tap.h"
 #include "proxy/trace.h"
@@ -371,8 +372,8 @@ enum step call_step_collect(struct call *call)
 	call->body_is_kept = true;
 	if (m->form.transport == RPC_HTTP2)
 		why = rpc_call_from_grpc(m);
-	if (carriage_lift(call) && call->downstream)
-		call_note_caller(call);
+	if (carriage_lift(call) && !identity_establish(call))
+		return STEP_NEXT;
 	if (why == NULL)
 		return go(call, CALL_TRY);
 	call_fail(call, REASON_NO_CONVERSION,
@@ -721,12 +722,10 @@ static void edit_for_ttheader(struct call *call, struct rpc_edit *edit)
 	else
 		edit->timeout_ms = deadline_to_write(&call->deadline, now);
 	edit->set_timeout = edit->timeout_ms > 0;
-	if (is_new || call->caller_is_replaced)
-		edit->caller = call->caller;
-	edit->strip_caller = call->caller_is_replaced && call->caller.len == 0;
 	if (call->listener->caller_address_set)
 		edit->rip = slice_str(call->source);
 	if (is_new) {
+		edit->caller = call->caller;
 		edit->service = call->service->service->name;
 		edit->idl_service = only_alias(call);
 		edit->log_id = call_log_id(call);
@@ -743,10 +742,8 @@ static void edit_for_http2(struct call *call, struct rpc_edit *edit)
 		edit->set_timeout = true;
 		edit->timeout = deadline_rest(&call->deadline, now_of(call));
 	}
-	if (is_new || call->caller_is_replaced)
-		edit->caller = call->caller;
-	edit->strip_caller = call->caller_is_replaced && call->caller.len == 0;
 	if (is_new) {
+		edit->caller = call->caller;
 		edit->service = call->service->service->name;
 		edit->idl_service = only_alias(call);
 		edit->log_id = call_log_id(call);
@@ -755,9 +752,6 @@ static void edit_for_http2(struct call *call, struct rpc_edit *edit)
 
 static void edit_for_ttstream(struct call *call, struct rpc_edit *edit)
 {
-	if (call->caller_is_replaced)
-		edit->caller = call->caller;
-	edit->strip_caller = call->caller_is_replaced && call->caller.len == 0;
 	if (call->listener->caller_address_set)
 		edit->rip = slice_str(call->source);
 }

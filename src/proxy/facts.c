@@ -49,6 +49,8 @@ static bool find(const void *arg, const struct fact_key *key, struct slice *valu
 	case FACT_META:
 		return rpc_facts_meta(&finder->facts, key->name, value);
 	case FACT_HEADER:
+		if (call->listener->caller_address_set && slice_eq_str(key->name, "rip"))
+			return give(slice_str(call->source), value); /* as it goes on */
 		return rpc_facts_header(&finder->facts, key->name, value);
 	case FACT_INT:
 		return rpc_facts_int(&finder->facts, key->number, value);

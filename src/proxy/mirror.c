@@ -51,7 +51,6 @@ static struct call *copy_of(struct call *call)
 	copy->upload_is_over = true;
 	copy->up.bytes = call->up.bytes;
 	memcpy(copy->source, call->source, sizeof copy->source);
-	copy->caller_is_replaced = call->caller_is_replaced;
 	copy->caller = arena_copy(&copy->arena, call->caller);
 	introduction_keep(copy, call);
 	list_push_back(&call->worker->orphans, &copy->link);

@@ -3,6 +3,7 @@
 #include "net/loop.h"
 #include "proxy/call.h"
 #include "proxy/downstream.h"
+#include "proxy/identity.h"
 #include "proxy/tap.h"
 #include "proxy/upstream.h"
 #include "proxy/world.h"
@@ -278,6 +279,8 @@ static bool keep_trailers(struct call *call, const struct rpc_message *trailers)
 	kept = arena_alloc(&call->arena, sizeof *kept);
 	*kept = *trailers;
 	rpc_message_keep_head(kept, &call->arena);
+	if (!identity_check_trailers(call, kept))
+		return false;
 	kept->body = arena_copy(&call->arena, trailers->body);
 	call->request_trailers = kept;
 	return true;

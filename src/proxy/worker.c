@@ -28,12 +28,15 @@ const char *metadata_class_name(enum metadata_class class)
 	    [METADATA_ACL] = "acl",
 	    [METADATA_CHECKSUM] = "checksum",
 	    [METADATA_BIZ] = "biz",
+	    [METADATA_IDENTITY] = "identity",
 	};
 
 	return names[class];
 }
 
-_Static_assert((int)METADATA_BIZ == (int)RPC_DROPPED_BIZ, "the codec counts by the same classes");
+_Static_assert((int)METADATA_IDENTITY == (int)RPC_DROPPED_IDENTITY &&
+		   (int)METADATA_CLASSES == (int)RPC_DROPPED_CLASSES,
+    "the codec counts by the same classes");
 
 const char *attempt_outcome_name(enum attempt_outcome outcome)
 {

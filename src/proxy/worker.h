@@ -58,6 +58,7 @@ enum metadata_class {
 	METADATA_ACL,
 	METADATA_CHECKSUM,
 	METADATA_BIZ,
+	METADATA_IDENTITY,
 	METADATA_CLASSES,
 };
 const char *metadata_class_name(enum metadata_class class);

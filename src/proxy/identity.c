@@ -1,0 +1,80 @@
+#include "proxy/identity.h"
+
+#include <string.h>
+
+#include "proxy/access.h"
+#include "proxy/call.h"
+#include "proxy/downstream.h"
+#include "proxy/world.h"
+#include "rpc/attest.h"
+
+static bool may_say_all(const struct listener_config *l)
+{
+	return l->caller == CALLER_AS_STATED;
+}
+
+/* A process at the other end of a unix socket has no address, unless it is to have one. */
+static struct slice address_of(const struct call *call)
+{
+	struct slice source = slice_str(call->source);
+	bool is_named = slice_starts(source, SLICE_LIT("unix:"));
+
+	return is_named && !call->listener->caller_address_set ? SLICE_NONE : source;
+}
+
+static void count(struct call *call, const unsigned dropped[RPC_DROPPED_CLASSES])
+{
+	for (int i = 0; i < METADATA_CLASSES; i++)
+		if (dropped[i])
+			counter_add(&call->worker->metadata_dropped[i], dropped[i]);
+}
+
+/* False: no room. */
+static bool attest(struct call *call, struct rpc_message *m, const struct rpc_attestation *as)
+{
+	unsigned dropped[RPC_DROPPED_CLASSES] = {0};
+
+	if (rpc_is_attested(m, as))
+		return true;
+	if (!call_charge(call, call_head_size(m)) || !rpc_attest(m, as, &call->arena, dropped))
+		return false;
+	count(call, dropped);
+	return true;
+}
+
+/* Who is gone cannot be asked again; he was, when his call began. */
+static struct slice caller_of_call(const struct call *call)
+{
+	struct slice stated = call->request.caller;
+	bool replaced;
+
+	if (call->downstream)
+		return access_caller(
+		    call->downstream, call->world->snapshot->config, stated, &replaced);
+	return stated.len && may_say_all(call->listener) ? stated : call->caller;
+}
+
+bool identity_establish(struct call *call)
+{
+	struct rpc_attestation as = {.is_identity = !may_say_all(call->listener)};
+	struct rpc_message *m = &call->request;
+
+	call->caller = caller_of_call(call);
+	if (!as.is_identity)
+		return true;
+	as.caller = call->caller;
+	as.address = address_of(call);
+	if (!attest(call, m, &as)) {
+		call_fail(call, REASON_OVERLOAD, "no room for who calls in its header");
+		return false;
+	}
+	call->caller = m->caller; /* it stays as long as the message */
+	return true;
+}
+
+bool identity_check_trailers(struct call *call, struct rpc_message *trailers)
+{
+	struct rpc_attestation as = {.is_identity = !may_say_all(call->listener)};
+
+	return !as.is_identity || attest(call, trailers, &as);
+}
