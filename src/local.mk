@@ -35,6 +35,7 @@ src_libcodec_a_SOURCES = \
 	src/base/wheel.c src/base/wheel.h \
 	src/rpc/attest.c src/rpc/attest.h \
 	src/rpc/base_resp.c \
+	src/rpc/cargo.c src/rpc/cargo.h \
 	src/rpc/carrier.c src/rpc/carrier.h \
 	src/rpc/carry.c src/rpc/carry.h \
 	src/rpc/changes.c src/rpc/changes.h \

@@ -1,17 +1,14 @@
 #include "rpc/carry.h"
 
-#include "base/utf8.h"
+#include "rpc/cargo.h"
 #include "rpc/carrier.h"
-#include "rpc/changes.h"
-#include "rpc/head_write.h"
 #include "rpc/metadata.h"
+#include "rpc/trace_name.h"
 
-#define CLIENT       "bridled"
-#define FIELD_HEAD   3u /* type, id */
-#define MAP_HEAD     6u /* two types, count */
-#define COUNT_AT     2u /* in it */
-#define STRING_HEAD  4u
-#define BASE_STRINGS 4u /* LogID to Client */
+#define FIELD_HEAD  3u /* type, id */
+#define MAP_HEAD    6u /* two types, count */
+#define COUNT_AT    2u /* in it */
+#define STRING_HEAD 4u
 
 const char *rpc_uncarried_name(enum rpc_uncarried why)
 {
@@ -23,154 +20,6 @@ const char *rpc_uncarried_name(enum rpc_uncarried why)
 	};
 
 	return names[why];
-}
-
-struct pair {
-	struct slice key, value;
-	uint64_t hash; /* of the key */
-	bool is_due;   /* it is to be written, and has not been */
-};
-
-/* What is to be put into a carrier. */
-struct load {
-	struct slice strings[BASE_STRINGS]; /* of Base, by id - 1; empty: not known */
-	struct pair pairs[RPC_CARRY_ENTRIES];
-	unsigned n;
-	bool is_over;  /* there were more */
-	size_t bytes;  /* of the pairs, on the wire */
-	bool is_alone; /* nothing but the carrier has them: what has no place in it is lost */
-	char deadline[24];
-};
-
-/* ---- what there is to carry ---- */
-
-static struct pair *find_pair(struct load *load, struct slice key, uint64_t hash)
-{
-	for (unsigned i = 0; i < load->n; i++)
-		if (load->pairs[i].hash == hash && slice_eq(load->pairs[i].key, key))
-			return &load->pairs[i];
-	return NULL;
-}
-
-/* Of a key that comes twice the last value counts, as in a header. */
-static void add_pair(struct load *load, struct slice key, struct slice value)
-{
-	uint64_t hash = slice_hash(key, 0);
-	struct pair *pair = find_pair(load, key, hash);
-
-	if (pair) {
-		load->bytes += value.len - pair->value.len;
-		pair->value = value;
-		return;
-	}
-	if (load->n == RPC_CARRY_ENTRIES) {
-		load->is_over = true;
-		return;
-	}
-	load->bytes += 2 * STRING_HEAD + key.len + value.len;
-	load->pairs[load->n++] = (struct pair){key, value, hash, true};
-}
-
-/* Readers that know nothing of a carrier pass over it all the same, and some of them decode every
- * string on their way: one that is no UTF-8 would fail their call. */
-static bool is_text(struct slice s)
-{
-	while (s.len) {
-		uint64_t word;
-		uint32_t code;
-		size_t len;
-
-		if (s.len >= sizeof word) {
-			memcpy(&word, s.data, sizeof word);
-			if ((word & 0x8080808080808080u) == 0) {
-				s = slice_from(s, sizeof word);
-				continue;
-			}
-		}
-		len = utf8_take(s, &code);
-		if (len == 0)
-			return false;
-		s = slice_from(s, len);
-	}
-	return true;
-}
-
-static struct slice text_of(struct slice s)
-{
-	return is_text(s) ? s : SLICE_NONE;
-}
-
-/* What belongs to the hop or to the header, or is said by a fact, stays behind. */
-static bool is_carried(enum metadata_kind kind, const struct ttheader_entry *e)
-{
-	switch (kind) {
-	case METADATA_PERSISTENT:
-	case METADATA_TRANSIENT:
-	case METADATA_UPSTREAM:
-	case METADATA_BACKWARD:
-	case METADATA_ACL:
-		break;
-	case METADATA_HEADER:
-		if (carrier_is_fact(e->key))
-			return false;
-		break;
-	default:
-		return false;
-	}
-	return is_text(e->key) && is_text(e->value);
-}
-
-static void add_entry(struct load *load, const struct ttheader_entry *e, struct rpc_edit *edit)
-{
-	enum metadata_kind kind = metadata_of_entry(e, false);
-
-	if (is_carried(kind, e)) {
-		if (e->value.len)
-			add_pair(load,
-			    e->kind == TTHEADER_ACL ? SLICE_LIT(METADATA_TOKEN_KEY) : e->key,
-			    e->value);
-	} else if (load->is_alone && kind != METADATA_FACT && kind != METADATA_PRIVATE) {
-		metadata_drop(edit, kind);
-	}
-}
-
-static void add_entries(struct load *load, const struct rpc_message *m, struct rpc_edit *edit)
-{
-	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-								: ttheader_entries(m->sections);
-	struct ttheader_entry e;
-
-	while (ttheader_next(&it, &e))
-		add_entry(load, &e, edit);
-}
-
-static void add_fact(struct load *load, struct slice key, struct slice value)
-{
-	if (value.len && is_text(value))
-		add_pair(load, key, value);
-}
-
-static void add_facts(
-    struct load *load, const struct rpc_carrier *carrier, const struct rpc_carried *facts)
-{
-	bool has_fields = carrier->type == RPC_CARRIER_BASE;
-
-	if (has_fields) {
-		load->strings[BASE_LOG_ID - 1] = text_of(facts->log_id);
-		load->strings[BASE_CALLER - 1] = text_of(facts->caller);
-		load->strings[BASE_ADDR - 1] = text_of(facts->address);
-		load->strings[BASE_CLIENT - 1] = SLICE_LIT(CLIENT);
-	} else {
-		add_fact(load, SLICE_LIT(RPC_CARRY_LOG_ID), facts->log_id);
-		add_fact(load, SLICE_LIT(RPC_CARRY_CALLER), facts->caller);
-		add_fact(load, SLICE_LIT(RPC_CARRY_ADDR), facts->address);
-	}
-	add_fact(load, SLICE_LIT(RPC_CARRY_CALLER_METHOD), facts->caller_method);
-	add_fact(load, SLICE_LIT(RPC_CARRY_SERVICE), facts->service);
-	add_fact(load, SLICE_LIT(RPC_CARRY_METHOD), facts->method);
-	if (facts->deadline_ms)
-		add_fact(load, SLICE_LIT(RPC_CARRY_DEADLINE),
-		    head_decimal(load->deadline, sizeof load->deadline, facts->deadline_ms));
 }
 
 /* ---- writing ---- */
@@ -187,13 +36,6 @@ static void write_string(struct writer *w, struct slice s)
 	write_bytes(w, s);
 }
 
-static void write_pair(struct writer *w, struct pair *pair)
-{
-	write_string(w, pair->key);
-	write_string(w, pair->value);
-	pair->is_due = false;
-}
-
 static void write_map_head(struct writer *w, uint32_t n)
 {
 	write_u8(w, THRIFT_STRING);
@@ -201,69 +43,266 @@ static void write_map_head(struct writer *w, uint32_t n)
 	write_u32(w, n);
 }
 
-/* What of it has not been written yet. */
-static uint32_t write_due_pairs(struct writer *w, struct load *load)
+static void write_pair(struct writer *w, struct cargo_pair *pair)
+{
+	write_string(w, pair->key);
+	write_string(w, pair->value);
+	pair->is_due = false;
+}
+
+/* Returns how many. */
+static uint32_t write_due_pairs(struct writer *w, struct cargo *cargo)
 {
 	uint32_t n = 0;
 
-	for (unsigned i = 0; i < load->n; i++) {
-		if (load->pairs[i].is_due) {
-			write_pair(w, &load->pairs[i]);
+	for (unsigned i = 0; i < cargo->n; i++) {
+		if (cargo->pairs[i].is_due) {
+			write_pair(w, &cargo->pairs[i]);
 			n++;
 		}
 	}
 	return n;
 }
 
-static void write_new_map(struct writer *w, struct load *load)
+static void write_base_string(struct writer *w, const struct cargo *cargo, unsigned i)
 {
-	write_map_head(w, load->n);
-	write_due_pairs(w, load);
+	if (cargo->strings[i].len == 0)
+		return;
+	write_field(w, THRIFT_STRING, (int16_t)(i + 1));
+	write_string(w, cargo->strings[i]);
 }
 
-static void write_new_base(struct writer *w, struct load *load)
+/* Of a field with all that is in the cargo, at most. */
+static size_t bound_of(const struct cargo *cargo)
 {
-	for (unsigned i = 0; i < BASE_STRINGS; i++) {
-		if (load->strings[i].len) {
-			write_field(w, THRIFT_STRING, (int16_t)(i + 1));
-			write_string(w, load->strings[i]);
-		}
-	}
-	if (load->n) {
+	size_t len = FIELD_HEAD + FIELD_HEAD + MAP_HEAD + cargo->bytes + 1;
+
+	for (unsigned i = 0; i < CARGO_STRINGS; i++)
+		len += FIELD_HEAD + STRING_HEAD + cargo->strings[i].len;
+	return len;
+}
+
+/* ---- a new carrier ---- */
+
+static void write_new_map(struct writer *w, struct cargo *cargo)
+{
+	write_map_head(w, cargo->n);
+	write_due_pairs(w, cargo);
+}
+
+static void write_new_base(struct writer *w, struct cargo *cargo)
+{
+	for (unsigned i = 0; i < CARGO_STRINGS; i++)
+		write_base_string(w, cargo, i);
+	if (cargo->n) {
 		write_field(w, THRIFT_MAP, BASE_EXTRA);
-		write_new_map(w, load);
+		write_new_map(w, cargo);
 	}
 	write_u8(w, THRIFT_STOP);
 }
 
-/* Of the field with all that is in it, at most. */
-static size_t new_bound(const struct load *load)
+static enum rpc_uncarried append(struct cargo *cargo, const struct rpc_carrier *carrier, size_t at,
+    struct arena *arena, struct rpc_splice *splice)
 {
-	size_t len = FIELD_HEAD + FIELD_HEAD + MAP_HEAD + load->bytes + 1;
-
-	for (unsigned i = 0; i < BASE_STRINGS; i++)
-		len += FIELD_HEAD + STRING_HEAD + load->strings[i].len;
-	return len;
-}
-
-static enum rpc_uncarried append(struct load *load, const struct rpc_carrier *carrier,
-    const struct carrier_place *place, struct arena *arena, struct rpc_splice *splice)
-{
-	size_t bound = new_bound(load);
+	size_t bound = bound_of(cargo);
 	struct writer w;
 
-	if (bound > FIELD_HEAD + RPC_CARRY_MAX)
+	if (bound > RPC_CARRY_MAX)
 		return RPC_UNCARRIED_SIZE;
 	w = writer_of(arena_alloc(arena, bound), bound);
 	if (carrier->type == RPC_CARRIER_BASE) {
 		write_field(&w, THRIFT_STRUCT, RPC_BASE_FIELD);
-		write_new_base(&w, load);
+		write_new_base(&w, cargo);
 	} else {
 		write_field(&w, THRIFT_MAP, carrier->id);
-		write_new_map(&w, load);
+		write_new_map(&w, cargo);
 	}
-	*splice = (struct rpc_splice){.at = place->at, .with = writer_slice(&w)};
+	*splice = (struct rpc_splice){.at = at, .with = writer_slice(&w)};
 	return RPC_CARRIED;
+}
+
+/* ---- one that is there ---- */
+
+struct merging {
+	struct cargo *cargo;
+	const struct rpc_carried *facts;
+	bool is_over; /* what we know stands in place of what it says */
+	bool is_past; /* it was written for an earlier hop */
+	struct writer w;
+	uint32_t n; /* pairs written */
+};
+
+/* What tells who calls, beside the fields of Base. */
+static bool is_identity(struct slice key)
+{
+	return slice_eq(key, SLICE_LIT(METADATA_TOKEN_KEY)) ||
+	       slice_eq(key, SLICE_LIT(RPC_CARRY_CALLER_METHOD)) ||
+	       slice_eq(key, SLICE_LIT(RPC_CARRY_CALLER)) ||
+	       slice_eq(key, SLICE_LIT(RPC_CARRY_ADDR));
+}
+
+/* Of an earlier hop, and of no use behind it. The log id and traces go on. */
+static bool is_of_hop(struct slice key)
+{
+	enum metadata_kind kind = metadata_of_key(key, false);
+	bool is_transient;
+
+	if (kind == METADATA_TRANSIENT || kind == METADATA_UPSTREAM || kind == METADATA_ACL)
+		return trace_name_of_key(key, &is_transient) == TRACE_NAMES;
+	return carrier_is_fact(key) && !slice_eq(key, SLICE_LIT(RPC_CARRY_LOG_ID));
+}
+
+static bool is_unwanted(const struct merging *g, struct slice key)
+{
+	return (g->is_past && is_of_hop(key)) || (g->facts->is_attested && is_identity(key)) ||
+	       cargo_is_named(g->cargo, key);
+}
+
+/* The first pair with a key that we write makes place for it, and what repeats it goes. */
+static void merge_pair(struct merging *g, struct slice key, struct slice value)
+{
+	struct cargo_pair *pair = cargo_find(g->cargo, key);
+
+	if (pair && !pair->is_said) {
+		if (!pair->is_due)
+			return;
+		write_pair(&g->w, pair);
+	} else if (pair == NULL && is_unwanted(g, key)) {
+		return;
+	} else {
+		write_string(&g->w, key);
+		write_string(&g->w, value);
+	}
+	g->n++;
+}
+
+/* Of a key that it has twice the last value counts. */
+static void note_said(struct merging *g, struct carrier_pairs pairs)
+{
+	struct slice key, value;
+
+	while (carrier_next_pair(&pairs, &key, &value)) {
+		struct cargo_pair *pair = cargo_find(g->cargo, key);
+
+		if (pair && !g->is_over && !is_unwanted(g, key)) {
+			pair->is_said = value.len > 0;
+			pair->is_due = !pair->is_said;
+		}
+	}
+}
+
+/* @pairs of the map that is there. */
+static void merge_map(struct merging *g, struct carrier_pairs pairs)
+{
+	size_t count_at = writer_len(&g->w) + COUNT_AT;
+	struct slice key, value;
+
+	note_said(g, pairs);
+	write_map_head(&g->w, 0);
+	while (carrier_next_pair(&pairs, &key, &value))
+		merge_pair(g, key, value);
+	g->n += write_due_pairs(&g->w, g->cargo);
+	if (!g->w.bad)
+		store_u32(g->w.start + count_at, g->n);
+}
+
+/* Does the string stay that Base has at this place? */
+static bool keeps_string(const struct merging *g, unsigned i, struct slice said)
+{
+	bool is_identity = i == BASE_CALLER - 1 || i == BASE_ADDR - 1;
+
+	if (is_identity && (g->is_past || g->facts->is_attested))
+		return false;
+	if (g->cargo->strings[i].len == 0)
+		return true;
+	return said.len && !g->is_over;
+}
+
+enum { EXTRA = CARGO_STRINGS, BASE_FIELDS };
+
+static void merge_base(
+    struct merging *g, struct slice base, struct carrier_field *fields, struct carrier_pairs pairs)
+{
+	struct cursor in = cursor_of(base);
+	struct thrift_field field;
+	const uint8_t *from = in.at;
+
+	for (; thrift_next_field(&in, &field); from = in.at) {
+		unsigned i = (unsigned)(field.id - 1);
+
+		thrift_skip(&in, field.type, 0);
+		if (field.id == BASE_EXTRA) {
+			write_field(&g->w, THRIFT_MAP, BASE_EXTRA);
+			merge_map(g, pairs);
+		} else if (field.id < 1 || i >= CARGO_STRINGS ||
+			   keeps_string(g, i, carrier_text(&fields[i]))) {
+			write_bytes(&g->w, slice_of(from, (size_t)(in.at - from)));
+		} else {
+			write_base_string(&g->w, g->cargo, i);
+		}
+	}
+	for (unsigned i = 0; i < CARGO_STRINGS; i++)
+		if (!fields[i].is_there)
+			write_base_string(&g->w, g->cargo, i);
+	if (!fields[EXTRA].is_there && g->cargo->n) {
+		write_field(&g->w, THRIFT_MAP, BASE_EXTRA);
+		merge_map(g, pairs);
+	}
+	write_u8(&g->w, THRIFT_STOP);
+}
+
+static bool read_there(const struct rpc_carrier *carrier, struct slice there,
+    struct carrier_field fields[BASE_FIELDS], struct carrier_pairs *pairs)
+{
+	struct slice map = there;
+
+	if (carrier->type == RPC_CARRIER_BASE) {
+		for (unsigned i = 0; i < CARGO_STRINGS; i++)
+			fields[i] =
+			    (struct carrier_field){.id = (int16_t)(i + 1), .type = THRIFT_STRING};
+		fields[EXTRA] = (struct carrier_field){.id = BASE_EXTRA, .type = THRIFT_MAP};
+		if (!carrier_read_fields(there, fields, BASE_FIELDS))
+			return false;
+		map = fields[EXTRA].is_there ? fields[EXTRA].value : SLICE_NONE;
+	}
+	return carrier_pairs_of(map, pairs);
+}
+
+static bool says_for_whom(struct carrier_pairs pairs)
+{
+	struct slice key, value;
+	bool says = false;
+
+	while (carrier_next_pair(&pairs, &key, &value))
+		if (slice_eq(key, SLICE_LIT(RPC_CARRY_SERVICE)))
+			says = value.len > 0;
+	return says;
+}
+
+static enum rpc_uncarried merge(struct cargo *cargo, const struct rpc_carrier *carrier,
+    const struct rpc_carried *facts, struct slice there, struct arena *arena,
+    struct rpc_splice *splice)
+{
+	struct merging g = {.cargo = cargo, .facts = facts};
+	struct carrier_field fields[BASE_FIELDS];
+	struct carrier_pairs pairs;
+	size_t bound = there.len + bound_of(cargo);
+
+	if (!read_there(carrier, there, fields, &pairs))
+		return RPC_UNCARRIED_SHAPE;
+	if (pairs.n > RPC_CARRY_ENTRIES || bound > 2 * RPC_CARRY_MAX)
+		return RPC_UNCARRIED_SIZE;
+	g.is_past = says_for_whom(pairs);
+	g.is_over = g.is_past || carrier->merge == RPC_MERGE_REPLACE;
+	g.w = writer_of(arena_alloc(arena, bound), bound);
+	if (carrier->type == RPC_CARRIER_BASE)
+		merge_base(&g, there, fields, pairs);
+	else
+		merge_map(&g, pairs);
+	splice->with = writer_slice(&g.w);
+	if (g.w.bad || g.n > RPC_CARRY_ENTRIES || splice->with.len > RPC_CARRY_MAX)
+		return RPC_UNCARRIED_SIZE;
+	return slice_eq(splice->with, there) ? RPC_UNCARRIED_KEPT : RPC_CARRIED;
 }
 
 /* ---- */
@@ -276,26 +315,27 @@ static bool find_place(
 	return carrier_find_map(m->body, carrier->id, place);
 }
 
-static void collect(struct load *load, const struct rpc_message *m, struct rpc_edit *edit,
-    const struct rpc_carrier *carrier, const struct rpc_carried *facts)
+static enum rpc_uncarried put(struct cargo *cargo, const struct rpc_message *m,
+    const struct rpc_carrier *carrier, const struct rpc_carried *facts,
+    const struct carrier_place *place, struct arena *arena, struct rpc_splice *splice)
 {
-	load->n = 0;
-	load->bytes = 0;
-	load->is_over = false;
-	load->is_alone = edit->form.transport == RPC_PLAIN;
-	memset(load->strings, 0, sizeof load->strings);
-	add_facts(load, carrier, facts);
-	add_entries(load, m, edit);
+	if (cargo->is_over)
+		return RPC_UNCARRIED_SIZE;
+	if (!place->is_there)
+		return append(cargo, carrier, place->at, arena, splice);
+	*splice = (struct rpc_splice){.at = place->at, .cut = place->len};
+	return merge(
+	    cargo, carrier, facts, slice_sub(m->body, place->at, place->len), arena, splice);
 }
 
 enum rpc_uncarried rpc_carry(const struct rpc_message *m, struct rpc_edit *edit,
     const struct rpc_carrier *carrier, const struct rpc_carried *facts, struct arena *arena,
     struct rpc_splice *splice)
 {
-	struct carrier_place place;
 	unsigned dropped[sizeof edit->dropped / sizeof edit->dropped[0]];
+	struct carrier_place place;
 	enum rpc_uncarried why;
-	struct load load;
+	struct cargo cargo;
 
 	if (m->form.payload != RPC_THRIFT || m->form.transport == RPC_TTSTREAM)
 		return RPC_UNCARRIED_PAYLOAD;
@@ -303,11 +343,11 @@ enum rpc_uncarried rpc_carry(const struct rpc_message *m, struct rpc_edit *edit,
 		return RPC_UNCARRIED_LONG;
 	if (!find_place(m, carrier, &place))
 		return RPC_UNCARRIED_SHAPE;
-	if (place.is_there)
+	if (place.is_there && carrier->merge == RPC_MERGE_KEEP)
 		return RPC_UNCARRIED_KEPT;
 	memcpy(dropped, edit->dropped, sizeof dropped);
-	collect(&load, m, edit, carrier, facts);
-	why = load.is_over ? RPC_UNCARRIED_SIZE : append(&load, carrier, &place, arena, splice);
+	cargo_collect(&cargo, m, edit, carrier, facts, arena);
+	why = put(&cargo, m, carrier, facts, &place, arena, splice);
 	if (why != RPC_CARRIED) /* then the writer counts all of it */
 		memcpy(edit->dropped, dropped, sizeof dropped);
 	return why;

@@ -30,10 +30,15 @@
 
 enum rpc_carrier_type { RPC_CARRIER_NONE, RPC_CARRIER_BASE, RPC_CARRIER_ARGUMENT };
 
-/* What becomes of a carrier that the call has already. */
+/*
+ * What becomes of a carrier that the call has already. Changes that the edit asks for hold whatever
+ * the merge but KEEP. One that says whom it was for (RPC_CARRY_SERVICE) was written for an earlier
+ * hop: unless it is to be kept, its facts and the transient values that were for that hop alone go,
+ * and what we know stands in place of what it says.
+ */
 enum rpc_merge {
 	RPC_MERGE_FILL,    /* what is missing or empty in it is added */
-	RPC_MERGE_KEEP,    /* nothing is touched */
+	RPC_MERGE_KEEP,    /* nothing is touched, ever */
 	RPC_MERGE_REPLACE, /* what we know stands in place of what it says; the rest stays */
 };
 
@@ -48,6 +53,9 @@ struct rpc_carried {
 	struct slice log_id, caller, caller_method, address;
 	struct slice service, method; /* who is called */
 	uint64_t deadline_ms;         /* Unix time; 0: none was stated */
+	/* Caller, its method and its address are not the caller's to say: what a carrier says of them,
+	 * and the ACL token in it, goes, whatever is known in their place. */
+	bool is_attested;
 };
 
 /* Why a body was passed on as it came. */

@@ -219,7 +219,7 @@ const struct rpc_change *changes_take(struct changes *c, int index)
 
 /* ---- entries ---- */
 
-static struct slice key_of(const struct rpc_change *change, uint8_t room[METADATA_NAME_MAX])
+struct slice changes_key(const struct rpc_change *change, uint8_t *room)
 {
 	struct writer key = writer_of(room, METADATA_NAME_MAX);
 
@@ -236,7 +236,7 @@ void changes_put(struct ttheader_writer *t, const struct rpc_change *change)
 	if (change->kind == RPC_CHANGE_INT)
 		ttheader_put_int(t, change->number, change->value);
 	else
-		ttheader_put_str(t, key_of(change, room), change->value);
+		ttheader_put_str(t, changes_key(change, room), change->value);
 }
 
 void changes_put_due(struct ttheader_writer *t, struct changes *c, enum ttheader_section kind)
@@ -260,7 +260,7 @@ static bool to_field(const struct rpc_change *change, struct arena *arena, struc
 
 	if (change->kind == RPC_CHANGE_INT)
 		return false;
-	if (!metadata_to_field(kind_of(change), key_of(change, room), arena, &name) &&
+	if (!metadata_to_field(kind_of(change), changes_key(change, room), arena, &name) &&
 	    !is_metadata(metadata_of_field(name))) /* a rule may spell it as the field it is */
 		return false;
 	field->name = name;

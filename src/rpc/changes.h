@@ -38,6 +38,8 @@ int changes_find_field(const struct changes *c, struct slice name);
 /* What stands in its place from now on; NULL: nothing, it is removed or was written before. */
 const struct rpc_change *changes_take(struct changes *c, int index);
 
+/* The str key of one that is none of INT, made in @room, which holds METADATA_NAME_MAX bytes. */
+struct slice changes_key(const struct rpc_change *change, uint8_t *room);
 void changes_put(struct ttheader_writer *t, const struct rpc_change *change);
 /* Writes all that is due and belongs into this section: STR or INT. */
 void changes_put_due(struct ttheader_writer *t, struct changes *c, enum ttheader_section kind);

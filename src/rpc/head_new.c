@@ -270,6 +270,20 @@ static void put_token(struct ttheader_writer *t, const struct rpc_message *m)
 		ttheader_put_acl(t, token);
 }
 
+struct slice head_fields_as_sections(const struct rpc_message *m, struct rpc_edit *edit,
+    struct changes *changes, struct arena *arena)
+{
+	size_t bound = head_write_bound(m, edit);
+	struct writer w = writer_of(arena_alloc(arena, bound), bound);
+	struct ttheader_writer t = {.w = &w};
+
+	ttheader_section_begin(&t, TTHEADER_STR);
+	put_fields(&t, m, edit, changes);
+	ttheader_section_end(&t);
+	put_token(&t, m);
+	return w.bad ? SLICE_NONE : writer_slice(&w);
+}
+
 void head_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	struct ttheader_writer t;

@@ -26,6 +26,12 @@ void head_edit_mesh(struct writer *w, const struct rpc_message *m, struct rpc_ed
 
 /* A TTHeader where there was none. */
 void head_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
+struct changes;
+
+/* The str keys, and the token, that a TTHeader would have of the fields of @m: sections, made in
+ * @arena. What @changes names is changed, and no longer due. */
+struct slice head_fields_as_sections(const struct rpc_message *m, struct rpc_edit *edit,
+    struct changes *changes, struct arena *arena);
 /* Counts what @m has, and what it was to get, and a form without a header has no place for. */
 void head_drop_all(const struct rpc_message *m, struct rpc_edit *edit);
 /* Source: kitex pkg/remote/message.go: the message types, in decimal. */

@@ -1,0 +1,220 @@
+#include "rpc/cargo.h"
+
+#include "base/utf8.h"
+#include "rpc/carrier.h"
+#include "rpc/head_write.h"
+#include "rpc/metadata.h"
+
+#define CLIENT "bridled"
+
+static struct cargo_pair *find(struct cargo *cargo, struct slice key, uint64_t hash)
+{
+	for (unsigned i = 0; i < cargo->n; i++)
+		if (cargo->pairs[i].hash == hash && slice_eq(cargo->pairs[i].key, key))
+			return &cargo->pairs[i];
+	return NULL;
+}
+
+struct cargo_pair *cargo_find(struct cargo *cargo, struct slice key)
+{
+	return find(cargo, key, slice_hash(key, 0));
+}
+
+/* Of a key that comes twice the last value counts, as in a header. */
+static void add_pair(struct cargo *cargo, struct slice key, struct slice value)
+{
+	uint64_t hash = slice_hash(key, 0);
+	struct cargo_pair *pair = find(cargo, key, hash);
+
+	if (pair) {
+		cargo->bytes += value.len - pair->value.len;
+		pair->value = value;
+		return;
+	}
+	if (cargo->n == RPC_CARRY_ENTRIES) {
+		cargo->is_over = true;
+		return;
+	}
+	cargo->bytes += CARGO_PAIR_EXTRA + key.len + value.len;
+	cargo->pairs[cargo->n++] =
+	    (struct cargo_pair){.key = key, .value = value, .hash = hash, .is_due = true};
+}
+
+/* Readers that know nothing of a carrier pass over it all the same, and some of them decode every
+ * string on their way: one that is no UTF-8 would fail their call. */
+static bool is_text(struct slice s)
+{
+	const uint64_t high_bits = 0x8080808080808080u;
+
+	while (s.len) {
+		uint64_t word = high_bits;
+		uint32_t code;
+		size_t len = sizeof word;
+
+		if (s.len >= sizeof word)
+			memcpy(&word, s.data, sizeof word);
+		if (word & high_bits)
+			len = utf8_take(s, &code);
+		if (len == 0)
+			return false;
+		s = slice_from(s, len);
+	}
+	return true;
+}
+
+/* ---- metadata ---- */
+
+/* What belongs to the hop or to the header, or is said by a fact, stays behind. */
+static bool is_carried(enum metadata_kind kind, const struct ttheader_entry *e)
+{
+	switch (kind) {
+	case METADATA_PERSISTENT:
+	case METADATA_TRANSIENT:
+	case METADATA_UPSTREAM:
+	case METADATA_BACKWARD:
+	case METADATA_ACL:
+		break;
+	case METADATA_HEADER:
+		if (carrier_is_fact(e->key))
+			return false;
+		break;
+	default:
+		return false;
+	}
+	return is_text(e->key) && is_text(e->value);
+}
+
+static void add_entry(struct cargo *cargo, const struct ttheader_entry *e, struct rpc_edit *edit)
+{
+	enum metadata_kind kind = metadata_of_entry(e, false);
+
+	if (is_carried(kind, e)) {
+		if (e->value.len) /* what is empty is not there, as for Kitex's readers */
+			add_pair(cargo,
+			    e->kind == TTHEADER_ACL ? SLICE_LIT(METADATA_TOKEN_KEY) : e->key,
+			    e->value);
+	} else if (cargo->is_alone && kind != METADATA_FACT && kind != METADATA_PRIVATE) {
+		metadata_drop(edit, kind); /* facts are known otherwise */
+	}
+}
+
+static void add_change(struct cargo *cargo, const struct rpc_change *change, struct rpc_edit *edit,
+    struct arena *arena)
+{
+	struct ttheader_entry e = {.kind = TTHEADER_STR, .value = change->value};
+	uint8_t room[METADATA_NAME_MAX];
+
+	if (change->kind == RPC_CHANGE_INT)
+		e = (struct ttheader_entry){.kind = TTHEADER_INT, .int_key = change->number};
+	else if (change->kind == RPC_CHANGE_META)
+		e.key = arena_copy(arena, changes_key(change, room));
+	else
+		e.key = change->name;
+	add_entry(cargo, &e, edit);
+}
+
+static void add_sections(
+    struct cargo *cargo, struct ttheader_iter it, struct rpc_edit *edit, struct arena *arena)
+{
+	struct ttheader_entry e;
+
+	while (ttheader_next(&it, &e)) {
+		int index = cargo->is_asked ? changes_find_entry(&cargo->changes, &e) : -1;
+		const struct rpc_change *change =
+		    index < 0 ? NULL : changes_take(&cargo->changes, index);
+
+		if (change)
+			add_change(cargo, change, edit, arena);
+		else if (index < 0)
+			add_entry(cargo, &e, edit);
+	}
+}
+
+/* The fields of HTTP/2 as a TTHeader would have them. What is lost on the way is lost to the form
+ * that the message goes out in: its writer counts it, if there is one. */
+static void add_fields(
+    struct cargo *cargo, const struct rpc_message *m, struct rpc_edit *edit, struct arena *arena)
+{
+	struct rpc_edit uncounted = *edit;
+	struct slice sections =
+	    head_fields_as_sections(m, cargo->is_alone ? edit : &uncounted, &cargo->changes, arena);
+	struct ttheader_iter it = ttheader_entries(sections);
+	struct ttheader_entry e;
+
+	cargo->is_over |= sections.data == NULL;
+	while (ttheader_next(&it, &e))
+		add_entry(cargo, &e, edit);
+}
+
+static void add_metadata(
+    struct cargo *cargo, const struct rpc_message *m, struct rpc_edit *edit, struct arena *arena)
+{
+	struct changes *c = &cargo->changes;
+	bool is_http = m->form.transport == RPC_HTTP2;
+
+	cargo->is_asked = changes_are_asked(edit);
+	if (cargo->is_asked || is_http)
+		changes_init(c, edit, is_http);
+	if (is_http)
+		add_fields(cargo, m, edit, arena);
+	else if (m->form.transport == RPC_MESH)
+		add_sections(cargo, ttheader_entries_mesh(m->sections), edit, arena);
+	else
+		add_sections(cargo, ttheader_entries(m->sections), edit, arena);
+	for (unsigned i = 0; cargo->is_asked && i < c->n; i++)
+		if (c->is_due[i])
+			add_change(cargo, changes_take(c, (int)i), edit, arena);
+}
+
+bool cargo_is_named(const struct cargo *cargo, struct slice key)
+{
+	struct ttheader_entry e = {.kind = TTHEADER_STR, .key = key};
+
+	return cargo->is_asked && changes_find_entry(&cargo->changes, &e) >= 0;
+}
+
+/* ---- facts ---- */
+
+static struct slice text_of(struct slice s)
+{
+	return is_text(s) ? s : SLICE_NONE;
+}
+
+static void add_fact(struct cargo *cargo, struct slice key, struct slice value)
+{
+	if (value.len && is_text(value))
+		add_pair(cargo, key, value);
+}
+
+static void add_facts(
+    struct cargo *cargo, const struct rpc_carrier *carrier, const struct rpc_carried *facts)
+{
+	if (carrier->type == RPC_CARRIER_BASE) {
+		cargo->strings[BASE_LOG_ID - 1] = text_of(facts->log_id);
+		cargo->strings[BASE_CALLER - 1] = text_of(facts->caller);
+		cargo->strings[BASE_ADDR - 1] = text_of(facts->address);
+		cargo->strings[BASE_CLIENT - 1] = SLICE_LIT(CLIENT);
+	} else {
+		add_fact(cargo, SLICE_LIT(RPC_CARRY_LOG_ID), facts->log_id);
+		add_fact(cargo, SLICE_LIT(RPC_CARRY_CALLER), facts->caller);
+		add_fact(cargo, SLICE_LIT(RPC_CARRY_ADDR), facts->address);
+	}
+	add_fact(cargo, SLICE_LIT(RPC_CARRY_CALLER_METHOD), facts->caller_method);
+	add_fact(cargo, SLICE_LIT(RPC_CARRY_SERVICE), facts->service);
+	add_fact(cargo, SLICE_LIT(RPC_CARRY_METHOD), facts->method);
+	if (facts->deadline_ms)
+		add_fact(cargo, SLICE_LIT(RPC_CARRY_DEADLINE),
+		    head_decimal(cargo->deadline, sizeof cargo->deadline, facts->deadline_ms));
+}
+
+void cargo_collect(struct cargo *cargo, const struct rpc_message *m, struct rpc_edit *edit,
+    const struct rpc_carrier *carrier, const struct rpc_carried *facts, struct arena *arena)
+{
+	memset(cargo->strings, 0, sizeof cargo->strings);
+	cargo->n = 0;
+	cargo->bytes = 0;
+	cargo->is_over = false;
+	cargo->is_alone = edit->form.transport == RPC_PLAIN;
+	add_facts(cargo, carrier, facts);
+	add_metadata(cargo, m, edit, arena);
+}
