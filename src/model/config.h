@@ -162,6 +162,12 @@ struct metadata_config {
 	enum metadata_merge merge;
 };
 
+/* It travels in the bodies of calls. */
+static inline bool metadata_is_in_body(const struct metadata_config *metadata)
+{
+	return metadata->type == METADATA_BASE255 || metadata->type == METADATA_ARGFIELD;
+}
+
 enum balance_zone { ZONE_ANY, ZONE_PREFER, ZONE_ONLY };
 
 struct balance_config {
@@ -427,6 +433,16 @@ struct tracing_config {
 	struct tls_config tls;  /* of it */
 	double sample;          /* 0..1, of the traces that begin here */
 };
+
+/* Where callers of the listener that send no header have their metadata: its own word, or what the
+ * service that it is pinned to says. */
+static inline const struct metadata_config *config_callers_metadata(
+    const struct listener_config *listener)
+{
+	return listener->metadata.type == METADATA_AUTO && listener->service
+		   ? &listener->service->metadata
+		   : &listener->metadata;
+}
 
 struct config {
 	struct arena arena; /* owns everything below */

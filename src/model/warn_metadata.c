@@ -1,11 +1,6 @@
 /* Doubts about how metadata reaches the application of a service. */
 #include "model/config_warn.h"
 
-static bool is_in_body(const struct metadata_config *metadata)
-{
-	return metadata->type == METADATA_BASE255 || metadata->type == METADATA_ARGFIELD;
-}
-
 /* Protocols whose calls are written with a header of their own, and whose bodies are never edited. */
 static bool has_own_metadata(enum service_protocol protocol)
 {
@@ -14,7 +9,7 @@ static bool has_own_metadata(enum service_protocol protocol)
 
 void warn_of_metadata(struct check *c, const struct service_config *service)
 {
-	if (is_in_body(&service->metadata) && has_own_metadata(service->protocol))
+	if (metadata_is_in_body(&service->metadata) && has_own_metadata(service->protocol))
 		warn_service(c, WARN_METADATA_BODY, service, "metadata.type",
 		    "no body of its protocol is ever edited\nexpected protocol: framed, buffered or "
 		    "a form of ttheader, or metadata: auto");

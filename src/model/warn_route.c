@@ -126,7 +126,8 @@ static bool has_metadata(const struct config *config, const struct service_confi
 		const struct listener_config *listener = &config->listeners[i];
 
 		if ((listener->service == NULL || listener->service == service) &&
-		    (listener->protocols & CARRIES_METADATA))
+		    ((listener->protocols & CARRIES_METADATA) ||
+			metadata_is_in_body(config_callers_metadata(listener))))
 			return true;
 	}
 	return false;
@@ -153,7 +154,7 @@ static void of_fact(
 	if (is_metadata(fact))
 		warn_part(c, WARN_FACT, base, at, key,
 		    "no call that comes here has %.*s\nexpected a listener whose protocols have ttheader, "
-		    "ttheader_streaming or grpc",
+		    "ttheader_streaming or grpc, or metadata: base255",
 		    (int)fact->text.len, (const char *)fact->text.data);
 }
 

@@ -24,20 +24,6 @@ static struct rpc_carrier carrier_of(const struct metadata_config *metadata)
 	return carrier;
 }
 
-static bool is_in_body(const struct metadata_config *metadata)
-{
-	return metadata->type == METADATA_BASE255 || metadata->type == METADATA_ARGFIELD;
-}
-
-/* What callers without a header do, by their listener or the service that it is pinned to. */
-static const struct metadata_config *callers_metadata(const struct call *call)
-{
-	const struct listener_config *l = call->listener;
-
-	return l->metadata.type == METADATA_AUTO && l->service ? &l->service->metadata
-							       : &l->metadata;
-}
-
 static const struct metadata_config *service_metadata(const struct call *call)
 {
 	return &call->service->service->config->metadata;
@@ -48,13 +34,14 @@ static bool may_bring(const struct call *call)
 	const struct rpc_message *m = &call->request;
 
 	return m->form.transport == RPC_PLAIN && m->form.payload == RPC_THRIFT &&
-	       !(m->marks & RPC_IS_LIFTED) && is_in_body(callers_metadata(call));
+	       !(m->marks & RPC_IS_LIFTED) &&
+	       metadata_is_in_body(config_callers_metadata(call->listener));
 }
 
 /* gRPC has room for metadata of its own, and so has a stream. */
 static bool is_given(const struct call *call)
 {
-	return call->service && is_in_body(service_metadata(call)) &&
+	return call->service && metadata_is_in_body(service_metadata(call)) &&
 	       !rpc_form_is_multiplexed(call->target);
 }
 
@@ -66,7 +53,7 @@ bool carriage_lift(struct call *call)
 		return false;
 	if (!call_charge(call, call->request.body.len)) /* what is lifted is no longer */
 		return false;
-	carrier = carrier_of(callers_metadata(call));
+	carrier = carrier_of(config_callers_metadata(call->listener));
 	return rpc_lift(
 	    &call->request, &carrier, loop_calendar(call->worker->loop) / USEC_MS, &call->arena);
 }
