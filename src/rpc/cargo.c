@@ -7,9 +7,10 @@
 
 #define CLIENT "bridled"
 
-static struct cargo_pair *find(struct cargo *cargo, struct slice key, uint64_t hash)
+/* Facts are put first, and no entry has their keys. */
+static struct cargo_pair *find(struct cargo *cargo, unsigned from, struct slice key, uint64_t hash)
 {
-	for (unsigned i = 0; i < cargo->n; i++)
+	for (unsigned i = from; i < cargo->n; i++)
 		if (cargo->pairs[i].hash == hash && slice_eq(cargo->pairs[i].key, key))
 			return &cargo->pairs[i];
 	return NULL;
@@ -17,49 +18,80 @@ static struct cargo_pair *find(struct cargo *cargo, struct slice key, uint64_t h
 
 struct cargo_pair *cargo_find(struct cargo *cargo, struct slice key)
 {
-	return find(cargo, key, slice_hash(key, 0));
+	for (unsigned i = 0; !cargo->is_hashed && i < cargo->n_facts; i++)
+		cargo->pairs[i].hash = slice_hash(cargo->pairs[i].key, 0);
+	cargo->is_hashed = true;
+	return find(cargo, 0, key, slice_hash(key, 0));
+}
+
+static void push(struct cargo *cargo, struct slice key, struct slice value, uint64_t hash)
+{
+	struct cargo_pair *pair;
+
+	if (cargo->n == RPC_CARRY_ENTRIES) {
+		cargo->is_over = true;
+		return;
+	}
+	cargo->bytes += CARGO_PAIR_EXTRA + key.len + value.len;
+	pair = &cargo->pairs[cargo->n++];
+	pair->key = key;
+	pair->value = value;
+	pair->hash = hash;
+	pair->is_due = true;
+	pair->is_said = false;
 }
 
 /* Of a key that comes twice the last value counts, as in a header. */
 static void add_pair(struct cargo *cargo, struct slice key, struct slice value)
 {
 	uint64_t hash = slice_hash(key, 0);
-	struct cargo_pair *pair = find(cargo, key, hash);
+	struct cargo_pair *pair = find(cargo, cargo->n_facts, key, hash);
 
-	if (pair) {
-		cargo->bytes += value.len - pair->value.len;
-		pair->value = value;
+	if (pair == NULL) {
+		push(cargo, key, value, hash);
 		return;
 	}
-	if (cargo->n == RPC_CARRY_ENTRIES) {
-		cargo->is_over = true;
-		return;
+	cargo->bytes += value.len - pair->value.len;
+	pair->value = value;
+}
+
+/* ---- text ---- */
+
+static uint64_t load_word(const uint8_t *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof word);
+	return word;
+}
+
+static bool is_ascii(struct slice s)
+{
+	uint64_t bits = 0;
+
+	if (s.len < sizeof bits) {
+		for (size_t i = 0; i < s.len; i++)
+			bits |= s.data[i];
+	} else {
+		for (size_t i = 0; i + sizeof bits < s.len; i += sizeof bits)
+			bits |= load_word(s.data + i);
+		bits |= load_word(s.data + s.len - sizeof bits);
 	}
-	cargo->bytes += CARGO_PAIR_EXTRA + key.len + value.len;
-	cargo->pairs[cargo->n++] =
-	    (struct cargo_pair){.key = key, .value = value, .hash = hash, .is_due = true};
+	return (bits & 0x8080808080808080u) == 0;
 }
 
 /* Readers that know nothing of a carrier pass over it all the same, and some of them decode every
  * string on their way: one that is no UTF-8 would fail their call. */
 static bool is_text(struct slice s)
 {
-	const uint64_t high_bits = 0x8080808080808080u;
+	size_t len = 1;
+	uint32_t code;
 
-	while (s.len) {
-		uint64_t word = high_bits;
-		uint32_t code;
-		size_t len = sizeof word;
-
-		if (s.len >= sizeof word)
-			memcpy(&word, s.data, sizeof word);
-		if (word & high_bits)
-			len = utf8_take(s, &code);
-		if (len == 0)
-			return false;
-		s = slice_from(s, len);
-	}
-	return true;
+	if (is_ascii(s))
+		return true;
+	for (; s.len && len; s = slice_from(s, len))
+		len = utf8_take(s, &code);
+	return len > 0;
 }
 
 /* ---- metadata ---- */
@@ -183,7 +215,7 @@ static struct slice text_of(struct slice s)
 static void add_fact(struct cargo *cargo, struct slice key, struct slice value)
 {
 	if (value.len && is_text(value))
-		add_pair(cargo, key, value);
+		push(cargo, key, value, 0);
 }
 
 static void add_facts(
@@ -212,9 +244,11 @@ void cargo_collect(struct cargo *cargo, const struct rpc_message *m, struct rpc_
 {
 	memset(cargo->strings, 0, sizeof cargo->strings);
 	cargo->n = 0;
+	cargo->is_hashed = false;
 	cargo->bytes = 0;
 	cargo->is_over = false;
 	cargo->is_alone = edit->form.transport == RPC_PLAIN;
 	add_facts(cargo, carrier, facts);
+	cargo->n_facts = cargo->n;
 	add_metadata(cargo, m, edit, arena);
 }
