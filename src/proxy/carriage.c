@@ -39,7 +39,7 @@ static bool may_bring(const struct call *call)
 }
 
 /* gRPC has room for metadata of its own, and so has a stream. */
-static bool is_given(const struct call *call)
+bool carriage_gives(const struct call *call)
 {
 	return call->service && metadata_is_in_body(service_metadata(call)) &&
 	       !rpc_form_is_multiplexed(call->target);
@@ -64,7 +64,7 @@ bool carriage_wants_body(const struct call *call)
 
 	if (m->complete || call->is_stream || m->form.payload != RPC_THRIFT)
 		return false;
-	return (may_bring(call) || is_given(call)) &&
+	return (may_bring(call) || carriage_gives(call)) &&
 	       (m->body_len <= call->policy->retry.buffer || m->body_len == RPC_LENGTH_UNKNOWN);
 }
 
@@ -101,7 +101,7 @@ void carriage_edit(struct call *call, struct rpc_edit *edit)
 	struct rpc_splice *splice;
 	enum rpc_uncarried why;
 
-	if (!is_given(call))
+	if (!carriage_gives(call))
 		return;
 	carrier = carrier_of(service_metadata(call));
 	/* What is there was for another hop: it is as if it were not. */
@@ -115,6 +115,7 @@ void carriage_edit(struct call *call, struct rpc_edit *edit)
 	    .service = call->service->service->name,
 	    .method = call->request.method,
 	    .deadline_ms = deadline_ms(call),
+	    .is_attested = call->listener->caller != CALLER_AS_STATED,
 	};
 	splice = arena_alloc(&call->arena, sizeof *splice);
 	why = rpc_carry(&call->request, edit, &carrier, &facts, &call->arena, splice);

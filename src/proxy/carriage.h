@@ -15,6 +15,8 @@ struct rpc_message;
 /* Takes out what the body of the call brings, if it is one that may, and here as a whole. Before it
  * is routed: rules are to see it. True: it brought something. */
 bool carriage_lift(struct call *call);
+/* Metadata goes to the call's service in bodies. */
+bool carriage_gives(const struct call *call);
 /* The body is wanted as a whole for what it brings or is given, and not known to be longer than
  * retry.buffer. */
 bool carriage_wants_body(const struct call *call);

@@ -5,6 +5,7 @@
 #include "net/loop.h"
 #include "proxy/backend.h"
 #include "proxy/call.h"
+#include "proxy/carriage.h"
 #include "proxy/world.h"
 #include "rpc/trace_context.h"
 
@@ -215,6 +216,8 @@ static unsigned there_after(const struct call *call)
 		return spellings;
 	if (call->target.transport == RPC_HTTP2)
 		return spellings | (spellings & TRANSIENT_SPELLINGS) >> 1;
+	if (call->request.form.transport != RPC_HTTP2)
+		return spellings;
 	return (spellings & TRANSIENT_SPELLINGS) | (spellings & PLAIN_SPELLINGS) << 1;
 }
 
@@ -247,9 +250,10 @@ static void carry(
 	put(c, TRACE_B3_MULTI_TRANSIENT, SLICE_LIT("RPC_TRANSIT_x-b3-spanid"), span, false);
 }
 
-static bool has_room_for_context(struct rpc_form form)
+static bool has_room_for_context(const struct call *call, struct rpc_form form)
 {
-	return form.transport == RPC_TTHEADER || rpc_form_is_multiplexed(form);
+	return form.transport == RPC_TTHEADER || rpc_form_is_multiplexed(form) ||
+	       carriage_gives(call);
 }
 
 void trace_edit(const struct attempt *a, struct rpc_edit *edit)
@@ -260,7 +264,7 @@ void trace_edit(const struct attempt *a, struct rpc_edit *edit)
 	struct trace_context context = t->is_ours ? t->own : t->parent;
 	struct carried c = {.there = there_after(call), .is_ours = t->is_ours};
 
-	if (propagate == 0 || !has_room_for_context(edit->form))
+	if (propagate == 0 || !has_room_for_context(call, edit->form))
 		return;
 	if (t->is_recorded)
 		memcpy(context.span_id, a->span, sizeof context.span_id);
