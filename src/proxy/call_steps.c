@@ -505,6 +505,7 @@ static bool send_reply(struct call *call)
 
 	edit.add_crrst =
 	    (d->is_draining || call->worker->draining) && edit.form.transport == RPC_TTHEADER;
+	edit.add_prefix = call->request.marks & RPC_WANTS_PREFIX;
 	renumber_reply(call, &edit);
 	if (!codec_send_message(d->codec, call->id, &call->reply, &edit))
 		return false;

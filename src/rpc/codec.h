@@ -215,6 +215,7 @@ struct rpc_edit {
 	int32_t seq, transport_seq;
 	bool out_of_order; /* set the TTHeader flag */
 	bool strip_crrst, add_crrst;
+	bool add_prefix; /* to backward values that come into a TTHeader; see RPC_WANTS_PREFIX */
 	bool set_timeout;
 	uint64_t timeout_ms; /* int key 12 */
 	usec_t timeout;      /* the same, exactly: grpc-timeout; with set_timeout */

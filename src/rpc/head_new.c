@@ -8,8 +8,8 @@
 #include "rpc/trace_name.h"
 #include "wire/grpc.h"
 
-#define BIZ_EXTRA  "biz-extra"
-#define BINARY_MAX 4096u /* of a value that gRPC writes in base64 */
+#define BIZ_EXTRA "biz-extra"
+#define VALUE_MAX UINT16_MAX /* bytes of a value in a header */
 
 static bool is_reply(const struct rpc_message *m)
 {
@@ -89,25 +89,33 @@ static bool is_put_elsewhere(const struct rpc_message *m, enum metadata_kind kin
 	return kind == METADATA_FACT || kind == METADATA_ACL;
 }
 
-static bool put_field(
-    struct ttheader_writer *t, const struct rpc_message *m, const struct rpc_field *field)
+/* What gRPC writes in base64. False: it is none, or longer than a value may be. */
+static bool put_binary(struct ttheader_writer *t, struct slice key, struct slice text)
 {
-	enum metadata_kind kind = metadata_of_field(field->name);
-	uint8_t room[METADATA_NAME_MAX], bytes[BINARY_MAX];
-	struct slice key, value = field->value;
+	struct writer measured = writer_of(NULL, 0);
+
+	if (!grpc_binary_decode(&measured, text) || measured.need > VALUE_MAX)
+		return false;
+	ttheader_begin_str(t, key, (uint16_t)measured.need);
+	grpc_binary_decode(t->w, text);
+	return true;
+}
+
+static bool put_field(struct ttheader_writer *t, const struct rpc_message *m,
+    const struct rpc_edit *edit, const struct rpc_field *field, enum metadata_kind kind)
+{
+	uint8_t room[METADATA_NAME_MAX];
+	struct slice key;
 
 	if (!metadata_is_carried(kind, is_reply(m)))
 		return false;
-	if (!metadata_to_key(kind, field->name, room, &key))
+	if (!metadata_to_key(kind, field->name, room, edit->add_prefix, &key))
 		return false;
-	if (grpc_is_binary(field->name)) {
-		struct writer w = writer_of(bytes, sizeof bytes);
-
-		if (!grpc_binary_decode(&w, value) || w.bad)
-			return false;
-		value = writer_slice(&w);
-	}
-	ttheader_put_str(t, key, value);
+	if (grpc_is_binary(field->name))
+		return put_binary(t, key, field->value);
+	if (field->value.len > VALUE_MAX)
+		return false;
+	ttheader_put_str(t, key, field->value);
 	return true;
 }
 
@@ -124,7 +132,7 @@ static bool has_transient(const struct rpc_message *m, enum trace_name name)
 
 /* Kitex's peers look for the context of a trace in transient metadata alone. True: @field is of
  * one, and said. */
-static bool put_trace(struct ttheader_writer *t, const struct rpc_message *m,
+static bool put_trace(struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit,
     const struct rpc_field *field, struct changes *c)
 {
 	struct ttheader_entry e = {.kind = TTHEADER_STR};
@@ -135,12 +143,14 @@ static bool put_trace(struct ttheader_writer *t, const struct rpc_message *m,
 
 	if (name == TRACE_NAMES || is_reply(m))
 		return false;
-	write_bytes(&key, SLICE_LIT("RPC_TRANSIT_"));
+	write_bytes(&key, metadata_key(METADATA_NAME_TRANSIENT));
 	write_bytes(&key, trace_name_text(name));
 	e.key = writer_slice(&key);
 	if (is_changed(t, c, changes_find_entry(c, &e)))
 		return true;
-	if (is_transient || !has_transient(m, name))
+	if (field->value.len > VALUE_MAX)
+		metadata_drop(edit, METADATA_TRANSIENT);
+	else if (is_transient || !has_transient(m, name))
 		ttheader_put_str(t, e.key, field->value);
 	return true;
 }
@@ -155,9 +165,9 @@ static void put_fields(struct ttheader_writer *t, const struct rpc_message *m,
 
 		if (is_changed(t, c, changes_find_field(c, m->fields[i].name)))
 			continue;
-		if (put_trace(t, m, &m->fields[i], c))
+		if (put_trace(t, m, edit, &m->fields[i], c))
 			continue;
-		if (!is_put_elsewhere(m, kind) && !put_field(t, m, &m->fields[i]))
+		if (!is_put_elsewhere(m, kind) && !put_field(t, m, edit, &m->fields[i], kind))
 			metadata_drop(edit, kind);
 	}
 }
@@ -208,9 +218,12 @@ static void put_strs(struct ttheader_writer *t, const struct rpc_message *m, str
 
 /* ---- int keys ---- */
 
-static void put_int_if(struct ttheader_writer *t, uint16_t key, struct slice value)
+static void put_fact(
+    struct ttheader_writer *t, struct rpc_edit *edit, uint16_t key, struct slice value)
 {
-	if (value.len)
+	if (value.len > VALUE_MAX)
+		metadata_drop(edit, METADATA_FACT);
+	else if (value.len)
 		ttheader_put_int(t, key, value);
 }
 
@@ -235,18 +248,18 @@ static void put_timeout(
 /* The keys that a Kitex client with its TTHeader handler writes on a call.
  * Source: kitex pkg/transmeta/ttheader.go. */
 static void put_call_keys(
-    struct ttheader_writer *t, const struct rpc_message *m, const struct rpc_edit *edit)
+    struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	struct slice caller = edit->strip_caller ? SLICE_NONE : m->caller;
 
 	ttheader_put_int(t, TTKEY_TRANSPORT_TYPE,
 	    edit->form.framed ? SLICE_LIT("framed") : SLICE_LIT("unframed"));
-	put_int_if(t, TTKEY_FROM_SERVICE, first_known(edit->caller, caller));
-	put_int_if(t, TTKEY_TO_SERVICE, first_known(m->service_asked, edit->service));
+	put_fact(t, edit, TTKEY_FROM_SERVICE, first_known(edit->caller, caller));
+	put_fact(t, edit, TTKEY_TO_SERVICE, first_known(m->service_asked, edit->service));
 	ttheader_put_int(t, TTKEY_TO_METHOD, m->method);
-	put_int_if(t, TTKEY_LOG_ID, first_known(m->log_id, edit->log_id));
+	put_fact(t, edit, TTKEY_LOG_ID, first_known(m->log_id, edit->log_id));
 	put_timeout(t, m, edit);
-	put_int_if(t, TTKEY_FROM_METHOD, m->caller_method);
+	put_fact(t, edit, TTKEY_FROM_METHOD, m->caller_method);
 }
 
 static struct slice find_token(const struct rpc_message *m)
@@ -262,11 +275,13 @@ static struct slice find_token(const struct rpc_message *m)
 	return SLICE_NONE;
 }
 
-static void put_token(struct ttheader_writer *t, const struct rpc_message *m)
+static void put_token(struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
 {
-	struct slice token = find_token(m);
+	struct slice token = is_reply(m) ? SLICE_NONE : find_token(m);
 
-	if (token.len && !is_reply(m))
+	if (token.len > VALUE_MAX)
+		metadata_drop(edit, METADATA_ACL);
+	else if (token.len)
 		ttheader_put_acl(t, token);
 }
 
@@ -280,7 +295,7 @@ struct slice head_fields_as_sections(const struct rpc_message *m, struct rpc_edi
 	ttheader_section_begin(&t, TTHEADER_STR);
 	put_fields(&t, m, edit, changes);
 	ttheader_section_end(&t);
-	put_token(&t, m);
+	put_token(&t, m, edit);
 	return w.bad ? SLICE_NONE : writer_slice(&w);
 }
 
@@ -301,7 +316,7 @@ void head_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc
 	ttheader_put_int(&t, TTKEY_MSG_TYPE, head_msg_type(m->kind));
 	changes_put_due(&t, &changes, TTHEADER_INT);
 	ttheader_section_end(&t);
-	put_token(&t, m);
+	put_token(&t, m, edit);
 	ttheader_end(&t, head_payload_len(m, edit));
 }
 

@@ -61,6 +61,10 @@ static void note_int(struct rpc_message *m, const struct ttheader_entry *e)
 	case TTKEY_FROM_METHOD:
 		m->caller_method = e->value;
 		break;
+	case TTKEY_WITH_HEADER:
+		if (slice_eq(e->value, SLICE_LIT("3")))
+			m->marks |= RPC_WANTS_PREFIX;
+		break;
 	default:
 		break;
 	}

@@ -72,6 +72,9 @@ enum rpc_mark {
 	RPC_BIZ_IN_BODY = 1u << 10, /* with HAS_BIZ: the body says so, and no header */
 	/* With IS_LIFTED: what the body says is of another call, which its application answers. */
 	RPC_IS_HANDED_THROUGH = 1u << 11,
+	/* Of a call: its caller knows backward values by their prefix alone, as Volo's clients do;
+	 * those of Kitex take all str keys of a reply for them. */
+	RPC_WANTS_PREFIX = 1u << 12,
 };
 
 #define RPC_LENGTH_UNKNOWN UINT64_MAX

@@ -149,12 +149,13 @@ bool metadata_is_field(struct slice field, struct slice name);
 
 /*
  * The field that says what the str key @key of a TTHeader does, made in @arena; and back, made in
- * @room. False when there is none: it would be no name, or would mean something else there.
+ * @room, a backward value with Volo's prefix or, as Kitex has it, with none. False when there is
+ * none: it would be no name, or would mean something else there.
  */
 bool metadata_to_field(
     enum metadata_kind kind, struct slice key, struct arena *arena, struct slice *name);
-bool metadata_to_key(
-    enum metadata_kind kind, struct slice name, uint8_t room[METADATA_NAME_MAX], struct slice *key);
+bool metadata_to_key(enum metadata_kind kind, struct slice name, uint8_t room[METADATA_NAME_MAX],
+    bool add_prefix, struct slice *key);
 /* Can it be the value of a field? */
 bool metadata_is_field_value(struct slice value);
 

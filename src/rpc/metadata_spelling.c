@@ -120,11 +120,11 @@ static bool is_of_trace(enum metadata_kind kind, struct slice bare)
 	       trace_name_of_field(bare, &is_transient) != TRACE_NAMES;
 }
 
-bool metadata_to_key(
-    enum metadata_kind kind, struct slice name, uint8_t room[METADATA_NAME_MAX], struct slice *key)
+bool metadata_to_key(enum metadata_kind kind, struct slice name, uint8_t room[METADATA_NAME_MAX],
+    bool add_prefix, struct slice *key)
 {
 	const struct metadata_spelling *known = metadata_prefix(kind);
-	struct slice prefix = kind == METADATA_BACKWARD ? SLICE_NONE : known->key;
+	struct slice prefix = kind == METADATA_BACKWARD && !add_prefix ? SLICE_NONE : known->key;
 	struct slice bare = slice_from(name, known->field.len);
 	bool stays = keeps_signs(kind) || is_of_trace(kind, bare);
 	uint8_t *at;

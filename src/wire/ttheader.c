@@ -247,6 +247,13 @@ void ttheader_put_str(struct ttheader_writer *t, struct slice key, struct slice 
 	write_counted(t->w, value);
 }
 
+void ttheader_begin_str(struct ttheader_writer *t, struct slice key, uint16_t len)
+{
+	count_entry(t);
+	write_counted(t->w, key);
+	write_u16(t->w, len);
+}
+
 void ttheader_put_int(struct ttheader_writer *t, uint16_t key, struct slice value)
 {
 	count_entry(t);

@@ -38,6 +38,7 @@ enum ttheader_key {
 	TTKEY_TO_METHOD = 9,
 	TTKEY_DEST_ADDRESS = 11,
 	TTKEY_RPC_TIMEOUT = 12,
+	TTKEY_WITH_HEADER = 16, /* "3": a client of Volo's; those of Kitex write none */
 	TTKEY_FROM_METHOD = 20,
 	TTKEY_MSG_TYPE = 22,
 	TTKEY_FRAME_TYPE = 27, /* of streams */
@@ -114,6 +115,8 @@ void ttheader_begin(
     struct ttheader_writer *t, struct writer *w, uint16_t flags, int32_t seq, uint8_t protocol_id);
 void ttheader_section_begin(struct ttheader_writer *t, enum ttheader_section kind);
 void ttheader_put_str(struct ttheader_writer *t, struct slice key, struct slice value);
+/* A str key whose value the caller writes behind it: @len bytes. */
+void ttheader_begin_str(struct ttheader_writer *t, struct slice key, uint16_t len);
 void ttheader_put_int(struct ttheader_writer *t, uint16_t key, struct slice value);
 /* A section without entries is taken back. */
 void ttheader_section_end(struct ttheader_writer *t);
