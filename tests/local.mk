@@ -152,6 +152,7 @@ UNIT_TESTS = \
 	tests/unit/test_wire_golden \
 	tests/unit/test_wire_grpc \
 	tests/unit/test_wire_kitexpb \
+	tests/unit/test_wire_proxy_v2 \
 	tests/unit/test_wire_sniff \
 	tests/unit/test_wire_thrift \
 	tests/unit/test_wire_ttheader \
@@ -175,6 +176,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_drain \
 	tests/sim/test_sim_eject \
 	tests/sim/test_sim_health \
+	tests/sim/test_sim_introduction \
 	tests/sim/test_sim_limits \
 	tests/sim/test_sim_limits_rate \
 	tests/sim/test_sim_limits_slots \
@@ -301,6 +303,7 @@ tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_drain_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_eject_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_health_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_introduction_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_rate_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_slots_LDADD = $(SIM_LIBS)

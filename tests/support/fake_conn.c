@@ -382,7 +382,8 @@ enum conn_start conn_connect_as(struct loop *loop, struct slice name, const stru
 		return start;
 	end = fake_end_new(loop, is_unix);
 	end->address = *to;
-	memcpy(end->name, name.data, name.len < sizeof end->name ? name.len : 0);
+	if (name.len && name.len < sizeof end->name)
+		memcpy(end->name, name.data, name.len);
 	end->connect_error = *error;
 	end->is_connect_over = what != FAKE_HANGS;
 	*conn = new_conn(end, start == CONN_READY ? OPEN : CONNECTING, events, arg);
