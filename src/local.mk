@@ -180,6 +180,7 @@ src_libbridle_a_SOURCES = \
 	src/daemon/log_writer.c src/daemon/log_writer.h \
 	src/daemon/logs.c src/daemon/logs.h \
 	src/daemon/lookups.c src/daemon/lookups.h \
+	src/daemon/metadata_forward.c src/daemon/metadata_forward.h \
 	src/daemon/metadata_socket.c src/daemon/metadata_socket.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
 	src/daemon/metrics_calls.c src/daemon/metrics_calls.h \

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "daemon/http_query.h"
 #include "daemon/http_server.h"
+#include "daemon/metadata_forward.h"
 #include "daemon/workers.h"
 #include "model/config_bind.h"
 #include "net/conn.h"
@@ -27,6 +28,7 @@ struct metadata_socket {
 	char *path;              /* owned; NULL: it is not open */
 	struct socket_file file; /* that it was when it was bound */
 	struct http_server *server;
+	struct http_server *behind; /* for the process that serves in our place; NULL: none does */
 };
 
 /* ---- what is asked ---- */
@@ -129,6 +131,11 @@ static void ask_worker(struct metadata_socket *m, unsigned worker,
 	worker_thread_post(m->workers->threads[worker], look, i);
 }
 
+static bool is_trusted(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
 static bool read_seq(struct slice text, int32_t *seq)
 {
 	bool is_negative = text.len && text.data[0] == '-';
@@ -141,6 +148,26 @@ static bool read_seq(struct slice text, int32_t *seq)
 	return true;
 }
 
+/* Who took our place says who asked it. */
+static bool read_uid(struct slice text, struct metadata_asker *asker)
+{
+	uint64_t number;
+
+	if (!asker->is_trusted || !slice_to_u64(text, &number) || number > UINT32_MAX)
+		return false;
+	asker->uid = (uid_t)number;
+	asker->is_trusted = is_trusted(asker->uid);
+	return true;
+}
+
+static bool read_pair(struct slice name, struct slice value, struct metadata_question *question)
+{
+	if (slice_eq_str(name, "uid"))
+		return read_uid(value, &question->asker);
+	question->has_seq = true;
+	return slice_eq_str(name, "seq") && read_seq(value, &question->seq);
+}
+
 static bool read_query(struct slice query, struct metadata_question *question)
 {
 	struct slice name, value;
@@ -148,10 +175,8 @@ static bool read_query(struct slice query, struct metadata_question *question)
 	bool is_good = true;
 
 	arena_init(&arena, NULL, 0);
-	while (is_good && http_query_next(&query, &name, &value, &arena)) {
-		is_good = slice_eq_str(name, "seq") && read_seq(value, &question->seq);
-		question->has_seq = true;
-	}
+	while (is_good && http_query_next(&query, &name, &value, &arena))
+		is_good = read_pair(name, value, question);
 	arena_fini(&arena);
 	return is_good;
 }
@@ -164,8 +189,27 @@ static bool read_asker(const struct http_reply *reply, struct metadata_asker *as
 	if (!http_asker(reply, &who))
 		return false;
 	asker->uid = who.uid;
-	asker->is_trusted = who.uid == 0 || who.uid == geteuid();
+	asker->is_trusted = is_trusted(who.uid);
 	return true;
+}
+
+/* A connection of ours, or of a process before us. */
+static void find(struct metadata_socket *m, struct slice text, struct metadata_question *question,
+    struct http_reply *reply)
+{
+	struct upstream_name name;
+
+	if (!upstream_name_read(text, &name)) {
+		reply_refusal(reply, METADATA_UNKNOWN);
+	} else if (name.process != getpid()) {
+		if (!metadata_forward(m->loop, &name, question, reply))
+			reply_refusal(reply, METADATA_UNKNOWN);
+	} else if (name.worker >= m->workers->n) {
+		reply_refusal(reply, METADATA_UNKNOWN);
+	} else {
+		question->number = name.number;
+		ask_worker(m, name.worker, question, reply);
+	}
 }
 
 static void serve(void *arg, const struct http_request *request, struct http_reply *reply)
@@ -173,7 +217,6 @@ static void serve(void *arg, const struct http_request *request, struct http_rep
 	struct slice prefix = SLICE_LIT(PATH_PREFIX);
 	struct metadata_socket *m = arg;
 	struct metadata_question question = {.has_seq = false};
-	struct upstream_name name;
 
 	if (!slice_starts(request->path, prefix)) {
 		reply_error(reply, 404, "there is only GET " PATH_PREFIX "NAME here");
@@ -181,16 +224,12 @@ static void serve(void *arg, const struct http_request *request, struct http_rep
 		   !slice_eq_str(request->method, "HEAD")) {
 		reply_error(reply, 405, "this path takes another method");
 		reply->allow = "GET, HEAD";
-	} else if (!read_query(request->query, &question)) {
-		reply_error(reply, 400, "the query may be seq=N, with a sequence id of 32 bits");
 	} else if (!read_asker(reply, &question.asker)) {
 		reply_error(reply, 403, "who asks is not known");
-	} else if (!upstream_name_read(slice_from(request->path, prefix.len), &name) ||
-		   name.process != getpid() || name.worker >= m->workers->n) {
-		reply_refusal(reply, METADATA_UNKNOWN);
+	} else if (!read_query(request->query, &question)) {
+		reply_error(reply, 400, "the query may be seq=N, with a sequence id of 32 bits");
 	} else {
-		question.number = name.number;
-		ask_worker(m, name.worker, &question, reply);
+		find(m, slice_from(request->path, prefix.len), &question, reply);
 	}
 }
 
@@ -238,6 +277,7 @@ static int prepare(struct metadata_socket *m, const struct config *config, pid_t
 static void close_socket(struct metadata_socket *m)
 {
 	http_server_free(&m->server);
+	http_server_free(&m->behind);
 	free(m->path);
 	m->path = NULL;
 }
@@ -308,8 +348,23 @@ int metadata_socket_enter(
 
 void metadata_socket_leave(struct metadata_socket *m)
 {
-	if (m->server)
-		http_server_leave(m->server);
+	struct listener_options options = {
+	    .owner = (uid_t)-1, .group = (gid_t)-1, .label = "metadata_socket"};
+	struct address address, bound;
+	struct err err;
+	int fd;
+
+	if (m->server == NULL)
+		return;
+	metadata_forward_address(getpid(), &address);
+	fd = listener_bind(&address, &options, &bound, &err);
+	if (fd < 0) {
+		log_warn("metadata", "nobody can ask for what is still in flight", "error=\"%s\"",
+		    err.text);
+		return;
+	}
+	m->behind = http_server_new(m->loop, fd, &bound, "metadata_socket", serve, m);
+	http_server_allow(m->behind, CONNECTIONS_MAX);
 }
 
 void metadata_socket_take_back(struct metadata_socket *m)
