@@ -6,9 +6,8 @@
 #include "rpc/metadata.h"
 #include "rpc/sections.h"
 
-#define TOKEN_NAME      SLICE_LIT("gdpr-token")
-#define UPSTREAM_PREFIX 21u /* RPC_TRANSIT_UPSTREAM_, which Kitex's readers take for transient */
-#define ADDED           64u /* lengths of entries, the name of a field, sections, padding */
+#define TOKEN_NAME SLICE_LIT("gdpr-token")
+#define ADDED      64u /* lengths of entries, the name of a field, sections, padding */
 
 /* In a mesh header. */
 #define SIZE_AT    2u
@@ -55,19 +54,10 @@ static void begin(
 
 /* ---- what an entry says ---- */
 
-/* The name of metadata without how far it travels; empty: it is none. */
+/* The name of metadata without how far it travels; empty: it is none that comes with calls. */
 static struct slice bare_name(struct slice name, enum metadata_kind kind)
 {
-	switch ((int)kind) {
-	case METADATA_PERSISTENT:
-	case METADATA_TRANSIENT:
-	case METADATA_ACL:
-		return slice_from(name, METADATA_PREFIX);
-	case METADATA_UPSTREAM:
-		return slice_from(name, UPSTREAM_PREFIX);
-	default:
-		return SLICE_NONE;
-	}
+	return kind == METADATA_BACKWARD ? SLICE_NONE : metadata_bare(name, kind);
 }
 
 static bool fits(const struct rpc_reserved *r, struct slice name)

@@ -2,10 +2,6 @@
 
 #include "rpc/metadata.h"
 
-#define TOKEN_NAME SLICE_LIT("gdpr-token")
-#define BACKWARD_LONG                                                                              \
-	SLICE_LIT("RPC_BACKWARD_") /* the only one of the three with a longer prefix */
-
 struct collection {
 	struct rpc_entry *list;
 	size_t max, n;
@@ -18,44 +14,33 @@ static void add(struct collection *c, const struct rpc_entry *entry)
 	c->n++;
 }
 
-/* How far a name says that its value travels, and the name without that; @other is for the rest. */
-static void sort(struct rpc_entry *e, enum metadata_kind kind, enum rpc_entry_group other)
+/* How far a name says that its value travels; @other is for the rest. Any str key of a reply is
+ * meant for its caller; only those that say so are shown as such. */
+static enum rpc_entry_group group_of(enum metadata_kind kind, enum rpc_entry_group other)
 {
 	switch ((int)kind) {
 	case METADATA_PERSISTENT:
-		e->group = RPC_ENTRY_PERSISTENT;
-		break;
+		return RPC_ENTRY_PERSISTENT;
 	case METADATA_ACL:
-		e->is_secret = true;
-		e->group = RPC_ENTRY_TRANSIENT;
-		break;
 	case METADATA_TRANSIENT:
 	case METADATA_UPSTREAM:
-		e->group = RPC_ENTRY_TRANSIENT;
-		break;
+		return RPC_ENTRY_TRANSIENT;
+	case METADATA_BACKWARD:
+		return RPC_ENTRY_BACKWARD;
 	default:
-		e->group = other;
-		return;
+		return other;
 	}
-	e->name = slice_from(e->name, METADATA_PREFIX);
-}
-
-/* Any str key of a reply is meant for its caller; only those that say so are shown as such. */
-static bool is_backward(struct slice name)
-{
-	return metadata_of_key(name, false) == METADATA_BACKWARD ||
-	       metadata_of_field(name) == METADATA_BACKWARD;
 }
 
 static void add_named(
     struct collection *c, struct rpc_entry *e, enum metadata_kind kind, enum rpc_entry_group other)
 {
-	if (is_backward(e->name)) {
-		e->group = RPC_ENTRY_BACKWARD;
-		e->name = slice_from(e->name, BACKWARD_LONG.len);
-	} else {
-		sort(e, kind, other);
-	}
+	e->group = group_of(kind, other);
+	e->is_secret |= kind == METADATA_ACL;
+	/* What was transient before is shown under the name that it would be passed on with. */
+	if (e->group != other)
+		e->name =
+		    metadata_bare(e->name, kind == METADATA_UPSTREAM ? METADATA_TRANSIENT : kind);
 	add(c, e);
 }
 
@@ -71,10 +56,8 @@ static void add_section_entry(struct collection *c, const struct ttheader_entry 
 		add(c, &e);
 		break;
 	case TTHEADER_ACL:
-		e.group = RPC_ENTRY_TRANSIENT;
-		e.name = TOKEN_NAME;
-		e.is_secret = true;
-		add(c, &e);
+		e.name = metadata_key(METADATA_NAME_TOKEN);
+		add_named(c, &e, METADATA_ACL, RPC_ENTRY_STR);
 		break;
 	case TTHEADER_STR:
 		add_named(c, &e, metadata_of_key(from->key, false), RPC_ENTRY_STR);

@@ -147,12 +147,12 @@ static struct slice encoded(struct arena *arena, struct slice text)
 
 /* A fact of a call, if it is known and can be said. */
 static void add_fact(
-    struct field_list *fields, struct rpc_edit *edit, struct slice name, struct slice value)
+    struct field_list *fields, struct rpc_edit *edit, enum metadata_name name, struct slice value)
 {
 	if (value.len == 0)
 		return;
 	if (metadata_is_field_value(value))
-		field_add(fields, name, value);
+		field_add(fields, metadata_field(name), value);
 	else
 		metadata_drop(edit, METADATA_FACT);
 }
@@ -180,11 +180,11 @@ static void add_call_facts(
 	struct slice caller = edit->strip_caller ? SLICE_NONE : call->caller;
 
 	add_timeout(call, edit, fields);
-	add_fact(fields, edit, SLICE_LIT("source-service"), first_known(edit->caller, caller));
-	add_fact(fields, edit, SLICE_LIT("source-method"), call->caller_method);
-	add_fact(fields, edit, SLICE_LIT("destination-service"),
+	add_fact(fields, edit, METADATA_NAME_CALLER, first_known(edit->caller, caller));
+	add_fact(fields, edit, METADATA_NAME_CALLER_METHOD, call->caller_method);
+	add_fact(fields, edit, METADATA_NAME_TO_SERVICE,
 	    first_known(call->service_asked, edit->service));
-	add_fact(fields, edit, SLICE_LIT("stream-log-id"), first_known(call->log_id, edit->log_id));
+	add_fact(fields, edit, METADATA_NAME_LOG_ID, first_known(call->log_id, edit->log_id));
 }
 
 struct slice grpc_in_base64(struct arena *arena, struct slice bytes)
@@ -243,11 +243,10 @@ static void add_plain_trace(struct field_list *fields, const struct rpc_message 
 static bool add_entry(struct field_list *fields, const struct ttheader_entry *e,
     enum metadata_kind kind, bool is_reply)
 {
-	struct slice name = SLICE_LIT(METADATA_TOKEN_FIELD), value = e->value;
+	struct slice name, value = e->value;
 
-	if (!metadata_is_carried(kind, is_reply))
-		return false;
-	if (kind != METADATA_ACL && !metadata_to_field(kind, e->key, fields->arena, &name))
+	if (!metadata_is_carried(kind, is_reply) ||
+	    !metadata_to_field(kind, e->key, fields->arena, &name))
 		return false;
 	if (grpc_is_binary(name))
 		value = grpc_in_base64(fields->arena, value);
