@@ -100,6 +100,7 @@ UNIT_TESTS = \
 	tests/unit/test_log_writer \
 	tests/unit/test_loop \
 	tests/unit/test_match \
+	tests/unit/test_metadata \
 	tests/unit/test_metrics \
 	tests/unit/test_metrics_policies \
 	tests/unit/test_metrics_scale \
