@@ -3,7 +3,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-#define VERSION        0x20u /* in the upper half of a byte */
+#define VERSION_2      0x20u /* in the upper half of a byte */
 #define COMMAND_MASK   0x0fu
 #define MAPPED_PREFIX  12u  /* bytes before the IPv4 address in ::ffff:a.b.c.d */
 #define UNIX_NAME      108u /* bytes of a unix socket's name, filled up with zeros */
@@ -18,7 +18,7 @@ void proxy_v2_write_start(
     struct writer *w, enum proxy_v2_command command, enum proxy_v2_family family, uint16_t len)
 {
 	write_bytes(w, slice_of(signature, sizeof signature));
-	write_u8(w, (uint8_t)(VERSION | (unsigned)command));
+	write_u8(w, (uint8_t)(VERSION_2 | (unsigned)command));
 	write_u8(w, (uint8_t)family);
 	write_u16(w, len);
 }
@@ -170,7 +170,7 @@ enum proxy_v2_result proxy_v2_read(struct slice in, struct proxy_v2_head *head)
 	if (in.len < PROXY_V2_START)
 		return PROXY_V2_MORE;
 	first = cursor_u8(&c);
-	if ((first & ~COMMAND_MASK) != VERSION || (first & COMMAND_MASK) > PROXY_V2_PROXY)
+	if ((first & ~COMMAND_MASK) != VERSION_2 || (first & COMMAND_MASK) > PROXY_V2_PROXY)
 		return PROXY_V2_BAD;
 	head->command = (enum proxy_v2_command)(first & COMMAND_MASK);
 	head->family = cursor_u8(&c);
