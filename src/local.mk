@@ -59,6 +59,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/h2_memory.c src/rpc/h2_memory.h \
 	src/rpc/h2_queue.c src/rpc/h2_queue.h \
 	src/rpc/h2_stream.c src/rpc/h2_stream.h \
+	src/rpc/handed_on.c src/rpc/handed_on.h \
 	src/rpc/head.h \
 	src/rpc/head_edit.c \
 	src/rpc/head_mesh.c \
@@ -222,6 +223,7 @@ src_libbridle_a_SOURCES = \
 	src/net/local_address.c src/net/local_address.h \
 	src/net/loop.c src/net/loop.h \
 	src/net/output.c src/net/output.h \
+	src/net/process.c src/net/process.h \
 	src/net/socket_file.c src/net/socket_file.h \
 	src/net/tls.c src/net/tls.h \
 	src/model/access_field.c src/model/access_field.h \
@@ -343,6 +345,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/call_steps.c \
 	src/proxy/call_told.c src/proxy/call_told.h \
 	src/proxy/call_try.c \
+	src/proxy/correlation.c src/proxy/correlation.h \
 	src/proxy/facts.c src/proxy/facts.h \
 	src/proxy/fault_notes.c src/proxy/fault_notes.h \
 	src/proxy/health_check.c src/proxy/health_check.h \
@@ -367,6 +370,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/tap_filter.c src/proxy/tap_filter.h \
 	src/proxy/tap_line.c src/proxy/tap_line.h \
 	src/proxy/trace.c src/proxy/trace.h \
+	src/proxy/tying.c src/proxy/tying.h \
 	src/proxy/upstream.c src/proxy/upstream.h \
 	src/proxy/upstream_connect.c \
 	src/proxy/upstream_events.c \

@@ -125,6 +125,15 @@ static void visit_mirrored(struct page *p, struct family *f, const struct servic
 	take_cell(p, f)->value += counter_get(&s->mirrored);
 }
 
+static void visit_correlated(struct page *p, struct family *f, const struct service_stats *s)
+{
+	for (int i = 0; i < CORRELATION_COUNTED; i++) {
+		label(p, "service", s->label);
+		label(p, "result", correlation_result_name((enum correlation_result)i));
+		take_cell(p, f)->value += counter_get(&s->correlated[i]);
+	}
+}
+
 static void visit_upstreams(struct page *p, struct family *f, const struct service_stats *s)
 {
 	label(p, "service", s->label);
@@ -175,6 +184,9 @@ static const struct service_family {
     {"bridle_fallbacks_total", "counter", "Calls that were led from here to their fallback.",
 	visit_fallbacks},
     {"bridle_mirrored_total", "counter", "Copies of calls that were sent here.", visit_mirrored},
+    {"bridle_correlated_total", "counter",
+	"Calls from the service's application, by what they could be tied to (correlate).",
+	visit_correlated},
     {"bridle_upstream_connections", "gauge", "Open connections to endpoints.", visit_upstreams},
     {"bridle_connect_backlog_total", "counter",
 	"Connects that found the accept queue of a unix socket full.", visit_backlog},

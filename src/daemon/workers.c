@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "base/mem.h"
+#include "proxy/correlation.h"
 #include "proxy/naming.h"
 #include "proxy/slot_queue.h"
 
@@ -48,8 +49,10 @@ static int start_all(
 
 		if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
 			return err_set(err, errno, "no random numbers: %s", strerror(errno));
-		if (i == 0)
+		if (i == 0) {
 			w->shares.label_names = label_names_new(~seed);
+			w->shares.correlation = correlation_new();
+		}
 		w->threads[i] = worker_thread_new(i, &w->shares, snapshot, seed, err);
 		if (w->threads[i] == NULL)
 			return -1;
@@ -102,6 +105,8 @@ void workers_stop(struct workers *w)
 	free(w->threads);
 	free(w->list);
 	label_names_free(&w->shares.label_names);
+	if (w->shares.correlation)
+		correlation_free(&w->shares.correlation);
 	*w = (struct workers){0};
 }
 

@@ -35,6 +35,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "net/output.h"
+#include "net/process.h"
 #include "net/socket_file.h"
 
 #define READS_PER_TURN 4      /* full buffers of one connection before the others have their turn */
@@ -667,4 +668,20 @@ bool conn_peer_address(const struct conn *conn, struct address *address)
 		return false;
 	address_from_sockaddr(address, (const struct sockaddr *)&sa, len);
 	return true;
+}
+
+bool conn_process(const struct conn *conn, struct conn_process *who)
+{
+	struct conn_identity identity;
+	bool is_known;
+
+	if (!conn_identity(conn, &identity) || identity.pid <= 0)
+		return false;
+	who->pid = identity.pid;
+	who->uid = identity.uid;
+	who->process = process_of_peer(conn->fd, identity.pid, &is_known);
+	if (process_is_alive(who->process))
+		return who->process >= 0 || !is_known;
+	close(who->process);
+	return false;
 }

@@ -101,4 +101,13 @@ bool conn_identity(const struct conn *conn, struct conn_identity *who);
 bool conn_address(const struct conn *conn, struct address *address);
 bool conn_peer_address(const struct conn *conn, struct address *address);
 
+/* The process at the other end of a unix socket: who connected, or who listened there. */
+struct conn_process {
+	pid_t pid; /* as this process sees it */
+	uid_t uid;
+	int process; /* a descriptor for it, the caller's to close; -1: the kernel has none */
+};
+/* False elsewhere, and when it is gone, or out of sight in another namespace. */
+bool conn_process(const struct conn *conn, struct conn_process *who);
+
 #endif

@@ -11,6 +11,7 @@
 #include "proxy/downstream.h"
 #include "proxy/relay.h"
 #include "proxy/trace.h"
+#include "proxy/tying.h"
 #include "proxy/upstream.h"
 #include "proxy/world.h"
 
@@ -146,6 +147,8 @@ static void end(struct attempt *a, enum attempt_outcome outcome)
 	count_outcome(a, outcome);
 	if (a->call->trace)
 		trace_end_attempt(a, outcome);
+	if (a->flight.process)
+		tying_end(a, outcome);
 	a->state = ATTEMPT_NONE;
 	a->is_sending = false;
 	a->outcome = outcome;
@@ -383,6 +386,8 @@ static bool send_call(struct attempt *a)
 	a->start = upstream_written(u);
 	call->connected = now_of(a);
 	call_request_edit(call, a, &edit);
+	if (call->world->correlates)
+		tying_begin(a, &edit);
 	if (!write_call(a, &edit))
 		return false;
 	a->end = upstream_written(u);

@@ -44,6 +44,7 @@ struct attempt {
 	usec_t asked;    /* since when it has the whole call; 0: not yet */
 	usec_t took;     /* once it has ended */
 	uint8_t span[8]; /* its id in a trace that is recorded */
+	struct correlation_flight flight; /* while its endpoint may answer */
 
 	/* What its reply was, when that did not count. */
 	enum retry_outcome result;

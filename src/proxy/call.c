@@ -16,6 +16,7 @@
 #include "proxy/relay.h"
 #include "proxy/tap.h"
 #include "proxy/trace.h"
+#include "proxy/tying.h"
 #include "proxy/world.h"
 #include "rpc/exception.h"
 
@@ -145,6 +146,8 @@ static struct call *call_new(
 	memcpy(call->source, d->source, sizeof call->source);
 	identity_establish(call);
 	call->listener_is_gone = d->kept != NULL;
+	if (call->world->correlates)
+		tying_tie(call);
 	trace_begin_call(call);
 	list_push_back(&d->calls, &call->link);
 	d->n_calls++;

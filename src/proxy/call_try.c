@@ -11,6 +11,7 @@
 #include "proxy/downstream.h"
 #include "proxy/facts.h"
 #include "proxy/mirror.h"
+#include "proxy/tying.h"
 #include "proxy/world.h"
 #include "rpc/facts.h"
 
@@ -224,6 +225,8 @@ enum step call_step_try(struct call *call)
 {
 	size_t endpoint;
 
+	if (call->handed_on)
+		tying_complete(call);
 	if (call_goes_to_all(call) && call->n_attempts == 0 && call_is_whole(call))
 		return try_all(call);
 	endpoint = pick(call);

@@ -29,7 +29,7 @@ static const struct metadata_config *service_metadata(const struct call *call)
 	return &call->service->service->config->metadata;
 }
 
-static bool may_bring(const struct call *call)
+bool carriage_may_bring(const struct call *call)
 {
 	const struct rpc_message *m = &call->request;
 
@@ -49,7 +49,7 @@ bool carriage_lift(struct call *call)
 {
 	struct rpc_carrier carrier;
 
-	if (!may_bring(call) || !call->request.complete)
+	if (!carriage_may_bring(call) || !call->request.complete)
 		return false;
 	if (!call_charge(call, call->request.body.len)) /* what is lifted is no longer */
 		return false;
@@ -64,7 +64,7 @@ bool carriage_wants_body(const struct call *call)
 
 	if (m->complete || call->is_stream || m->form.payload != RPC_THRIFT)
 		return false;
-	return (may_bring(call) || carriage_gives(call)) &&
+	return (carriage_may_bring(call) || carriage_gives(call)) &&
 	       (m->body_len <= call->policy->retry.buffer || m->body_len == RPC_LENGTH_UNKNOWN);
 }
 

@@ -17,6 +17,8 @@ struct rpc_message;
 bool carriage_lift(struct call *call);
 /* Metadata goes to the call's service in bodies. */
 bool carriage_gives(const struct call *call);
+/* Its body may bring something that cannot be looked at yet. */
+bool carriage_may_bring(const struct call *call);
 /* The body is wanted as a whole for what it brings or is given, and not known to be longer than
  * retry.buffer. */
 bool carriage_wants_body(const struct call *call);

@@ -288,6 +288,8 @@ static void set_source(struct downstream *d, const char *source)
 	if (d->has_uid) {
 		d->uid = who.uid;
 		d->gid = who.gid;
+		d->asker.pid = who.pid;
+		d->asker.uid = who.uid;
 		snprintf(d->source, sizeof d->source, "unix:uid=%u,pid=%d", (unsigned)who.uid,
 		    (int)who.pid);
 	} else {

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/wheel.h"
 #include "net/loop.h"
+#include "proxy/correlation.h"
 #include "rpc/codec.h"
 
 struct call;
@@ -84,6 +85,7 @@ struct downstream {
 	bool is_broken;     /* a write failed: closed by the timer */
 	bool has_uid;       /* a unix socket: uid and gid are known */
 	uint32_t uid, gid;
+	struct correlation_asker asker; /* the process, while its calls may be tied; pid 0: not */
 	char source[48]; /* who is at the other end, for rip and the log */
 	struct address_source from;
 };

@@ -211,6 +211,8 @@ struct tap_line *tap_line_of(struct tap *tap, struct call *call, usec_t now)
 	struct line l = {line->text, line->text + LINE_SIZE};
 
 	l.at += access_line_json(call, &moment, l.at) - 1; /* without the brace that ends it */
+	if (call->is_tied)
+		line_put_str(&l, ",\"correlated\":true");
 	put_metadata(&l, tap, call);
 	if (tap->body && call->tapped)
 		put_bodies(&l, tap, call);

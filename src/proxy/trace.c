@@ -256,18 +256,31 @@ static bool has_room_for_context(const struct call *call, struct rpc_form form)
 	       carriage_gives(call);
 }
 
+void trace_context_sent(const struct attempt *a, struct trace_context *context)
+{
+	const struct call_trace *t = a->call->trace;
+	unsigned spellings;
+
+	if (t) {
+		*context = t->is_ours ? t->own : t->parent;
+		if (t->is_recorded)
+			memcpy(context->span_id, a->span, sizeof context->span_id);
+	} else if (!trace_context_find(context, &a->call->request, &spellings)) {
+		context->has_ids = false;
+	}
+}
+
 void trace_edit(const struct attempt *a, struct rpc_edit *edit)
 {
 	struct call *call = a->call;
 	const struct call_trace *t = call->trace;
 	unsigned propagate = config_of(call)->propagate;
-	struct trace_context context = t->is_ours ? t->own : t->parent;
+	struct trace_context context;
 	struct carried c = {.there = there_after(call), .is_ours = t->is_ours};
 
 	if (propagate == 0 || !has_room_for_context(call, edit->form))
 		return;
-	if (t->is_recorded)
-		memcpy(context.span_id, a->span, sizeof context.span_id);
+	trace_context_sent(a, &context);
 	c.list = arena_alloc(&call->arena, (CHANGES_MAX + edit->n_changes) * sizeof *c.list);
 	carry(&c, &context, call, propagate);
 	if (c.n == 0)

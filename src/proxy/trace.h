@@ -12,6 +12,7 @@
 
 struct call;
 struct rpc_edit;
+struct trace_context;
 
 /* A call has come, with its head. Sets call->trace where there is something to do. */
 void trace_begin_call(struct call *call);
@@ -22,6 +23,10 @@ void trace_begin_attempt(struct attempt *a);
 void trace_end_attempt(struct attempt *a, enum attempt_outcome outcome);
 /* What is to stand in the call as the attempt sends it; rules of routes have the last word. */
 void trace_edit(const struct attempt *a, struct rpc_edit *edit);
+
+/* The context that the attempt goes out with, whether or not the endpoint is told; without ids:
+ * none. */
+void trace_context_sent(const struct attempt *a, struct trace_context *context);
 
 /* The id of the trace that the call belongs to, for its line in the log; empty when there is
  * none. */

@@ -10,6 +10,7 @@
 #include "proxy/backend.h"
 #include "proxy/introduction.h"
 #include "proxy/slots.h"
+#include "proxy/tying.h"
 #include "proxy/worker.h"
 
 #define PAUSE_REPLY 1u
@@ -89,6 +90,8 @@ void upstream_close(struct upstream *u)
 	b->n_discarding -= u->state == UPSTREAM_DISCARDING;
 	b->n_warming -= u->is_warming;
 	u->state = UPSTREAM_CLOSED;
+	if (u->process)
+		tying_forget(u);
 	wheel_clear(&u->timer);
 	loop_undefer(&u->work);
 	upstream_forget_name(u);

@@ -21,6 +21,7 @@ struct attempt;
 struct backend;
 struct conn;
 struct conn_events;
+struct correlation_process;
 struct introduction;
 
 enum upstream_state {
@@ -70,6 +71,8 @@ struct upstream {
 	bool is_unclean;          /* not to be pooled after the present call */
 	bool is_warming;          /* connects for nobody yet */
 	int write_error;          /* errno of the last write, 0 */
+	struct correlation_process *process; /* owned reference: who listens there; NULL: unknown */
+	bool has_asked_process;
 	struct timer timer;       /* idle, discarding: when to close */
 	usec_t idle_since;        /* its last call, or when one was seen on it last */
 	usec_t keep_for;

@@ -19,6 +19,7 @@
 #include "model/snapshot.h"
 #include "proxy/access_line.h"
 #include "proxy/call_stats.h"
+#include "proxy/correlation.h"
 #include "proxy/overload.h"
 #include "proxy/span.h"
 #include "rpc/carry.h"
@@ -35,6 +36,8 @@ struct process_shares {
 	atomic_uint_least64_t connections; /* downstream, against limits.connections */
 	atomic_uint connecting;            /* accepted above the limits, held to be answered once */
 	struct overload overload;
+	/* borrowed; NULL: nothing is ever tied to what is in flight */
+	struct correlation *correlation;
 };
 
 /* Takes one access-log line without its newline; must not block. */
@@ -87,6 +90,8 @@ struct service_stats {
 	struct counter fallbacks, mirrored;  /* calls led away from it; copies sent to it */
 	struct counter upstream_connections; /* open now */
 	struct counter messages[2], message_bytes[2]; /* of streams: in from callers, out to them */
+	/* Calls that its application made meanwhile, by what came of tying them. */
+	struct counter correlated[CORRELATION_COUNTED];
 	struct counter connect_backlog;
 	struct counter
 	    odd_sequence_ids; /* TTHeader SEQ of a reply differs, on a leased connection */

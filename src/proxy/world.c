@@ -3,7 +3,10 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "net/loop.h"
 #include "proxy/backend.h"
+#include "proxy/correlation.h"
+#include "proxy/tying.h"
 #include "proxy/worker.h"
 
 struct world *world_new(struct worker *worker, struct snapshot *snapshot)
@@ -13,6 +16,9 @@ struct world *world_new(struct worker *worker, struct snapshot *snapshot)
 	list_init(&world->link);
 	world->worker = worker;
 	world->snapshot = snapshot_ref(snapshot);
+	world->correlates = tying_is_asked(snapshot);
+	if (!world->correlates && worker->shares->correlation)
+		correlation_begin_blind(worker->shares->correlation);
 	world->services = mem_calloc(snapshot->n_services, sizeof *world->services);
 	for (size_t i = 0; i < snapshot->n_services; i++) {
 		const struct service *service = &snapshot->services[i];
@@ -67,6 +73,9 @@ void world_free(struct world **p)
 		free_service(&world->services[i]);
 	free(world->services);
 	list_remove(&world->link);
+	if (!world->correlates && world->worker->shares->correlation)
+		correlation_end_blind(
+		    world->worker->shares->correlation, loop_now(world->worker->loop));
 	snapshot_unref(&world->snapshot);
 	free(world);
 }

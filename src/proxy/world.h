@@ -28,6 +28,7 @@ struct world {
 	struct world_service *services;
 	unsigned calls;
 	bool is_old;
+	bool correlates; /* some service does (proxy/tying.h) */
 };
 
 /* Costs next to nothing for each endpoint: what calls need of one is made when they need it. */

@@ -257,7 +257,7 @@ bool trace_context_find(struct trace_context *c, const struct rpc_message *m, un
 	const struct slice *second = is_http ? f.transient : f.plain;
 
 	*spellings = 0;
-	if (m->form.transport == RPC_PLAIN)
+	if (m->form.transport == RPC_PLAIN && !(m->marks & RPC_IS_LIFTED))
 		return false;
 	if (is_http)
 		find_in_fields(&f, m);

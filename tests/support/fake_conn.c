@@ -384,6 +384,7 @@ enum conn_start conn_connect_as(struct loop *loop, struct slice name, const stru
 	end->address = *to;
 	if (name.len && name.len < sizeof end->name)
 		memcpy(end->name, name.data, name.len);
+	end->process = loop->process;
 	end->connect_error = *error;
 	end->is_connect_over = what != FAKE_HANGS;
 	*conn = new_conn(end, start == CONN_READY ? OPEN : CONNECTING, events, arg);
@@ -526,11 +527,27 @@ bool conn_is_quiet(struct conn *conn)
 	       list_is_empty(&conn->end->chunks);
 }
 
+#define USUAL_PROCESS 4711
+
 bool conn_identity(const struct conn *conn, struct conn_identity *who)
 {
-	if (conn->end->uid < 0)
+	const struct fake_end *end = conn->end;
+
+	if (end->uid < 0)
 		return false;
-	*who = (struct conn_identity){4711, (uid_t)conn->end->uid, (gid_t)conn->end->uid};
+	*who = (struct conn_identity){
+	    end->process ? end->process : USUAL_PROCESS, (uid_t)end->uid, (gid_t)end->uid};
+	return true;
+}
+
+/* Endpoints run as nobody in particular. */
+bool conn_process(const struct conn *conn, struct conn_process *who)
+{
+	const struct fake_end *end = conn->end;
+
+	if (!end->is_unix || end->process <= 0)
+		return false;
+	*who = (struct conn_process){end->process, end->uid < 0 ? 0 : (uid_t)end->uid, -1};
 	return true;
 }
 

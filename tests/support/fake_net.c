@@ -247,6 +247,16 @@ struct fake_end *fake_dial(struct loop *loop, int uid, int *fd)
 	return end;
 }
 
+void fake_calling_process(struct fake_end *end, int process)
+{
+	end->process = process;
+}
+
+void fake_listening_process(struct loop *loop, int process)
+{
+	loop->process = process;
+}
+
 void fake_script(struct loop *loop, enum fake_connect what, unsigned times)
 {
 	struct script *s = mem_calloc(1, sizeof *s);

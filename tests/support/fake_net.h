@@ -38,6 +38,8 @@ unsigned fake_open(const struct loop *loop);
 
 /* A connection as if accepted: *@fd is for worker_take. @uid: of a unix socket; -1: TCP. */
 struct fake_end *fake_dial(struct loop *loop, int uid, int *fd);
+/* The process of one on a unix socket, before worker_take. */
+void fake_calling_process(struct fake_end *end, int process);
 
 /* ---- endpoints ---- */
 
@@ -55,6 +57,8 @@ void fake_connected(struct fake_end *end);
 void fake_refuse(struct fake_end *end, int error);
 /* Connects so far, failed ones too. */
 unsigned fake_connects(const struct loop *loop);
+/* Which process endpoints are that are connected to from now on; 0: the kernel does not say. */
+void fake_listening_process(struct loop *loop, int process);
 /* The next far end of a connect that the test has not been given yet; NULL: none. */
 struct fake_end *fake_accept(struct loop *loop);
 const struct address *fake_address(const struct fake_end *end);

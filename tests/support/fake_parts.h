@@ -31,7 +31,7 @@ struct fake_end {
 	struct list ready; /* in loop->ready while there is something to look at */
 	struct loop *loop;
 	struct conn *conn; /* NULL: the proxy has closed it */
-	int fd, uid;
+	int fd, uid, process;
 	struct address address;
 	char name[64]; /* it was connected to from: "" is none */
 	struct list chunks;
@@ -81,7 +81,7 @@ struct loop {
 	struct reaped *reaped;
 	size_t n_reaped, room_reaped;
 	unsigned n_open, n_connects;
-	int next_fd;
+	int next_fd, process;
 };
 
 void fake_bytes_add(struct bytes *b, const uint8_t *data, size_t len);
