@@ -94,6 +94,14 @@ static struct slice address_of(const struct call *call)
 	return slice_str(call->source);
 }
 
+/* Also where all of it came at once: what becomes of a call depends on its length alone. */
+static bool is_too_long(const struct call *call)
+{
+	const struct rpc_message *m = &call->request;
+
+	return m->form.payload == RPC_THRIFT && m->body.len > call->policy->retry.buffer;
+}
+
 void carriage_edit(struct call *call, struct rpc_edit *edit)
 {
 	struct rpc_carrier carrier;
@@ -118,7 +126,9 @@ void carriage_edit(struct call *call, struct rpc_edit *edit)
 	    .is_attested = call->listener->caller != CALLER_AS_STATED,
 	};
 	splice = arena_alloc(&call->arena, sizeof *splice);
-	why = rpc_carry(&call->request, edit, &carrier, &facts, &call->arena, splice);
+	why = is_too_long(call)
+		  ? RPC_UNCARRIED_LONG
+		  : rpc_carry(&call->request, edit, &carrier, &facts, &call->arena, splice);
 	if (why == RPC_CARRIED && !call_charge(call, splice->with.len))
 		why = RPC_UNCARRIED_SIZE;
 	if (why == RPC_CARRIED)
