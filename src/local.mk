@@ -234,6 +234,7 @@ src_libbridle_a_SOURCES = \
 	src/model/breaker_tally.c \
 	src/model/check_listener.c \
 	src/model/check_listeners.c \
+	src/model/check_metadata.c \
 	src/model/check_policies.c \
 	src/model/check_protocols.c \
 	src/model/check_registrations.c \

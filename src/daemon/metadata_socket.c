@@ -11,7 +11,6 @@
 #include "daemon/http_server.h"
 #include "daemon/metadata_forward.h"
 #include "daemon/workers.h"
-#include "model/config_bind.h"
 #include "net/conn.h"
 #include "net/listener.h"
 #include "net/socket_file.h"
@@ -235,17 +234,6 @@ static void serve(void *arg, const struct http_request *request, struct http_rep
 
 /* ---- the socket ---- */
 
-static bool is_wanted(const struct config *config)
-{
-	if (origin_named(config, config, "metadata_socket") ||
-	    (config->any && config->any->metadata.type == METADATA_LOOKUP))
-		return true;
-	for (size_t i = 0; i < config->n_services; i++)
-		if (config->services[i]->metadata.type == METADATA_LOOKUP)
-			return true;
-	return false;
-}
-
 /* Returns the descriptor, or -1 with @err set. */
 static int bind_socket(const char *path, pid_t predecessor, struct address *bound, struct err *err)
 {
@@ -266,7 +254,7 @@ static int prepare(struct metadata_socket *m, const struct config *config, pid_t
 {
 	bool is_same;
 
-	*plan = (struct metadata_plan){.fd = -1, .closes = !is_wanted(config)};
+	*plan = (struct metadata_plan){.fd = -1, .closes = !config_has_metadata_socket(config)};
 	is_same = m->path && strcmp(m->path, config->metadata_socket) == 0;
 	if (plan->closes || is_same)
 		return 0;

@@ -566,6 +566,8 @@ struct config_additions {
 struct config *config_derive(
     const struct config *base, const struct config_additions *with, struct problems *problems);
 
+/* Applications may ask for metadata: a service says so, or the path is written. */
+bool config_has_metadata_socket(const struct config *config);
 const struct registry_config *config_registry(const struct config *config, struct slice name);
 const char *registry_type_name(enum registry_type type);
 /* The service with that label, or NULL. */

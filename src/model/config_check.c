@@ -112,6 +112,7 @@ void config_check(const struct config *config, struct problems *problems, struct
 	check_tests(&c);
 	check_log(&c);
 	check_admin_socket(&c);
+	check_metadata_socket(&c);
 	if (problems->n_errors == 0 && allows)
 		config_warn(&c);
 	table_fini(&c.addresses);

@@ -32,6 +32,7 @@ void check_listeners(struct check *c);
 void check_listener_alone(struct check *c, const struct listener_config *listener);
 void check_registries(struct check *c);
 void check_services(struct check *c);
+void check_metadata_socket(struct check *c);
 void check_registrations(struct check *c);
 void check_protocols(struct check *c);
 void check_policies(struct check *c);

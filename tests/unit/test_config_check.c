@@ -428,6 +428,66 @@ START_TEST(folder_of_the_admin_socket_may_be_missing_but_not_the_one_above)
 }
 END_TEST
 
+START_TEST(metadata_socket_has_a_path_of_its_own)
+{
+	static const char at[] =
+	    "listeners: [{address: [\"127.0.0.1:0\", \"unix:/tmp/in.sock\"]}]\n"
+	    "services: {app: {endpoints: [\"unix:/tmp/app.sock\"], "
+	    "metadata: %s}}\nadmin: {socket: %s}\n%s";
+	static const struct {
+		const char *metadata, *admin, *key, *text; /* text NULL: it is right */
+	} files[] = {
+	    {"lookup", "/tmp/a.sock", "", NULL},
+	    {"drop", "/tmp/metadata.sock", "", NULL},
+	    {"lookup", "/tmp/metadata.sock", "", "admin.socket has this path"},
+	    {"drop", "/tmp/a.sock", "metadata_socket: /tmp/a.sock", "admin.socket has this path"},
+	    {"lookup", "/tmp/a.sock", "metadata_socket: /tmp/in.sock", "a listener has this path"},
+	    {"lookup", "/tmp/a.sock", "metadata_socket: /nonexistent/m.sock", "is not there"},
+	    {"lookup", "/tmp/a.sock", "metadata_socket: m.sock", "is no path"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char text[500];
+		struct loaded l;
+
+		snprintf(text, sizeof text, at, files[i].metadata, files[i].admin, files[i].key);
+		l = loaded_from(text);
+		ck_assert_msg((l.config != NULL) == (files[i].text == NULL), "%s", text);
+		if (files[i].text)
+			ck_assert_msg(
+			    loaded_says(&l, "metadata_socket", files[i].text, "expected") ||
+				loaded_says(&l, "metadata_socket", files[i].text, "make it first"),
+			    "%s", text);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
+START_TEST(metadata_socket_lies_beside_admin_socket_unless_that_is_too_long)
+{
+	char folder[ADDRESS_PATH_MAX + 1], text[600];
+	const char *name = "/a.sock";
+	struct loaded l;
+
+	memset(folder, 'x', sizeof folder);
+	memcpy(folder, "/tmp/", 5);
+	folder[ADDRESS_PATH_MAX - strlen(name)] = '\0';
+	snprintf(text, sizeof text,
+	    "listeners: [{address: \"127.0.0.1:0\"}]\n"
+	    "services: {app: {endpoints: [\"unix:/tmp/app.sock\"], metadata: lookup}}\n"
+	    "admin: {socket: %s%s}\n",
+	    folder, name);
+	l = loaded_from(text);
+	ck_assert_ptr_null(l.config);
+	ck_assert(loaded_says(&l, "metadata_socket", "longer than a socket's path", "107 bytes"));
+	loaded_free(&l);
+	l = loaded_from("listeners: [{address: \"127.0.0.1:0\"}]\n" SERVICE
+			"admin: {socket: /tmp/here.sock}\n");
+	ck_assert_str_eq(loaded_config(&l)->metadata_socket, "/tmp/metadata.sock");
+	loaded_free(&l);
+}
+END_TEST
+
 START_TEST(one_run_tells_everything)
 {
 	struct loaded l = loaded_from("worker: 1\n"
@@ -457,6 +517,8 @@ int main(void)
 	    services_nobody_reaches_are_doubtful,
 	    services_that_others_lead_to_are_reached,
 	    folder_of_the_admin_socket_may_be_missing_but_not_the_one_above,
+	    metadata_socket_has_a_path_of_its_own,
+	    metadata_socket_lies_beside_admin_socket_unless_that_is_too_long,
 	    one_run_tells_everything,
 	};
 
