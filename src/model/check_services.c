@@ -191,6 +191,38 @@ static void check_multiplex(struct check *c, const struct service_config *servic
 	}
 }
 
+/* NULL: nothing does. */
+static const char *shares_connections(const struct service_config *service)
+{
+	switch (service->protocol) {
+	case SERVICE_SAME: /* where it is one of the two below, nobody is named */
+	case SERVICE_BUFFERED:
+	case SERVICE_FRAMED:
+	case SERVICE_TTHEADER:
+	case SERVICE_TTHEADER_FRAMED:
+	case SERVICE_TTHEADER_BARE:
+		break;
+	case SERVICE_TTHEADER_STREAMING:
+		return "protocol: ttheader_streaming";
+	case SERVICE_GRPC:
+		return "protocol: grpc";
+	}
+	return service->multiplex ? "multiplex: true" : NULL;
+}
+
+static void check_metadata(struct check *c, const struct service_config *service)
+{
+	const char *what = shares_connections(service);
+	struct key_path path;
+
+	if (service->metadata.type == METADATA_PROXY_V2 && what)
+		problems_error(c->problems, origin_place(c->config, service, "metadata.type"),
+		    check_service_path(service, "metadata.type", &path),
+		    "the header tells of one caller, and with %s a connection carries the calls of "
+		    "many\nexpected calls that have connections to themselves, or metadata: auto",
+		    what);
+}
+
 bool check_is_led_to(const struct config *config, const struct service_config *service)
 {
 	const struct service_config *from;
@@ -241,11 +273,13 @@ void check_services(struct check *c)
 		check_missing_endpoints(c, service);
 		check_endpoints(c, service);
 		check_multiplex(c, service);
+		check_metadata(c, service);
 		check_reached(c, service, "a listener with service: ", service->label);
 	}
 	if (any) {
 		check_template(c, any);
 		check_multiplex(c, any);
+		check_metadata(c, any);
 		check_reached(c, any, "a listener without service", "");
 	}
 }

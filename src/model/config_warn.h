@@ -75,6 +75,7 @@ enum warning_id {
 	WARN_REDACTED,
 	WARN_RPCX_PREFIX,
 	WARN_METADATA_BODY,
+	WARN_METADATA_WARM,
 };
 
 /* Tells, unless it is allowed there. The text may hold a newline: what follows is the remedy. */

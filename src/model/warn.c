@@ -155,6 +155,9 @@ static const struct warning warnings[] = {
     {WARN_METADATA_BODY, "metadata in bodies that are never edited",
 	"base255 and argfield put metadata into Thrift messages with or without a TTHeader; gRPC and "
 	"TTHeader Streaming have places of their own for it, and their bodies stay as they are."},
+    {WARN_METADATA_WARM, "connections that cannot be made before they are needed",
+	"With metadata: proxy_v2 a connection begins with facts of the caller whose calls it is to "
+	"carry, so pool.warm makes none."},
 };
 
 const struct warning *warning_list(size_t *n)

@@ -13,4 +13,9 @@ void warn_of_metadata(struct check *c, const struct service_config *service)
 		warn_service(c, WARN_METADATA_BODY, service, "metadata.type",
 		    "no body of its protocol is ever edited\nexpected protocol: framed, buffered or "
 		    "a form of ttheader, or metadata: auto");
+	if (service->metadata.type == METADATA_PROXY_V2 && service->policy.pool_warm)
+		warn_service(c, WARN_METADATA_WARM, service, "metadata.type",
+		    "each connection is made for a caller, so pool.warm, %u, makes none\n"
+		    "expected pool.warm: none",
+		    service->policy.pool_warm);
 }
