@@ -101,6 +101,7 @@ UNIT_TESTS = \
 	tests/unit/test_loop \
 	tests/unit/test_match \
 	tests/unit/test_metadata \
+	tests/unit/test_metadata_forms \
 	tests/unit/test_metrics \
 	tests/unit/test_metrics_policies \
 	tests/unit/test_metrics_scale \

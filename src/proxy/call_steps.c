@@ -450,7 +450,7 @@ void call_note_end(struct call *call, const struct rpc_message *end)
 static void begin_stream_reply(struct call *call)
 {
 	struct downstream *d = call->downstream;
-	struct rpc_edit edit = {.form = call->reply.form};
+	struct rpc_edit edit = {.form = call->reply.form, .strip_crrst = true};
 	uint64_t sent = d->sent;
 
 	call->reply_is_begun = true;
@@ -759,6 +759,7 @@ static void edit_for_ttstream(struct call *call, struct rpc_edit *edit)
 
 void call_request_edit(struct call *call, const struct attempt *a, struct rpc_edit *edit)
 {
+	edit->strip_crrst = true; /* whatever a caller means by it, it belongs to its connection */
 	edit->changes = call->changes;
 	edit->n_changes = call->n_changes;
 	edit->retry = a->mark;

@@ -4,14 +4,28 @@
  */
 #include "rpc/changes.h"
 #include "rpc/head_write.h"
+#include "rpc/metadata.h"
 
 #define SIZE_AT    2u /* behind the magic */
 #define COUNT_AT   4u /* where the bytes begin that the size counts */
 #define ENTRIES_AT 6u
 
+/* What belongs to the connection, and what covers bytes that will be others. */
+static bool is_void(const struct rpc_message *m, struct rpc_edit *edit, struct slice key)
+{
+	enum metadata_name name = metadata_find_key(key);
+
+	if (name == METADATA_NAME_CRRST)
+		return edit->strip_crrst;
+	if (metadata_spellings[name].kind != METADATA_CHECKSUM || !head_payload_is_changed(m, edit))
+		return false;
+	metadata_drop(edit, METADATA_CHECKSUM);
+	return true;
+}
+
 /* The entries in their order. */
-static void put_entries(
-    struct ttheader_writer *t, const struct rpc_message *m, struct changes *changes)
+static void put_entries(struct ttheader_writer *t, const struct rpc_message *m,
+    struct rpc_edit *edit, struct changes *changes)
 {
 	struct ttheader_iter it = ttheader_entries_mesh(m->sections);
 	struct ttheader_entry e;
@@ -20,6 +34,8 @@ static void put_entries(
 		int index = changes_find_entry(changes, &e);
 		const struct rpc_change *change;
 
+		if (is_void(m, edit, e.key))
+			continue;
 		if (index < 0) {
 			ttheader_put_str(t, e.key, e.value);
 			continue;
@@ -31,6 +47,13 @@ static void put_entries(
 	changes_put_due(t, changes, TTHEADER_STR);
 }
 
+bool head_mesh_is_edited(const struct rpc_message *m, const struct rpc_edit *edit)
+{
+	return changes_are_asked(edit) || (edit->strip_crrst && m->marks & RPC_HAS_CRRST) ||
+	       (m->marks & (RPC_HAS_CHECKSUM | RPC_HAS_VALIDATOR) &&
+		   head_payload_is_changed(m, edit));
+}
+
 void head_edit_mesh(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit)
 {
 	struct ttheader_writer t = {.w = w};
@@ -38,13 +61,13 @@ void head_edit_mesh(struct writer *w, const struct rpc_message *m, struct rpc_ed
 	uint8_t *start = w->at;
 	size_t before = w->need, size;
 
-	if (!changes_are_asked(edit)) {
+	if (!head_mesh_is_edited(m, edit)) {
 		write_bytes(w, slice_first(m->head, m->payload_at));
 		return;
 	}
 	changes_init(&changes, edit, false);
 	write_bytes(w, slice_first(m->head, ENTRIES_AT));
-	put_entries(&t, m, &changes);
+	put_entries(&t, m, edit, &changes);
 	size = w->need - before - COUNT_AT;
 	w->bad |= size > UINT16_MAX;
 	changes_drop(&changes, edit);

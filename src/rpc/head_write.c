@@ -37,6 +37,8 @@ bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit)
 	if (!rpc_form_eq(m->form, edit->form) || is_renumbered(m, edit) ||
 	    changes_are_asked(edit) || edit->splice)
 		return true;
+	if (m->form.transport == RPC_MESH)
+		return head_mesh_is_edited(m, edit);
 	return m->form.transport == RPC_TTHEADER && head_is_edited(m, edit);
 }
 

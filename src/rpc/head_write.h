@@ -23,6 +23,7 @@ bool head_is_edited(const struct rpc_message *m, const struct rpc_edit *edit);
 
 /* A mesh header with its metadata changed, if that is asked. */
 void head_edit_mesh(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
+bool head_mesh_is_edited(const struct rpc_message *m, const struct rpc_edit *edit);
 
 /* A TTHeader where there was none. */
 void head_new_ttheader(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
