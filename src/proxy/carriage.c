@@ -54,6 +54,8 @@ bool carriage_lift(struct call *call)
 	if (!call_charge(call, call->request.body.len)) /* what is lifted is no longer */
 		return false;
 	carrier = carrier_of(config_callers_metadata(call->listener));
+	if (call->listener->service)
+		carrier.service = slice_str(call->listener->service->name);
 	return rpc_lift(
 	    &call->request, &carrier, loop_calendar(call->worker->loop) / USEC_MS, &call->arena);
 }

@@ -268,15 +268,26 @@ static bool read_there(const struct rpc_carrier *carrier, struct slice there,
 	return carrier_pairs_of(map, pairs);
 }
 
-static bool says_for_whom(struct carrier_pairs pairs)
+static struct slice find_value(struct carrier_pairs pairs, struct slice wanted)
 {
-	struct slice key, value;
-	bool says = false;
+	struct slice key, value, found = SLICE_NONE;
 
 	while (carrier_next_pair(&pairs, &key, &value))
-		if (slice_eq(key, SLICE_LIT(RPC_CARRY_SERVICE)))
-			says = value.len > 0;
-	return says;
+		if (slice_eq(key, wanted))
+			found = value;
+	return found;
+}
+
+static bool is_for_earlier_hop(
+    struct carrier_pairs pairs, struct slice caller, const struct rpc_carried *facts)
+{
+	struct slice service = find_value(pairs, SLICE_LIT(RPC_CARRY_SERVICE));
+	struct slice method = find_value(pairs, SLICE_LIT(RPC_CARRY_METHOD));
+
+	if (service.len == 0)
+		return false;
+	return !slice_eq(service, facts->service) || !slice_eq(method, facts->method) ||
+	       (facts->caller.len && !slice_eq(caller, facts->caller));
 }
 
 static enum rpc_uncarried merge(struct cargo *cargo, const struct rpc_carrier *carrier,
@@ -292,7 +303,10 @@ static enum rpc_uncarried merge(struct cargo *cargo, const struct rpc_carrier *c
 		return RPC_UNCARRIED_SHAPE;
 	if (pairs.n > RPC_CARRY_ENTRIES || bound > 2 * RPC_CARRY_MAX)
 		return RPC_UNCARRIED_SIZE;
-	g.is_past = says_for_whom(pairs);
+	g.is_past = is_for_earlier_hop(pairs,
+	    carrier->type == RPC_CARRIER_BASE ? carrier_text(&fields[BASE_CALLER - 1])
+					      : find_value(pairs, SLICE_LIT(RPC_CARRY_CALLER)),
+	    facts);
 	g.is_over = g.is_past || carrier->merge == RPC_MERGE_REPLACE;
 	g.w = writer_of(arena_alloc(arena, bound), bound);
 	if (carrier->type == RPC_CARRIER_BASE)

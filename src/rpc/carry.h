@@ -32,9 +32,10 @@ enum rpc_carrier_type { RPC_CARRIER_NONE, RPC_CARRIER_BASE, RPC_CARRIER_ARGUMENT
 
 /*
  * What becomes of a carrier that the call has already. Changes that the edit asks for hold whatever
- * the merge but KEEP. One that says whom it was for (RPC_CARRY_SERVICE) was written for an earlier
- * hop: unless it is to be kept, its facts and the transient values that were for that hop alone go,
- * and what we know stands in place of what it says.
+ * the merge but KEEP. One that says whom it was for (RPC_CARRY_SERVICE, RPC_CARRY_METHOD), and it is
+ * not whom this call is for, or another caller, was written for an earlier hop: unless it is to be
+ * kept, its facts and the transient values that were for that hop alone go, and what we know stands
+ * in place of what it says.
  */
 enum rpc_merge {
 	RPC_MERGE_FILL,    /* what is missing or empty in it is added */
@@ -46,6 +47,7 @@ struct rpc_carrier {
 	enum rpc_carrier_type type;
 	int16_t id; /* ARGUMENT: of the argument */
 	enum rpc_merge merge;
+	struct slice service; /* for rpc_lift: whom all calls are for, when that is known */
 };
 
 /* Facts of a call that are the proxy's to say; empty: not known. */
@@ -90,9 +92,9 @@ enum rpc_uncarried rpc_carry(const struct rpc_message *m, struct rpc_edit *edit,
  * writers of other forms find metadata where they find a header's. The body stays as it is. False: it
  * has none, or it is not understood; @m is as before.
  *
- * A carrier that says whom it was for (RPC_CARRY_SERVICE) was handed through by that application: it
- * is the caller now, the method it was called by the caller's method, and transient values, which were
- * for it alone, stay behind (not those of traces).
+ * A carrier that says whom it was for (RPC_CARRY_SERVICE), and that is not this very call, was handed
+ * through by that application: it is the caller now, the method it was called by the caller's method,
+ * and transient values, which were for it alone, stay behind (not those of traces).
  */
 bool rpc_lift(
     struct rpc_message *m, const struct rpc_carrier *carrier, uint64_t now_ms, struct arena *arena);

@@ -14,6 +14,7 @@ enum { LOG_ID, CALLER, EXTRA, FIELDS };
 struct lifting {
 	struct slice log_id, caller, caller_method;
 	struct slice service, method; /* whom it was for */
+	bool is_handed_through;       /* by them */
 	uint64_t deadline_ms;
 	struct carrier_pairs pairs;
 	struct slice token;
@@ -81,6 +82,8 @@ static bool read_carrier(
 	pairs = l->pairs;
 	while (carrier_next_pair(&pairs, &key, &value))
 		note_pair(l, has_fields, key, value);
+	l->is_handed_through = l->service.len && !(slice_eq(l->service, carrier->service) &&
+						     slice_eq(l->method, m->method));
 	return true;
 }
 
@@ -117,10 +120,9 @@ static void put_pair(
 {
 	enum metadata_kind kind = metadata_of_key(key, false);
 
-	/* What is empty is not there, as for Kitex's readers; what is longer fits no header. */
-	if (key.len == 0 || value.len == 0 || key.len > UINT16_MAX || value.len > UINT16_MAX)
-		return;
-	if (!is_lifted(kind, l->service.len > 0, key))
+	if (key.len == 0 || key.len > UINT16_MAX || value.len > UINT16_MAX)
+		return; /* it fits no header */
+	if (!is_lifted(kind, l->is_handed_through, key))
 		return;
 	if (kind == METADATA_ACL)
 		l->token = value;
@@ -160,15 +162,14 @@ static usec_t time_left(uint64_t deadline_ms, uint64_t now_ms)
 static void set_facts(
     struct rpc_message *m, const struct lifting *l, uint64_t now_ms, struct arena *arena)
 {
-	bool is_handed_through = l->service.len > 0;
-	struct slice caller = is_handed_through ? l->service : l->caller;
+	struct slice caller = l->is_handed_through ? l->service : l->caller;
 
 	m->log_id = arena_copy(arena, l->log_id);
 	m->caller = arena_copy(arena, caller);
-	m->caller_method = arena_copy(arena, is_handed_through ? l->method : l->caller_method);
+	m->caller_method = arena_copy(arena, l->is_handed_through ? l->method : l->caller_method);
 	m->timeout = time_left(l->deadline_ms, now_ms);
 	m->marks |= RPC_IS_LIFTED | (caller.len ? RPC_HAS_CALLER : 0u) |
-		    (is_handed_through ? RPC_IS_HANDED_THROUGH : 0u);
+		    (l->is_handed_through ? RPC_IS_HANDED_THROUGH : 0u);
 }
 
 bool rpc_lift(
