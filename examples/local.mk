@@ -8,6 +8,15 @@ noinst_PROGRAMS += \
 	examples/legacy/stream-call \
 	examples/legacy/stream-echo
 
+EXTRA_DIST += \
+	examples/metadata-lookup/Metadata.java \
+	examples/metadata-lookup/PeerName.c \
+	examples/metadata-lookup/README.md \
+	examples/metadata-lookup/metadata-main.c \
+	examples/metadata-lookup/metadata.c examples/metadata-lookup/metadata.h \
+	examples/metadata-lookup/metadata.go \
+	examples/metadata-lookup/metadata.py
+
 noinst_LIBRARIES += examples/legacy/libexamples.a
 examples_legacy_libexamples_a_SOURCES = \
 	examples/legacy/frame.c examples/legacy/frame.h \

@@ -456,6 +456,7 @@ EXTRA_DIST += \
 	tests/e2e/test_h2_upstream.py tests/e2e/test_h2spec.py tests/e2e/test_health.py \
 	tests/e2e/test_hostile.py tests/e2e/test_kitex_governance.py tests/e2e/test_kubernetes.py \
 	tests/e2e/test_limits.py tests/e2e/test_logrotate.py tests/e2e/test_lookup.py \
+	tests/e2e/test_lookup_examples.py \
 	tests/e2e/test_metrics.py tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py \
 	tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
 	tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
