@@ -245,6 +245,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config.h \
 	src/model/config_allow.c src/model/config_allow.h \
 	src/model/config_bind.c src/model/config_bind.h \
+	src/model/config_changes.c \
 	src/model/config_carrier.c \
 	src/model/config_check.c src/model/config_check.h \
 	src/model/config_derive.c \
@@ -303,6 +304,7 @@ src_libbridle_a_SOURCES = \
 	src/model/nearest.c src/model/nearest.h \
 	src/model/problems.c src/model/problems.h \
 	src/model/route.c src/model/route.h \
+	src/model/route_changes.c src/model/route_changes.h \
 	src/model/route_group.c src/model/route_group.h \
 	src/model/route_name.c src/model/route_name.h \
 	src/model/sample_call.c src/model/sample_call.h \

@@ -228,6 +228,21 @@ static void print_balance(const cJSON *balance, FILE *out)
 	fputc('\n', out);
 }
 
+static void print_changes(const cJSON *changes, FILE *out)
+{
+	char value[LOG_ESCAPED_MAX];
+	const cJSON *one;
+
+	cJSON_ArrayForEach(one, changes)
+	{
+		log_escape(value, sizeof value, slice_str(one->valuestring));
+		if (cJSON_IsString(one))
+			fprintf(out, "%-10s %s: %s\n", "sets", one->string, value);
+		else
+			print_line(out, "removes", one->string);
+	}
+}
+
 static void print_head(const cJSON *root, FILE *out)
 {
 	const char *name = answer_text(root, "route_name");
@@ -246,6 +261,7 @@ static void print_head(const cJSON *root, FILE *out)
 	if (cJSON_IsTrue(member(root, "abort")))
 		print_line(out, "fault", "aborted");
 	print_line(out, "mirror", answer_text(root, "mirror"));
+	print_changes(member(root, "changes"), out);
 	print_reason(root, out);
 }
 

@@ -9,5 +9,7 @@
  * configuration's or the call's. */
 struct slice caller_of(const struct config *config, const struct listener_config *listener,
     int64_t uid, struct slice stated, bool *replaced);
+/* Does what a caller of the listener states of this count? Else it is taken out of its calls. */
+bool caller_may_state(const struct listener_config *listener, const struct fact_key *key);
 
 #endif

@@ -204,6 +204,17 @@ struct fact_value {
 	struct slice value;
 };
 
+/* On which calls a route makes a change: on all, or by whether they have the fact already. */
+enum change_when { WHEN_ALWAYS, WHEN_ABSENT, WHEN_PRESENT };
+
+/* The fact `to` gets a value, or that of another. */
+struct route_change {
+	struct fact_key to;
+	struct fact_key from; /* of rename and copy */
+	struct slice value;   /* of set */
+	enum change_when when;
+};
+
 /* What an injected fault looks like to the caller. */
 struct fault_config {
 	usec_t delay; /* 0: none */
@@ -228,10 +239,10 @@ struct route_config {
 	struct fact_key sticky;               /* FACT_NONE: by chance */
 	const struct subset_config *fallback; /* when the chosen subset is empty; NULL: none */
 	bool fallback_any;                    /* fallback: any: all endpoints */
-	const struct fact_value *set;
-	size_t n_set;
 	const struct fact_key *remove;
 	size_t n_remove;
+	const struct route_change *rename, *copy, *set;
+	size_t n_rename, n_copy, n_set;
 	const struct service_config *mirror; /* NULL: none */
 	double mirror_percent;
 	struct fault_config fault;
@@ -353,6 +364,8 @@ struct test_config {
 	const struct fact_value *facts; /* meta, header, int, field */
 	size_t n_facts;
 	/* Expected; empty or NULL: does not matter. */
+	const struct fact_value *expected; /* as the call goes on; an empty value: it has none */
+	size_t n_expected;
 	const char *service_label, *subset, *route;
 	struct config_map endpoint_tags;
 	usec_t timeout;    /* USEC_NONE: does not matter */
@@ -380,6 +393,12 @@ struct caller_uid {
 	const char *name;
 };
 
+/* What no caller of a listener may state. */
+struct reserved_name {
+	struct fact_key key; /* META, HEADER, INT; its text is as written */
+	bool is_prefix;      /* all names that begin so */
+};
+
 struct listener_config {
 	const char *name;
 	const struct address *addresses;
@@ -390,6 +409,8 @@ struct listener_config {
 	const struct caller_uid *caller_uids;
 	size_t n_caller_uids;
 	bool caller_address_set; /* write `rip` */
+	const struct reserved_name *reserved;
+	size_t n_reserved;
 	struct metadata_config
 	    metadata; /* of callers without a header; AUTO: as the pinned service has it */
 	uint64_t connections;

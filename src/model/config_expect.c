@@ -255,6 +255,50 @@ static void schema_facts(const struct key *key, FILE *to)
 		    to);
 }
 
+/* Facts of the call as it goes on. */
+static int parse_expected(
+    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
+{
+	struct test_config *test = base;
+	struct fact_value *facts;
+	int rc = 0;
+
+	if (node->kind != NODE_MAP || node->n > FACTS_MAX)
+		return bind_expected(b, node, "a map", key->missing);
+	facts = arena_calloc(b->arena, node->n + 1, sizeof *facts);
+	test->expected = facts;
+	for (const struct yaml_node *value = node->first; value; value = value->next) {
+		size_t before = key_path_key(&b->path, value->key);
+		struct yaml_node label = {.at = value->key_at};
+		struct fact_value *fact = &facts[test->n_expected];
+
+		if (bind_fact(b, &label, value->key, &fact->key) < 0 ||
+		    bind_fact_value(b, value, &fact->value) < 0)
+			rc = -1;
+		else
+			test->n_expected++;
+		key_path_cut(&b->path, before);
+	}
+	return rc;
+}
+
+static void print_expected(const struct key *key, const void *base, FILE *to)
+{
+	const struct test_config *test = base;
+
+	(void)key;
+	fputc('{', to);
+	for (size_t i = 0; i < test->n_expected; i++) {
+		fputs(i ? ", " : "", to);
+		print_label(test->expected[i].key.text, to);
+		fputs(": ", to);
+		print_text(test->expected[i].value, to);
+	}
+	fputc('}', to);
+}
+
+const struct key_type key_test_expected = {
+    "map of texts", parse_expected, print_expected, schema_facts, KEY_VALUE, NULL};
 const struct key_type key_test_facts = {
     "map of texts", parse_facts, print_facts, schema_facts, KEY_VALUE, NULL};
 const struct key_type key_test_id = {

@@ -95,11 +95,12 @@ extern const struct key_type key_address, key_addresses, key_http, key_access, k
     key_resolvers, key_url;
 extern const struct key_type key_attempts, key_retry_on, key_backoff, key_time_or_zero;
 extern const struct key_type key_limit, key_limit_rate, key_breaker, key_acl, key_allow, key_deny;
-extern const struct key_type key_fact, key_set, key_remove, key_match;
+extern const struct key_type key_fact, key_set, key_rename, key_copy, key_remove, key_reserved,
+    key_match;
 extern const struct key_type key_service, key_subset, key_subsets, key_split, key_route_fallback,
     key_routes, key_route_policy, key_fault, key_abort_reason, key_exception, key_reset;
 extern const struct key_type key_location, key_tests, key_test_listener, key_test_call,
-    key_test_facts, key_test_id, key_reason, key_slice;
+    key_test_facts, key_test_expected, key_test_id, key_reason, key_slice;
 extern const struct key_type key_registries, key_registry, key_registry_endpoints, key_register_in,
     key_register_address, key_tls, key_ca, key_secret, key_empty, key_prefix, key_base, key_port,
     key_locked;

@@ -22,6 +22,7 @@ struct run {
 	struct arena *arena; /* of one test */
 	const struct test_config *test;
 	const struct explanation *e;
+	const struct call_facts *facts; /* of its call */
 	bool is_failed;
 };
 
@@ -179,6 +180,25 @@ static void expect_tags(struct run *r)
 	}
 }
 
+static void expect_facts(struct run *r)
+{
+	const struct test_config *t = r->test;
+
+	for (size_t i = 0; i < t->n_expected; i++) {
+		const struct fact_value *wanted = &t->expected[i];
+		const char *name = arena_str(r->arena, wanted->key.text);
+		char room[FACT_ROOM];
+		struct slice found = SLICE_NONE;
+
+		if (!explanation_fact(r->e, r->facts, &wanted->key, room, &found))
+			found = SLICE_NONE;
+		if (!slice_eq(found, wanted->value))
+			fail(r, "expected %s, came to %s",
+			    or_none(r, name, arena_str(r->arena, wanted->value)),
+			    or_none(r, name, arena_str(r->arena, found)));
+	}
+}
+
 static void check(struct run *r)
 {
 	const struct route_decision *d = &r->e->decision;
@@ -191,6 +211,7 @@ static void check(struct run *r)
 	    d->group && d->group->name.len ? arena_str(r->arena, d->group->name) : NULL);
 	expect_tags(r);
 	expect_policy(r);
+	expect_facts(r);
 }
 
 static bool run_test(struct run *r)
@@ -211,6 +232,7 @@ static bool run_test(struct run *r)
 	rng_init(&rng, SEED);
 	explanation_init(&explanation, r->snapshot, &call.facts, &rng, 0);
 	r->e = &explanation;
+	r->facts = &call.facts;
 	check(r);
 	explanation_fini(&explanation);
 	return !r->is_failed;

@@ -108,24 +108,22 @@ void deciding_init(struct deciding *w, const struct snapshot *s, const struct ca
 {
 	const struct fact_source *more = &facts->more;
 
-	*w = (struct deciding){.s = s, .facts = facts};
+	memset(w, 0, offsetof(struct deciding, changes));
+	w->s = s;
+	w->facts = facts;
 	w->source = (struct fact_source){find_fact, w, more->address, more->uid, more->gid};
 }
 
 bool deciding_find(
-    const struct deciding *w, const struct fact_key *key, char room[FACT_ROOM], struct slice *value)
+    struct deciding *w, const struct fact_key *key, char room[FACT_ROOM], struct slice *value)
 {
-	const struct route_config *r = w->d.route;
-
-	for (size_t i = 0; r && i < r->n_set; i++)
-		if (fact_key_eq(&r->set[i].key, key)) {
-			*value = r->set[i].value;
-			return true;
-		}
-	for (size_t i = 0; r && i < r->n_remove; i++)
-		if (fact_key_eq(&r->remove[i], key))
-			return false;
-	return fact_find(&w->source, key, room, value);
+	if (!route_has_changes(w->d.route))
+		return fact_find(&w->source, key, room, value);
+	if (w->changed_by != w->d.route) {
+		route_changes_find(&w->changes, w->d.route, &w->source);
+		w->changed_by = w->d.route;
+	}
+	return route_changes_fact(&w->changes, &w->source, key, room, value);
 }
 
 int deciding_refuse(struct deciding *w, enum reason reason, const char *at, const char *why)

@@ -6,6 +6,7 @@
 #define BRIDLE_MODEL_DECIDING_H
 
 #include "model/route.h"
+#include "model/route_changes.h"
 
 struct deciding {
 	const struct snapshot *s;
@@ -14,6 +15,8 @@ struct deciding {
 	struct rng *rng;
 	const struct route_trace *trace;
 	struct route_decision d;
+	const struct route_config *changed_by; /* whose `changes` are; NULL: not looked at yet */
+	struct route_changes changes;
 };
 
 /* Without rng and trace. It must not move afterwards. */
@@ -28,8 +31,8 @@ bool deciding_matches(
 /* Is the call among that share of all? Tells of it, too. */
 bool deciding_draw(const struct deciding *w, const char *at, double share);
 /* A fact as it is once the route has changed the call. */
-bool deciding_find(const struct deciding *w, const struct fact_key *key, char room[FACT_ROOM],
-    struct slice *value);
+bool deciding_find(
+    struct deciding *w, const struct fact_key *key, char room[FACT_ROOM], struct slice *value);
 /* The decision is a refusal. Returns -1. */
 int deciding_refuse(struct deciding *w, enum reason reason, const char *at, const char *why);
 

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "model/balance.h"
 #include "model/explain_policy.h"
+#include "model/route_changes.h"
 
 /* ---- rules ---- */
 
@@ -24,6 +25,48 @@ static void note_rule(void *arg, const char *at, bool matched, const char *why)
 	e->rules[e->n_rules++] = (struct explained_rule){.at = arena_str(&e->arena, slice_str(at)),
 	    .why = arena_str(&e->arena, slice_str(why)),
 	    .matched = matched};
+}
+
+/* ---- changes ---- */
+
+static bool is_changed_again(const struct route_changes *changes, size_t i)
+{
+	for (size_t k = i + 1; k < changes->n; k++)
+		if (fact_key_eq(changes->list[k].key, changes->list[i].key))
+			return true;
+	return false;
+}
+
+/* What comes of them in the end; the loss of what was not there is none. */
+static void note_changes(struct explanation *e, const struct fact_source *facts)
+{
+	struct route_changes changes;
+	char room[FACT_ROOM];
+
+	route_changes_find(&changes, e->decision.route, facts);
+	e->changes = arena_calloc(&e->arena, changes.n + 1, sizeof *e->changes);
+	for (size_t i = 0; i < changes.n; i++) {
+		const struct changed_fact *c = &changes.list[i];
+		struct slice before;
+
+		if (is_changed_again(&changes, i) ||
+		    (c->is_removal && !fact_find(facts, c->key, room, &before)))
+			continue;
+		e->changes[e->n_changes++] = (struct explained_change){
+		    c->key, c->is_removal ? NULL : arena_str(&e->arena, c->value)};
+	}
+}
+
+bool explanation_fact(const struct explanation *e, const struct call_facts *facts,
+    const struct fact_key *key, char room[FACT_ROOM], struct slice *value)
+{
+	for (size_t i = 0; i < e->n_changes; i++) {
+		if (!fact_key_eq(key, e->changes[i].key))
+			continue;
+		*value = slice_str(e->changes[i].value);
+		return e->changes[i].value != NULL;
+	}
+	return fact_find(&facts->more, key, room, value);
 }
 
 /* ---- candidates ---- */
@@ -79,6 +122,8 @@ void explanation_init(struct explanation *e, const struct snapshot *s,
 	log_escape(method, sizeof method, facts->method);
 	e->call = arena_printf(&e->arena, "%s/%s", service, method);
 	e->decision = route_decide(s, facts, rng, &trace);
+	if (route_has_changes(e->decision.route))
+		note_changes(e, &facts->more);
 	if (e->decision.policy)
 		explain_policy(e);
 	if (e->decision.service)

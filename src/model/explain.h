@@ -15,6 +15,11 @@ struct explained_rule {
 	bool matched;
 };
 
+struct explained_change {
+	const struct fact_key *key; /* the configuration's */
+	const char *value;          /* NULL: the call loses it */
+};
+
 struct explained_value {
 	const char *name;  /* timeout.call */
 	const char *value; /* as it is written in a file */
@@ -34,6 +39,8 @@ struct explanation {
 	struct route_decision decision;
 	struct explained_rule *rules;
 	size_t n_rules, rules_room;
+	struct explained_change *changes; /* by the route */
+	size_t n_changes;
 	struct explained_value *values;
 	size_t n_values, values_room;
 	struct explained_candidate *candidates;
@@ -48,6 +55,9 @@ void explanation_init(struct explanation *e, const struct snapshot *s,
     const struct call_facts *facts, struct rng *rng, usec_t now);
 void explanation_fini(struct explanation *e);
 
+/* A fact of the call as it goes on; @facts as for explanation_init. */
+bool explanation_fact(const struct explanation *e, const struct call_facts *facts,
+    const struct fact_key *key, char room[FACT_ROOM], struct slice *value);
 /* How the call ends as far as is known before an endpoint is asked. */
 enum reason explanation_reason(const struct explanation *e);
 const char *explanation_why(const struct explanation *e); /* constant text */

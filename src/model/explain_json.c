@@ -129,6 +129,22 @@ static void print_candidates(const struct explanation *e, FILE *to)
 	fputc(']', to);
 }
 
+static void print_changes(const struct explanation *e, FILE *to)
+{
+	print_name(to, "changes");
+	fputc('{', to);
+	for (size_t i = 0; i < e->n_changes; i++) {
+		fputs(i ? ", " : "", to);
+		print_string(to, e->changes[i].key->text);
+		fputs(": ", to);
+		if (e->changes[i].value)
+			print_string(to, slice_str(e->changes[i].value));
+		else
+			fputs("null", to);
+	}
+	fputc('}', to);
+}
+
 /* What the route does to the call beside leading it. */
 static void print_route(const struct explanation *e, FILE *to)
 {
@@ -139,6 +155,7 @@ static void print_route(const struct explanation *e, FILE *to)
 	fprintf(to, ", \"delay_ms\": %" PRIu64 ", \"abort\": %s", (uint64_t)(d->delay / USEC_MS),
 	    d->abort ? "true" : "false");
 	print_member(to, "mirror", d->is_mirrored ? d->route->mirror->label : NULL);
+	print_changes(e, to);
 }
 
 void explanation_print_json(const struct explanation *e, FILE *to)

@@ -51,7 +51,9 @@ static const struct key keys[] = {
     {.name = "caller",
 	.type = &key_caller,
 	.fallback = "as_stated",
-	.text = "Who the caller is: whom it says, always node.service, or a name by its uid."},
+	.text = "Who the caller is: whom it says, always node.service, or a name by its uid. With "
+		"any but as_stated what it says of itself is replaced by what is known: its name "
+		"and method, its address (rip), and the ACL token."},
     {.name = "caller_address",
 	.type = &key_word_bool,
 	.offset = offsetof(struct listener_config, caller_address_set),
@@ -69,6 +71,12 @@ static const struct key keys[] = {
 	    "Where Thrift calls without a transport header bring metadata: base255 is field 255 "
 	    "(Base) of the request struct, argfield:<id> an argument, drop nowhere. auto is what "
 	    "metadata of the listener's service says."},
+    {.name = "reserved",
+	.type = &key_reserved,
+	.fallback = "[]",
+	.text = "What no caller may state: meta.NAME, header.NAME and int.N, or with * at the end "
+		"of a name all that begin so. It is taken out before rules and logs look. Case is "
+		"folded, - is _."},
     {.name = "connections",
 	.type = &key_count64,
 	.offset = offsetof(struct listener_config, connections),

@@ -92,6 +92,12 @@ static const struct key keys[] = {
 	.offset = offsetof(struct test_config, endpoint_tags),
 	.fallback = "{}",
 	.text = "Tags of each of the endpoints that may get it."},
+    {.name = "expect.facts",
+	.type = &key_test_expected,
+	.fallback = "{}",
+	.missing = "a map of up to 64 facts, like {meta.env: gray}",
+	.text = "Facts of the call as it goes on, after what its listener takes out and its route "
+		"changes; with \"\" it has none of that name."},
     {.name = "expect.timeout",
 	.type = &key_time,
 	.offset = offsetof(struct test_config, timeout),

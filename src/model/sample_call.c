@@ -28,6 +28,8 @@ static bool find_fact(const void *arg, const struct fact_key *key, struct slice 
 		*value = call->caller;
 		return value->len > 0;
 	}
+	if (!caller_may_state(call->facts.listener, key))
+		return false;
 	for (size_t i = 0; i < call->n; i++)
 		if (fact_key_eq(&call->list[i].key, key)) {
 			*value = call->list[i].value;

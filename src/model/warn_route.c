@@ -69,7 +69,7 @@ static void of_keys(struct check *c, const struct route_config *route)
 		    "there is no subset that could be empty\nexpected to: SUBSET or split beside it");
 	for (size_t i = 0; i < route->n_set; i++)
 		for (size_t k = 0; k < route->n_remove; k++)
-			if (fact_key_eq(&route->set[i].key, &route->remove[k]))
+			if (fact_key_eq(&route->set[i].to, &route->remove[k]))
 				warn_part(c, WARN_SET, route, route->at, "remove",
 				    "%.*s is set as well\nexpected one of the two",
 				    (int)route->remove[k].text.len,
@@ -192,7 +192,7 @@ void warn_of_tests(struct check *c)
 
 		if (!test->service_label && !test->subset && !test->route &&
 		    test->endpoint_tags.n == 0 && test->timeout == USEC_NONE &&
-		    test->attempts == 0 && !test->has_reason)
+		    test->attempts == 0 && !test->has_reason && test->n_expected == 0)
 			warn_part(c, WARN_TEST, test, test->at, NULL,
 			    "it expects nothing, so it cannot fail\nexpected expect: with something in it");
 	}

@@ -22,8 +22,12 @@
 
 #define FREE_CALLS_MAX 256u /* kept for reuse; what a burst needs beyond goes back to malloc */
 #define COLLECT_FIRST  (16u * 1024)
-#define LOG_ID_LEN     21u
+#define LOG_ID_LEN     21
 #define COLLECT_SMALL  1024u /* as much is collected in the call's own room */
+
+/* Of the random part of a log id: six hexadecimal digits. */
+#define LOG_ID_RANDOM_MIN 0x100000u
+#define LOG_ID_RANDOM_END 0x1000000u
 
 static const struct {
 	const char *name;
@@ -272,18 +276,19 @@ void call_refuse(struct downstream *d, uint32_t id, const struct rpc_message *pa
 	call_finish(call);
 }
 
-/* As Kitex makes them: "02", the time in milliseconds with 13 digits, and something random in 6
- * hexadecimal ones. */
+/* As Kitex makes them: "02", the time in milliseconds with 13 digits, and a random number in 6
+ * hexadecimal ones, the first of which is not 0. Source: kitex pkg/logid/logid.go. */
 static void make_log_id(char room[LOG_ID_LEN + 1], usec_t calendar, uint64_t random)
 {
 	uint64_t ms = calendar / USEC_MS;
+	uint64_t number = LOG_ID_RANDOM_MIN + random % (LOG_ID_RANDOM_END - LOG_ID_RANDOM_MIN);
 
 	room[0] = '0';
 	room[1] = '2';
 	for (int i = 14; i >= 2; i--, ms /= 10)
 		room[i] = (char)('0' + ms % 10);
-	for (int i = 15; i < (int)LOG_ID_LEN; i++, random >>= 4)
-		room[i] = "0123456789abcdef"[random & 15];
+	for (int i = LOG_ID_LEN - 1; i >= 15; i--, number >>= 4)
+		room[i] = "0123456789abcdef"[number & 15];
 	room[LOG_ID_LEN] = '\0';
 }
 

@@ -185,8 +185,8 @@ void call_arm(struct call *call);
 /* A call without a message yet. */
 struct call *call_take(
     struct world *world, const struct listener_config *listener, struct listener_stats *stats);
-/* What the rules of its route change in it. */
-void call_note_changes(struct call *call);
+/* What its route changes in it, by what is known of it. */
+void call_note_changes(struct call *call, const struct fact_source *facts);
 /* Counts, logs and frees it. */
 void call_finish(struct call *call);
 /* Steps, in call_steps.c: each returns whether the next may run, something is waited for, or the

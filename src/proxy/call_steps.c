@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/route.h"
+#include "model/route_changes.h"
 #include "net/loop.h"
 #include "proxy/backend.h"
 #include "proxy/call.h"
@@ -113,27 +114,32 @@ void call_lead(struct call *call, const struct route_decision *decision)
 		call->meant = decision->service->config;
 }
 
-/* What the rules of a route change, as the codecs want it. */
-void call_note_changes(struct call *call)
+/* As the codecs want it. What was looked up may lie in the body, which does not stay. */
+static struct rpc_change change_of(struct call *call, const struct changed_fact *fact)
 {
 	static const enum rpc_change_kind kinds[] = {
 	    [FACT_META] = RPC_CHANGE_META,
 	    [FACT_HEADER] = RPC_CHANGE_HEADER,
 	    [FACT_INT] = RPC_CHANGE_INT,
 	};
-	const struct route_config *r = call->route.route;
+
+	return (struct rpc_change){kinds[fact->key->kind], fact->key->name, fact->key->number,
+	    fact->is_removal, arena_copy(&call->arena, fact->value)};
+}
+
+void call_note_changes(struct call *call, const struct fact_source *facts)
+{
+	struct route_changes found;
 	struct rpc_change *changes;
 
-	if (r == NULL || r->n_set + r->n_remove == 0)
+	if (!route_has_changes(call->route.route))
 		return;
-	changes = arena_calloc(&call->arena, r->n_set + r->n_remove, sizeof *changes);
+	route_changes_find(&found, call->route.route, facts);
+	changes = arena_calloc(&call->arena, found.n + 1, sizeof *changes);
+	for (size_t i = 0; i < found.n; i++)
+		changes[i] = change_of(call, &found.list[i]);
 	call->changes = changes;
-	for (size_t i = 0; i < r->n_remove; i++)
-		changes[call->n_changes++] = (struct rpc_change){kinds[r->remove[i].kind],
-		    r->remove[i].name, r->remove[i].number, true, SLICE_NONE};
-	for (size_t i = 0; i < r->n_set; i++)
-		changes[call->n_changes++] = (struct rpc_change){kinds[r->set[i].key.kind],
-		    r->set[i].key.name, r->set[i].key.number, false, r->set[i].value};
+	call->n_changes = found.n;
 }
 
 static enum step refuse_unrouted(struct call *call, const struct route_decision *d)
@@ -217,7 +223,7 @@ enum step call_step_route(struct call *call)
 		    decision.service->config->label, why);
 		return STEP_NEXT;
 	}
-	call_note_changes(call);
+	call_note_changes(call, &facts.more);
 	return go(call, CALL_ADMIT);
 }
 

@@ -29,6 +29,34 @@ static void count(struct call *call, const unsigned dropped[RPC_DROPPED_CLASSES]
 			counter_add(&call->worker->metadata_dropped[i], dropped[i]);
 }
 
+static bool has_rules(const struct listener_config *l)
+{
+	return !may_say_all(l) || l->n_reserved;
+}
+
+static void describe(struct call *call, struct rpc_attestation *as)
+{
+	static const enum rpc_change_kind kinds[] = {
+	    [FACT_META] = RPC_CHANGE_META,
+	    [FACT_HEADER] = RPC_CHANGE_HEADER,
+	    [FACT_INT] = RPC_CHANGE_INT,
+	};
+	const struct listener_config *l = call->listener;
+	struct rpc_reserved *reserved;
+
+	*as = (struct rpc_attestation){.is_identity = !may_say_all(l), .n_reserved = l->n_reserved};
+	if (l->n_reserved == 0)
+		return;
+	reserved = arena_alloc(&call->arena, l->n_reserved * sizeof *reserved);
+	for (size_t i = 0; i < l->n_reserved; i++) {
+		const struct fact_key *key = &l->reserved[i].key;
+
+		reserved[i] = (struct rpc_reserved){
+		    kinds[key->kind], key->name, key->number, l->reserved[i].is_prefix};
+	}
+	as->reserved = reserved;
+}
+
 /* False: no room. */
 static bool attest(struct call *call, struct rpc_message *m, const struct rpc_attestation *as)
 {
@@ -56,25 +84,32 @@ static struct slice caller_of_call(const struct call *call)
 
 bool identity_establish(struct call *call)
 {
-	struct rpc_attestation as = {.is_identity = !may_say_all(call->listener)};
 	struct rpc_message *m = &call->request;
+	struct rpc_attestation as;
 
 	call->caller = caller_of_call(call);
-	if (!as.is_identity)
+	if (!has_rules(call->listener))
 		return true;
-	as.caller = call->caller;
-	as.address = address_of(call);
+	describe(call, &as);
+	if (as.is_identity) {
+		as.caller = call->caller;
+		as.address = address_of(call);
+	}
 	if (!attest(call, m, &as)) {
 		call_fail(call, REASON_OVERLOAD, "no room for who calls in its header");
 		return false;
 	}
-	call->caller = m->caller; /* it stays as long as the message */
+	if (as.is_identity)
+		call->caller = m->caller; /* it stays as long as the message */
 	return true;
 }
 
 bool identity_check_trailers(struct call *call, struct rpc_message *trailers)
 {
-	struct rpc_attestation as = {.is_identity = !may_say_all(call->listener)};
+	struct rpc_attestation as;
 
-	return !as.is_identity || attest(call, trailers, &as);
+	if (!has_rules(call->listener))
+		return true;
+	describe(call, &as);
+	return attest(call, trailers, &as);
 }

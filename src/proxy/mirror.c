@@ -75,7 +75,7 @@ static bool lead(struct call *copy, const struct call *call)
 	call_lead(copy, &decision);
 	if (call_set_target(copy))
 		return false;
-	call_note_changes(copy);
+	call_note_changes(copy, &facts.more);
 	return true;
 }
 

@@ -175,7 +175,7 @@ enum rpc_change_kind {
 	RPC_CHANGE_INT,    /* an int key of TTHeader; has no place elsewhere */
 };
 
-#define RPC_CHANGES_MAX 128u /* of one message: those behind them are ignored */
+#define RPC_CHANGES_MAX 256u /* of one message: those behind them are ignored */
 
 struct rpc_change {
 	enum rpc_change_kind kind;

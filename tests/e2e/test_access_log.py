@@ -48,7 +48,7 @@ class Lines(H2TestCase):
         ids = [line["log_id"] for line in daemon.access_log(3)]
         self.assertEqual(len(set(ids)), 3)
         for made in ids:
-            self.assertRegex(made, "^02[0-9]{13}[0-9a-f]{6}$")
+            self.assertRegex(made, "^02[0-9]{13}[1-9a-f][0-9a-f]{5}$")
 
     def test_calls_that_were_refused(self):
         """Before they were calls, before they had a service, and by a rule."""

@@ -7,7 +7,7 @@
 
 #include "rpc/codec.h"
 
-#define CHANGES_TEXT_MAX 160u
+#define CHANGES_TEXT_MAX (RPC_CHANGES_MAX + 32u)
 
 struct changes_text {
 	char *text; /* owned */

@@ -256,7 +256,7 @@ END_TEST
 
 START_TEST(as_many_changes_as_there_may_be_are_made_and_those_behind_them_are_not)
 {
-	char changes[8192] = "", after[8192] = "s z=0";
+	char changes[16384] = "", after[16384] = "s z=0";
 
 	for (unsigned i = 0; i < RPC_CHANGES_MAX + 5; i++) {
 		sprintf(changes + strlen(changes), "+header.k%u=%u ", i, i);

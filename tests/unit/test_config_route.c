@@ -317,10 +317,10 @@ START_TEST(route_changes_facts_on_the_way)
 	const struct route_config *r = service_of(&l, "a")->routes;
 
 	ck_assert_uint_eq(r->n_set, 3);
-	ck_assert_int_eq((int)r->set[0].key.kind, FACT_META);
+	ck_assert_int_eq((int)r->set[0].to.kind, FACT_META);
 	ck_assert(slice_eq_str(r->set[0].value, "gray"));
-	ck_assert_int_eq((int)r->set[2].key.kind, FACT_INT);
-	ck_assert_uint_eq(r->set[2].key.number, 14);
+	ck_assert_int_eq((int)r->set[2].to.kind, FACT_INT);
+	ck_assert_uint_eq(r->set[2].to.number, 14);
 	ck_assert(slice_eq_str(r->set[2].value, "5"));
 	ck_assert_uint_eq(r->n_remove, 2);
 	ck_assert_uint_eq(r->remove[1].number, 21);

@@ -209,12 +209,13 @@ static void random_split(struct world *w, struct route_config *r, const struct s
 
 static void random_changes(struct world *w, struct route_config *r)
 {
-	struct fact_value *set = arena_calloc(&w->arena, 1, sizeof *set);
+	struct route_change *set = arena_calloc(&w->arena, 1, sizeof *set);
 	struct fact_key *removed = arena_calloc(&w->arena, 1, sizeof *removed);
 
 	if (coin(w))
 		return;
-	*set = (struct fact_value){random_key(w), slice_str(words[upto(w, ARRAY_LEN(words))])};
+	set->to = random_key(w);
+	set->value = slice_str(words[upto(w, ARRAY_LEN(words))]);
 	*removed = random_key(w);
 	r->set = set;
 	r->n_set = upto(w, 2);
@@ -509,7 +510,7 @@ static const char *changed(
 {
 	const struct route_config *route = e->route;
 
-	if (route && route->n_set && slice_eq(route->set[0].key.text, key->text)) {
+	if (route && route->n_set && slice_eq(route->set[0].to.text, key->text)) {
 		snprintf(room, 32, "%.*s", (int)route->set[0].value.len,
 		    (const char *)route->set[0].value.data);
 		return room;
