@@ -11,11 +11,15 @@ UNIT_TESTS = \
 	tests/unit/test_arena \
 	tests/unit/test_balance \
 	tests/unit/test_balance_groups \
+	tests/unit/test_base_resp \
 	tests/unit/test_base64 \
 	tests/unit/test_breaker \
 	tests/unit/test_budget \
 	tests/unit/test_call_stats \
 	tests/unit/test_capture \
+	tests/unit/test_carry \
+	tests/unit/test_carry_merge \
+	tests/unit/test_carry_random \
 	tests/unit/test_changes \
 	tests/unit/test_changes_fields \
 	tests/unit/test_codec_convert \
@@ -90,6 +94,7 @@ UNIT_TESTS = \
 	tests/unit/test_lb_hash \
 	tests/unit/test_lb_rr \
 	tests/unit/test_lb_scale \
+	tests/unit/test_lift \
 	tests/unit/test_limit_tally \
 	tests/unit/test_limiter \
 	tests/unit/test_list \
@@ -217,6 +222,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/balanced.c tests/support/balanced.h \
 	tests/support/block.c tests/support/block.h \
 	tests/support/bytes.h \
+	tests/support/carrying.c tests/support/carrying.h \
 	tests/support/changes_text.c tests/support/changes_text.h \
 	tests/support/descriptors.c tests/support/descriptors.h \
 	tests/support/fake_registry.c tests/support/fake_registry.h \
@@ -232,6 +238,7 @@ tests_support_libsupport_a_SOURCES = \
 	tests/support/reading.c tests/support/reading.h \
 	tests/support/made_capture.c tests/support/made_capture.h \
 	tests/support/recorder.c tests/support/recorder.h \
+	tests/support/structs.c tests/support/structs.h \
 	tests/support/suite.c tests/support/suite.h \
 	tests/support/tts_end.c tests/support/tts_end.h \
 	tests/support/tts_pair.c tests/support/tts_pair.h

@@ -1,0 +1,121 @@
+#include "support/carrying.h"
+
+#include <stdlib.h>
+
+#include "support/frames.h"
+#include "support/structs.h"
+
+const struct rpc_carried carrying_facts = {
+    .log_id = {(const uint8_t *)"log", 3},
+    .caller = {(const uint8_t *)"cal", 3},
+    .address = {(const uint8_t *)"1.2.3.4:5", 9},
+    .service = {(const uint8_t *)"svc", 3},
+    .method = {(const uint8_t *)"Echo", 4},
+};
+
+static struct slice exact(struct slice s)
+{
+	uint8_t *copy = malloc(s.len ? s.len : 1);
+
+	if (copy == NULL)
+		abort();
+	if (s.len)
+		memcpy(copy, s.data, s.len);
+	return slice_of(copy, s.len);
+}
+
+void carrying_begin_with(struct carrying *c, struct slice sections, struct slice body)
+{
+	*c = (struct carrying){
+	    .m = {.form = {RPC_TTHEADER, RPC_THRIFT, true},
+		.kind = RPC_CALL,
+		.sections = exact(sections),
+		.body = exact(body),
+		.body_len = body.len,
+		.complete = true},
+	    .edit = {.form = {RPC_PLAIN, RPC_THRIFT, true}},
+	    .carrier = {.type = RPC_CARRIER_BASE, .merge = RPC_MERGE_FILL},
+	    .facts = carrying_facts,
+	};
+	arena_init(&c->arena, NULL, 0);
+}
+
+void carrying_begin(struct carrying *c, const char *sections, const char *body)
+{
+	struct slice s = frame_sections(sections), b = struct_made(body);
+
+	carrying_begin_with(c, s, b);
+	frame_free(&s);
+	frame_free(&b);
+}
+
+void carrying_change(struct carrying *c, const char *changes)
+{
+	changes_read(&c->changes, changes, &c->edit);
+	c->has_changes = true;
+}
+
+static void must(bool fact)
+{
+	if (!fact)
+		abort();
+}
+
+static struct slice spliced(struct slice body, const struct rpc_splice *s)
+{
+	uint8_t *out;
+
+	must(s->at <= body.len && s->cut <= body.len - s->at && s->with.len <= 2 * RPC_CARRY_MAX);
+	out = malloc(body.len - s->cut + s->with.len + 1);
+	must(out != NULL);
+	memcpy(out, body.data, s->at);
+	if (s->with.len)
+		memcpy(out + s->at, s->with.data, s->with.len);
+	memcpy(out + s->at + s->with.len, body.data + s->at + s->cut, body.len - s->at - s->cut);
+	return slice_of(out, body.len - s->cut + s->with.len);
+}
+
+enum rpc_uncarried carrying_go(struct carrying *c)
+{
+	unsigned dropped[sizeof c->edit.dropped / sizeof c->edit.dropped[0]];
+	struct slice before = exact(c->m.body);
+	struct struct_parts parts;
+	enum rpc_uncarried why;
+	bool was_struct = struct_read(before, &parts);
+
+	struct_parts_free(&parts);
+	memcpy(dropped, c->edit.dropped, sizeof dropped);
+	why = rpc_carry(&c->m, &c->edit, &c->carrier, &c->facts, &c->arena, &c->splice);
+	must(slice_eq(c->m.body, before));
+	free((void *)(uintptr_t)c->out.data);
+	if (why == RPC_CARRIED) {
+		c->out = spliced(c->m.body, &c->splice);
+		must(was_struct && struct_read(c->out, &parts));
+		struct_parts_free(&parts);
+		must(!slice_eq(c->out, before));
+	} else {
+		c->out = exact(before);
+		must(memcmp(dropped, c->edit.dropped, sizeof dropped) == 0);
+	}
+	frame_free(&before);
+	return why;
+}
+
+bool carrying_is(const struct carrying *c, const char *text)
+{
+	struct slice expected = struct_made(text);
+	bool is_same = slice_eq(c->out, expected);
+
+	frame_free(&expected);
+	return is_same;
+}
+
+void carrying_end(struct carrying *c)
+{
+	frame_free(&c->m.sections);
+	frame_free(&c->m.body);
+	frame_free(&c->out);
+	if (c->has_changes)
+		changes_text_free(&c->changes);
+	arena_fini(&c->arena);
+}
