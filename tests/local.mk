@@ -445,11 +445,12 @@ EXTRA_DIST += \
 	tests/e2e/complete.zsh tests/e2e/consul_stand_in.py \
 	tests/e2e/ends.py tests/e2e/h2.py \
 	tests/e2e/h2_case.py tests/e2e/h2_upstream.py tests/e2e/hosted_application.py \
-	tests/e2e/hpack.py tests/e2e/http_stand_in.py tests/e2e/loads.py \
+	tests/e2e/hpack.py tests/e2e/http_stand_in.py tests/e2e/legacy.py tests/e2e/loads.py \
 	tests/e2e/middleman.py tests/e2e/nacos_stand_in.py \
 	tests/e2e/peers.py tests/e2e/registries.py tests/e2e/run.py tests/e2e/sockets.py \
 	tests/e2e/tts.py tests/e2e/upgrading.py tests/e2e/upstream.py tests/e2e/wire.py tests/e2e/zookeeper_server.py \
-	tests/e2e/test_access_log.py tests/e2e/test_attempts.py tests/e2e/test_bodies.py \
+	tests/e2e/test_access_log.py tests/e2e/test_attempts.py tests/e2e/test_base255.py \
+	tests/e2e/test_bodies.py \
 	tests/e2e/test_calls.py \
 	tests/e2e/test_chaos.py tests/e2e/test_completion.py tests/e2e/test_config.py \
 	tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_ctl.py \
@@ -465,7 +466,7 @@ EXTRA_DIST += \
 	tests/e2e/test_limits.py tests/e2e/test_logrotate.py tests/e2e/test_lookup.py \
 	tests/e2e/test_lookup_examples.py \
 	tests/e2e/test_metrics.py tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py \
-	tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
+	tests/e2e/test_old_applications.py tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
 	tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \
 	tests/e2e/test_registry_hostile.py tests/e2e/test_reload.py \
 	tests/e2e/test_run.py tests/e2e/test_simulate.py \

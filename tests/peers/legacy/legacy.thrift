@@ -21,7 +21,7 @@ struct Item {
   4: required list<string> tags,
 }
 // The text says what is to happen: "refuse" asks for the declared exception, "boom" for another one,
-// and "status N" for that StatusCode.
+// and "status N" for that StatusCode. An application waits for delay_ms before it does anything.
 struct Query {
   1: required string text,
   2: required i64 number,

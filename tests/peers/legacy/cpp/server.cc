@@ -85,7 +85,7 @@ public:
 
 	void ask(Answer &answer, const Query &query) override
 	{
-		std::this_thread::sleep_for(std::chrono::milliseconds(query.delay_ms));
+		wait_as_asked(query);
 		fail_if_asked(query);
 		answer.digest = digest(query);
 		answer.items = query.items;
@@ -117,6 +117,7 @@ public:
 
 	void relay(Answer &answer, const Query &query) override
 	{
+		wait_as_asked(query);
 		std::shared_ptr<transport::TTransport> way =
 		    std::make_shared<transport::TSocket>(next_);
 		if (mode_ == "framed")
@@ -139,6 +140,11 @@ public:
 	}
 
 private:
+	static void wait_as_asked(const Query &query)
+	{
+		std::this_thread::sleep_for(std::chrono::milliseconds(query.delay_ms));
+	}
+
 	static void fail_if_asked(const Query &query)
 	{
 		if (query.text == "boom")

@@ -74,6 +74,10 @@ type application struct {
 	count  atomic.Int32
 }
 
+func waitAsAsked(q *legacy.Query) {
+	time.Sleep(time.Duration(q.GetDelayMs()) * time.Millisecond)
+}
+
 func failIfAsked(q *legacy.Query) error {
 	switch q.Text {
 	case "boom":
@@ -85,7 +89,7 @@ func failIfAsked(q *legacy.Query) error {
 }
 
 func (a *application) Ask(_ context.Context, q *legacy.Query) (*legacy.Answer, error) {
-	time.Sleep(time.Duration(q.GetDelayMs()) * time.Millisecond)
+	waitAsAsked(q)
 	if err := failIfAsked(q); err != nil {
 		return nil, err
 	}
@@ -118,6 +122,7 @@ func (a *application) Stored(context.Context) (int32, error) {
 }
 
 func (a *application) Relay(ctx context.Context, q *legacy.Query) (*legacy.Answer, error) {
+	waitAsAsked(q)
 	way, err := a.ways.GetTransport(thrift.NewTSocketFromAddrConf(addressOf(a.next), a.config))
 	if err != nil {
 		return nil, err

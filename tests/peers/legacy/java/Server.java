@@ -74,6 +74,14 @@ public final class Server implements Legacy.Iface {
 		    "\nClient=" + base.Client + "\n" + lines(base.Extra, "Extra.");
 	}
 
+	private static void waitAsAsked(Query query) throws TException {
+		try {
+			Thread.sleep(query.delay_ms);
+		} catch (InterruptedException e) {
+			throw new TException(e);
+		}
+	}
+
 	private static void failIfAsked(Query query) throws Refused {
 		if (query.text.equals("boom"))
 			throw new IllegalStateException("undeclared");
@@ -83,11 +91,7 @@ public final class Server implements Legacy.Iface {
 
 	@Override
 	public Answer ask(Query query) throws TException {
-		try {
-			Thread.sleep(query.delay_ms);
-		} catch (InterruptedException e) {
-			throw new TException(e);
-		}
+		waitAsAsked(query);
 		failIfAsked(query);
 		Answer answer = new Answer(digest(query), "", "", query.items);
 		if (query.base != null) // known
@@ -116,6 +120,7 @@ public final class Server implements Legacy.Iface {
 
 	@Override
 	public Answer relay(Query query) throws TException {
+		waitAsAsked(query);
 		InetSocketAddress address = addressOf(next);
 		try (TTransport way = ways.getTransport(
 			 new TSocket(address.getHostString(), address.getPort()))) {

@@ -30,6 +30,10 @@ def lines_of(base):
         base.LogID, base.Caller, base.Addr, base.Client) + lines(base.Extra, "Extra.")
 
 
+def wait_as_asked(query):
+    time.sleep((query.delay_ms or 0) / 1000)
+
+
 class Application:
     """`types` is what the library made of the IDL, `undeclared` the exception that it knows of itself,
     and `next_client` opens a connection to the service that relay() asks."""
@@ -45,7 +49,7 @@ class Application:
             raise self.types.Refused(code=7, why="declared")
 
     def ask(self, query):
-        time.sleep((query.delay_ms or 0) / 1000)
+        wait_as_asked(query)
         self.fail_if_asked(query)
         base = getattr(query, "base", None)
         answer = self.types.Answer(digest=digest(query), base=lines_of(base) if base else "",
@@ -67,6 +71,7 @@ class Application:
         return self.count
 
     def relay(self, query):
+        wait_as_asked(query)
         with self.next_client() as client:
             return client.ask(query)
 

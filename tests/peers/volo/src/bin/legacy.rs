@@ -1,5 +1,6 @@
 //! usage: legacy known|old ADDRESS
-//!        legacy ask|relay ttheader|framed|buffered ADDRESS TEXT TIMEOUT_MS [KEY=VALUE]...
+//!        legacy ask|relay ttheader|framed|buffered ADDRESS TEXT TIMEOUT_MS DELAY_MS
+//!            [KEY=VALUE]...
 //!
 //! An application for the interface of legacy.thrift, and a caller of it, which knows of Base but sends
 //! none: keys that begin with RPC_PERSIST_ or RPC_TRANSIT_ go with its call. It prints the answer.
@@ -220,7 +221,7 @@ application!(
 application!(old, Old, |_| String::new(), |_, answer| answer, {}, "");
 
 async fn call(args: &[String]) {
-    let [method, mode, to, text, timeout, entries @ ..] = args else { panic!("usage") };
+    let [method, mode, to, text, timeout, delay, entries @ ..] = args else { panic!("usage") };
     METAINFO.with(|meta| {
         let mut meta = meta.borrow_mut();
         for (key, value) in entries.iter().map(|entry| entry.split_once('=').expect("KEY=VALUE")) {
@@ -240,7 +241,8 @@ async fn call(args: &[String]) {
         "buffered" => builder.make_codec(DefaultMakeCodec::buffered()).build(),
         _ => builder.build(),
     };
-    let query = known::Query { text: text.clone().into(), ..Default::default() };
+    let delay_ms = Some(delay.parse().expect("DELAY_MS"));
+    let query = known::Query { text: text.clone().into(), delay_ms, ..Default::default() };
     let answer = match method.as_str() {
         "relay" => match client.relay(query).await.expect("an answer") {
             MaybeException::Ok(answer) => answer,
