@@ -53,6 +53,7 @@ UNIT_TESTS = \
 	tests/unit/test_convert_back \
 	tests/unit/test_ctl \
 	tests/unit/test_ctl_explain \
+	tests/unit/test_correlation \
 	tests/unit/test_cursor \
 	tests/unit/test_deadline \
 	tests/unit/test_dns \
@@ -75,6 +76,7 @@ UNIT_TESTS = \
 	tests/unit/test_guards \
 	tests/unit/test_h2_flood \
 	tests/unit/test_h2_memory \
+	tests/unit/test_handed_on \
 	tests/unit/test_health \
 	tests/unit/test_host \
 	tests/unit/test_http \
@@ -441,7 +443,7 @@ tests_fuzz_fuzz_ttheader_LDADD = $(FUZZ_LIBS)
 dist_check_SCRIPTS += tests/e2e/check
 TESTS += tests/e2e/check
 EXTRA_DIST += \
-	tests/e2e/bridled.py tests/e2e/browser.py tests/e2e/collector_stand_in.py \
+	tests/e2e/bridled.py tests/e2e/browser.py tests/e2e/calling_application.py tests/e2e/collector_stand_in.py \
 	tests/e2e/complete.zsh tests/e2e/consul_stand_in.py \
 	tests/e2e/ends.py tests/e2e/h2.py \
 	tests/e2e/h2_case.py tests/e2e/h2_upstream.py tests/e2e/hosted_application.py \
@@ -453,7 +455,7 @@ EXTRA_DIST += \
 	tests/e2e/test_bodies.py \
 	tests/e2e/test_calls.py \
 	tests/e2e/test_chaos.py tests/e2e/test_completion.py tests/e2e/test_config.py \
-	tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_ctl.py \
+	tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_correlate.py tests/e2e/test_ctl.py \
 	tests/e2e/test_discovery.py tests/e2e/test_drain.py \
 	tests/e2e/test_dns_registry.py tests/e2e/test_dump.py tests/e2e/test_endpoint_orders.py \
 	tests/e2e/test_etcd.py tests/e2e/test_examples.py \
