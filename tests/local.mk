@@ -180,6 +180,10 @@ SIM_TESTS = \
 	tests/sim/test_sim_breaker \
 	tests/sim/test_sim_breaks \
 	tests/sim/test_sim_calls \
+	tests/sim/test_sim_carriage \
+	tests/sim/test_sim_carriage_lift \
+	tests/sim/test_sim_carriage_replies \
+	tests/sim/test_sim_carriage_tries \
 	tests/sim/test_sim_changes \
 	tests/sim/test_sim_connect \
 	tests/sim/test_sim_drain \
@@ -309,6 +313,10 @@ tests_sim_test_sim_bodies_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_breaker_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_breaks_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_calls_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_carriage_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_carriage_lift_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_carriage_replies_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_carriage_tries_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_changes_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_drain_LDADD = $(SIM_LIBS)

@@ -363,6 +363,21 @@ enum step call_step_admit(struct call *call)
 	return STEP_NEXT;
 }
 
+/* What a long body brings is known when it is whole: its service has been chosen by then, but its
+ * time, its trace and who calls hold from now on. False: the call has failed. */
+static bool take_what_it_brings(struct call *call)
+{
+	if (!carriage_lift(call))
+		return true;
+	if (!identity_establish(call))
+		return false;
+	call->trace = NULL;
+	trace_begin_call(call);
+	start_clock(call);
+	call_arm(call);
+	return true;
+}
+
 enum step call_step_collect(struct call *call)
 {
 	struct rpc_message *m = &call->request;
@@ -378,7 +393,7 @@ enum step call_step_collect(struct call *call)
 	call->body_is_kept = true;
 	if (m->form.transport == RPC_HTTP2)
 		why = rpc_call_from_grpc(m);
-	if (carriage_lift(call) && !identity_establish(call))
+	if (!take_what_it_brings(call))
 		return STEP_NEXT;
 	if (why == NULL)
 		return go(call, CALL_TRY);
@@ -626,6 +641,7 @@ static bool begin_reply(struct call *call)
 static void refresh_kept(struct call *call)
 {
 	struct rpc_message *m = &call->reply;
+	bool was_whole = m->complete;
 
 	if (!call->reply_is_kept)
 		return;
@@ -633,6 +649,8 @@ static void refresh_kept(struct call *call)
 	m->complete = call->reply_is_complete;
 	if (m->complete)
 		m->body_len = call->kept_len;
+	if (m->complete && !was_whole && carriage_reads_replies(call))
+		carriage_note_reply(call, m);
 }
 
 static enum step keep_and_wait(struct call *call)

@@ -45,6 +45,14 @@ bool carriage_gives(const struct call *call)
 	       !rpc_form_is_multiplexed(call->target);
 }
 
+/* What is left, as one that is stated counts: from the first byte of the call on. */
+static void count_from_start(struct call *call)
+{
+	usec_t *timeout = &call->request.timeout;
+
+	*timeout = usec_after(*timeout, loop_now(call->worker->loop) - call->started);
+}
+
 bool carriage_lift(struct call *call)
 {
 	struct rpc_carrier carrier;
@@ -56,8 +64,11 @@ bool carriage_lift(struct call *call)
 	carrier = carrier_of(config_callers_metadata(call->listener));
 	if (call->listener->service)
 		carrier.service = slice_str(call->listener->service->name);
-	return rpc_lift(
-	    &call->request, &carrier, loop_calendar(call->worker->loop) / USEC_MS, &call->arena);
+	if (!rpc_lift(&call->request, &carrier, loop_calendar(call->worker->loop) / USEC_MS,
+		&call->arena))
+		return false;
+	count_from_start(call);
+	return true;
 }
 
 bool carriage_wants_body(const struct call *call)

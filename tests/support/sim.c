@@ -516,14 +516,14 @@ static bool has_key(const char *keys, const char *key, size_t len)
 	return strstr(keys, wanted) != NULL;
 }
 
-static void check_keys(int line, const struct sim_heard *r, const char *keys)
+static void check_keys(int line, const char *what, const char *heard, const char *keys)
 {
 	while (keys && *keys) {
 		size_t len = strcspn(keys, " ");
 		bool unwanted = *keys == '!';
 
-		ck_assert_msg(has_key(r->keys, keys + unwanted, len - unwanted) != unwanted,
-		    "line %d: keys are%s, expected %.*s", line, r->keys, (int)len, keys);
+		ck_assert_msg(has_key(heard, keys + unwanted, len - unwanted) != unwanted,
+		    "line %d: %s is%s, expected %.*s", line, what, heard, (int)len, keys);
 		keys += len;
 		keys += strspn(keys, " ");
 	}
@@ -543,7 +543,10 @@ static void check_head(int line, const struct sim_heard *r, const struct sim_fra
 	ck_assert_msg(strcmp(r->method, method) == 0, "line %d: method %s, expected %s", line,
 	    r->method, method);
 	ck_assert_msg((r->flags & f->flags) == f->flags, "line %d: flags %x", line, r->flags);
-	check_keys(line, r, f->keys);
+	check_keys(line, "header", r->keys, f->keys);
+	check_keys(line, "base", r->base, f->base);
+	check_keys(line, "map", r->map, f->map);
+	ck_assert_msg(r->map_id == f->map_id || f->map == NULL, "line %d: map %d", line, r->map_id);
 }
 
 const struct sim_heard *sim_hear(int line, struct fake_end *end, const struct sim_frame *f)

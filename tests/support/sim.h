@@ -89,7 +89,7 @@ void take(struct fake_end *end, size_t bytes);
 
 /*
  * The next message that has arrived is this one. The text is compared when it is given; each of
- * `keys` must be there, those that begin with "!" must not.
+ * `keys`, `base` and `map` must be there, those that begin with "!" must not.
  */
 #define hear(end, ...) sim_hear(__LINE__, end, &(struct sim_frame){__VA_ARGS__})
 const struct sim_heard *sim_hear(int line, struct fake_end *end, const struct sim_frame *f);

@@ -11,6 +11,10 @@
 #define THRIFT  0x8001u
 #define KITEXPB 0x9001u
 
+/* Types of Thrift. */
+enum { STOP = 0, I32 = 8, STRING = 11, STRUCT = 12, MAP = 13 };
+#define BASE 255
+
 /* ---- writing ---- */
 
 struct out {
@@ -87,17 +91,101 @@ static void put_pb_body(struct out *o, const struct sim_frame *f)
 	put_text(o, f, true);
 }
 
+static void put_field(struct out *o, int type, int id)
+{
+	put_number(o, (unsigned)type, 1);
+	put_number(o, (unsigned)id, 2);
+}
+
+static void put_long_string(struct out *o, const char *s, size_t len)
+{
+	put_number(o, len, 4);
+	put(o, s, len);
+}
+
+/* "@2=cart": the code of a reply is a number, all others are strings. */
+static void put_base_field(struct out *o, const char *at, size_t whole, bool is_reply)
+{
+	int id = (int)strtol(at + 1, NULL, 10);
+	size_t key = strcspn(at, "=") + 1;
+
+	put_field(o, is_reply && id == 2 ? I32 : STRING, id);
+	if (is_reply && id == 2)
+		put_number(o, (uint32_t)strtol(at + key, NULL, 10), 4);
+	else
+		put_long_string(o, at + key, whole - key);
+}
+
+static void put_map(struct out *o, const char *pairs)
+{
+	struct out entries = {0};
+	unsigned n = 0;
+
+	for (const char *at = pairs; *at; at += strspn(at, " ")) {
+		size_t whole = strcspn(at, " "), key = strcspn(at, "=");
+
+		if (*at != '@') {
+			put_long_string(&entries, at, key);
+			put_long_string(&entries, at + key + 1, whole - key - 1);
+			n++;
+		}
+		at += whole;
+	}
+	put_number(o, STRING, 1);
+	put_number(o, STRING, 1);
+	put_number(o, n, 4);
+	put(o, entries.data, entries.len);
+	free(entries.data);
+}
+
+static void put_base(struct out *o, const struct sim_frame *f)
+{
+	bool is_reply = f->kind == REPLY;
+
+	put_field(o, STRUCT, BASE);
+	for (const char *at = f->base; *at; at += strspn(at, " ")) {
+		size_t whole = strcspn(at, " ");
+
+		if (*at == '@')
+			put_base_field(o, at, whole, is_reply);
+		at += whole;
+	}
+	put_field(o, MAP, is_reply ? 3 : 6);
+	put_map(o, f->base);
+	put_number(o, STOP, 1);
+}
+
+/* The argument or the result. */
+static void put_value(struct out *o, const struct sim_frame *f)
+{
+	int id = f->kind == REPLY ? 0 : 1;
+
+	put_field(o, f->base ? STRUCT : STRING, id);
+	if (f->base)
+		put_field(o, STRING, 1);
+	put_text(o, f, false);
+	if (f->base == NULL)
+		return;
+	if (f->base[0])
+		put_base(o, f);
+	put_number(o, STOP, 1);
+}
+
 static void put_thrift_body(struct out *o, const struct sim_frame *f)
 {
-	put_number(o, 11, 1); /* string */
-	put_number(o, f->kind == REPLY ? 0 : 1, 2);
-	put_text(o, f, false);
 	if (f->kind == EXCEPTION) {
-		put_number(o, 8, 1); /* i32 */
-		put_number(o, 2, 2);
+		put_field(o, STRING, 1);
+		put_text(o, f, false);
+		put_field(o, I32, 2);
 		put_number(o, (uint32_t)f->id, 4);
+	} else {
+		put_value(o, f);
 	}
-	put_number(o, 0, 1);
+	if (f->map) {
+		put_field(o, MAP, f->map_id);
+		put_map(o, f->map);
+	}
+	put_number(o, STOP, 1);
 }
 
 static void put_payload(struct out *o, const struct sim_frame *f)
@@ -268,17 +356,98 @@ static void get_pb_body(struct in *in, struct sim_heard *r)
 	}
 }
 
+static void note_text(char keys[SIM_KEYS_MAX], struct slice text)
+{
+	size_t len = strlen(keys);
+
+	ck_assert_uint_lt(len + text.len, SIM_KEYS_MAX);
+	if (text.len)
+		memcpy(keys + len, text.data, text.len);
+	keys[len + text.len] = '\0';
+}
+
+static void note_key(char keys[SIM_KEYS_MAX], struct slice key, struct slice value)
+{
+	note_text(keys, keys[0] ? SLICE_NONE : SLICE_LIT(" "));
+	note_text(keys, key);
+	note_text(keys, SLICE_LIT("="));
+	note_text(keys, value);
+	note_text(keys, SLICE_LIT(" "));
+}
+
+static struct slice get_long_string(struct in *in)
+{
+	return get_bytes(in, get(in, 4));
+}
+
+static void get_map(struct in *in, char keys[SIM_KEYS_MAX])
+{
+	uint64_t types = get(in, 2), n = get(in, 4);
+
+	ck_assert_msg(in->is_short || types == (STRING << 8 | STRING), "a map of other types");
+	while (n-- > 0 && !in->is_short) {
+		struct slice key = get_long_string(in);
+
+		note_key(keys, key, get_long_string(in));
+	}
+}
+
+static void get_base(struct in *in, struct sim_heard *r)
+{
+	uint64_t type;
+
+	while ((type = get(in, 1)) != STOP && !in->is_short) {
+		char name[16], number[16];
+
+		snprintf(name, sizeof name, "@%u", (unsigned)get(in, 2));
+		if (type == MAP) {
+			get_map(in, r->base);
+		} else if (type == I32) {
+			snprintf(number, sizeof number, "%d", (int)(int32_t)get(in, 4));
+			note_key(r->base, slice_str(name), slice_str(number));
+		} else {
+			ck_assert_msg(type == STRING, "field %s of type %u", name, (unsigned)type);
+			note_key(r->base, slice_str(name), get_long_string(in));
+		}
+	}
+}
+
+static void get_struct(struct in *in, struct sim_heard *r)
+{
+	uint64_t type;
+
+	while ((type = get(in, 1)) != STOP && !in->is_short) {
+		uint64_t id = get(in, 2);
+
+		if (type == STRUCT && id == BASE) {
+			ck_assert_msg(r->base[0] == '\0', "field 255 twice");
+			get_base(in, r);
+		} else {
+			ck_assert_msg(in->is_short || (type == STRING && id == 1),
+			    "field %u of type %u", (unsigned)id, (unsigned)type);
+			r->text = get_long_string(in);
+		}
+	}
+}
+
 static void get_thrift_body(struct in *in, struct sim_heard *r)
 {
 	uint64_t type;
 
-	while ((type = get(in, 1)) != 0 && !in->is_short) {
-		ck_assert_msg(type == 11 || type == 8, "field of type %u", (unsigned)type);
-		get(in, 2);
-		if (type == 8)
+	while ((type = get(in, 1)) != STOP && !in->is_short) {
+		int id = (int)get(in, 2);
+
+		if (type == I32) {
 			r->id = (int)(int32_t)get(in, 4);
-		else
-			r->text = get_bytes(in, get(in, 4));
+		} else if (type == STRUCT) {
+			get_struct(in, r);
+		} else if (type == MAP) {
+			r->map_id = id;
+			get_map(in, r->map);
+		} else {
+			ck_assert_msg(type == STRING, "field of type %u", (unsigned)type);
+			r->text = get_long_string(in);
+		}
 	}
 }
 
@@ -300,25 +469,6 @@ static void get_message(struct in *in, struct sim_heard *r)
 		get_thrift_body(in, r);
 }
 
-static void note_text(struct sim_heard *r, struct slice text)
-{
-	size_t len = strlen(r->keys);
-
-	ck_assert_uint_lt(len + text.len, sizeof r->keys);
-	if (text.len)
-		memcpy(r->keys + len, text.data, text.len);
-	r->keys[len + text.len] = '\0';
-}
-
-static void note_key(struct sim_heard *r, struct slice key, struct slice value)
-{
-	note_text(r, r->keys[0] ? SLICE_NONE : SLICE_LIT(" "));
-	note_text(r, key);
-	note_text(r, SLICE_LIT("="));
-	note_text(r, value);
-	note_text(r, SLICE_LIT(" "));
-}
-
 static void get_section(struct in *in, struct sim_heard *r, bool ints)
 {
 	for (uint64_t n = get(in, 2); n > 0; n--) {
@@ -331,7 +481,7 @@ static void get_section(struct in *in, struct sim_heard *r, bool ints)
 		} else {
 			key = get_bytes(in, get(in, 2));
 		}
-		note_key(r, key, get_bytes(in, get(in, 2)));
+		note_key(r->keys, key, get_bytes(in, get(in, 2)));
 		ck_assert_msg(!in->is_short, "a header whose entries pass its end");
 	}
 }

@@ -25,10 +25,17 @@ struct sim_frame {
 	int id;             /* of an exception */
 	unsigned flags;
 	const char *keys; /* "12=100 isn=Shop": numbers are int keys */
+	/* The text stands in a struct: field 1 of the arguments, 0 of the result. "" is no more than
+	 * that; else its field 255 has these: "@2=cart K=v", @N for a field, all others in its map. */
+	const char *base;
+	const char *map; /* one more argument of this id: a map<string,string> of "K=v L=w" */
+	int map_id;
 };
 
 /* Writes it; free() the bytes. */
 uint8_t *sim_frame_make(const struct sim_frame *f, size_t *len);
+
+#define SIM_KEYS_MAX 4096
 
 struct sim_heard {
 	enum sim_form form;
@@ -38,7 +45,10 @@ struct sim_heard {
 	struct slice text; /* a view into what was read */
 	int id;
 	unsigned flags;
-	char keys[4096]; /* " key=value" one after another, and a blank at the end */
+	char keys[SIM_KEYS_MAX]; /* " key=value" one after another, and a blank at the end */
+	char base[SIM_KEYS_MAX]; /* as in a sim_frame; so is the map */
+	char map[SIM_KEYS_MAX];
+	int map_id; /* 0: there is none */
 };
 
 static inline bool sim_form_has_header(enum sim_form form)
