@@ -6,6 +6,7 @@ The reader is written apart from the daemon, and strict: what it does not know i
 import socket
 import struct
 
+import middleman
 import upstream
 import wire
 
@@ -112,3 +113,30 @@ class Application(upstream.Service):
         """How many were for nobody."""
         with self.lock:
             return sum(i.command == LOCAL for i in self.introductions)
+
+
+class Doorman(middleman.Middleman):
+    """Stands before a server that has never heard of the PROXY protocol, and reads it for it."""
+
+    def __init__(self, case, server):
+        self.introductions, self.malformed = [], []
+        super().__init__(case, server)
+
+    def join(self, near):
+        def take(count):
+            data = near.recv(count, socket.MSG_WAITALL) if count else b""
+            if len(data) < count:
+                raise EOFError("%d bytes of a header" % len(data))
+            return data
+        try:
+            introduction = Introduction(take)
+        except (EOFError, OSError):
+            near.close()
+            return
+        except (wire.Malformed, ValueError, struct.error) as error:
+            self.malformed.append(error)
+            near.close()
+            return
+        with self.lock:
+            self.introductions.append(introduction)
+        super().join(near)
