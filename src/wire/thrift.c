@@ -14,6 +14,7 @@
 
 #define HEAD_FIXED    12u /* magic, type, length of the method, sequence id */
 #define FIELD_ID      2u
+#define FIELD_HEAD    3u /* type and id */
 #define COUNT_MAX     INT32_MAX
 #define EXCEPTION_STR 1
 #define EXCEPTION_ID  2
@@ -245,6 +246,68 @@ static const uint8_t *gather(struct thrift_walk *walk, struct cursor *c, size_t 
 	return walk->pending;
 }
 
+/* ---- what is all here ---- */
+
+/* Fields that are numbers or strings, one after another: most are. What is anything else, wrong, or not
+ * all here is left to step(). */
+static void rush_fields(struct cursor *c)
+{
+	const uint8_t *at = c->at;
+	size_t left = cursor_left(c);
+
+	while (left >= FIELD_HEAD + 4) {
+		uint8_t type = at[0];
+		size_t len = FIELD_HEAD + fixed_size[type];
+
+		if (type == THRIFT_STRING)
+			len += 4 + (size_t)load_u32(at + FIELD_HEAD);
+		else if (fixed_size[type] == 0)
+			break;
+		if (len > left || len > COUNT_MAX)
+			break;
+		at += len;
+		left -= len;
+	}
+	c->at = at;
+}
+
+/* An element begins in a container of nothing but strings. */
+static bool is_at_string(const struct thrift_walk *walk)
+{
+	uint8_t kind = walk->depth ? walk->stack[walk->depth - 1].kind : IN_STRUCT;
+
+	return walk->want == WANT_LENGTH && walk->n_pending == 0 && kind != IN_STRUCT &&
+	       walk->stack[walk->depth - 1].first == THRIFT_STRING &&
+	       (kind == IN_LIST || walk->stack[walk->depth - 1].second == THRIFT_STRING);
+}
+
+/* Passes over up to @n strings; returns how many are left. */
+static uint64_t rush_strings(struct cursor *c, uint64_t n)
+{
+	for (; n && cursor_left(c) >= 4; n--) {
+		uint32_t len = load_u32(c->at);
+
+		if (len > COUNT_MAX || len > cursor_left(c) - 4)
+			break;
+		c->at += 4 + (size_t)len;
+	}
+	return n;
+}
+
+/* Elements that are strings, from the one that begins here on; true when the last of them has
+ * ended. */
+static bool rush_elements(struct thrift_walk *walk, struct cursor *c)
+{
+	bool is_map = walk->stack[walk->depth - 1].kind == IN_MAP;
+	uint64_t n = walk->stack[walk->depth - 1].left;
+
+	n = is_map ? 2 * n + 1 + walk->stack[walk->depth - 1].at_second : n + 1;
+	n = rush_strings(c, n);
+	walk->stack[walk->depth - 1].at_second = is_map && n > 0 && n % 2 == 0;
+	walk->stack[walk->depth - 1].left = (uint32_t)(n == 0 ? 0 : is_map ? (n - 1) / 2 : n - 1);
+	return n == 0;
+}
+
 void thrift_walk_init(struct thrift_walk *walk)
 {
 	walk->skip = 0;
@@ -266,6 +329,12 @@ enum wire_result thrift_walk(
 		if (walk->want == WANT_NOTHING) {
 			*used = in.len - cursor_left(&c);
 			return WIRE_OK;
+		}
+		if (walk->want == WANT_FIELD) {
+			rush_fields(&c);
+		} else if (is_at_string(walk) && rush_elements(walk, &c)) {
+			why = advance(walk);
+			continue;
 		}
 		p = gather(walk, &c, want_bytes[walk->want]);
 		if (p == NULL)
