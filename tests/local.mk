@@ -475,6 +475,7 @@ EXTRA_DIST += \
 	tests/e2e/test_hostile.py tests/e2e/test_kitex_governance.py tests/e2e/test_kubernetes.py \
 	tests/e2e/test_limits.py tests/e2e/test_logrotate.py tests/e2e/test_lookup.py \
 	tests/e2e/test_lookup_examples.py \
+	tests/e2e/test_metadata.py \
 	tests/e2e/test_metrics.py tests/e2e/test_mux.py tests/e2e/test_nacos.py tests/e2e/test_operation.py \
 	tests/e2e/test_old_applications.py tests/e2e/test_peers.py tests/e2e/test_policies.py tests/e2e/test_registration.py \
 	tests/e2e/test_registry_chaos.py tests/e2e/test_registry_config.py \

@@ -1,8 +1,8 @@
 /*
  * What the names of metadata mean: the keys of a TTHeader (and of a mesh header), the fields of a
- * gRPC header block, and how one becomes the other. All of it follows from two tables: the names that
- * mean something, and what becomes of each kind. Facts that have a place in struct rpc_message are written
- * from there; this module only recognises them. Private to rpc/.
+ * gRPC header block, and how one becomes the other. All of it follows from two tables: the names
+ * that mean something, and what becomes of each kind. Facts that have a place in struct rpc_message
+ * are written from there; this module only recognises them. Private to rpc/.
  */
 #ifndef BRIDLE_RPC_METADATA_H
 #define BRIDLE_RPC_METADATA_H

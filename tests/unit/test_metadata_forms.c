@@ -358,8 +358,8 @@ static bool starts(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* Within the family of TTHeader a header stays as it came, but for what belongs to the connection or
- * covers bytes that change. */
+/* Within the family of TTHeader a header stays as it came, but for what belongs to the connection,
+ * or covers bytes that change. */
 static struct expected expect_kept(const struct row *row, enum form from, enum form to)
 {
 	bool is_reframed = forms[from].framed != forms[to].framed;
