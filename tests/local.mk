@@ -77,6 +77,7 @@ UNIT_TESTS = \
 	tests/unit/test_h2_flood \
 	tests/unit/test_h2_memory \
 	tests/unit/test_handed_on \
+	tests/unit/test_header_seen \
 	tests/unit/test_health \
 	tests/unit/test_host \
 	tests/unit/test_http \
@@ -154,6 +155,7 @@ UNIT_TESTS = \
 	tests/unit/test_top \
 	tests/unit/test_trace_context \
 	tests/unit/test_upgrade_channel \
+	tests/unit/test_upstream_name \
 	tests/unit/test_usage \
 	tests/unit/test_utf8 \
 	tests/unit/test_wheel \
@@ -193,6 +195,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_limits \
 	tests/sim/test_sim_limits_rate \
 	tests/sim/test_sim_limits_slots \
+	tests/sim/test_sim_lookup \
 	tests/sim/test_sim_memory \
 	tests/sim/test_sim_mux \
 	tests/sim/test_sim_names \
@@ -326,6 +329,7 @@ tests_sim_test_sim_introduction_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_rate_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_limits_slots_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_lookup_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_memory_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_mux_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_names_LDADD = $(SIM_LIBS)

@@ -358,6 +358,9 @@ static enum conn_start start_of(enum fake_connect what, bool is_unix, int *error
 	case FAKE_NO_DESCRIPTOR:
 		*error = EMFILE;
 		return CONN_FAILED;
+	case FAKE_NAME_TAKEN:
+		*error = EADDRINUSE;
+		return CONN_FAILED;
 	}
 	abort();
 }

@@ -252,6 +252,16 @@ void fake_calling_process(struct fake_end *end, int process)
 	end->process = process;
 }
 
+const char *fake_name(const struct fake_end *end)
+{
+	return end->name;
+}
+
+void fake_listening_user(struct fake_end *end, int uid)
+{
+	end->uid = uid;
+}
+
 void fake_listening_process(struct loop *loop, int process)
 {
 	loop->process = process;

@@ -50,6 +50,7 @@ enum fake_connect {
 	FAKE_REFUSED, /* at once on a unix socket, in the next turn on TCP */
 	FAKE_BACKLOG,
 	FAKE_NO_DESCRIPTOR,
+	FAKE_NAME_TAKEN, /* of one from a name: another has it */
 };
 /* What the next @times connects meet that have no other script yet; then FAKE_DEFAULT. */
 void fake_script(struct loop *loop, enum fake_connect what, unsigned times);
@@ -62,6 +63,10 @@ void fake_listening_process(struct loop *loop, int process);
 /* The next far end of a connect that the test has not been given yet; NULL: none. */
 struct fake_end *fake_accept(struct loop *loop);
 const struct address *fake_address(const struct fake_end *end);
+/* The abstract name that the proxy connected from, "" if from none. */
+const char *fake_name(const struct fake_end *end);
+/* Which user the process of an endpoint on a unix socket is. */
+void fake_listening_user(struct fake_end *end, int uid);
 
 /* ---- either ---- */
 

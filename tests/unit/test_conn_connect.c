@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -129,6 +131,65 @@ START_TEST(unix_connect_is_ready_at_once)
 	recorder_await(loop, &near.inputs, 1);
 	ck_assert_int_eq(near.connected, 0);
 	remove_unix(&to, listening);
+}
+END_TEST
+
+/* What the one who accepted sees of the other end: its length, the bytes in @name. */
+static size_t name_seen(int fd, char name[static 128])
+{
+	struct sockaddr_un peer;
+	socklen_t len = sizeof peer;
+	size_t before = offsetof(struct sockaddr_un, sun_path);
+
+	ck_assert_int_eq(getpeername(fd, (struct sockaddr *)&peer, &len), 0);
+	memcpy(name, peer.sun_path, len - before);
+	return len - before;
+}
+
+static enum conn_start start_as(
+    struct recorder *from, struct slice name, const struct address *to, int *error)
+{
+	return conn_connect_as(loop, name, to, &recorder_events, from, &from->conn, error);
+}
+
+START_TEST(unix_connect_may_have_a_name_that_the_server_sees)
+{
+	struct slice name = SLICE_LIT("test-conn-name");
+	struct address to = in_folder("s");
+	int listening = listen_unix(&to, 4), error = -1;
+	struct recorder second = {.conn = NULL};
+	char seen[128];
+
+	ck_assert_int_eq(start_as(&near, name, &to, &error), CONN_READY);
+	far = accept(listening, NULL, NULL);
+	ck_assert_uint_eq(name_seen(far, seen), 1 + name.len);
+	ck_assert_int_eq(seen[0], '\0');
+	ck_assert_mem_eq(seen + 1, name.data, name.len);
+
+	/* It belongs to one connection, and is free when that has ended. */
+	ck_assert_int_eq(start_as(&second, name, &to, &error), CONN_FAILED);
+	ck_assert_int_eq(error, EADDRINUSE);
+	ck_assert_ptr_null(second.conn);
+	conn_close(&near.conn);
+	ck_assert_int_eq(start_as(&near, name, &to, &error), CONN_READY);
+	remove_unix(&to, listening);
+}
+END_TEST
+
+START_TEST(name_of_a_connection_that_fails_is_free_at_once)
+{
+	static const char longest[107] = "n", longer[108] = "n";
+	struct slice name = slice_of(longest, sizeof longest);
+	struct address none = in_folder("none"), there = in_folder("s");
+	int listening = listen_unix(&there, 4), error = -1;
+
+	ck_assert_int_eq(start_as(&near, name, &none, &error), CONN_FAILED);
+	ck_assert_int_eq(error, ENOENT);
+	ck_assert_int_eq(
+	    start_as(&near, slice_of(longer, sizeof longer), &there, &error), CONN_FAILED);
+	ck_assert_int_eq(error, ENAMETOOLONG);
+	ck_assert_int_eq(start_as(&near, name, &there, &error), CONN_READY);
+	remove_unix(&there, listening);
 }
 END_TEST
 
@@ -353,6 +414,8 @@ int main(void)
 {
 	const struct suite_test tests[] = {
 	    {unix_connect_is_ready_at_once, 1},
+	    {unix_connect_may_have_a_name_that_the_server_sees, 1},
+	    {name_of_a_connection_that_fails_is_free_at_once, 1},
 	    {full_accept_queue_of_a_unix_socket_is_told_apart, 1},
 	    {failed_unix_connects_say_why_and_leave_nothing, 1},
 	    {tcp_connect_succeeds_and_what_was_written_before_goes_out, 1},
