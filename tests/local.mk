@@ -477,6 +477,7 @@ EXTRA_DIST += \
 	tests/e2e/test_h2_hostile.py tests/e2e/test_h2_lies.py tests/e2e/test_h2_meanwhile.py \
 	tests/e2e/test_h2_upstream.py tests/e2e/test_h2spec.py tests/e2e/test_health.py \
 	tests/e2e/test_hostile.py tests/e2e/test_kitex_governance.py tests/e2e/test_kubernetes.py \
+	tests/e2e/test_identity.py \
 	tests/e2e/test_limits.py tests/e2e/test_logrotate.py tests/e2e/test_lookup.py \
 	tests/e2e/test_lookup_examples.py \
 	tests/e2e/test_metadata.py \
