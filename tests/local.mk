@@ -363,6 +363,7 @@ endif
 FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
 	tests/fuzz/fuzz_capture \
+	tests/fuzz/fuzz_carry \
 	tests/fuzz/fuzz_changes \
 	tests/fuzz/fuzz_codec_h2 \
 	tests/fuzz/fuzz_codec_ttstream \
@@ -408,6 +409,12 @@ FUZZ_LIBS = $(FUZZ_MAIN) $(BRIDLE_LIBS)
 READING = tests/support/frames.c tests/support/frames.h tests/support/reading.c tests/support/reading.h
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_capture_LDADD = $(FUZZ_LIBS)
+CARRYING = tests/support/carrying.c tests/support/carrying.h \
+	tests/support/changes_text.c tests/support/changes_text.h \
+	tests/support/frames.c tests/support/frames.h \
+	tests/support/structs.c tests/support/structs.h
+tests_fuzz_fuzz_carry_SOURCES = tests/fuzz/fuzz_carry.c $(CARRYING)
+tests_fuzz_fuzz_carry_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_changes_SOURCES = tests/fuzz/fuzz_changes.c $(READING)
 tests_fuzz_fuzz_changes_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_codec_h2_SOURCES = tests/fuzz/fuzz_codec_h2.c $(READING)

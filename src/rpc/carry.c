@@ -176,7 +176,7 @@ static void merge_pair(struct merging *g, struct slice key, struct slice value)
 	g->n++;
 }
 
-/* Of a key that it has twice the last value counts. */
+/* Of a key that it has twice the last value counts. The callee's method is said with the callee. */
 static void note_said(struct merging *g, struct carrier_pairs pairs)
 {
 	struct slice key, value;
@@ -184,7 +184,8 @@ static void note_said(struct merging *g, struct carrier_pairs pairs)
 	while (carrier_next_pair(&pairs, &key, &value)) {
 		struct cargo_pair *pair = cargo_find(g->cargo, key);
 
-		if (pair && !g->is_over && !is_unwanted(g, key)) {
+		if (pair && !g->is_over && !is_unwanted(g, key) &&
+		    !slice_eq(key, SLICE_LIT(RPC_CARRY_METHOD))) {
 			pair->is_said = value.len > 0;
 			pair->is_due = !pair->is_said;
 		}

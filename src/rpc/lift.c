@@ -8,7 +8,7 @@
 #define SECTIONS_EXTRA  6u           /* of a section of str keys, and of a token */
 #define FACT_MAX        1024u        /* longer names are none: they have to fit into every header */
 
-enum { LOG_ID, CALLER, EXTRA, FIELDS };
+enum { LOG_ID, CALLER, ADDR, CLIENT, EXTRA, FIELDS };
 
 /* What stands in a carrier. */
 struct lifting {
@@ -50,6 +50,8 @@ static bool read_base(struct lifting *l, struct slice base)
 	struct carrier_field fields[FIELDS] = {
 	    [LOG_ID] = {.id = BASE_LOG_ID, .type = THRIFT_STRING},
 	    [CALLER] = {.id = BASE_CALLER, .type = THRIFT_STRING},
+	    [ADDR] = {.id = BASE_ADDR, .type = THRIFT_STRING},
+	    [CLIENT] = {.id = BASE_CLIENT, .type = THRIFT_STRING},
 	    [EXTRA] = {.id = BASE_EXTRA, .type = THRIFT_MAP},
 	};
 

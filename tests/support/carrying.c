@@ -119,3 +119,113 @@ void carrying_end(struct carrying *c)
 		changes_text_free(&c->changes);
 	arena_fini(&c->arena);
 }
+
+/* ---- a plain reader ---- */
+
+static bool is_text_map(const struct struct_field *field)
+{
+	const uint8_t *p = field->value.data;
+	bool is_empty;
+
+	if (field->type != 13)
+		return false;
+	is_empty = p[2] + p[3] + p[4] + p[5] == 0;
+	return (p[0] == 11 || (is_empty && p[0] == 0)) && (p[1] == 11 || (is_empty && p[1] == 0));
+}
+
+static void see_base(struct carrier_seen *s, struct slice value)
+{
+	struct struct_field field;
+	size_t n;
+
+	must(struct_read(value, &s->base));
+	s->is_there = true;
+	for (int16_t id = 1; id <= 4; id++) {
+		n = struct_find(&s->base, id, &field);
+		s->is_understood &= n == 0 || (n == 1 && field.type == 11);
+		if (n == 1)
+			s->strings[id - 1] = slice_from(field.value, 4);
+	}
+	n = struct_find(&s->base, 6, &field);
+	s->is_understood &= n == 0 || (n == 1 && is_text_map(&field));
+	if (n == 1)
+		s->map = field.value;
+}
+
+static void see_request(struct carrier_seen *s)
+{
+	struct struct_field field;
+	size_t n = struct_find(&s->args, 1, &field);
+
+	s->is_understood = n == 1 && field.type == 12;
+	if (!s->is_understood)
+		return;
+	must(struct_read(field.value, &s->request));
+	n = struct_find(&s->request, 255, &field);
+	s->is_understood = n == 0 || (n == 1 && field.type == 12);
+	if (s->is_understood && n == 1)
+		see_base(s, field.value);
+}
+
+void carrier_see(struct carrier_seen *s, struct slice body, const struct rpc_carrier *carrier)
+{
+	struct struct_field field;
+	size_t n;
+
+	*s = (struct carrier_seen){.is_understood = false};
+	if (!struct_read(body, &s->args))
+		return;
+	if (carrier->type == RPC_CARRIER_BASE) {
+		see_request(s);
+		return;
+	}
+	n = struct_find(&s->args, carrier->id, &field);
+	s->is_there = n > 0;
+	s->is_understood = n == 0 || (n == 1 && is_text_map(&field));
+	s->map = n ? field.value : SLICE_NONE;
+}
+
+void carrier_seen_free(struct carrier_seen *s)
+{
+	struct_parts_free(&s->args);
+	struct_parts_free(&s->request);
+	struct_parts_free(&s->base);
+}
+
+static bool is_among(int16_t id, const int16_t *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+/* All fields but those of these ids are the same, in the same order. */
+static bool is_same_but(
+    const struct struct_parts *a, const struct struct_parts *b, const int16_t *ids, size_t n)
+{
+	size_t i = 0, k = 0;
+
+	for (;; i++, k++) {
+		while (i < a->n && is_among(a->list[i].id, ids, n))
+			i++;
+		while (k < b->n && is_among(b->list[k].id, ids, n))
+			k++;
+		if (i == a->n || k == b->n)
+			return i == a->n && k == b->n;
+		if (!slice_eq(a->list[i].whole, b->list[k].whole))
+			return false;
+	}
+}
+
+bool carrier_differs_alone(
+    const struct carrier_seen *a, const struct carrier_seen *b, const struct rpc_carrier *carrier)
+{
+	static const int16_t known[] = {1, 2, 3, 4, 6}, request = 1, base = 255;
+
+	if (carrier->type == RPC_CARRIER_ARGUMENT)
+		return is_same_but(&a->args, &b->args, &carrier->id, 1);
+	return is_same_but(&a->args, &b->args, &request, 1) &&
+	       is_same_but(&a->request, &b->request, &base, 1) &&
+	       is_same_but(&a->base, &b->base, known, 5);
+}

@@ -7,6 +7,7 @@
 
 #include "rpc/carry.h"
 #include "support/changes_text.h"
+#include "support/structs.h"
 
 struct carrying {
 	struct rpc_message m;
@@ -32,6 +33,20 @@ enum rpc_uncarried carrying_go(struct carrying *c);
 /* Is `out` the struct that @text writes down? */
 bool carrying_is(const struct carrying *c, const char *text);
 void carrying_end(struct carrying *c);
+
+/* Where a body has its carrier, as a plain reader finds it. */
+struct carrier_seen {
+	bool is_understood, is_there;
+	struct slice map, strings[4]; /* Extra, or the argument; LogID to Client */
+	struct struct_parts args, request, base;
+};
+
+void carrier_see(struct carrier_seen *s, struct slice body, const struct rpc_carrier *carrier);
+void carrier_seen_free(struct carrier_seen *s);
+/* All fields that are neither the carrier nor those of Base that are known are the same in both, in
+ * the same order. */
+bool carrier_differs_alone(
+    const struct carrier_seen *a, const struct carrier_seen *b, const struct rpc_carrier *carrier);
 
 /* Log id "log", caller "cal", address "1.2.3.4:5", service "svc", method "Echo". */
 extern const struct rpc_carried carrying_facts;

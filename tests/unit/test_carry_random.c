@@ -201,107 +201,6 @@ static void make_sections(struct making *m)
 
 /* ---- a plain model ---- */
 
-/* Where the carrier is, as a plain reader finds it. */
-struct seen {
-	struct struct_parts args, request, base;
-	bool is_understood, is_there;
-	struct slice map, strings[4];
-};
-
-static bool is_text_map(struct slice map)
-{
-	bool is_empty = map.data[2] + map.data[3] + map.data[4] + map.data[5] == 0;
-
-	return (map.data[0] == 11 || (is_empty && map.data[0] == 0)) &&
-	       (map.data[1] == 11 || (is_empty && map.data[1] == 0));
-}
-
-static void see_base(struct seen *s, struct slice value)
-{
-	struct struct_field field;
-	size_t n;
-
-	ck_assert(struct_read(value, &s->base));
-	s->is_there = true;
-	for (int16_t id = 1; id <= 4; id++) {
-		n = struct_find(&s->base, id, &field);
-		s->is_understood &= n == 0 || (n == 1 && field.type == 11);
-		if (n == 1)
-			s->strings[id - 1] = slice_from(field.value, 4);
-	}
-	n = struct_find(&s->base, 6, &field);
-	s->is_understood &= n == 0 || (n == 1 && field.type == 13 && is_text_map(field.value));
-	if (n == 1)
-		s->map = field.value;
-}
-
-static void see(struct seen *s, struct slice body, const struct rpc_carrier *carrier)
-{
-	struct struct_field field;
-	size_t n;
-
-	*s = (struct seen){.is_understood = true};
-	ck_assert(struct_read(body, &s->args));
-	if (carrier->type == RPC_CARRIER_ARGUMENT) {
-		n = struct_find(&s->args, carrier->id, &field);
-		s->is_there = n > 0;
-		s->is_understood =
-		    n == 0 || (n == 1 && field.type == 13 && is_text_map(field.value));
-		s->map = n ? field.value : SLICE_NONE;
-		return;
-	}
-	s->is_understood = struct_find(&s->args, 1, &field) == 1 && field.type == 12;
-	if (!s->is_understood)
-		return;
-	ck_assert(struct_read(field.value, &s->request));
-	n = struct_find(&s->request, 255, &field);
-	s->is_understood = n == 0 || (n == 1 && field.type == 12);
-	if (s->is_understood && n == 1)
-		see_base(s, field.value);
-}
-
-static void seen_free(struct seen *s)
-{
-	struct_parts_free(&s->args);
-	struct_parts_free(&s->request);
-	struct_parts_free(&s->base);
-}
-
-/* All fields but those of these ids are the same, in the same order. */
-static void must_be_same_but(
-    const struct struct_parts *a, const struct struct_parts *b, const int16_t *ids, size_t n_ids)
-{
-	size_t i = 0, k = 0;
-
-	for (;;) {
-		for (size_t j = 0; j < n_ids; j++) {
-			while (i < a->n && a->list[i].id == ids[j])
-				i++, j = 0;
-			while (k < b->n && b->list[k].id == ids[j])
-				k++, j = 0;
-		}
-		if (i == a->n || k == b->n)
-			break;
-		ck_assert(slice_eq(a->list[i].whole, b->list[k].whole));
-		i++, k++;
-	}
-	ck_assert(i == a->n && k == b->n);
-}
-
-static void must_differ_in_one_field(
-    const struct seen *before, const struct seen *after, const struct rpc_carrier *carrier)
-{
-	static const int16_t known[] = {1, 2, 3, 4, 6};
-
-	if (carrier->type == RPC_CARRIER_ARGUMENT) {
-		must_be_same_but(&before->args, &after->args, &carrier->id, 1);
-		return;
-	}
-	must_be_same_but(&before->args, &after->args, &(const int16_t){1}, 1);
-	must_be_same_but(&before->request, &after->request, &(const int16_t){255}, 1);
-	must_be_same_but(&before->base, &after->base, known, 5);
-}
-
 /* What the call has under this key, for a body. */
 static struct slice ours(const struct carrying *c, const char *key)
 {
@@ -330,7 +229,7 @@ static struct slice merged(enum rpc_merge merge, struct slice theirs, struct sli
 
 /* With neither an earlier hop nor attestation nor changes. */
 static void must_be_merged(
-    const struct carrying *c, const struct seen *before, const struct seen *after)
+    const struct carrying *c, const struct carrier_seen *before, const struct carrier_seen *after)
 {
 	const struct slice facts[] = {
 	    c->facts.log_id, c->facts.caller, c->facts.address, SLICE_LIT("bridled")};
@@ -377,7 +276,7 @@ static void begin(struct carrying *c, struct making *m, uint8_t *room)
 
 /* What another caller has said of itself to this callee, and was let stand, is of an earlier hop the
  * second time. */
-static void must_stay_the_same(const struct carrying *c, const struct seen *after)
+static void must_stay_the_same(const struct carrying *c, const struct carrier_seen *after)
 {
 	struct carrying again;
 
@@ -392,7 +291,7 @@ static void must_stay_the_same(const struct carrying *c, const struct seen *afte
 }
 
 /* A legacy application that sends this body says all that is in the carrier. */
-static void must_be_lifted(const struct carrying *c, const struct seen *after)
+static void must_be_lifted(const struct carrying *c, const struct carrier_seen *after)
 {
 	struct rpc_message m = {.form = {RPC_PLAIN, RPC_THRIFT, true},
 	    .timeout = USEC_NONE,
@@ -422,19 +321,19 @@ static void must_be_lifted(const struct carrying *c, const struct seen *after)
 
 static void check(struct carrying *c, enum rpc_uncarried why)
 {
-	struct seen before, after;
+	struct carrier_seen before, after;
 
-	see(&before, c->m.body, &c->carrier);
-	see(&after, c->out, &c->carrier);
+	carrier_see(&before, c->m.body, &c->carrier);
+	carrier_see(&after, c->out, &c->carrier);
 	ck_assert_int_eq(why == RPC_UNCARRIED_SHAPE, !before.is_understood);
 	if (before.is_understood) {
-		must_differ_in_one_field(&before, &after, &c->carrier);
+		ck_assert(carrier_differs_alone(&before, &after, &c->carrier));
 		must_be_merged(c, &before, &after);
 		must_stay_the_same(c, &after);
 		must_be_lifted(c, &after);
 	}
-	seen_free(&before);
-	seen_free(&after);
+	carrier_seen_free(&before);
+	carrier_seen_free(&after);
 }
 
 START_TEST(everything_stays_but_the_one_field)

@@ -299,6 +299,7 @@ START_TEST(what_is_not_understood_is_not_lifted)
 	must_not_lift("{1:{255:{2:\"a\"}} 1:{255:{2:\"b\"}}}");
 	must_not_lift("{1:{255:{2:\"a\" 2:\"b\"}}}");
 	must_not_lift("{1:{255:{2:i5}}}");
+	must_not_lift("{1:{255:{2:\"a\" 3:i5}}}");
 	must_not_lift("{1:{255:{2:\"a\" 6:<si \"k\"=i1>}}}");
 	must_not_lift("{255:{2:\"a\"}}");
 }
