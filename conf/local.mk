@@ -2,10 +2,13 @@
 
 exampledir = $(docdir)/examples
 dist_example_DATA = \
+	conf/argfield.yaml \
 	conf/balance.yaml \
+	conf/base255.yaml \
 	conf/breaker.yaml \
 	conf/bridge.yaml \
 	conf/consul.yaml \
+	conf/correlate.yaml \
 	conf/dns.yaml \
 	conf/etcd.yaml \
 	conf/file.yaml \
@@ -14,6 +17,7 @@ dist_example_DATA = \
 	conf/lanes.yaml \
 	conf/legacy-framed.yaml \
 	conf/limits.yaml \
+	conf/lookup.yaml \
 	conf/mesh.yaml \
 	conf/multiplex.yaml \
 	conf/nacos.yaml \

@@ -1,11 +1,12 @@
 /*
  * Makes one real call and says in words what went out and what came back.
  *
- *     kitex-call [-c CALLER] [-s SERVICE] [-m KEY=VALUE]... [-M METHOD] PROTOCOL ADDRESS [TEXT]
+ *     kitex-call [-c CALLER] [-s SERVICE] [-m KEY=VALUE]... [-M METHOD] [-r]
+ *                PROTOCOL ADDRESS [TEXT]
  *
  * ADDRESS is unix:PATH, unix:@NAME or 127.0.0.1:PORT; PROTOCOL one of the table below. In Kitex
- * Protobuf TEXT is wrapped as {1: string}. Ends with 0 if the text came back, 1 if anything else
- * did.
+ * Protobuf TEXT is wrapped as {1: string}, and with -r in Thrift, too: {1: Request {1: string}}, as
+ * Ask of the old application has it. Ends with 0 if the text came back, 1 if anything else did.
  */
 #include <arpa/inet.h>
 #include <stdbool.h>
@@ -31,7 +32,7 @@
 #define ANSWER_SECONDS  5
 
 enum message_type { CALL = 1, REPLY = 2, EXCEPTION = 3 };
-enum field_type { STOP = 0, I32 = 8, STRING = 11 };
+enum field_type { STOP = 0, I32 = 8, STRING = 11, STRUCT = 12 };
 enum int_key { TRANSPORT = 1, FROM_SERVICE = 3, TO_SERVICE = 6, TO_METHOD = 9, MESSAGE_TYPE = 22 };
 
 static const struct protocol {
@@ -52,6 +53,7 @@ struct request {
 	const char *address, *caller, *service, *method, *text;
 	const char *metadata[METADATA_MAX]; /* KEY=VALUE each */
 	unsigned n_metadata;
+	bool in_struct;
 };
 
 struct answer {
@@ -75,11 +77,18 @@ static void fail(const char *what)
 static void put_message(FILE *out, const struct request *request)
 {
 	uint32_t magic = request->protocol->magic;
+	bool in_struct = request->in_struct && magic == THRIFT_MAGIC;
 
 	put_u32(out, magic << 16 | CALL);
 	put_text32(out, request->method, strlen(request->method));
 	put_u32(out, SEQ);
+	if (in_struct) {
+		put_u8(out, STRUCT);
+		put_u16(out, 1);
+	}
 	payload_put(out, magic == THRIFT_MAGIC ? THRIFT : PROTOBUF, request->text);
+	if (in_struct)
+		put_u8(out, STOP);
 }
 
 static void put_int_key(FILE *out, enum int_key key, const char *value)
@@ -326,9 +335,11 @@ static void request_parse(struct request *request, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "c:s:m:M:")) != -1) {
+	while ((opt = getopt(argc, argv, "c:rs:m:M:")) != -1) {
 		if (opt == 'c')
 			request->caller = optarg;
+		else if (opt == 'r')
+			request->in_struct = true;
 		else if (opt == 's')
 			request->service = optarg;
 		else if (opt == 'M')
@@ -347,7 +358,7 @@ static void request_parse(struct request *request, int argc, char **argv)
 	if (!request->protocol || argc < 2 || argc > 3 || !strchr(argv[1], ':')) {
 		fprintf(stderr,
 		    "usage: kitex-call [-c CALLER] [-s SERVICE] [-m KEY=VALUE]... "
-		    "[-M METHOD] PROTOCOL unix:PATH|unix:@NAME|127.0.0.1:PORT [TEXT]\n");
+		    "[-M METHOD] [-r] PROTOCOL unix:PATH|unix:@NAME|127.0.0.1:PORT [TEXT]\n");
 		exit(2);
 	}
 	request->address = argv[1];

@@ -8,11 +8,16 @@
  * message, answers it and reads the next, as such servers do.
  *
  *     string Echo(1: string text)          gives the text back
+ *     string Ask(1: Request request)       gives the text in it back
  *     string fail(1: string text)          always an exception, type 6
  *     oneway void Notify(1: string text)   is counted, not answered
  *     i32 Count()                          how many Notify there were
  *
- * In Kitex Protobuf Echo gives the bytes of the message back, whatever they mean.
+ *     struct Request {1: string text, 255: Base base}
+ *     struct Base {1: string LogID, 2: string Caller, ...}
+ *
+ * Base is where its makers once agreed to say who calls; the application reads it where it is there.
+ * In Kitex Protobuf Echo and Ask give the bytes of the message back, whatever they mean.
  */
 #include <arpa/inet.h>
 #include <stdatomic.h>
@@ -32,7 +37,8 @@
 #define METHOD_MAX    64u
 
 enum message_type { CALL = 1, REPLY = 2, EXCEPTION = 3, ONEWAY = 4 };
-enum field_type { STOP = 0, I32 = 8, STRING = 11 };
+enum field_type { STOP = 0, I32 = 8, STRING = 11, STRUCT = 12, MAP = 13 };
+enum base_field { BASE_LOG_ID = 1, BASE_CALLER = 2, BASE = 255 };
 enum exception_type { UNKNOWN_METHOD = 1, INTERNAL_ERROR = 6 };
 
 /* A connection. What is left of the message being read bounds every read from it. */
@@ -47,6 +53,7 @@ struct call {
 	char method[METHOD_MAX + 1];
 	char *text; /* owned: the argument of Thrift, the whole message of Kitex Protobuf */
 	uint32_t len;
+	char *caller, *log_id; /* owned: of Base; NULL: not there */
 };
 
 static bool buffered, verbose;
@@ -78,32 +85,87 @@ static unsigned take_u8(struct peer *peer)
 	return byte;
 }
 
-static void take_text(struct peer *peer, struct call *call, uint32_t len)
+/* In place of what was there. Gives its length. */
+static uint32_t take_text(struct peer *peer, char **text, uint32_t len)
 {
 	if (len > peer->left)
 		peer->failed = true;
 	if (peer->failed)
-		return;
-	free(call->text);
-	call->text = calloc(1, len + 1);
-	if (!call->text)
+		return 0;
+	free(*text);
+	*text = calloc(1, len + 1);
+	if (!*text)
 		abort();
-	call->len = len;
-	take(peer, call->text, len);
+	take(peer, *text, len);
+	return len;
 }
 
-/*
- * An argument struct: at most one string. An old application knows no other interface than its
- * own.
- */
+static unsigned take_field(struct peer *peer, unsigned *id)
+{
+	unsigned type = take_u8(peer), high = type == STOP ? 0 : take_u8(peer);
+
+	*id = type == STOP ? 0 : high << 8 | take_u8(peer);
+	return type;
+}
+
+static void pass_map_of_strings(struct peer *peer)
+{
+	char *passed = NULL;
+	uint32_t count;
+
+	if (take_u8(peer) != STRING || take_u8(peer) != STRING)
+		peer->failed = true;
+	for (count = take_u32(peer); count > 0 && !peer->failed; count--) {
+		take_text(peer, &passed, take_u32(peer));
+		take_text(peer, &passed, take_u32(peer));
+	}
+	free(passed);
+}
+
+static void take_base(struct peer *peer, struct call *call)
+{
+	char *others = NULL, **to;
+	unsigned type, id;
+
+	while ((type = take_field(peer, &id)) == STRING || type == MAP) {
+		to = id == BASE_LOG_ID ? &call->log_id : &others;
+		if (id == BASE_CALLER)
+			to = &call->caller;
+		if (type == STRING)
+			take_text(peer, to, take_u32(peer));
+		else
+			pass_map_of_strings(peer);
+	}
+	free(others);
+	if (type != STOP)
+		peer->failed = true;
+}
+
+static void take_request(struct peer *peer, struct call *call)
+{
+	unsigned type, id;
+
+	while ((type = take_field(peer, &id)) == STRING || (type == STRUCT && id == BASE)) {
+		if (type == STRING)
+			call->len = take_text(peer, &call->text, take_u32(peer));
+		else
+			take_base(peer, call);
+	}
+	if (type != STOP)
+		peer->failed = true;
+}
+
+/* One argument at most, a string or a request. An old application knows no other interface than its
+ * own. */
 static void take_arguments(struct peer *peer, struct call *call)
 {
-	unsigned type;
+	unsigned type, id;
 
-	while ((type = take_u8(peer)) == STRING) {
-		take_u8(peer);
-		take_u8(peer);
-		take_text(peer, call, take_u32(peer));
+	while ((type = take_field(peer, &id)) == STRING || type == STRUCT) {
+		if (type == STRING)
+			call->len = take_text(peer, &call->text, take_u32(peer));
+		else
+			take_request(peer, call);
 	}
 	if (type != STOP)
 		peer->failed = true;
@@ -131,7 +193,7 @@ static bool take_call(struct peer *peer, struct call *call)
 	if (call->magic == THRIFT_MAGIC)
 		take_arguments(peer, call);
 	else if (call->magic == KITEXPB_MAGIC && !buffered)
-		take_text(peer, call, peer->left);
+		call->len = take_text(peer, &call->text, peer->left);
 	else
 		return false;
 	return !peer->failed && (buffered || peer->left == 0);
@@ -215,16 +277,23 @@ static void reply_exception(
 	answer_send(&answer, peer);
 }
 
+/* In one go: other applications write to the same terminal. */
+static void say_call(const struct call *call)
+{
+	printf("  arrived   as %s %s: %s, seq %d, %u bytes%s%s%s%s\n",
+	    buffered ? "Buffered" : "Framed",
+	    call->magic == THRIFT_MAGIC ? "Thrift" : "Kitex Protobuf", call->method, (int)call->seq,
+	    call->len, call->caller ? ", from " : "", call->caller ? call->caller : "",
+	    call->log_id ? ", log id " : "", call->log_id ? call->log_id : "");
+}
+
 static void serve_call(struct peer *peer, const struct call *call)
 {
 	if (verbose)
-		printf("  arrived   as %s %s: %s, seq %d, %u bytes\n",
-		    buffered ? "Buffered" : "Framed",
-		    call->magic == THRIFT_MAGIC ? "Thrift" : "Kitex Protobuf", call->method,
-		    (int)call->seq, call->len);
+		say_call(call);
 	if (strcmp(call->method, "Notify") == 0)
 		atomic_fetch_add(&notified, 1);
-	else if (strcmp(call->method, "Echo") == 0)
+	else if (strcmp(call->method, "Echo") == 0 || strcmp(call->method, "Ask") == 0)
 		reply_text(peer, call);
 	else if (strcmp(call->method, "Count") == 0)
 		reply_count(peer, call);
@@ -232,6 +301,14 @@ static void serve_call(struct peer *peer, const struct call *call)
 		reply_exception(peer, call, INTERNAL_ERROR, "this method always fails");
 	else
 		reply_exception(peer, call, UNKNOWN_METHOD, "there is no such method here");
+}
+
+static void forget_call(struct call *call)
+{
+	free(call->text);
+	free(call->caller);
+	free(call->log_id);
+	*call = (struct call){0};
 }
 
 static void serve(int fd)
@@ -243,10 +320,9 @@ static void serve(int fd)
 		abort();
 	while (take_call(&peer, &call)) {
 		serve_call(&peer, &call);
-		free(call.text);
-		call = (struct call){0};
+		forget_call(&call);
 	}
-	free(call.text);
+	forget_call(&call);
 	fclose(peer.out);
 	fclose(peer.in);
 }

@@ -1,12 +1,17 @@
-"""The programs of the quickstart, each pair without the daemon: what they show must be their doing."""
+"""The programs of the quickstart, each pair without the daemon: what they show must be their doing. And
+the files of conf/ that tell applications of metadata."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 
 import bridled
-from bridled import TestCase, eventually
+import legacy
+import sockets
+import wire
+from bridled import Bridled, TestCase, UnixHTTP, eventually, http_get
 from sockets import PATIENCE, connect
 
 PROGRAMS = os.path.join(bridled.BUILD, "examples", "legacy")
@@ -21,11 +26,11 @@ def golden(name):
 
 
 class Examples(TestCase):
-    def serve(self, program, *options):
+    def serve(self, program, *options, output=subprocess.PIPE):
         """Starts an application on a unix socket, which is its address from then on."""
         address = "unix:" + self.path(program + ".sock")
         process = subprocess.Popen([os.path.join(PROGRAMS, program), *options, address],
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                                   stdout=output, stderr=subprocess.STDOUT, text=True)
         self.addCleanup(self.end, process, address[5:])
 
         def answers():
@@ -211,6 +216,21 @@ class Legacy(Examples):
 class Proxied(Examples):
     """What scripts/quickstart shows, with an application and a caller of each kind."""
 
+    def test_who_calls_is_told_to_the_old_application(self):
+        said = self.path("said")
+        with open(said, "wb") as file:
+            address = self.serve("legacy-echo", "-v", output=file)
+        daemon = self.pinned(address, protocol="framed", metadata="base255")
+        for protocol, caller in (("ttheader", ", from shop.web"), ("ttheader_framed", ", from shop.web"),
+                                 ("framed", ""), ("buffered", "")):
+            self.assertIn('a reply: "hello"', self.run_call(
+                "kitex-call", "-r", "-M", "Ask", "-c", "shop.web", protocol, daemon.address(),
+                "hello"))
+            with open(said, encoding="utf-8") as file:
+                self.assertRegex(file.read().split("\n")[-2],
+                                 "^  arrived   as Framed Thrift: Ask, seq 1, 5 bytes%s, "
+                                 "log id 02[0-9a-f]+$" % caller)
+
     def test_grpc_in_every_way(self):
         daemon = self.pinned(self.serve("grpc-echo"), protocol="grpc")
         address = daemon.address()
@@ -249,3 +269,116 @@ class Proxied(Examples):
         said = self.run_call("grpc-call", "-t", "-M", "/demo.Echo/fail", daemon.address(), "hello",
                              expect=1)
         self.assertEqual(self.received(said), ["status 13: this method always fails"])
+
+
+class Written(Bridled):
+    """A daemon whose configuration is a text."""
+
+    def write_config(self, config):
+        with open(self.config_path, "w", encoding="utf-8") as file:
+            file.write(config + "\nadmin: {socket: \"%s\"}\n" % self.admin_path)
+
+
+class Metadata(TestCase):
+    """Of conf/, with the addresses that there are here: one file for each way to tell an application."""
+
+    INTS = {wire.FROM_SERVICE: "shop.web", wire.LOG_ID: "log-1", wire.RPC_TIMEOUT: "60000"}
+    STRS = {"RPC_PERSIST_TENANT": "blue"}
+
+    def start(self, name, **addresses):
+        with open(os.path.join(bridled.TOP, "conf", name + ".yaml"), encoding="utf-8") as file:
+            text = file.read()
+        text = text.replace("${RUNTIME_DIRECTORY:-/run/bridled}", self.directory)
+        addresses["0.0.0.0:8888"] = "127.0.0.1:0"
+        for old, new in addresses.items():
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        self.daemon = Written(self.directory, text)
+        self.addCleanup(self.daemon.stop)
+        self.daemon.start()
+
+    def application(self, path="/run/cart/rpc.sock", behaviour=None):
+        """What stands in the file in place of its address, and the application."""
+        service = self.upstream(behaviour or self.echo, "app.sock")
+        return {"unix:" + path: service.address}, service
+
+    def price(self):
+        service = self.upstream()
+        return {"192.0.2.10:8888": service.address, "192.0.2.11:8888": service.address}, service
+
+    def echo(self, connection, packet):
+        connection.write(packet.answer(wire.result("hi")))
+
+    def call(self, body=wire.arguments("hi")):
+        caller = self.caller(self.daemon, "ttheader_framed", "inbound")
+        return caller.call("Get", body=body, ints=self.INTS, strs=self.STRS)
+
+    def call_price(self, body=wire.arguments("hi")):
+        with sockets.Caller("unix:" + self.path("price.sock")) as caller:
+            return caller.call("Quote", body=body)
+
+    def test_base255(self):
+        def unwell(connection, packet):
+            """Every other time."""
+            base_resp = legacy.field(wire.STRUCT, 255, wire.i32_field(2, 503) + b"\0")
+            more = base_resp if len(app.packets) % 2 else b""
+            connection.write(packet.answer(legacy.field(
+                wire.STRUCT, 0, wire.string_field(1, "hi") + more + b"\0") + b"\0"))
+        own, app = self.application(behaviour=unwell)
+        other, price = self.price()
+        self.start("base255", **own, **other)
+        request = legacy.field(wire.STRUCT, 1, wire.string_field(1, "hi") + b"\0") + b"\0"
+        answer = self.call(request)
+        self.assertEqual(answer.fields[0], {1: b"hi"})
+        self.assertNotIn("biz-status", answer.header.strs)
+        self.assertEqual(len(app.packets), 2)
+        for packet in app.packets:
+            base = packet.fields[1][255]
+            self.assertEqual((base[1], base[2], base[4]), (b"log-1", b"shop.web", b"bridled"))
+            self.assertTrue(base[3].startswith(b"127.0.0.1:"), base)
+            self.assertEqual(base[6][b"RPC_PERSIST_TENANT"], b"blue")
+        handed_on = legacy.field(wire.STRUCT, 1, packet.body[3:-1]) + b"\0"
+        self.call_price(handed_on)
+        head = price.packets[0].header
+        self.assertEqual((head.ints[wire.FROM_SERVICE], head.ints[wire.LOG_ID],
+                          head.strs["RPC_PERSIST_TENANT"]), ("shop.cart", "log-1", "blue"))
+        self.assertLess(int(head.ints[wire.RPC_TIMEOUT]), 60000)
+
+    def test_argfield(self):
+        own, app = self.application("/run/price/rpc.sock")
+        self.start("argfield", **own)
+        self.assertEqual(self.call().text, "hi")
+        facts = app.packets[0].fields[100]
+        self.assertEqual((facts[b"source-service"], facts[b"stream-log-id"],
+                          facts[b"RPC_PERSIST_TENANT"], facts[b"destination-service"]),
+                         (b"shop.web", b"log-1", b"blue", b"shop.price"))
+
+    def test_lookup(self):
+        def ask(connection, packet):
+            name = connection.sock.getpeername()[1:].decode()
+            told.append(http_get(UnixHTTP(self.path("metadata.sock")), "/meta/" + name))
+            self.echo(connection, packet)
+        told = []
+        own, _ = self.application(behaviour=ask)
+        self.start("lookup", **own)
+        self.assertEqual(self.call().text, "hi")
+        status, said = told[0]
+        self.assertEqual((status, json.loads(said)["caller"]), (200, "shop.web"))
+        self.assertIn('"blue"', said)
+
+    def test_correlate(self):
+        def ask_price(connection, packet):
+            self.call_price()
+            self.echo(connection, packet)
+        own, _ = self.application(behaviour=ask_price)
+        other, price = self.price()
+        self.start("correlate", **own, **other)
+        for _ in range(3):
+            self.assertEqual(self.call().text, "hi")
+        for packet in price.packets:
+            head = packet.header
+            self.assertEqual((head.ints[wire.FROM_SERVICE], head.ints[wire.LOG_ID],
+                              head.strs["RPC_PERSIST_TENANT"]), ("shop.cart", "log-1", "blue"))
+        self.assert_metric(self.daemon, 3, "bridle_correlated_total", result="tied")
+        self.call_price()  # one of its own
+        self.assertNotIn("RPC_PERSIST_TENANT", price.packets[3].header.strs)
