@@ -32,6 +32,7 @@ UNIT_TESTS = \
 	tests/unit/test_codec_h2_flood \
 	tests/unit/test_codec_h2_flow \
 	tests/unit/test_codec_long \
+	tests/unit/test_codec_splice \
 	tests/unit/test_codec_ttstream \
 	tests/unit/test_codec_ttstream_ends \
 	tests/unit/test_codec_ttstream_queue \
