@@ -189,6 +189,7 @@ SIM_TESTS = \
 	tests/sim/test_sim_carriage_tries \
 	tests/sim/test_sim_changes \
 	tests/sim/test_sim_connect \
+	tests/sim/test_sim_correlation \
 	tests/sim/test_sim_drain \
 	tests/sim/test_sim_eject \
 	tests/sim/test_sim_health \
@@ -323,6 +324,7 @@ tests_sim_test_sim_carriage_replies_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_carriage_tries_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_changes_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_connect_LDADD = $(SIM_LIBS)
+tests_sim_test_sim_correlation_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_drain_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_eject_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_health_LDADD = $(SIM_LIBS)

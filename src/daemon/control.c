@@ -21,6 +21,8 @@
 #include "daemon/trace_export.h"
 #include "daemon/upgrade.h"
 #include "net/loop.h"
+#include "net/process.h"
+#include "proxy/correlation.h"
 #include "proxy/health_check.h"
 
 #define SWEEP_EVERY    USEC_MIN
@@ -225,6 +227,10 @@ static int start_running(
 		bindings_cancel(plan);
 		return -1;
 	}
+	if (c->successor)
+		correlation_share_with(c->workers.shares.correlation,
+		    process_open(successor_of(c->successor)),
+		    usec_after(clock_monotonic(), shared->config->upgrade.drain));
 	open_doors(c, plan);
 	c->taps = taps_new(c->loop, c->inbox, &c->workers);
 	c->liveness = liveness_new(c->loop, &c->workers);

@@ -17,6 +17,7 @@
 #include "daemon/upgrade_channel.h"
 #include "daemon/upgrade_spawn.h"
 #include "net/loop.h"
+#include "proxy/correlation.h"
 #include "registry/client.h"
 
 #define SERVES_WITHIN (5 * USEC_S)    /* after it was told to */
@@ -123,6 +124,7 @@ static void failed(struct upgrade *u, const char *how)
 {
 	if (u->has_been_going)
 		take_back_sockets(u->control);
+	correlation_share(u->control->workers.shares.correlation, false, clock_monotonic());
 	record_failure(u, how);
 	u->state = STATE_NONE;
 	tell(u);
@@ -289,6 +291,7 @@ static void let_go(struct upgrade *u, uint32_t n_taken)
 	    "process=%d sockets=%zu", (int)u->process, u->n_taken);
 	/* First: whichever of us is gone next, the service manager knows who is left. */
 	notify_main_process(u->process);
+	correlation_share(u->control->workers.shares.correlation, true, clock_monotonic());
 	u->state = STATE_GOING;
 	u->has_been_going = true;
 	set_clock(u, SERVES_WITHIN);

@@ -76,6 +76,7 @@ enum warning_id {
 	WARN_RPCX_PREFIX,
 	WARN_METADATA_BODY,
 	WARN_METADATA_WARM,
+	WARN_CORRELATE,
 };
 
 /* Tells, unless it is allowed there. The text may hold a newline: what follows is the remedy. */

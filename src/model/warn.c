@@ -158,6 +158,9 @@ static const struct warning warnings[] = {
     {WARN_METADATA_WARM, "connections that cannot be made before they are needed",
 	"With metadata: proxy_v2 a connection begins with facts of the caller whose calls it is to "
 	"carry, so pool.warm makes none."},
+    {WARN_CORRELATE, "calls that cannot be tied to each other",
+	"correlate knows an application by its process, at both ends of unix sockets: an endpoint of "
+	"the service has to be on one, and a listener for the calls that it makes."},
 };
 
 const struct warning *warning_list(size_t *n)

@@ -15,6 +15,11 @@
 #define SYS_pidfd_open 434
 #endif
 
+int process_open(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
 int process_of_peer(int fd, pid_t pid, bool *is_known)
 {
 	int process = -1;
@@ -30,7 +35,7 @@ int process_of_peer(int fd, pid_t pid, bool *is_known)
 #else
 	(void)fd;
 #endif
-	process = (int)syscall(SYS_pidfd_open, pid, 0);
+	process = process_open(pid);
 	*is_known = process >= 0 || errno == ESRCH || errno == EINVAL;
 	return process;
 }

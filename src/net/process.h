@@ -14,6 +14,8 @@
  * with *is_known: it is gone. Kernels before 6.5 know no more than the number.
  */
 int process_of_peer(int fd, pid_t pid, bool *is_known);
+/* The same for whoever has that number now. -1: nobody, or there is no way. */
+int process_open(pid_t pid);
 /* It has not ended. True for -1, of which nobody knows. */
 bool process_is_alive(int process);
 

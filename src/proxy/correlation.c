@@ -1,5 +1,6 @@
 #include "proxy/correlation.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -119,6 +120,7 @@ void correlation_free(struct correlation **p)
 
 	*p = NULL;
 	free_unused(c, USEC_NONE);
+	assert(c->processes.used == 0);
 	table_fini(&c->processes);
 	pthread_mutex_destroy(&c->lock);
 	if (c->sharer >= 0)
@@ -141,17 +143,21 @@ void correlation_end_blind(struct correlation *c, usec_t now)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void correlation_share(struct correlation *c, bool is_shared)
+void correlation_share(struct correlation *c, bool is_shared, usec_t now)
 {
 	pthread_mutex_lock(&c->lock);
+	if (c->is_shared && !is_shared)
+		c->blind_until = usec_after(now, UNSEEN_TIME);
 	c->is_shared = is_shared;
 	pthread_mutex_unlock(&c->lock);
 }
 
-void correlation_share_with(struct correlation *c, int process)
+void correlation_share_with(struct correlation *c, int process, usec_t until)
 {
 	pthread_mutex_lock(&c->lock);
 	c->sharer = process;
+	if (process < 0)
+		c->blind_until = until;
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -251,17 +257,15 @@ void correlation_end(struct correlation *c, struct correlation_flight *flight, u
 
 /* ---- asking ---- */
 
-static bool has_company(struct correlation *c)
+/* What others have sent, or nobody counted, may run where one call is seen. */
+static bool is_blind(struct correlation *c, usec_t now)
 {
-	if (c->is_shared)
-		return true;
-	if (c->sharer < 0)
-		return false;
-	if (process_is_alive(c->sharer))
-		return true;
-	close(c->sharer);
-	c->sharer = -1;
-	return false;
+	if (c->sharer >= 0 && !process_is_alive(c->sharer)) {
+		close(c->sharer);
+		c->sharer = -1;
+		c->blind_until = usec_after(now, UNSEEN_TIME);
+	}
+	return c->is_shared || c->sharer >= 0 || c->n_blind || now < c->blind_until;
 }
 
 static enum correlation_result find_flight(struct correlation *c,
@@ -271,8 +275,7 @@ static enum correlation_result find_flight(struct correlation *c,
 
 	if (p->n_flights == 0)
 		return CORRELATION_NONE;
-	if (p->n_flights > 1 || now < p->blind_until || now < c->blind_until || c->n_blind ||
-	    has_company(c))
+	if (p->n_flights > 1 || now < p->blind_until || is_blind(c, now))
 		return CORRELATION_SEVERAL;
 	carries = list_item(p->flights.next, struct correlation_flight, link)->carries;
 	if (carries == NULL)

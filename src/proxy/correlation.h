@@ -66,10 +66,10 @@ void correlation_free(struct correlation **c);
 /* Worlds (proxy/world.h) whose calls do not count begin and end; @now: loop_now. */
 void correlation_begin_blind(struct correlation *c);
 void correlation_end_blind(struct correlation *c, usec_t now);
-/* Another bridled serves the same applications: for good, or until it is gone. */
-void correlation_share(struct correlation *c, bool is_shared);
-/* The same until the process ends; the descriptor moves. */
-void correlation_share_with(struct correlation *c, int process);
+/* Another bridled serves the same applications, from now on; or has ended. */
+void correlation_share(struct correlation *c, bool is_shared, usec_t now);
+/* The same until the process ends; the descriptor moves. -1: until @until. */
+void correlation_share_with(struct correlation *c, int process, usec_t until);
 
 /* The process that listens at the other end, by what conn_process says; the descriptor in @who
  * moves. @label: the service of the connection. */

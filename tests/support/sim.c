@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "proxy/backend.h"
+#include "proxy/correlation.h"
 #include "proxy/slot_queue.h"
 #include "proxy/world.h"
 #include "support/loaded.h"
@@ -31,6 +32,7 @@ static struct {
 	struct process_shares shares;
 	char **lines; /* owned */
 	unsigned n_lines, next_line;
+	int process; /* of the next caller on a unix socket; 0: any */
 	uint64_t begun; /* calls, of a worker that is gone */
 } sim;
 
@@ -182,6 +184,7 @@ void sim_start(const struct sim_setup *setup)
 	sim.lines = mem_calloc(LINES_MAX, sizeof *sim.lines);
 	sim.loop = fake_loop_new();
 	sim.tallies = tallies_new();
+	sim.shares.correlation = correlation_new();
 	snapshot = new_snapshot(setup);
 	sim.worker = worker_new(0, sim.loop, &sim.shares, snapshot, SEED);
 	sim.worker->access_sink = take_line;
@@ -267,6 +270,7 @@ static void stop(bool is_all_logged)
 	ck_assert_uint_eq(atomic_load(&sim.shares.memory), 0);
 	ck_assert_uint_eq(atomic_load(&sim.shares.connections), 0);
 	ck_assert_uint_eq(atomic_load(&sim.shares.connecting), 0);
+	correlation_free(&sim.shares.correlation);
 	tallies_free(&sim.tallies);
 	fake_loop_free(&sim.loop);
 	while (sim.n_lines)
@@ -364,6 +368,8 @@ static struct fake_end *dial_as(
 	if (uid < 0)
 		ck_assert_int_eq(address_parse(&from, SLICE_LIT(CALLER_TEXT), NULL), 0);
 	end = fake_dial(sim.loop, uid, &fd);
+	fake_calling_process(end, sim.process);
+	sim.process = 0;
 	atomic_fetch_add(&worker->connections, 1);
 	atomic_fetch_add(&sim.shares.connections, 1);
 	if (over_limit)
@@ -391,6 +397,17 @@ struct fake_end *dial_to(const char *listener)
 struct fake_end *dial_local(int uid)
 {
 	return dial_as(sim.worker, "local", uid, false);
+}
+
+struct fake_end *dial_process(unsigned worker, const char *listener, int process)
+{
+	sim.process = process;
+	return dial_as(worker ? sim.second : sim.worker, listener, 0, false);
+}
+
+void apps_run_as(int process)
+{
+	fake_listening_process(sim.loop, process);
 }
 
 struct fake_end *dial_over_limit(void)

@@ -60,7 +60,11 @@ struct fake_end *dial(void);
 struct fake_end *dial_second(void);
 struct fake_end *dial_to(const char *listener);
 struct fake_end *dial_local(int uid);
-/* The same above the listener's limit. */
+/* On a unix socket, by a process of that number, to the first worker (0) or the second. */
+struct fake_end *dial_process(unsigned worker, const char *listener, int process);
+/* The process behind the endpoints on unix sockets that are connected to from now on. */
+void apps_run_as(int process);
+/* A caller above the limit of its listener. */
 struct fake_end *dial_over_limit(void);
 /* The next connection that was made to an endpoint; there must be one. */
 #define accepted() sim_accepted(__LINE__)

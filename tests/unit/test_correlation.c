@@ -276,22 +276,37 @@ static void end_child(pid_t pid)
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 }
 
-START_TEST(nothing_is_found_while_another_bridled_serves_the_same)
+START_TEST(nothing_is_found_while_another_bridled_serves_the_same_nor_soon_after)
 {
 	struct correlation_flight one = {.process = NULL};
+	const usec_t later = NOW + 30 * USEC_S;
 	int before;
 	pid_t pid = child(&before);
 
 	fly(&one, "one");
-	correlation_share(c, true);
+	correlation_share(c, true, NOW);
 	ck_assert_int_eq(look(NOW), CORRELATION_SEVERAL);
-	correlation_share(c, false);
-	must_find("one");
-	correlation_share_with(c, before);
-	ck_assert_int_eq(look(NOW), CORRELATION_SEVERAL);
+	correlation_share(c, false, NOW);
+	ck_assert_int_eq(look(later - 1), CORRELATION_SEVERAL);
+	ck_assert_int_eq(look(later), CORRELATION_TIED);
+	correlation_share_with(c, before, NOW);
+	ck_assert_int_eq(look(later), CORRELATION_SEVERAL);
 	end_child(pid);
-	must_find("one");
-	must_find("one");
+	ck_assert_int_eq(look(later), CORRELATION_SEVERAL);
+	ck_assert_int_eq(look(later + 30 * USEC_S - 1), CORRELATION_SEVERAL);
+	ck_assert_int_eq(look(later + 30 * USEC_S), CORRELATION_TIED);
+	correlation_end(c, &one, 0);
+}
+END_TEST
+
+START_TEST(a_predecessor_that_cannot_be_watched_is_given_its_time)
+{
+	struct correlation_flight one = {.process = NULL};
+
+	fly(&one, "one");
+	correlation_share_with(c, -1, NOW + 5);
+	ck_assert_int_eq(look(NOW + 4), CORRELATION_SEVERAL);
+	ck_assert_int_eq(look(NOW + 5), CORRELATION_TIED);
 	correlation_end(c, &one, 0);
 }
 END_TEST
@@ -414,7 +429,8 @@ int main(void)
 	    {what_may_still_run_forbids_it_for_its_time_even_when_connections_have_gone, 1},
 	    {a_flight_keeps_its_process_when_its_connection_goes, 1},
 	    {while_some_do_not_count_nothing_is_found_nor_soon_after, 1},
-	    {nothing_is_found_while_another_bridled_serves_the_same, 1},
+	    {nothing_is_found_while_another_bridled_serves_the_same_nor_soon_after, 1},
+	    {a_predecessor_that_cannot_be_watched_is_given_its_time, 1},
 	    {a_number_that_is_given_out_again_is_another_process, 1},
 	    {who_asks_has_to_show_that_it_is_there, 1},
 	    {threads_find_their_own_call_or_none, 1},
