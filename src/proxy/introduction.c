@@ -1,5 +1,6 @@
 #include "proxy/introduction.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +13,10 @@
 #include "proxy/upstream.h"
 #include "proxy/world.h"
 
+/* Names have at most 200 bytes; that of a service may end with a number, of which there is more than
+ * enough then. */
+#define FACTS_MAX     1024
+#define SERVICE_MAX   512
 #define NUMBER_DIGITS 24
 
 struct introduction *introduction_ref(struct introduction *i)
@@ -80,26 +85,33 @@ static enum proxy_v2_family write_facts(
 	return family;
 }
 
-/* @id: the one to have; "": a new one. */
 static struct introduction *make(
     const struct downstream *d, const struct config *config, const char *id)
 {
-	struct writer w = writer_of(NULL, 0);
+	uint8_t room[FACTS_MAX];
+	struct writer w = writer_of(room, sizeof room);
+	enum proxy_v2_family family = write_facts(&w, d, config, id);
 	struct introduction *i;
-	char fresh[sizeof i->id];
 
-	snprintf(fresh, sizeof fresh, "%016llx",
-	    (unsigned long long)(*id ? 0 : rng_next(&d->worker->rng)));
-	id = *id ? id : fresh;
-	write_facts(&w, d, config, id);
-	i = mem_calloc(1, sizeof *i + w.need);
+	assert(!w.bad);
+	i = mem_calloc(1, sizeof *i + writer_len(&w));
 	i->refs = 1;
 	list_init(&i->connections);
 	snprintf(i->id, sizeof i->id, "%s", id);
-	w = writer_of(i->bytes, w.need);
-	i->family = write_facts(&w, d, config, id);
+	i->family = family;
 	i->len = writer_len(&w);
+	memcpy(i->bytes, room, i->len);
 	return i;
+}
+
+static void make_first(struct downstream *d, const struct config *config)
+{
+	char id[sizeof d->introduction->id];
+
+	snprintf(id, sizeof id, "%016llx", (unsigned long long)rng_next(&d->worker->rng));
+	d->introduction = make(d, config, id);
+	log_debug("downstream", "introduced", "listener=%s source=%s id=%s", d->listener->name,
+	    d->source, id);
 }
 
 struct introduction *introduction_of(struct call *call)
@@ -108,11 +120,8 @@ struct introduction *introduction_of(struct call *call)
 
 	if (call->introduction || d == NULL)
 		return call->introduction;
-	if (d->introduction == NULL) {
-		d->introduction = make(d, call->world->snapshot->config, "");
-		log_debug("downstream", "introduced", "listener=%s source=%s id=%s",
-		    d->listener->name, d->source, d->introduction->id);
-	}
+	if (d->introduction == NULL)
+		make_first(d, call->world->snapshot->config);
 	return d->introduction;
 }
 
@@ -175,7 +184,7 @@ struct upstream *introduction_idle(const struct introduction *i, const struct ba
 int introduction_write(
     const struct introduction *i, struct slice service, struct conn *conn, int *error)
 {
-	uint8_t start_room[PROXY_V2_START], service_room[1024];
+	uint8_t start_room[PROXY_V2_START], service_room[SERVICE_MAX + 3];
 	struct writer start = writer_of(start_room, sizeof start_room);
 	struct writer value = writer_of(service_room, sizeof service_room);
 	struct slice pieces[3];
@@ -185,7 +194,7 @@ int introduction_write(
 		pieces[0] = writer_slice(&start);
 		return conn_write(conn, pieces, 1, error);
 	}
-	proxy_v2_write_value(&value, PROXY_V2_AUTHORITY, service);
+	proxy_v2_write_value(&value, PROXY_V2_AUTHORITY, slice_first(service, SERVICE_MAX));
 	pieces[1] = slice_of(i->bytes, i->len);
 	pieces[2] = writer_slice(&value);
 	proxy_v2_write_start(
