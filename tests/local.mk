@@ -111,6 +111,7 @@ UNIT_TESTS = \
 	tests/unit/test_match \
 	tests/unit/test_metadata \
 	tests/unit/test_metadata_forms \
+	tests/unit/test_metadata_values \
 	tests/unit/test_metrics \
 	tests/unit/test_metrics_policies \
 	tests/unit/test_metrics_scale \

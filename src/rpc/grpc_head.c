@@ -301,9 +301,12 @@ static void add_metadata(
 /* Characters that stand for themselves in a path, and end no part of it. Source: RFC 3986, 3.3. */
 static bool is_path_part(struct slice s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		if (s.data[i] <= ' ' || s.data[i] > '~' || strchr("/?#%", s.data[i]))
+	for (size_t i = 0; i < s.len; i++) {
+		uint8_t c = s.data[i];
+
+		if (c <= ' ' || c > '~' || c == '/' || c == '?' || c == '#' || c == '%')
 			return false;
+	}
 	return s.len > 0;
 }
 

@@ -130,9 +130,16 @@ static bool has_transient(const struct rpc_message *m, enum trace_name name)
 	return false;
 }
 
-/* Kitex's peers look for the context of a trace in transient metadata alone. True: @field is of
- * one, and said. */
-static bool put_trace(struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit,
+static bool is_of_trace(const struct rpc_message *m, struct slice field, enum metadata_kind kind)
+{
+	bool is_transient;
+
+	return (kind == METADATA_HEADER || kind == METADATA_TRANSIENT) && !is_reply(m) &&
+	       trace_name_of_field(field, &is_transient) != TRACE_NAMES;
+}
+
+/* Kitex's peers look for the context of a trace in transient metadata alone. */
+static void put_trace(struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit,
     const struct rpc_field *field, struct changes *c)
 {
 	struct ttheader_entry e = {.kind = TTHEADER_STR};
@@ -141,18 +148,15 @@ static bool put_trace(struct ttheader_writer *t, const struct rpc_message *m, st
 	bool is_transient;
 	enum trace_name name = trace_name_of_field(field->name, &is_transient);
 
-	if (name == TRACE_NAMES || is_reply(m))
-		return false;
 	write_bytes(&key, metadata_key(METADATA_NAME_TRANSIENT));
 	write_bytes(&key, trace_name_text(name));
 	e.key = writer_slice(&key);
 	if (is_changed(t, c, changes_find_entry(c, &e)))
-		return true;
+		return;
 	if (field->value.len > VALUE_MAX)
 		metadata_drop(edit, METADATA_TRANSIENT);
 	else if (is_transient || !has_transient(m, name))
 		ttheader_put_str(t, e.key, field->value);
-	return true;
 }
 
 /* From the last to the first: of a repeated key the last value counts here, of a field the
@@ -161,13 +165,14 @@ static void put_fields(struct ttheader_writer *t, const struct rpc_message *m,
     struct rpc_edit *edit, struct changes *c)
 {
 	for (unsigned i = m->n_fields; i-- > 0;) {
-		enum metadata_kind kind = metadata_of_field(m->fields[i].name);
+		const struct rpc_field *field = &m->fields[i];
+		enum metadata_kind kind = metadata_of_field(field->name);
 
-		if (is_changed(t, c, changes_find_field(c, m->fields[i].name)))
+		if (c->n && is_changed(t, c, changes_find_field(c, field->name)))
 			continue;
-		if (put_trace(t, m, edit, &m->fields[i], c))
-			continue;
-		if (!is_put_elsewhere(m, kind) && !put_field(t, m, edit, &m->fields[i], kind))
+		if (is_of_trace(m, field->name, kind))
+			put_trace(t, m, edit, field, c);
+		else if (!is_put_elsewhere(m, kind) && !put_field(t, m, edit, field, kind))
 			metadata_drop(edit, kind);
 	}
 }

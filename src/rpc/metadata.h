@@ -140,9 +140,11 @@ void metadata_drop(struct rpc_edit *edit, enum metadata_kind kind);
 /* Is this the field of that name? Case is folded. */
 bool metadata_is_field(struct slice field, struct slice name);
 
+#define METADATA_TRANSIT_KEY   "RPC_TRANSIT_"
+#define METADATA_TRANSIT_FIELD "rpc-transit-"
 /* The field of the ACL token, and the key that Kitex's readers see it as. */
-#define METADATA_TOKEN_FIELD "rpc-transit-gdpr-token"
-#define METADATA_TOKEN_KEY   "RPC_TRANSIT_gdpr-token"
+#define METADATA_TOKEN_FIELD METADATA_TRANSIT_FIELD "gdpr-token"
+#define METADATA_TOKEN_KEY   METADATA_TRANSIT_KEY "gdpr-token"
 
 /* Longer names have no place in the other protocol. */
 #define METADATA_NAME_MAX 512u

@@ -69,7 +69,7 @@ static bool has_room(struct slice prefix, struct slice bare)
 
 static bool is_ever_carried(enum metadata_kind kind)
 {
-	return metadata_is_carried(kind, false) || metadata_is_carried(kind, true);
+	return metadata_rules[kind].in_calls || metadata_rules[kind].in_replies;
 }
 
 static uint8_t *put_prefix(uint8_t *room, struct slice prefix)

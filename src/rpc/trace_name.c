@@ -26,7 +26,7 @@ struct slice trace_name_text(enum trace_name name)
 	return slice_of(names[name].text, names[name].len);
 }
 
-/* First letters tell nearly everything else at once. */
+/* First letters and lengths tell nearly everything else at once. */
 static enum trace_name find(struct slice text)
 {
 	uint8_t first = text.len ? text.data[0] | 0x20 : 0;
@@ -34,19 +34,20 @@ static enum trace_name find(struct slice text)
 	if (first != 't' && first != 'x' && first != 'b')
 		return TRACE_NAMES;
 	for (int i = 0; i < TRACE_NAMES; i++)
-		if (metadata_name_eq(text, trace_name_text((enum trace_name)i)))
+		if (names[i].len == text.len &&
+		    metadata_name_eq(text, trace_name_text((enum trace_name)i)))
 			return (enum trace_name)i;
 	return TRACE_NAMES;
 }
 
 enum trace_name trace_name_of_key(struct slice key, bool *is_transient)
 {
-	*is_transient = slice_starts(key, metadata_key(METADATA_NAME_TRANSIENT));
+	*is_transient = slice_starts(key, SLICE_LIT(METADATA_TRANSIT_KEY));
 	return find(*is_transient ? slice_from(key, METADATA_PREFIX) : key);
 }
 
 enum trace_name trace_name_of_field(struct slice field, bool *is_transient)
 {
-	*is_transient = slice_starts(field, metadata_field(METADATA_NAME_TRANSIENT));
+	*is_transient = slice_starts(field, SLICE_LIT(METADATA_TRANSIT_FIELD));
 	return find(*is_transient ? slice_from(field, METADATA_PREFIX) : field);
 }
