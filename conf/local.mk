@@ -22,6 +22,7 @@ dist_example_DATA = \
 	conf/multiplex.yaml \
 	conf/nacos.yaml \
 	conf/outbound.yaml \
+	conf/proxy-v2.yaml \
 	conf/quickstart.yaml \
 	conf/services.json \
 	conf/simulate.yaml \

@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "support/bytes.h"
 #include "support/sim.h"
+#include "support/stream_end.h"
 #include "wire/proxy_v2.h"
 
 #define ON     "metadata: proxy_v2"
@@ -515,36 +516,34 @@ END_TEST
 
 /* ---- connections of many ---- */
 
+static void stream_over(struct stream_end *caller, struct stream_end *app)
+{
+	struct stream *call = begin(caller, .message = "how much?", .ends = true);
+	struct stream *served = hear_call(app, .message = "how much?", .ends = true);
+
+	answer(served, .message = "7");
+	hear_answer(call, .message = "7");
+}
+
+/* In whichever family _i says. */
 START_TEST(what_carries_the_calls_of_many_is_for_nobody)
 {
-	struct fake_end *one, *two, *app;
+	struct stream_end *one, *two, *app;
+	struct fake_end *net;
 
-	start(.service = ON ", multiplex: true, protocol: ttheader_framed");
-	one = dial();
-	two = dial();
-	say(one, TTHEADER_FRAMED, .seq = 1, .flags = 1);
-	app = accepted();
-	introduced_for_nobody(app);
-	hear(app, TTHEADER_FRAMED, .seq = 1 << 16);
-	say(two, TTHEADER_FRAMED, .seq = 1, .flags = 1);
-	hear(app, TTHEADER_FRAMED, .seq = 1 << 16 | 1);
+	start(.service = ON);
+	one = dial_streams(_i);
+	begin(one, .message = "first", .ends = true);
+	net = accepted();
+	introduced_for_nobody(net);
+	app = stream_wrap(net, _i);
+	hear_call(app, .message = "first", .ends = true);
+	stream_over(one, app);
+	two = dial_streams(_i);
+	stream_over(two, app);
 	no_connect();
-	hang_up(one);
-	ck_assert(is_open(app));
-}
-END_TEST
-
-START_TEST(streams_are_for_nobody)
-{
-	struct fake_end *caller, *app;
-	struct slice preface = SLICE_LIT("PRI * HTTP/2.0\r\n");
-
-	start(.service = ON ", protocol: grpc, aliases: [shop.Price]");
-	caller = dial();
-	say(caller, TTHEADER, .seq = 1);
-	app = accepted();
-	introduced_for_nobody(app);
-	ck_assert(slice_starts(fake_received(app), preface));
+	hang_up(net_of(one));
+	stream_over(two, app);
 }
 END_TEST
 
@@ -738,43 +737,42 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {
-	    a_connection_begins_with_who_is_behind_it,
-	    a_caller_on_a_unix_socket_is_a_process,
-	    the_caller_is_named_where_the_listener_knows_it,
-	    what_a_call_says_of_its_caller_is_no_fact_of_the_connection,
-	    the_name_is_that_of_the_service_whatever_it_was_called,
-	    without_the_key_nothing_is_said,
-	    a_connection_carries_the_calls_of_one_caller,
-	    what_runs_at_the_same_time_is_introduced_alike,
-	    a_caller_has_its_own_at_each_endpoint,
-	    another_attempt_is_introduced_as_the_first,
-	    a_copy_is_introduced_as_what_it_is_a_copy_of,
-	    idle_ones_end_with_their_caller,
-	    one_whose_call_was_given_up_waits_for_no_reply,
-	    the_last_reply_ends_it_where_the_caller_reads_no_more,
-	    they_rest_for_no_longer_than_others,
-	    one_that_its_endpoint_closed_is_not_used,
-	    so_many_rest_as_the_pool_keeps,
-	    one_that_rests_makes_room_for_another_caller,
-	    who_waits_for_a_connection_gets_one_of_its_own,
-	    nothing_is_made_ready_before_it_is_known_for_whom,
-	    oneways_of_each_caller_have_a_connection,
-	    connections_of_oneways_are_bounded_too,
-	    a_oneway_whose_caller_is_gone_is_still_its_callers,
-	    a_oneway_may_lose_its_caller_before_anything_was_tried,
-	    what_carries_the_calls_of_many_is_for_nobody,
-	    streams_are_for_nobody,
-	    a_reload_that_wants_it_begins_anew,
-	    a_reload_that_wants_it_no_more_shares_again,
-	    a_reload_that_changes_nothing_of_it_keeps_them,
-	    a_reload_that_names_the_caller_or_the_service_begins_anew,
-	    a_call_of_which_no_byte_left_is_unsent_even_if_its_header_did,
-	    a_reset_within_the_header_is_no_call_lost,
-	    a_full_accept_queue_is_waited_for,
-	    a_connect_that_hangs_ends_with_its_caller,
-	    a_worker_may_end_in_the_middle_of_it,
+	const struct suite_test tests[] = {
+	    {a_connection_begins_with_who_is_behind_it, 1},
+	    {a_caller_on_a_unix_socket_is_a_process, 1},
+	    {the_caller_is_named_where_the_listener_knows_it, 1},
+	    {what_a_call_says_of_its_caller_is_no_fact_of_the_connection, 1},
+	    {the_name_is_that_of_the_service_whatever_it_was_called, 1},
+	    {without_the_key_nothing_is_said, 1},
+	    {a_connection_carries_the_calls_of_one_caller, 1},
+	    {what_runs_at_the_same_time_is_introduced_alike, 1},
+	    {a_caller_has_its_own_at_each_endpoint, 1},
+	    {another_attempt_is_introduced_as_the_first, 1},
+	    {a_copy_is_introduced_as_what_it_is_a_copy_of, 1},
+	    {idle_ones_end_with_their_caller, 1},
+	    {one_whose_call_was_given_up_waits_for_no_reply, 1},
+	    {the_last_reply_ends_it_where_the_caller_reads_no_more, 1},
+	    {they_rest_for_no_longer_than_others, 1},
+	    {one_that_its_endpoint_closed_is_not_used, 1},
+	    {so_many_rest_as_the_pool_keeps, 1},
+	    {one_that_rests_makes_room_for_another_caller, 1},
+	    {who_waits_for_a_connection_gets_one_of_its_own, 1},
+	    {nothing_is_made_ready_before_it_is_known_for_whom, 1},
+	    {oneways_of_each_caller_have_a_connection, 1},
+	    {connections_of_oneways_are_bounded_too, 1},
+	    {a_oneway_whose_caller_is_gone_is_still_its_callers, 1},
+	    {a_oneway_may_lose_its_caller_before_anything_was_tried, 1},
+	    {what_carries_the_calls_of_many_is_for_nobody, FAMILIES},
+	    {a_reload_that_wants_it_begins_anew, 1},
+	    {a_reload_that_wants_it_no_more_shares_again, 1},
+	    {a_reload_that_changes_nothing_of_it_keeps_them, 1},
+	    {a_reload_that_names_the_caller_or_the_service_begins_anew, 1},
+	    {a_call_of_which_no_byte_left_is_unsent_even_if_its_header_did, 1},
+	    {a_reset_within_the_header_is_no_call_lost, 1},
+	    {a_full_accept_queue_is_waited_for, 1},
+	    {a_connect_that_hangs_ends_with_its_caller, 1},
+	    {a_worker_may_end_in_the_middle_of_it, 1},
 	};
 
-	return sim_main("sim_introduction", tests, ARRAY_LEN(tests));
+	return stream_main("sim_introduction", tests, ARRAY_LEN(tests));
 }
