@@ -77,6 +77,7 @@ enum warning_id {
 	WARN_METADATA_BODY,
 	WARN_METADATA_WARM,
 	WARN_CORRELATE,
+	WARN_METADATA_LOOKUP,
 };
 
 /* Tells, unless it is allowed there. The text may hold a newline: what follows is the remedy. */

@@ -161,6 +161,9 @@ static const struct warning warnings[] = {
     {WARN_CORRELATE, "calls that cannot be tied to each other",
 	"correlate knows an application by its process, at both ends of unix sockets: an endpoint of "
 	"the service has to be on one, and a listener for the calls that it makes."},
+    {WARN_METADATA_LOOKUP, "metadata: lookup where no endpoint is a unix socket",
+	"An application asks by the name of the other end of its connection, and only unix sockets "
+	"have one."},
 };
 
 const struct warning *warning_list(size_t *n)

@@ -56,4 +56,9 @@ void warn_of_metadata(struct check *c, const struct service_config *service)
 		    "expected pool.warm: none",
 		    service->policy.pool_warm);
 	warn_of_correlation(c, service);
+	if (service->metadata.type == METADATA_LOOKUP && service->n_endpoints &&
+	    !has_unix_endpoint(service))
+		warn_service(c, WARN_METADATA_LOOKUP, service, "metadata.type",
+		    "its application can ask for nothing: no endpoint is a unix socket\nexpected an "
+		    "endpoint like unix:/run/app.sock, or another kind of metadata");
 }

@@ -421,6 +421,22 @@ class WhoMayAskTest(LookupCase):
             sock.close()
         self.told(connection)
 
+    def test_askers_at_rest_leave_room_for_others(self):
+        self.lookup()
+        _, connection, _ = self.in_flight()
+        resting = []
+        for _ in range(200):
+            sock = socket.socket(socket.AF_UNIX)
+            self.addCleanup(sock.close)
+            sock.connect(self.path("metadata.sock"))
+            resting.append(sock)
+        self.told(connection)
+        request = b"GET /meta/%s HTTP/1.1\r\nHost: x\r\n\r\n" % name_of(connection).encode()
+        for sock in resting:
+            sock.settimeout(PATIENCE)
+            sock.sendall(request)
+        self.assertEqual({sock.recv(12) for sock in resting}, {b"HTTP/1.1 200"})
+
     def test_many_threads_of_an_application(self):
         def tell(connection, packet):
             _, told = self.ask(connection)
