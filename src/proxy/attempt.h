@@ -41,9 +41,9 @@ struct attempt {
 	uint64_t start, end; /* where its bytes lie in what the connection wrote */
 	struct timer timer;  /* connect, backlog, timeout.attempt */
 	usec_t began, connect_until, backlog_wait;
-	usec_t asked;    /* since when it has the whole call; 0: not yet */
-	usec_t took;     /* once it has ended */
-	uint8_t span[8]; /* its id in a trace that is recorded */
+	usec_t asked;                     /* since when it has the whole call; 0: not yet */
+	usec_t took;                      /* once it has ended */
+	uint8_t span[8];                  /* its id in a trace that is recorded */
 	struct correlation_flight flight; /* while its endpoint may answer */
 
 	/* What its reply was, when that did not count. */

@@ -140,8 +140,8 @@ struct call {
 	uint64_t number, bytes_in, bytes_out;
 	struct slice reply_biz_status; /* in the arena */
 	char source[48];               /* who called */
-	char log_id[40];       /* made here when the caller stated none; empty until wanted */
-	bool is_tied;          /* to the call that its caller answers meanwhile */
+	char log_id[40]; /* made here when the caller stated none; empty until wanted */
+	bool is_tied;    /* to the call that its caller answers meanwhile */
 	/* What that one carries, until the body has come whole; in the arena; NULL: nothing. */
 	const struct rpc_handed_on *handed_on;
 	bool reply_is_at_hand; /* when the call ends: views of `reply` are still good */

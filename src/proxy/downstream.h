@@ -86,7 +86,7 @@ struct downstream {
 	bool has_uid;       /* a unix socket: uid and gid are known */
 	uint32_t uid, gid;
 	struct correlation_asker asker; /* the process, while its calls may be tied; pid 0: not */
-	char source[48]; /* who is at the other end, for rip and the log */
+	char source[48];                /* who is at the other end, for rip and the log */
 	struct address_source from;
 };
 

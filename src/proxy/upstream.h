@@ -63,18 +63,18 @@ struct upstream {
 	usec_t pinged_at;         /* when a sign of life was asked for; 0: it was not */
 	struct attempt *relaying; /* whose long reply is coming in; NULL: nobody's */
 	uint64_t number; /* of its name (proxy/upstream_name), in worker->named; 0: it has none */
-	struct oneway_notes oneways; /* with a name: what was sent on it */
-	usec_t heard_at;          /* when its last byte came in */
-	bool is_in_reply;         /* a long reply is coming in */
-	bool is_reused;           /* has carried a call before */
-	bool takes_no_more;       /* no new calls: crrst, shutdown */
-	bool is_unclean;          /* not to be pooled after the present call */
-	bool is_warming;          /* connects for nobody yet */
-	int write_error;          /* errno of the last write, 0 */
+	struct oneway_notes oneways;         /* with a name: what was sent on it */
+	usec_t heard_at;                     /* when its last byte came in */
+	bool is_in_reply;                    /* a long reply is coming in */
+	bool is_reused;                      /* has carried a call before */
+	bool takes_no_more;                  /* no new calls: crrst, shutdown */
+	bool is_unclean;                     /* not to be pooled after the present call */
+	bool is_warming;                     /* connects for nobody yet */
+	int write_error;                     /* errno of the last write, 0 */
 	struct correlation_process *process; /* owned reference: who listens there; NULL: unknown */
 	bool has_asked_process;
-	struct timer timer;       /* idle, discarding: when to close */
-	usec_t idle_since;        /* its last call, or when one was seen on it last */
+	struct timer timer; /* idle, discarding: when to close */
+	usec_t idle_since;  /* its last call, or when one was seen on it last */
 	usec_t keep_for;
 	unsigned keep; /* the policy's pool.keep when it was last leased */
 };

@@ -32,7 +32,7 @@ static struct {
 	struct process_shares shares;
 	char **lines; /* owned */
 	unsigned n_lines, next_line;
-	int process; /* of the next caller on a unix socket; 0: any */
+	int process;    /* of the next caller on a unix socket; 0: any */
 	uint64_t begun; /* calls, of a worker that is gone */
 } sim;
 
