@@ -9,6 +9,7 @@ UNIT_TESTS = \
 	tests/unit/test_access_log \
 	tests/unit/test_address \
 	tests/unit/test_arena \
+	tests/unit/test_attest \
 	tests/unit/test_balance \
 	tests/unit/test_balance_groups \
 	tests/unit/test_base_resp \
@@ -135,6 +136,7 @@ UNIT_TESTS = \
 	tests/unit/test_retry \
 	tests/unit/test_rng \
 	tests/unit/test_route \
+	tests/unit/test_route_changes \
 	tests/unit/test_route_random \
 	tests/unit/test_route_rules \
 	tests/unit/test_settling \

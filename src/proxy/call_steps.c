@@ -127,6 +127,8 @@ static struct rpc_change change_of(struct call *call, const struct changed_fact 
 	    fact->is_removal, arena_copy(&call->arena, fact->value)};
 }
 
+_Static_assert(ROUTE_CHANGES_MAX <= RPC_CHANGES_MAX, "a route has no more than a message takes");
+
 void call_note_changes(struct call *call, const struct fact_source *facts)
 {
 	struct route_changes found;

@@ -31,7 +31,8 @@ enum verdict { STAYS, GOES, REPLACED };
 struct attesting {
 	const struct rpc_attestation *as;
 	struct slice known[ASSERTED];
-	bool is_said[ASSERTED]; /* it stands there */
+	bool is_said[ASSERTED];   /* it stands there */
+	bool is_stated[ASSERTED]; /* of a header that is written anew: the caller says it, too */
 	bool is_changed;
 	struct rpc_edit counts; /* of what was taken out */
 };
@@ -42,6 +43,7 @@ static void begin(
 	x->as = as;
 	memset(x->known, 0, sizeof x->known);
 	memset(x->is_said, 0, sizeof x->is_said);
+	memset(x->is_stated, 0, sizeof x->is_stated);
 	memset(x->counts.dropped, 0, sizeof x->counts.dropped);
 	x->is_changed = false;
 	if (m->marks & RPC_IS_LIFTED || m->kind == RPC_TRAILERS)
@@ -95,12 +97,18 @@ static bool is_reserved_int(const struct rpc_attestation *as, uint16_t number)
 /* The token goes by any name that a reader, here or behind other forms, may take for it. */
 static enum assertion identity_of(struct slice name, enum metadata_kind kind, bool is_field)
 {
-	if (name.len == 3 && metadata_name_eq(name, SLICE_LIT("rip")))
-		return ADDRESS;
-	if (name.len == 13 && metadata_name_eq(name, SLICE_LIT("source-method")))
-		return is_field ? CALLER_METHOD : LOOKALIKE;
-	if (name.len == 14 && metadata_name_eq(name, SLICE_LIT("source-service")))
-		return is_field ? CALLER : LOOKALIKE;
+	static const struct slice names[ASSERTED] = {
+	    [CALLER] = SLICE_LIT("source-service"),
+	    [CALLER_METHOD] = SLICE_LIT("source-method"),
+	    [ADDRESS] = SLICE_LIT("rip"),
+	};
+
+	for (int i = CALLER; i < ASSERTED; i++) {
+		if (!metadata_name_eq(name, names[i]))
+			continue;
+		return slice_eq(name, names[i]) && (is_field || i == ADDRESS) ? (enum assertion)i
+									      : LOOKALIKE;
+	}
 	if (kind == METADATA_ACL || metadata_name_eq(name, SLICE_LIT(METADATA_TOKEN_KEY)))
 		return TOKEN;
 	return metadata_name_eq(bare_name(name, kind), TOKEN_NAME) ? TOKEN : NOTHING;
@@ -220,9 +228,23 @@ static void add_unsaid(void *arg, struct ttheader_writer *t, enum ttheader_secti
 	struct attesting *x = arg;
 
 	for (int what = CALLER; kind == TTHEADER_INT && what <= CALLER_METHOD; what++) {
-		if (x->known[what].len && !x->is_said[what])
-			put(x, t, (enum assertion)what);
+		if (x->known[what].len == 0 || x->is_said[what] || x->is_stated[what])
+			continue;
+		put(x, t, (enum assertion)what);
 		x->is_said[what] = true;
+	}
+}
+
+static void find_stated(struct attesting *x, struct slice sections)
+{
+	struct ttheader_iter it = ttheader_entries(sections);
+	struct ttheader_entry e;
+
+	while (ttheader_next(&it, &e)) {
+		enum assertion what = assertion_of(x->as, &e, metadata_of_entry(&e, false));
+
+		if (what < ASSERTED)
+			x->is_stated[what] = true;
 	}
 }
 
@@ -233,6 +255,7 @@ static void write_sections(struct attesting *x, struct ttheader_writer *t, struc
 	struct sections s;
 	enum assertion what;
 
+	find_stated(x, from);
 	sections_begin(&s, t, from, add_unsaid, x);
 	while (ttheader_next(&it, &e)) {
 		enum verdict verdict = judge_entry(x, &e, &what);

@@ -12,6 +12,8 @@ static const char text[] =
     "listeners:\n"
     "  - {name: in, address: 127.0.0.1:0, service: local}\n"
     "  - {name: out, address: 127.0.0.1:0}\n"
+    "  - {name: own, address: 127.0.0.1:0, caller: node, reserved: [meta.user, 'header.x-in-*', "
+    "'meta.auth-*', int.4]}\n"
     "services:\n"
     "  local:\n"
     "    endpoints: [127.0.0.1:9000]\n"
@@ -30,6 +32,8 @@ static const char text[] =
     "      - {name: lane, match: {meta.env: gray}, to: gray}\n"
     "      - {match: {method: Break}, fault: {abort: {reason: overload}}}\n"
     "      - {match: {percent: 1%, method: Rare}, to: gray}\n"
+    "      - {match: {method: Change}, remove: [meta.old], rename: {meta.a: meta.b}, "
+    "copy: {caller: meta.from}, set: {meta.lane: {value: x, when: absent}}}\n"
     "tests:\n";
 
 static struct loaded loaded;
@@ -81,6 +85,43 @@ START_TEST(each_expectation_can_be_met)
 	must_pass("call: price/Break, expect: {reason: overload}");
 	must_pass("call: nobody/Get, expect: {reason: no_route}");
 	must_pass("listener: in, call: local/Get, source: 10.0.0.1, expect: {reason: acl_denied}");
+}
+END_TEST
+
+#define CHANGE "call: price/Change, caller: me, meta: {a: '1', old: '2'}, expect: {facts: "
+
+START_TEST(facts_are_expected_as_the_call_goes_on)
+{
+	must_pass(CHANGE "{meta.b: '1', meta.a: '', meta.old: '', meta.from: me, meta.lane: x}}");
+	must_pass(CHANGE "{method: Change, caller: me, header.x: ''}}");
+	must_pass("call: price/Change, meta: {lane: y}, expect: {facts: {meta.lane: y}}");
+	must_fail(CHANGE "{meta.old: '2'}}", "expected meta.old \"2\", came to no meta.old");
+	must_fail(CHANGE "{meta.b: '2'}}", "expected meta.b \"2\", came to meta.b \"1\"");
+	must_fail(CHANGE "{meta.from: ''}}", "expected no meta.from, came to meta.from \"me\"");
+}
+END_TEST
+
+#define OWN(says, facts) "listener: own, call: price/Quote, " says ", expect: {facts: {" facts "}}"
+
+START_TEST(what_a_caller_may_not_state_is_not_there)
+{
+	must_pass(OWN("caller: me, caller_method: Get", "caller: shop.web, caller_method: ''"));
+	must_pass(OWN("meta: {gdpr-token: t, GDPR_TOKEN: u, a: b}",
+	    "meta.gdpr-token: '', meta.GDPR_TOKEN: '', meta.a: b"));
+	must_pass(OWN("header: {rip: r, RPC_TRANSIT_gdpr-token: t, source-service: s, ripp: x}",
+	    "header.rip: '', header.RPC_TRANSIT_gdpr-token: '', header.source-service: '', "
+	    "header.ripp: x"));
+	must_pass(OWN("int: {3: a, 20: b, 4: c, 5: d}",
+	    "int.3: '', int.20: '', int.from_cluster: '', int.5: d"));
+	must_pass(OWN("meta: {USER: u, auth_level: x, auth: y, users: z}",
+	    "meta.USER: '', meta.auth_level: '', meta.auth: y, meta.users: z"));
+	must_pass(OWN("header: {x-in-a: b, X_IN_B: c, x-in: d, RPC_PERSIST_USER: e, isn: f}",
+	    "header.x-in-a: '', header.X_IN_B: '', header.x-in: d, header.RPC_PERSIST_USER: '', "
+	    "header.isn: f"));
+	must_pass("listener: out, call: price/Quote, caller: me, caller_method: Get, "
+		  "header: {rip: r}, meta: {user: u}, expect: {facts: {caller: me, "
+		  "caller_method: Get, header.rip: r, meta.user: u}}");
+	must_fail(OWN("meta: {gdpr-token: t}", "meta.gdpr-token: t"), "came to no meta.gdpr-token");
 }
 END_TEST
 
@@ -220,6 +261,8 @@ int main(void)
 {
 	const struct suite_test tests[] = {
 	    {each_expectation_can_be_met, 1},
+	    {facts_are_expected_as_the_call_goes_on, 1},
+	    {what_a_caller_may_not_state_is_not_there, 1},
 	    {each_expectation_can_fail, 1},
 	    {a_failure_says_which_call_and_which_rules_were_tried, 1},
 	    {all_that_fail_are_told, 1},
