@@ -101,7 +101,7 @@ static struct slice address_of(const struct call *call)
 {
 	struct slice stated;
 
-	if (!call->listener->caller_address_set &&
+	if (!call->listener->caller_address_set && call->request.marks & RPC_HAS_RIP &&
 	    rpc_find_header(&call->request, SLICE_LIT("rip"), &stated) && stated.len)
 		return stated;
 	return slice_str(call->source);

@@ -5,9 +5,23 @@
 #include "rpc/head_write.h"
 #include "rpc/metadata.h"
 
-#define CLIENT "bridled"
+#define CLIENT   "bridled"
+#define UNHASHED 8u /* so few are found as fast without; of more, names may be made up to be slow */
 
-/* Facts are put first, and no entry has their keys. */
+static uint64_t hash_of(const struct cargo *cargo, struct slice key)
+{
+	return cargo->is_hashed ? slice_hash(key, 0) : 0;
+}
+
+static void hash_all(struct cargo *cargo)
+{
+	if (cargo->is_hashed)
+		return;
+	cargo->is_hashed = true;
+	for (unsigned i = 0; i < cargo->n; i++)
+		cargo->pairs[i].hash = hash_of(cargo, cargo->pairs[i].key);
+}
+
 static struct cargo_pair *find(struct cargo *cargo, unsigned from, struct slice key, uint64_t hash)
 {
 	for (unsigned i = from; i < cargo->n; i++)
@@ -18,10 +32,8 @@ static struct cargo_pair *find(struct cargo *cargo, unsigned from, struct slice 
 
 struct cargo_pair *cargo_find(struct cargo *cargo, struct slice key)
 {
-	for (unsigned i = 0; !cargo->is_hashed && i < cargo->n_facts; i++)
-		cargo->pairs[i].hash = slice_hash(cargo->pairs[i].key, 0);
-	cargo->is_hashed = true;
-	return find(cargo, 0, key, slice_hash(key, 0));
+	hash_all(cargo);
+	return find(cargo, 0, key, hash_of(cargo, key));
 }
 
 static void push(struct cargo *cargo, struct slice key, struct slice value, uint64_t hash)
@@ -41,12 +53,17 @@ static void push(struct cargo *cargo, struct slice key, struct slice value, uint
 	pair->is_said = false;
 }
 
-/* Of a key that comes twice the last value counts, as in a header. */
+/* Of a key that comes twice the last value counts, as in a header. Facts are put first, and no
+ * entry has their keys. */
 static void add_pair(struct cargo *cargo, struct slice key, struct slice value)
 {
-	uint64_t hash = slice_hash(key, 0);
-	struct cargo_pair *pair = find(cargo, cargo->n_facts, key, hash);
+	struct cargo_pair *pair;
+	uint64_t hash;
 
+	if (cargo->n - cargo->n_facts >= UNHASHED)
+		hash_all(cargo);
+	hash = hash_of(cargo, key);
+	pair = find(cargo, cargo->n_facts, key, hash);
 	if (pair == NULL) {
 		push(cargo, key, value, hash);
 		return;

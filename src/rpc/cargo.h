@@ -12,7 +12,7 @@
 
 struct cargo_pair {
 	struct slice key, value;
-	uint64_t hash; /* of the key; of facts: when it was asked for */
+	uint64_t hash; /* of the key, once there are many of them */
 	bool is_due;   /* it is to be written, and has not been */
 	bool is_said;  /* the carrier has a value for it already, which counts */
 };
@@ -21,7 +21,7 @@ struct cargo {
 	struct slice strings[CARGO_STRINGS]; /* of Base, by id - 1; empty: not known */
 	struct cargo_pair pairs[RPC_CARRY_ENTRIES];
 	unsigned n, n_facts; /* facts come first */
-	bool is_hashed;      /* private: facts, too */
+	bool is_hashed;      /* private */
 	bool is_over;        /* there were more */
 	size_t bytes;        /* of the pairs, on the wire */
 	bool is_alone;       /* nothing but the carrier has them: what has no place in it is lost */
