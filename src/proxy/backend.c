@@ -28,7 +28,7 @@ static void set_names(struct backend *b, const struct service_config *service)
 	b->names_connections =
 	    service->metadata.type == METADATA_LOOKUP && b->address.sa.ss_family == AF_UNIX;
 	if (b->names_connections && !named)
-		upstream_close_unused(b);
+		upstream_outdate(b);
 }
 
 bool backend_is_going(const struct backend *b)

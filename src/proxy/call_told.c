@@ -18,13 +18,26 @@ int32_t call_told_seq(const struct attempt *a)
 	return a->id ? a->id : a->call->request.seq;
 }
 
+/* What it is made of lies in @arena: in the call's own it would stay for as long as a stream runs,
+ * each time that somebody asks. */
+static void make_edit(struct attempt *a, struct arena *arena, struct rpc_edit *edit)
+{
+	struct call *call = a->call;
+	struct arena own = call->arena;
+
+	call->arena = *arena;
+	call_request_edit(call, a, edit);
+	*arena = call->arena;
+	call->arena = own;
+}
+
 /* As it was sent, with what the rules of its route and the trace changed. */
 static void see(struct attempt *a, struct arena *arena, struct rpc_message *seen)
 {
 	struct call *call = a->call;
 	struct rpc_edit edit = {.form = rpc_seen_form(&call->request)};
 
-	call_request_edit(call, a, &edit);
+	make_edit(a, arena, &edit);
 	if (rpc_see_header(&call->request, &edit, arena, seen))
 		return;
 	*seen = call->request;

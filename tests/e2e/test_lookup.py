@@ -18,6 +18,7 @@ from h2_case import H2TestCase
 from sockets import PATIENCE
 from upgrading import UpgradeCase
 
+MIB = 1 << 20
 NOBODY = 65534
 NO_DRAIN = {"shutdown": {"drain": "20ms", "spread": "10ms"}}  # calls that are held end with it
 INTS = {wire.FROM_SERVICE: "web.front", wire.TO_SERVICE: "shop.price", wire.TO_METHOD: "Echo",
@@ -420,6 +421,41 @@ class WhoMayAskTest(LookupCase):
             sock.sendall(request)
             sock.close()
         self.told(connection)
+
+    def test_who_asks_again_and_again_takes_no_memory(self):
+        self.lookup(config={"tracing": {"propagate": ["w3c", "b3", "kitex"]}})
+        _, connection, _ = self.in_flight(ints=INTS, strs=STRS)
+        request = b"GET /meta/%s HTTP/1.1\r\nHost: x\r\n\r\n" % name_of(connection).encode()
+        sock = socket.socket(socket.AF_UNIX)
+        self.addCleanup(sock.close)
+        sock.settimeout(PATIENCE)
+        sock.connect(self.path("metadata.sock"))
+
+        def ask(times):
+            for _ in range(times):
+                sock.sendall(request)
+                self.assertEqual(sock.recv(65536)[:12], b"HTTP/1.1 200")
+
+        ask(500)
+        before = self.daemon.rss()
+        ask(5000)
+        self.assertLess(self.daemon.rss() - before, 8 * MIB)
+
+    def test_a_body_that_tells_of_metadata_is_told_like_a_header(self):
+        self.lookup({"metadata": "base255"})
+        extra = {b"RPC_PERSIST_tenant": b"blue", b"Env": b"prod"}
+        pairs = b"".join(wire.text32(k) + wire.text32(v) for k, v in extra.items())
+        base = (wire.string_field(1, "log-1") + wire.string_field(2, "web.front") +
+                struct.pack(">BHBBI", wire.MAP, 6, wire.STRING, wire.STRING, len(extra)) + pairs)
+        request = struct.pack(">BH", wire.STRUCT, 255) + base + b"\0"
+        body = struct.pack(">BH", wire.STRUCT, 1) + request + b"\0\0"
+        caller = self.caller(self.daemon, "framed")
+        caller.send("Echo", body=body)
+        connection, packet = self.in_hand()
+        told = self.told(connection)
+        self.assertEqual((told["caller"], told["log_id"], told["persistent"], told["headers"]),
+                         ("web.front", "log-1", {"tenant": "blue"}, {"Env": "prod"}))
+        self.assertEqual(packet.body, body)
 
     def test_askers_at_rest_leave_room_for_others(self):
         self.lookup()
