@@ -105,6 +105,7 @@ src_libbridle_a_SOURCES = \
 	src/ctl/dump_h2_data.c \
 	src/ctl/dump_lane.c \
 	src/ctl/dump_print.c src/ctl/dump_print.h \
+	src/ctl/dump_proxy.c \
 	src/ctl/dump_run.c \
 	src/ctl/dump_unary.c \
 	src/ctl/endpoint.c \

@@ -51,6 +51,7 @@ struct dump_lane {
 	unsigned side;
 	enum lane_state state;
 	bool has_syn;
+	bool is_introduced; /* it began with a PROXY header */
 	usec_t at;          /* of the bytes that are being looked at */
 	struct text window; /* NEW, LOST: what could not be decided yet */
 	uint64_t skipped;   /* LOST: bytes that were no beginning */
@@ -90,6 +91,12 @@ void dump_lane_end(struct dump_lane *lane, usec_t at, bool is_reset);
 struct dump_message dump_message_of(const struct dump_lane *lane, usec_t at);
 void dump_lane_note(const struct dump_lane *lane, const char *protocol, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* ---- dump_proxy.c ---- */
+
+/* Shows the PROXY header that a direction begins with, and takes it off @bytes, or all of them when
+ * it is not whole yet. False: there is none. */
+bool dump_proxy_header(struct dump_lane *lane, struct slice *bytes);
 
 /* ---- dump_unary.c ---- */
 

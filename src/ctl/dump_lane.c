@@ -2,7 +2,7 @@
  * One direction of a connection: what it speaks, and where it can be understood again after bytes
  * that are missing or wrong.
  *
- *     NEW --first bytes--> FRAMES, H2, DEAF
+ *     NEW --first bytes, behind a PROXY header--> FRAMES, H2, DEAF
  *     FRAMES --hole, nonsense--> LOST --a beginning is recognised--> FRAMES, H2
  *
  * A connection whose beginning was not captured begins with LOST.
@@ -304,10 +304,10 @@ static void take(struct dump_lane *lane, struct slice bytes, size_t segment)
 	while (bytes.len) {
 		switch (lane->state) {
 		case LANE_NEW:
-			if (lane->has_syn)
-				decide(lane, &bytes);
-			else
+			if (!lane->has_syn)
 				lane->state = LANE_LOST;
+			else if (lane->is_introduced || !dump_proxy_header(lane, &bytes))
+				decide(lane, &bytes);
 			break;
 		case LANE_FRAMES:
 			take_frames(lane, &bytes);

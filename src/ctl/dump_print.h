@@ -31,6 +31,8 @@ struct dump_field {
 	struct slice name, value;
 };
 
+#define DUMP_DETAIL_MAX 192u
+
 /* Views stay until it is printed. All texts may be empty, all names NULL. */
 struct dump_message {
 	usec_t at;             /* USEC_NONE: not known */
@@ -53,7 +55,7 @@ struct dump_message {
 	const char *code_name; /* what `code` is; NULL: none */
 	int64_t code;
 	struct slice text;               /* of an error */
-	char detail[192];                /* more of it, of ours */
+	char detail[DUMP_DETAIL_MAX];    /* more of it, of ours */
 	const char *problem;             /* it is not what it should be */
 	const struct dump_field *fields; /* borrowed */
 	size_t n_fields;

@@ -13,6 +13,7 @@
 #include "support/golden.h"
 #include "support/made_capture.h"
 #include "support/suite.h"
+#include "wire/proxy_v2.h"
 
 static struct golden_set golden;
 static struct made_capture made;
@@ -451,6 +452,84 @@ START_TEST(dump_finds_messages_among_raw_nonsense)
 }
 END_TEST
 
+static void add_header(struct text *out, bool is_bad)
+{
+	struct address from, to;
+	uint8_t room[256];
+	struct writer w = writer_of(room, sizeof room), start;
+
+	ck_assert_int_eq(address_parse(&from, SLICE_LIT("192.0.2.7:5555"), &err), 0);
+	ck_assert_int_eq(address_parse(&to, SLICE_LIT("10.1.2.3:80"), &err), 0);
+	w.at += PROXY_V2_START;
+	proxy_v2_write_addresses(&w, &from, &to);
+	proxy_v2_write_value(&w, PROXY_V2_AUTHORITY, SLICE_LIT("shop.cart"));
+	proxy_v2_write_value(&w, PROXY_V2_CALLER, SLICE_LIT("a\x1b[2Jb"));
+	proxy_v2_write_value(&w, 0x99, SLICE_LIT("\x01\x02"));
+	w.at -= is_bad;
+	start = writer_of(room, PROXY_V2_START);
+	proxy_v2_write_start(
+	    &start, PROXY_V2_PROXY, PROXY_V2_TCP4, (uint16_t)(writer_len(&w) - PROXY_V2_START));
+	text_add(out, writer_slice(&w));
+}
+
+/* In one piece, or byte by byte. */
+START_TEST(dump_shows_who_is_behind_a_connection)
+{
+	struct text said = {0};
+	struct made_conn conn;
+	size_t piece;
+
+	add_header(&said, false);
+	text_add(&said, frame("03_framed_call", 0));
+	piece = _i ? 1 : said.len;
+	made_connect(&made, &conn, 4000);
+	for (size_t at = 0; at < said.len; at += piece)
+		made_send(&made, &conn, 0, slice_of(said.bytes + at, piece));
+	show_made();
+	expect("proxy_v2: opened for 192.0.2.7:5555 at 10.1.2.3:80 service=shop.cart "
+	       "caller=a?[2Jb 0x99=0102\n");
+	expect("framed call");
+	expect_not("unknown");
+	ck_assert_uint_eq(n_lines(), 2);
+	text_fini(&said);
+}
+END_TEST
+
+START_TEST(dump_shows_connections_for_nobody_whatever_is_spoken_on_them)
+{
+	uint8_t room[PROXY_V2_START];
+	struct writer w = writer_of(room, sizeof room);
+	struct made_conn conn;
+
+	proxy_v2_write_start(&w, PROXY_V2_LOCAL, PROXY_V2_UNSPEC, 0);
+	made_connect(&made, &conn, 4000);
+	made_send(&made, &conn, 0, writer_slice(&w));
+	call_by_grpc(&conn);
+	show_made();
+	expect("proxy_v2: opened for nobody\n");
+	expect("grpc call");
+	expect_not("unknown");
+}
+END_TEST
+
+START_TEST(dump_takes_one_header_at_most_and_says_what_is_wrong_with_it)
+{
+	struct text said = {0};
+	struct made_conn conn;
+
+	add_header(&said, true);
+	add_header(&said, false);
+	made_connect(&made, &conn, 4000);
+	made_send(&made, &conn, 0, slice_of(said.bytes, said.len));
+	made_send(&made, &conn, 0, frame("03_framed_call", 0));
+	show_made();
+	expect("(its values are malformed)\n");
+	expect("unknown: no protocol that is known here begins with 0d0a0d0a00");
+	expect_not("framed");
+	text_fini(&said);
+}
+END_TEST
+
 START_TEST(dump_recognises_tls)
 {
 	struct made_conn conn;
@@ -657,6 +736,9 @@ int main(void)
 	    {dump_of_snapped_packets_shows_what_is_there, 1},
 	    {dump_says_what_is_not_complete_at_the_end, 1},
 	    {dump_finds_messages_among_raw_nonsense, 1},
+	    {dump_shows_who_is_behind_a_connection, 2},
+	    {dump_shows_connections_for_nobody_whatever_is_spoken_on_them, 1},
+	    {dump_takes_one_header_at_most_and_says_what_is_wrong_with_it, 1},
 	    {dump_recognises_tls, 1},
 	    {dump_of_a_huge_message_keeps_little_of_it, 1},
 	    {dump_of_nothing_but_beginnings_that_break_off_takes_little, 1},
