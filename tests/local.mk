@@ -388,6 +388,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_kitexpb \
 	tests/fuzz/fuzz_meshheader \
 	tests/fuzz/fuzz_nacos \
+	tests/fuzz/fuzz_proxy_v2 \
 	tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_registry_cache \
 	tests/fuzz/fuzz_sniff \
@@ -452,6 +453,7 @@ tests_fuzz_fuzz_http_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_kitexpb_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_meshheader_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_nacos_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_proxy_v2_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_record_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_record_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 tests_fuzz_fuzz_registry_cache_LDADD = $(FUZZ_LIBS)
