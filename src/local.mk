@@ -265,6 +265,7 @@ src_libbridle_a_SOURCES = \
 	src/model/config_merge.c \
 	src/model/config_net.c \
 	src/model/config_number.c \
+	src/model/config_on.c \
 	src/model/config_override.c \
 	src/model/config_peer.c \
 	src/model/config_policy.c \
@@ -322,6 +323,7 @@ src_libbridle_a_SOURCES = \
 	src/model/yaml_tree.c \
 	src/policy/breaker.c src/policy/breaker.h \
 	src/policy/budget.c src/policy/budget.h \
+	src/policy/code_list.h \
 	src/policy/deadline.c src/policy/deadline.h \
 	src/policy/eject.c src/policy/eject.h \
 	src/policy/fact.c src/policy/fact.h \

@@ -110,6 +110,7 @@ UNIT_TESTS = \
 	tests/unit/test_log_writer \
 	tests/unit/test_loop \
 	tests/unit/test_match \
+	tests/unit/test_message \
 	tests/unit/test_metadata \
 	tests/unit/test_metadata_forms \
 	tests/unit/test_metadata_values \
@@ -483,7 +484,7 @@ EXTRA_DIST += \
 	tests/e2e/test_calls.py \
 	tests/e2e/test_chaos.py tests/e2e/test_completion.py tests/e2e/test_config.py \
 	tests/e2e/test_consul.py tests/e2e/test_convert.py tests/e2e/test_correlate.py tests/e2e/test_ctl.py \
-	tests/e2e/test_discovery.py tests/e2e/test_drain.py \
+	tests/e2e/test_discovery.py tests/e2e/test_drain.py tests/e2e/test_eject_biz.py \
 	tests/e2e/test_dns_registry.py tests/e2e/test_dump.py tests/e2e/test_endpoint_orders.py \
 	tests/e2e/test_etcd.py tests/e2e/test_examples.py \
 	tests/e2e/test_explain.py tests/e2e/test_failures.py tests/e2e/test_file_registry.py \

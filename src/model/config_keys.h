@@ -93,7 +93,8 @@ extern const struct key_type key_text, key_name, key_service_name, key_path, key
     key_format, key_word, key_word_bool, key_carrier, key_word_bits, key_names, key_pairs;
 extern const struct key_type key_address, key_addresses, key_http, key_access, key_caller,
     key_resolvers, key_url;
-extern const struct key_type key_attempts, key_retry_on, key_backoff, key_time_or_zero;
+extern const struct key_type key_attempts, key_retry_on, key_eject_on, key_backoff,
+    key_time_or_zero;
 extern const struct key_type key_limit, key_limit_rate, key_breaker, key_acl, key_allow, key_deny;
 extern const struct key_type key_fact, key_set, key_rename, key_copy, key_remove, key_reserved,
     key_match;

@@ -1,13 +1,10 @@
-/* The types of keys of retries: how many, after what, and how long to wait. */
-#include <inttypes.h>
+/* The types of keys of retries: how many, and how long to wait. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "model/config_bind.h"
 #include "model/config_dump.h"
-
-#define NUMBERS_MAX 64u
 
 static int parse_attempts(
     struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
@@ -36,162 +33,6 @@ static void schema_attempts(const struct key *key, FILE *to)
 
 const struct key_type key_attempts = {
     "count or auto", parse_attempts, print_attempts, schema_attempts, KEY_VALUE, NULL};
-
-/* The words of retry.on that have numbers behind a colon. */
-static const struct {
-	const char *prefix, *like;
-	size_t offset;
-} numbered[] = {
-    {"exception:", "types of exceptions, like exception:6,7",
-	offsetof(struct retry_policy, exceptions)},
-    {"biz:", "codes of business errors, like biz:1001,1002", offsetof(struct retry_policy, biz)},
-    {"grpc:", "codes of gRPC, like grpc:4,14", offsetof(struct retry_policy, grpc)},
-};
-
-static struct retry_numbers *numbers_at(struct retry_policy *policy, size_t i)
-{
-	return (struct retry_numbers *)(void *)((char *)policy + numbered[i].offset);
-}
-
-static bool parse_number(struct slice text, int32_t *number)
-{
-	bool is_negative = text.len > 0 && text.data[0] == '-';
-	uint64_t value;
-
-	if (!slice_to_u64(slice_from(text, is_negative), &value) || value > INT32_MAX)
-		return false;
-	*number = is_negative ? -(int32_t)value : (int32_t)value;
-	return true;
-}
-
-/* Appends those of "6,7". */
-static bool parse_numbers(struct binder *b, struct slice text, struct retry_numbers *numbers)
-{
-	int32_t *list = arena_alloc(b->arena, NUMBERS_MAX * sizeof *list);
-	size_t n = numbers->n;
-
-	if (n)
-		memcpy(list, numbers->list, n * sizeof *list);
-	for (size_t begin = 0, i = 0; i <= text.len; i++) {
-		if (i < text.len && text.data[i] != ',')
-			continue;
-		if (n == NUMBERS_MAX ||
-		    !parse_number(slice_sub(text, begin, i - begin), &list[n++]))
-			return false;
-		begin = i + 1;
-	}
-	*numbers = (struct retry_numbers){list, n};
-	return true;
-}
-
-static int refuse_on(struct binder *b, const struct key *key, const struct yaml_node *node)
-{
-	const char *words = "";
-	struct nearest nearest;
-
-	nearest_init(&nearest, node->text);
-	for (const struct word *w = key->words; w->word; w++) {
-		words = arena_printf(b->scratch, "%s%s, ", words, w->word);
-		nearest_try(&nearest, slice_str(w->word));
-	}
-	return bind_error(b, node,
-	    "unknown value %s\nexpected one of: %sexception:NUMBERS, biz:NUMBERS, grpc:NUMBERS%s",
-	    bind_shows(b, node), words, bind_meant(b, &nearest));
-}
-
-static int parse_one(struct binder *b, const struct key *key, const struct yaml_node *node,
-    struct retry_policy *policy)
-{
-	if (node->kind != NODE_SCALAR)
-		return refuse_on(b, key, node);
-	for (const struct word *w = key->words; w->word; w++) {
-		if (!slice_eq_str(node->text, w->word))
-			continue;
-		policy->on |= w->value;
-		return 0;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(numbered); i++) {
-		struct slice prefix = slice_str(numbered[i].prefix);
-
-		if (!slice_starts(node->text, prefix))
-			continue;
-		if (parse_numbers(b, slice_from(node->text, prefix.len), numbers_at(policy, i)))
-			return 0;
-		return bind_error(b, node,
-		    "%s has no numbers that can be used\nexpected up to 64 %s", bind_shows(b, node),
-		    numbered[i].like);
-	}
-	return refuse_on(b, key, node);
-}
-
-static int parse_on(
-    struct binder *b, const struct key *key, const struct yaml_node *node, void *base)
-{
-	struct retry_policy *policy = (struct retry_policy *)(void *)((char *)base + key->offset);
-	size_t i = 0;
-	int rc = 0;
-
-	if (node->kind == NODE_LIST && node->n == 0)
-		return bind_error(b, node, "an empty list\nexpected %s", key->missing);
-	if (node->kind != NODE_LIST)
-		return bind_error(b, node,
-		    "%s where a list of words belongs\nexpected a list like [connect, unsent, timeout]",
-		    bind_shows(b, node));
-	policy->on = 0;
-	policy->exceptions = policy->biz = policy->grpc = (struct retry_numbers){NULL, 0};
-	for (struct yaml_node *item = node->first; item; item = item->next) {
-		size_t before = key_path_index(&b->path, i++);
-
-		if (item->is_bad || parse_one(b, key, item, policy) < 0)
-			rc = -1;
-		key_path_cut(&b->path, before);
-	}
-	/* Half a list would mean something else to the rules between values. */
-	if (rc < 0)
-		policy->on = RETRY_ON_SAFE;
-	return rc;
-}
-
-static void print_on(const struct key *key, const void *base, FILE *to)
-{
-	const struct retry_policy *policy =
-	    (const struct retry_policy *)(const void *)((const char *)base + key->offset);
-	const char *comma = "";
-
-	fputc('[', to);
-	for (const struct word *w = key->words; w->word; w++) {
-		if (!(policy->on & w->value))
-			continue;
-		fprintf(to, "%s%s", comma, w->word);
-		comma = ", ";
-	}
-	for (size_t i = 0; i < ARRAY_LEN(numbered); i++) {
-		const struct retry_numbers *numbers =
-		    numbers_at((struct retry_policy *)(uintptr_t)policy, i);
-
-		if (numbers->n == 0)
-			continue;
-		fprintf(to, "%s\"%s", comma, numbered[i].prefix);
-		for (size_t k = 0; k < numbers->n; k++)
-			fprintf(to, "%s%" PRId32, k ? "," : "", numbers->list[k]);
-		fputc('"', to);
-		comma = ", ";
-	}
-	fputc(']', to);
-}
-
-static void schema_on(const struct key *key, FILE *to)
-{
-	fputs("{\"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": \"string\", "
-	      "\"pattern\": \"^(",
-	    to);
-	for (const struct word *w = key->words; w->word; w++)
-		fprintf(to, "%s|", w->word);
-	fputs("(exception|biz|grpc):-?[0-9]+(,-?[0-9]+)*)$|\\\\$\\\\{\"}}", to);
-}
-
-const struct key_type key_retry_on = {
-    "list of words", parse_on, print_on, schema_on, KEY_VALUE, NULL};
 
 /* A number of 1 or more, with a fraction or without. */
 static int parse_factor(

@@ -145,6 +145,7 @@ static bool eject(struct endpoint_tally *e, const struct eject_policy *p, usec_t
 		return false;
 	}
 	s->ejected_by = *p;
+	s->ejected_by.biz = (struct code_list){NULL, 0}; /* its configuration may go */
 	atomic_store_explicit(&e->ejected_until, usec_after(now, p->time), memory_order_relaxed);
 	atomic_store_explicit(&e->failures, 0, memory_order_relaxed);
 	atomic_fetch_add_explicit(&e->ejections, 1, memory_order_relaxed);

@@ -210,17 +210,20 @@ static const struct key policy_keys[] = {
 	    "at a method those of the method in addition, one below defaults stands for one at "
 	    "each service."},
     {.name = "eject.on",
-	.type = &key_word_bits,
-	.offset = offsetof(struct policy, eject.on),
+	.type = &key_eject_on,
+	.offset = offsetof(struct policy, eject),
 	.fallback = "[connect, reset, timeout, bad_reply]",
 	.words = eject_on,
+	.missing = "at least one of: connect, reset, timeout, bad_reply; to eject nobody, none",
 	.flags = KEY_NONE | KEY_SHORT,
 	.text = "What counts against an endpoint: no connection, one that ended before the answer, "
 		"timeout.attempt or the call's time being over, and an answer that cannot be read. "
 		"Where the caller's own time is over it counts only if the endpoint had the call "
 		"for twice as long as nine of ten of its answers take (at least 10ms; 100ms while "
 		"there are none). "
-		"Exceptions and business errors never do. none: no endpoint is ejected."},
+		"Exceptions never do, and of business errors those alone whose codes are named: "
+		"biz:5003,5004, where an application says so that it is sick itself. none: no "
+		"endpoint is ejected."},
     {.name = "eject.consecutive",
 	.type = &key_count,
 	.offset = offsetof(struct policy, eject.consecutive),

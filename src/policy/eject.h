@@ -9,16 +9,19 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "policy/code_list.h"
 
 enum eject_on {
 	EJECT_ON_CONNECT = 1 << 0,
 	EJECT_ON_RESET = 1 << 1,
 	EJECT_ON_TIMEOUT = 1 << 2,
 	EJECT_ON_BAD_REPLY = 1 << 3,
+	EJECT_ON_BIZ = 1 << 4, /* a business error of one of the codes */
 };
 
 struct eject_policy {
 	unsigned on;          /* enum eject_on; 0: eject is none */
+	struct code_list biz; /* of EJECT_ON_BIZ */
 	unsigned consecutive; /* failures */
 	usec_t time;          /* `for` */
 	double at_most;       /* 0..1 of the set */

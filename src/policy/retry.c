@@ -50,14 +50,6 @@ bool retry_needs_idempotent(const struct retry_policy *p)
 	return true;
 }
 
-static bool is_among(const struct retry_numbers *numbers, int32_t number)
-{
-	for (size_t i = 0; i < numbers->n; i++)
-		if (numbers->list[i] == number)
-			return true;
-	return false;
-}
-
 /* Does the policy name that outcome? */
 static bool is_wanted(const struct retry_policy *p, enum retry_outcome outcome, int32_t number)
 {
@@ -71,14 +63,14 @@ static bool is_wanted(const struct retry_policy *p, enum retry_outcome outcome, 
 	case RETRY_TIMED_OUT:
 		return p->on & RETRY_ON_TIMEOUT;
 	case RETRY_OVERLOADED:
-		return p->on & RETRY_ON_OVERLOAD || is_among(&p->exceptions, number) ||
-		       is_among(&p->grpc, number);
+		return p->on & RETRY_ON_OVERLOAD || code_list_has(&p->exceptions, number) ||
+		       code_list_has(&p->grpc, number);
 	case RETRY_EXCEPTION:
-		return is_among(&p->exceptions, number);
+		return code_list_has(&p->exceptions, number);
 	case RETRY_BIZ_ERROR:
-		return is_among(&p->biz, number);
+		return code_list_has(&p->biz, number);
 	case RETRY_GRPC:
-		return is_among(&p->grpc, number);
+		return code_list_has(&p->grpc, number);
 	case RETRY_GOOD:
 	case RETRY_OTHER:
 		break;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "policy/code_list.h"
 
 struct rng;
 
@@ -45,16 +46,11 @@ struct backoff {
 	double jitter;   /* 0..1, of exponential: +- */
 };
 
-struct retry_numbers {
-	const int32_t *list;
-	size_t n;
-};
-
 struct retry_policy {
 	enum retry_type type;
 	unsigned attempts; /* after the first; RETRY_ATTEMPTS_AUTO: by type */
 	unsigned on;       /* enum retry_on */
-	struct retry_numbers exceptions, biz, grpc;
+	struct code_list exceptions, biz, grpc;
 	usec_t delay; /* backup, mixed; USEC_NONE: not given */
 	struct backoff backoff;
 	double budget;   /* share of the calls; < 0: none, no limit */

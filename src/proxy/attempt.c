@@ -44,6 +44,7 @@ static unsigned fault_of(const struct attempt *a, enum attempt_outcome outcome)
 		return EJECT_ON_BAD_REPLY;
 	case ATTEMPT_OK:
 	case ATTEMPT_EXCEPTION:
+		return a->is_sick ? EJECT_ON_BIZ : 0;
 	case ATTEMPT_UNSENT:
 	case ATTEMPT_CANCELED:
 	case ATTEMPT_LOST:
@@ -51,6 +52,16 @@ static unsigned fault_of(const struct attempt *a, enum attempt_outcome outcome)
 		break;
 	}
 	return 0;
+}
+
+/* What a reply, or its trailers, say of the endpoint's own health. */
+static void note_health(struct attempt *a, const struct rpc_message *m)
+{
+	const struct eject_policy *eject = &a->call->service->service->config->policy.eject;
+	int32_t code;
+
+	if (eject->on & EJECT_ON_BIZ)
+		a->is_sick = rpc_biz_code(m, &code) && code_list_has(&eject->biz, code);
 }
 
 /* What the operator lets a call, or an attempt, take. */
@@ -100,16 +111,19 @@ static void tell_tally(struct attempt *a, enum attempt_outcome outcome)
 	const struct eject_policy *eject = &service->config->policy.eject;
 	unsigned fault = fault_of(a, outcome);
 
-	if (is_answer(outcome))
-		endpoint_tally_good(tally);
-	if (fault == 0)
+	if (fault == 0) {
+		if (is_answer(outcome))
+			endpoint_tally_good(tally);
 		return;
+	}
 	a->call->is_blameless = is_innocent(a, outcome);
 	if (!a->call->is_blameless && eject->on & fault &&
 	    endpoint_tally_bad(tally, eject, now_of(a)))
 		log_warn("endpoint", "ejected",
 		    "service=%s endpoint=%s after=%u last=%s for_ms=%llu", service->config->label,
-		    a->backend->address.text, eject->consecutive, attempt_outcome_name(outcome),
+		    a->backend->address.text, eject->consecutive,
+		    fault == EJECT_ON_BIZ ? reason_name(REASON_BIZ_ERROR)
+					  : attempt_outcome_name(outcome),
 		    (unsigned long long)(eject->time / USEC_MS));
 }
 
@@ -312,7 +326,7 @@ bool attempt_begin(struct attempt *a, size_t endpoint)
 	a->why = NULL;
 	a->asked = 0;
 	a->backlog_wait = BACKLOG_FIRST;
-	a->is_offered = a->waits_for_pool = false;
+	a->is_offered = a->waits_for_pool = a->is_sick = false;
 	a->connect_until = usec_after(now, a->call->policy->timeout_connect);
 	a->call->n_running++;
 	if (a->call->trace)
@@ -653,6 +667,7 @@ void attempt_reply(struct attempt *a, const struct rpc_message *m, bool clean)
 		carriage_note_reply(call, &noted);
 		m = &noted;
 	}
+	note_health(a, m);
 	if (!call_takes_reply(call, a, m)) {
 		drop_reply(a, m, clean);
 		return;
@@ -691,6 +706,7 @@ void attempt_data(struct attempt *a, const struct codec_item *item, bool clean)
 
 void attempt_reply_end(struct attempt *a, const struct rpc_message *trailers)
 {
+	note_health(a, trailers);
 	end_whole(a, is_good(trailers), true);
 	relay_reply_end(a->call, trailers);
 }

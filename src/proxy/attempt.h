@@ -49,6 +49,7 @@ struct attempt {
 	/* What its reply was, when that did not count. */
 	enum retry_outcome result;
 	int32_t number;
+	bool is_sick; /* its reply tells of a business error that counts against the endpoint */
 	/* How it ended, when it failed. */
 	enum attempt_outcome outcome;
 	int error;       /* errno, 0 */

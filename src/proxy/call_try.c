@@ -301,19 +301,11 @@ static enum retry_outcome value_of(const struct rpc_message *m, int32_t *number)
 	return m->form.transport == RPC_HTTP2 ? RETRY_GRPC : RETRY_OTHER;
 }
 
-static bool is_listed(const struct retry_numbers *numbers, int32_t number)
-{
-	for (size_t i = 0; i < numbers->n; i++)
-		if (numbers->list[i] == number)
-			return true;
-	return false;
-}
-
 /* While others run, a business error is an answer like any other, unless the policy says
  * otherwise. */
 static bool is_good_enough(const struct retry_policy *p, enum retry_outcome result, int32_t number)
 {
-	return result == RETRY_GOOD || (result == RETRY_BIZ_ERROR && !is_listed(&p->biz, number));
+	return result == RETRY_GOOD || (result == RETRY_BIZ_ERROR && !code_list_has(&p->biz, number));
 }
 
 /* May there be another attempt at all? What the policy says comes after. */

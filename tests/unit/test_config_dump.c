@@ -228,6 +228,7 @@ START_TEST(dump_keeps_apart_what_a_method_says_and_what_it_inherits)
 	    "    methods: {Get: {limit: {rate: 300/s}}, Put: {limit: none}, Set: {}}\n",
 	    "    limit: none\n    routes: [{match: {percent: 5%}, policy: {}}]\n",
 	    "    routes: [{policy: {breaker: none, eject: none}}]\n    methods: {\"*\": {}}\n",
+	    "    methods: {Get: {eject: [\"biz:7\"]}, Put: {eject: [reset, \"biz:5003,-1\"]}}\n",
 	};
 	char text[1000];
 

@@ -158,6 +158,55 @@ START_TEST(list_of_failures_replaces_the_one_above)
 }
 END_TEST
 
+START_TEST(eject_on_takes_codes_of_business_errors)
+{
+	struct loaded l = with_keys("eject: {on: [reset, \"biz:5003,5004\", \"biz:-7\"]}, "
+				    "methods: {Get: {eject: [\"biz:1\"]}, Put: {eject: none}}");
+	const struct service_config *a = service_of(&l, "a");
+	const struct eject_policy *e = &a->policy.eject;
+
+	ck_assert_uint_eq(e->on, EJECT_ON_RESET | EJECT_ON_BIZ);
+	ck_assert_uint_eq(e->biz.n, 3);
+	ck_assert(code_list_has(&e->biz, 5004) && code_list_has(&e->biz, -7));
+	ck_assert(!code_list_has(&e->biz, 7) && !code_list_has(&e->biz, 0));
+	ck_assert_uint_eq(e->consecutive, 5);
+	e = &method_of(a, "Get")->eject;
+	ck_assert_uint_eq(e->on, EJECT_ON_BIZ);
+	ck_assert(e->biz.n == 1 && code_list_has(&e->biz, 1));
+	e = &method_of(a, "Put")->eject;
+	ck_assert(e->on == 0 && e->biz.n == 0);
+	loaded_free(&l);
+}
+END_TEST
+
+START_TEST(eject_on_without_codes_that_can_be_used_is_refused)
+{
+	static const struct {
+		const char *on, *path, *text, *remedy;
+	} rows[] = {
+	    {"[\"biz:\"]", "services.a.eject.on[0]", "no numbers", "like biz:5003"},
+	    {"[reset, \"biz:1,x\"]", "services.a.eject.on[1]", "no numbers", "biz:5003"},
+	    {"[biz]", "services.a.eject.on[0]", "unknown value", "bad_reply, biz:NUMBERS"},
+	    {"[\"exception:6\"]", "services.a.eject.on[0]", "unknown value", "biz:NUMBERS"},
+	    {"[resett]", "services.a.eject.on[0]", "unknown value", "did you mean \"reset\""},
+	    {"[]", "services.a.eject.on", "an empty list", "eject nobody"},
+	    {"reset", "services.a.eject.on", "where a list", "[connect, reset, timeout]"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char keys[100];
+		struct loaded l;
+
+		snprintf(keys, sizeof keys, "eject: {on: %s}", rows[i].on);
+		l = with_keys(keys);
+		ck_assert_ptr_null(l.config);
+		ck_assert_msg(
+		    loaded_says(&l, rows[i].path, rows[i].text, rows[i].remedy), "%s", rows[i].on);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
 START_TEST(backoff_has_three_forms)
 {
 	static const struct {
@@ -436,6 +485,8 @@ int main(void)
 	    short_form_is_the_first_key_of_the_map,
 	    retry_on_takes_words_and_numbers,
 	    list_of_failures_replaces_the_one_above,
+	    eject_on_takes_codes_of_business_errors,
+	    eject_on_without_codes_that_can_be_used_is_refused,
 	    backoff_has_three_forms,
 	    budget_of_none_is_no_bound,
 	    none_may_stand_in_quotes_where_it_is_no_name,

@@ -53,7 +53,7 @@ END_TEST
 START_TEST(only_failures_with_safe_outcomes_are_for_any_method)
 {
 	struct retry_policy p = policy(RETRY_FAILURE, RETRY_ON_SAFE);
-	struct retry_numbers *const lists[] = {&p.exceptions, &p.biz, &p.grpc};
+	struct code_list *const lists[] = {&p.exceptions, &p.biz, &p.grpc};
 
 	ck_assert(!retry_needs_idempotent(&p));
 	for (unsigned on = 0; on <= ON_ALL; on++) {
@@ -62,9 +62,9 @@ START_TEST(only_failures_with_safe_outcomes_are_for_any_method)
 	}
 	p.on = RETRY_ON_CONNECT;
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		*lists[i] = (struct retry_numbers){sevens, 1};
+		*lists[i] = (struct code_list){sevens, 1};
 		ck_assert(retry_needs_idempotent(&p));
-		*lists[i] = (struct retry_numbers){0};
+		*lists[i] = (struct code_list){0};
 	}
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		p = policy(types[i], RETRY_ON_SAFE);
@@ -99,7 +99,7 @@ static bool is_safe(enum retry_outcome outcome)
 /* All policies there can be as far as it matters, with the one outcome. */
 static void check_outcome(size_t row, enum retry_type type, unsigned on, unsigned lists)
 {
-	struct retry_numbers numbers = {sevens, 2}, none = {0};
+	struct code_list numbers = {sevens, 2}, none = {0};
 	enum retry_outcome outcome = outcomes[row].outcome;
 	bool named = (on & outcomes[row].on) || (lists & 1 && outcomes[row].in_exceptions) ||
 		     (lists & 2 && outcomes[row].in_biz) || (lists & 4 && outcomes[row].in_grpc);
@@ -135,7 +135,7 @@ START_TEST(a_number_that_is_not_listed_is_not_retried)
 	struct retry_policy p = policy(RETRY_FAILURE, 0);
 	struct retry_state st = first_attempt();
 
-	p.exceptions = p.biz = p.grpc = (struct retry_numbers){sevens, 2};
+	p.exceptions = p.biz = p.grpc = (struct code_list){sevens, 2};
 	for (int32_t number = -10; number < 10; number++)
 		for (enum retry_outcome o = RETRY_OVERLOADED; o <= RETRY_GRPC; o++)
 			ck_assert_int_eq(retry_decide(&p, &st, o, number, USEC_S, NULL).again,
