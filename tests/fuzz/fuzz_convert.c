@@ -97,7 +97,7 @@ static void write_from_grpc(const struct rpc_message *m, struct rpc_form form)
 {
 	enum codec_side side = m->kind == RPC_CALL ? CODEC_UPSTREAM : CODEC_DOWNSTREAM;
 	struct written out = {0};
-	struct rpc_edit edit = {.form = form};
+	struct rpc_edit edit = {.form = form, .add_prefix = m->n_fields % 2};
 	struct codec *to = codec_open(side, CODEC_UNARY, &reading_limits, &written_io, &out);
 
 	if (codec_send_message(to, 0, m, &edit))
