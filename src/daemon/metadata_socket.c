@@ -57,6 +57,7 @@ static void reply_refusal(struct http_reply *reply, enum metadata_answer answer)
 {
 	switch (answer) {
 	case METADATA_ANSWERED:
+	case METADATA_ANSWERS:
 		break;
 	case METADATA_UNKNOWN:
 		reply_error(reply, 404, "there is no connection of that name");

@@ -314,6 +314,22 @@ static void render_traffic(struct page *p)
 	family_fini(&unedited);
 }
 
+static void render_asked(struct page *p)
+{
+	struct family f;
+
+	family_init(&f, &p->arena, "bridle_metadata_asked_total", "counter",
+	    "What applications were told that asked for a call's metadata.");
+	for (unsigned i = 0; i < p->source->n_workers; i++)
+		for (int a = 0; a < METADATA_ANSWERS; a++) {
+			label(p, "answer", metadata_answer_name((enum metadata_answer)a));
+			take_cell(p, &f)->value +=
+			    counter_get(&p->source->workers[i]->metadata_asked[a]);
+		}
+	family_render(&f, p->out);
+	family_fini(&f);
+}
+
 static void render_one(struct page *p, const char *name, const char *type, const char *help,
     const char *label_name, const char *value_of_label, uint64_t value)
 {
@@ -431,6 +447,7 @@ void metrics_render(const struct metrics_source *source, struct text *out)
 	for (size_t i = 0; i < ARRAY_LEN(listener_families); i++)
 		render_listener_family(&p, &listener_families[i]);
 	render_traffic(&p);
+	render_asked(&p);
 	metrics_render_registries(source->discovery, &p.arena, out);
 	metrics_render_registrations(source->registrations, &p.arena, out);
 	metrics_render_governance(source->governance, &p.arena, out);

@@ -90,7 +90,20 @@ static enum metadata_answer tell_call(struct upstream *u, const struct metadata_
 	return METADATA_ANSWERED;
 }
 
-enum metadata_answer metadata_page(
+const char *metadata_answer_name(enum metadata_answer answer)
+{
+	static const char *const names[METADATA_ANSWERS] = {
+	    [METADATA_ANSWERED] = "told",
+	    [METADATA_UNKNOWN] = "unknown",
+	    [METADATA_FORBIDDEN] = "forbidden",
+	    [METADATA_NO_CALL] = "no_call",
+	    [METADATA_SEVERAL] = "several",
+	};
+
+	return names[answer];
+}
+
+static enum metadata_answer find(
     struct worker *worker, const struct metadata_question *question, struct text *page)
 {
 	struct slice key = slice_of(&question->number, sizeof question->number);
@@ -106,4 +119,13 @@ enum metadata_answer metadata_page(
 	if (u->use == UPSTREAM_FOR_ONEWAY || u->use == UPSTREAM_FOR_LONG_ONEWAY)
 		return tell_oneway(u, question, is_its_own, page);
 	return tell_call(u, question, is_its_own, page);
+}
+
+enum metadata_answer metadata_page(
+    struct worker *worker, const struct metadata_question *question, struct text *page)
+{
+	enum metadata_answer answer = find(worker, question, page);
+
+	counter_add(&worker->metadata_asked[answer], 1);
+	return answer;
 }

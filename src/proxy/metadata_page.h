@@ -30,9 +30,13 @@ enum metadata_answer {
 	METADATA_FORBIDDEN, /* it is another user's */
 	METADATA_NO_CALL,   /* none is in flight on it, or none with that sequence id */
 	METADATA_SEVERAL,   /* more than one is, and none is named */
+	METADATA_ANSWERS,
 };
 
-/* Appends the JSON to @page if it is ANSWERED. */
+/* The word for it in metrics. */
+const char *metadata_answer_name(enum metadata_answer answer);
+
+/* Appends the JSON to @page if it is ANSWERED. Counted in worker->metadata_asked. */
 enum metadata_answer metadata_page(
     struct worker *worker, const struct metadata_question *question, struct text *page);
 

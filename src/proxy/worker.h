@@ -19,6 +19,7 @@
 #include "model/snapshot.h"
 #include "proxy/access_line.h"
 #include "proxy/call_stats.h"
+#include "proxy/metadata_page.h"
 #include "proxy/correlation.h"
 #include "proxy/overload.h"
 #include "proxy/span.h"
@@ -158,6 +159,7 @@ struct worker {
 	struct table stats_by_label;        /* the same, for this thread */
 	struct counter bytes_in, bytes_out; /* callers' side */
 	struct counter metadata_dropped[METADATA_CLASSES];
+	struct counter metadata_asked[METADATA_ANSWERS];
 	struct counter metadata_unedited[RPC_UNCARRIED]; /* bodies that were given none */
 	struct counter calls_running, calls_total;
 	/* Counted up by whoever hands connections over, down by the worker. */

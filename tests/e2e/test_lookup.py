@@ -380,6 +380,16 @@ class WhoMayAskTest(LookupCase):
             self.assert_refused_to_tell(self.get("/meta/" + wrong), 404, "no connection")
         self.told(connection)
 
+    def test_what_was_answered_is_counted(self):
+        self.lookup()
+        _, connection, packet = self.in_flight()
+        self.told(connection)
+        self.told(connection)
+        self.ask(connection, "?seq=%d" % (packet.seq + 1))
+        self.get("/meta/" + name_of(connection)[:-4] + "0000")
+        for answer, count in (("told", 2), ("no_call", 1), ("unknown", 1), ("several", 0)):
+            self.assert_metric(self.daemon, count, "bridle_metadata_asked_total", answer=answer)
+
     def test_what_cannot_be_asked(self):
         self.lookup()
         _, connection, _ = self.in_flight()
