@@ -124,6 +124,12 @@ static enum assertion assertion_of_named(
 	return what;
 }
 
+/* Of int keys the number says it all. */
+static enum metadata_kind kind_of(const struct ttheader_entry *e)
+{
+	return e->kind == TTHEADER_INT ? METADATA_INT : metadata_of_entry(e, false);
+}
+
 static enum assertion assertion_of(
     const struct rpc_attestation *as, const struct ttheader_entry *e, enum metadata_kind kind)
 {
@@ -171,7 +177,7 @@ static enum verdict judge(
 static enum verdict judge_entry(
     struct attesting *x, const struct ttheader_entry *e, enum assertion *what)
 {
-	enum metadata_kind kind = metadata_of_entry(e, false);
+	enum metadata_kind kind = kind_of(e);
 
 	*what = assertion_of(x->as, e, kind);
 	return judge(x, *what, kind, e->value);
@@ -241,7 +247,7 @@ static void find_stated(struct attesting *x, struct slice sections)
 	struct ttheader_entry e;
 
 	while (ttheader_next(&it, &e)) {
-		enum assertion what = assertion_of(x->as, &e, metadata_of_entry(&e, false));
+		enum assertion what = assertion_of(x->as, &e, kind_of(&e));
 
 		if (what < ASSERTED)
 			x->is_stated[what] = true;

@@ -220,7 +220,6 @@ struct rpc_edit {
 	uint64_t timeout_ms; /* int key 12 */
 	usec_t timeout;      /* the same, exactly: grpc-timeout; with set_timeout */
 	struct slice caller; /* int key 3, source-service; when not empty */
-	bool strip_caller;   /* none of these at all */
 	struct slice rip;    /* str key rip, when not empty */
 	/* For a TTHeader where there was none; empty: left out. */
 	struct slice service, idl_service, log_id;

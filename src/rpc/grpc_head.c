@@ -33,10 +33,8 @@ static void note_once(struct slice *fact, struct slice value)
 
 static void note_caller(struct rpc_message *m, struct slice value)
 {
-	if (m->marks & RPC_HAS_CALLER) {
-		m->marks |= RPC_HAS_CALLERS;
+	if (m->marks & RPC_HAS_CALLER)
 		return;
-	}
 	m->caller = value;
 	m->marks |= RPC_HAS_CALLER;
 }
@@ -177,10 +175,8 @@ static void add_timeout(
 static void add_call_facts(
     const struct rpc_message *call, struct rpc_edit *edit, struct field_list *fields)
 {
-	struct slice caller = edit->strip_caller ? SLICE_NONE : call->caller;
-
 	add_timeout(call, edit, fields);
-	add_fact(fields, edit, METADATA_NAME_CALLER, first_known(edit->caller, caller));
+	add_fact(fields, edit, METADATA_NAME_CALLER, first_known(edit->caller, call->caller));
 	add_fact(fields, edit, METADATA_NAME_CALLER_METHOD, call->caller_method);
 	add_fact(fields, edit, METADATA_NAME_TO_SERVICE,
 	    first_known(call->service_asked, edit->service));

@@ -75,7 +75,7 @@ static unsigned place_of_timeout(const struct rpc_message *m)
 static void add_edited(
     const struct rpc_message *m, const struct rpc_edit *edit, struct field_list *list)
 {
-	bool edit_caller = edit->caller.len || edit->strip_caller, caller_due = edit->caller.len;
+	bool edit_caller = edit->caller.len > 0, caller_due = edit_caller;
 	unsigned place = edit->set_timeout ? place_of_timeout(m) : UINT_MAX;
 
 	for (unsigned i = 0; i < m->n_fields; i++) {

@@ -255,11 +255,9 @@ static void put_timeout(
 static void put_call_keys(
     struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit)
 {
-	struct slice caller = edit->strip_caller ? SLICE_NONE : m->caller;
-
 	ttheader_put_int(t, TTKEY_TRANSPORT_TYPE,
 	    edit->form.framed ? SLICE_LIT("framed") : SLICE_LIT("unframed"));
-	put_fact(t, edit, TTKEY_FROM_SERVICE, first_known(edit->caller, caller));
+	put_fact(t, edit, TTKEY_FROM_SERVICE, first_known(edit->caller, m->caller));
 	put_fact(t, edit, TTKEY_TO_SERVICE, first_known(m->service_asked, edit->service));
 	ttheader_put_int(t, TTKEY_TO_METHOD, m->method);
 	put_fact(t, edit, TTKEY_LOG_ID, first_known(m->log_id, edit->log_id));

@@ -50,7 +50,7 @@ static void note_int(struct rpc_message *m, const struct ttheader_entry *e)
 		break;
 	case TTKEY_FROM_SERVICE:
 		m->caller = e->value;
-		m->marks |= m->marks & RPC_HAS_CALLER ? RPC_HAS_CALLERS : RPC_HAS_CALLER;
+		m->marks |= RPC_HAS_CALLER;
 		break;
 	case TTKEY_TO_SERVICE:
 		m->service_asked = e->value;

@@ -208,7 +208,6 @@ static bool put_head(
 	struct rpc_message as_unary = *m;
 	struct rpc_edit changes = {.form = {RPC_TTHEADER, RPC_THRIFT, false},
 	    .caller = edit->caller,
-	    .strip_caller = edit->strip_caller,
 	    .rip = edit->rip,
 	    .strip_crrst = edit->strip_crrst,
 	    .changes = edit->changes,

@@ -131,16 +131,6 @@ START_TEST(the_caller_is_replaced_or_added)
 }
 END_TEST
 
-START_TEST(the_caller_is_taken_out)
-{
-	struct rpc_edit edit = {.strip_caller = true};
-
-	must_turn("i 1=framed 3=forged 20=M;i 3=", "i 1=framed 20=M", edit);
-	must_turn("i 3=;s a=b", "s a=b", edit);
-	must_turn("i 20=M;0;0;0;0;0", "i 20=M;0;0;0;0;0", edit); /* not there: no byte changes */
-}
-END_TEST
-
 START_TEST(crrst_is_added_replaced_and_removed)
 {
 	struct rpc_edit add = {.add_crrst = true, .strip_crrst = true};
@@ -423,7 +413,6 @@ int main(void)
 	    a_kind_that_is_missing_gets_a_section_at_the_end,
 	    rip_is_added_or_replaced,
 	    the_caller_is_replaced_or_added,
-	    the_caller_is_taken_out,
 	    crrst_is_added_replaced_and_removed,
 	    a_key_that_came_twice_goes_out_once,
 	    many_repeated_keys_do_not_run_out_of_room,

@@ -98,16 +98,12 @@ START_TEST(a_timeout_that_is_none_is_taken_away)
 END_TEST
 
 static const struct {
-	const char *caller;
-	bool strip;
-	const char *before, *after;
+	const char *caller, *before, *after;
 } callers[] = {
-    {"", false, "a 1\nsource-service x\n", "  a: 1\n  source-service: x\n"},
-    {"", true, "a 1\nsource-service x\nb 1\n", "  a: 1\n  b: 1\n"},
-    {"me", false, "a 1\nsource-service x\nb 1\n", "  a: 1\n  source-service: me\n  b: 1\n"},
-    {"me", true, "a 1\nsource-service x\nsource-service y\n", "  a: 1\n  source-service: me\n"},
-    {"me", false, "a 1\n", "  a: 1\n  source-service: me\n"},
-    {"", true, "a 1\n", "  a: 1\n"},
+    {"", "a 1\nsource-service x\n", "  a: 1\n  source-service: x\n"},
+    {"me", "a 1\nsource-service x\nb 1\n", "  a: 1\n  source-service: me\n  b: 1\n"},
+    {"me", "a 1\nsource-service x\nsource-service y\n", "  a: 1\n  source-service: me\n"},
+    {"me", "a 1\n", "  a: 1\n  source-service: me\n"},
 };
 
 START_TEST(who_calls_is_said_or_not)
@@ -115,7 +111,6 @@ START_TEST(who_calls_is_said_or_not)
 	struct rpc_edit edit = own_edit();
 
 	edit.caller = slice_str(callers[_i].caller);
-	edit.strip_caller = callers[_i].strip;
 	ck_assert_str_eq(pass_call(callers[_i].before, &edit), callers[_i].after);
 }
 END_TEST

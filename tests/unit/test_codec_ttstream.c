@@ -240,10 +240,8 @@ static const struct {
 } edits[] = {
     {"i 27=2 9=M;s a=b;", {.caller = SLICE_LIT("me")}, "i 27=2 9=M 3=me;s a=b;"},
     {"i 27=2 9=M 3=you;", {.caller = SLICE_LIT("me")}, "i 27=2 9=M 3=me;"},
-    {"i 27=2 3=you 9=M;", {.strip_caller = true}, "i 27=2 9=M;"},
     {"i 27=2 9=M;s a=b;", {.rip = SLICE_LIT("1.2.3.4")}, "i 27=2 9=M;s a=b rip=1.2.3.4;"},
     {"i 27=2 9=M;", {.rip = SLICE_LIT("1.2.3.4")}, "i 27=2 9=M;s rip=1.2.3.4;"},
-    {"i 27=2 9=M;", {.strip_caller = true}, "i 27=2 9=M;"},
     /* What only unary messages have is not for streams. */
     {"i 27=2 9=M 12=5;",
 	{.set_timeout = true, .timeout_ms = 9, .add_crrst = true, .out_of_order = true},

@@ -260,9 +260,6 @@ START_TEST(what_a_grpc_caller_states_of_itself_may_be_replaced)
 	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
 	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 3=node 9=Say 12=2 22=1");
-	edit = (struct rpc_edit){.form = in_ttheader, .strip_caller = true};
-	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
-	must_have_written(say(in_ttheader, 1, 1), "s isn=Echo;i 1=framed 9=Say 12=2 22=1");
 }
 END_TEST
 
