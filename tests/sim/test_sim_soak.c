@@ -18,20 +18,26 @@
 #include "proxy/upstream.h"
 #include "support/sim.h"
 #include "support/suite.h"
+#include "wire/proxy_v2.h"
 
 #define STEPS       4000
-#define RUNS        11
+#define RUNS        13
 #define CALLERS     12
 #define CONNECTIONS 400
 #define PENDING     64 /* calls on one connection */
 #define TIME_MS     200
 #define ANY_ORDER   1u
 #define MESSAGE_MAX (600u * 1024)
+#define CALLS_MAX   (STEPS * CALLERS)
+#define INTRODUCED  11 /* the setups from here on want to know who is behind a connection */
 
 #define TIMES      "timeout: {call: 200ms, connect: 50ms, attempt: 100ms}, pool: {keep: 4}, "
 #define ANY_METHOD "methods: {'*': {idempotent: true}}, "
 #define OTHER                                                                                      \
 	"other: {endpoints: ['10.0.9.1:80'], timeout: {call: 100ms, connect: 20ms}, pool: {keep: 4}}"
+#define OTHER_INTRODUCED                                                                           \
+	"other: {endpoints: ['10.0.9.1:80'], timeout: {call: 100ms, connect: 20ms}, pool: {keep: " \
+	"4}, metadata: proxy_v2}"
 
 /* What is on its way out of a far end, sent in pieces. */
 struct outbox {
@@ -42,6 +48,7 @@ struct outbox {
 struct caller {
 	struct fake_end *end;
 	struct outbox out;
+	unsigned number;            /* of the connection */
 	bool in_any_order, is_done; /* it will say nothing more */
 	int ids[PENDING];           /* calls that have no reply yet, oldest first */
 	unsigned n;
@@ -51,6 +58,8 @@ struct endpoint_side {
 	struct fake_end *end;
 	struct outbox out;
 	bool is_shared, is_done;
+	bool is_introduced;
+	unsigned owner; /* whose calls it carries, where it was introduced; 0: none came yet */
 	struct sim_heard calls[PENDING];
 	int ids[PENDING];
 	unsigned n;
@@ -60,7 +69,9 @@ static struct {
 	struct rng rng;
 	unsigned long seed;
 	const struct sim_setup *setup;
-	bool headers_only; /* callers speak TTHeader alone */
+	bool headers_only;                     /* callers speak TTHeader alone */
+	bool is_introducing;                   /* connections begin with a PROXY header */
+	unsigned n_callers, owners[CALLS_MAX]; /* whose each call is */
 	struct caller callers[CALLERS];
 	struct endpoint_side *connections[CONNECTIONS];
 	int next_id;
@@ -139,6 +150,7 @@ static void new_call(struct caller *c)
 	char text[32];
 	int id = soak.next_id++;
 
+	soak.owners[id] = c->number;
 	if (c->n == PENDING)
 		return;
 	f.form = forms[below(ARRAY_LEN(forms))];
@@ -212,6 +224,7 @@ static void caller_acts(struct caller *c)
 	if (c->end == NULL) {
 		c->end = chance(30) ? dial_local(1000) : dial_to("local");
 		c->in_any_order = chance(40);
+		c->number = ++soak.n_callers;
 	}
 	if (chance(30))
 		caller_hears(c);
@@ -229,10 +242,42 @@ static void caller_acts(struct caller *c)
 
 /* ---- endpoints ---- */
 
+/* False: the header that it begins with is not whole yet. */
+static bool is_introduced(struct endpoint_side *e)
+{
+	struct proxy_v2_head head;
+	enum proxy_v2_result result;
+
+	if (e->is_introduced || !soak.is_introducing)
+		return true;
+	result = proxy_v2_read(fake_received(e->end), &head);
+	ck_assert_int_ne(result, PROXY_V2_BAD);
+	if (result == PROXY_V2_MORE)
+		return false;
+	ck_assert_int_eq(head.command, PROXY_V2_PROXY);
+	fake_consume(e->end, head.len);
+	e->is_introduced = true;
+	return true;
+}
+
+/* It carries the calls of one caller. */
+static void check_owner(struct endpoint_side *e, int id)
+{
+	unsigned owner = soak.owners[id];
+
+	if (!soak.is_introducing)
+		return;
+	ck_assert_msg(e->owner == 0 || e->owner == owner,
+	    "seed %lu: a call of another caller on a connection that is not its own", soak.seed);
+	e->owner = owner;
+}
+
 static void endpoint_hears(struct endpoint_side *e)
 {
 	size_t used;
 
+	if (!is_introduced(e))
+		return;
 	while (e->n < PENDING) {
 		struct sim_heard *r = &e->calls[e->n];
 
@@ -243,6 +288,7 @@ static void endpoint_hears(struct endpoint_side *e)
 		    "seed %lu: an endpoint heard no call", soak.seed);
 		ck_assert(r->kind == CALL || r->kind == ONEWAY);
 		e->ids[e->n] = atoi((const char *)r->text.data + 1);
+		check_owner(e, e->ids[e->n]);
 		e->is_shared |= r->flags & ANY_ORDER && r->seq != e->ids[e->n];
 		e->n += r->kind == CALL || chance(30); /* some answer oneways */
 		fake_consume(e->end, used);
@@ -405,6 +451,7 @@ static void disturb(void)
 		fake_script(sim_loop(), kinds[kind], 1 + below(3));
 	if (below(1000) < 3) {
 		setup.first = 1 + below(3);
+		setup.local = soak.is_introducing && chance(50) ? "caller: node" : NULL;
 		sim_reload(&setup);
 	}
 }
@@ -472,12 +519,22 @@ static void begin(int run)
 		"routes: [{match: {percent: 20%}, fault: {delay: {for: 20ms, percent: 50%}, "
 		"abort: {exception: 6, percent: 10%}}, set: {meta.a: b}}]",
 		.endpoints = 2},
+	    {.service = "timeout: {call: 200ms, connect: 50ms}, metadata: proxy_v2, "
+			"pool: {keep: 4, connections: 6}",
+		.endpoints = 2,
+		.is_local = true},
+	    {.service = TIMES ANY_METHOD
+		"metadata: proxy_v2, routes: [{mirror: {service: other}}], "
+		"retry: {on: [connect, unsent, reset, timeout], attempts: 3, budget: none}",
+		.services = OTHER_INTRODUCED,
+		.endpoints = 3},
 	};
 	const char *seed = getenv("SIM_SEED");
 
 	soak.seed = (seed ? strtoul(seed, NULL, 10) : 1) * 1000 + (unsigned)run;
 	soak.setup = &setups[(size_t)run % ARRAY_LEN(setups)];
 	soak.headers_only = soak.setup == &setups[1] || soak.setup == &setups[6];
+	soak.is_introducing = (size_t)run % ARRAY_LEN(setups) >= INTRODUCED;
 	soak.next_id = 1;
 	rng_init(&soak.rng, soak.seed);
 	printf("seed %lu\n", soak.seed); /* in the log of a run that crashes, too */
