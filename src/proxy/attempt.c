@@ -496,17 +496,20 @@ static void reset_stream(struct attempt *a, enum attempt_outcome outcome)
 
 void attempt_give_up(struct attempt *a, enum attempt_outcome outcome, usec_t until)
 {
+	struct upstream *u = a->upstream;
 	bool sent =
 	    !a->is_sending && (a->state == ATTEMPT_WAITING || a->state == ATTEMPT_RECEIVING);
 
 	if (a->state == ATTEMPT_NONE)
 		return;
-	if (a->upstream && a->stream)
+	if (u && a->stream)
 		reset_stream(a, outcome);
 	if (a->stream && outcome == ATTEMPT_TIMEOUT)
-		upstream_doubt(a->upstream, a);
-	if (a->upstream)
-		upstream_abandon(a->upstream, a, sent, until);
+		upstream_doubt(u, a);
+	if (u)
+		upstream_abandon(u, a, sent, until);
+	if (u && a->flight.process && u->state == UPSTREAM_DISCARDING)
+		tying_leave(a, u);
 	end(a, outcome);
 }
 

@@ -240,6 +240,19 @@ void correlation_begin(struct correlation *c, struct correlation_flight *flight,
 	pthread_mutex_unlock(&c->lock);
 }
 
+void correlation_give_up(
+    struct correlation *c, struct correlation_flight *flight, struct correlation_flight *to)
+{
+	pthread_mutex_lock(&c->lock);
+	to->process = flight->process;
+	to->carries = NULL;
+	list_push_back(&to->process->flights, &to->link);
+	list_remove(&flight->link);
+	pthread_mutex_unlock(&c->lock);
+	flight->process = NULL;
+	correlated_unref(&flight->carries);
+}
+
 void correlation_end(struct correlation *c, struct correlation_flight *flight, usec_t blind_until)
 {
 	struct correlation_process *p = flight->process;

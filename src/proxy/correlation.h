@@ -80,6 +80,9 @@ void correlation_leave(struct correlation *c, struct correlation_process **proce
 /* A call goes to the process, before its first byte does. @carries moves. */
 void correlation_begin(struct correlation *c, struct correlation_flight *flight,
     struct correlation_process *process, struct correlated *carries);
+/* Its call was given up, but its end will be seen: @to takes its place, and carries nothing. */
+void correlation_give_up(
+    struct correlation *c, struct correlation_flight *flight, struct correlation_flight *to);
 /* It is over. @blind_until: it may still run until then; 0: it is known not to. */
 void correlation_end(struct correlation *c, struct correlation_flight *flight, usec_t blind_until);
 

@@ -115,13 +115,11 @@ void tying_begin(struct attempt *a, const struct rpc_edit *edit)
 }
 
 /* Nobody here sees when the process is done with it. */
-static usec_t blind_until(const struct call *call)
+static usec_t blind_time(const struct call *call)
 {
 	usec_t allowed = call->deadline.allowed;
 
-	if (allowed == USEC_NONE)
-		allowed = BLIND_USUAL;
-	return usec_after(now_of(call), usec_min(allowed, BLIND_MAX));
+	return allowed == USEC_NONE ? BLIND_USUAL : usec_min(allowed, BLIND_MAX);
 }
 
 /* What was answered is over, and so is what was never sent. */
@@ -135,12 +133,28 @@ static bool is_known_to_be_over(const struct attempt *a, enum attempt_outcome ou
 void tying_end(struct attempt *a, enum attempt_outcome outcome)
 {
 	correlation_end(table_of(a->call), &a->flight,
-	    is_known_to_be_over(a, outcome) ? 0 : blind_until(a->call));
+	    is_known_to_be_over(a, outcome) ? 0 : usec_after(now_of(a->call), blind_time(a->call)));
+}
+
+void tying_leave(struct attempt *a, struct upstream *u)
+{
+	correlation_give_up(table_of(a->call), &a->flight, &u->flight);
+	u->blind_time = blind_time(a->call);
+}
+
+void tying_answered(struct upstream *u)
+{
+	correlation_end(u->backend->worker->shares->correlation, &u->flight, 0);
 }
 
 void tying_forget(struct upstream *u)
 {
-	correlation_leave(u->backend->worker->shares->correlation, &u->process);
+	const struct worker *worker = u->backend->worker;
+
+	if (u->flight.process)
+		correlation_end(worker->shares->correlation, &u->flight,
+		    usec_after(loop_now(worker->loop), u->blind_time));
+	correlation_leave(worker->shares->correlation, &u->process);
 }
 
 /* ---- what comes ---- */

@@ -22,7 +22,11 @@ bool tying_is_asked(const struct snapshot *snapshot);
 void tying_begin(struct attempt *a, const struct rpc_edit *edit);
 /* It is over, as @outcome says; it was begun. */
 void tying_end(struct attempt *a, enum attempt_outcome outcome);
-/* The connection is. */
+/* It was given up, and its connection waits for the reply that nobody wants: that one will tell. */
+void tying_leave(struct attempt *a, struct upstream *u);
+/* That reply has come. */
+void tying_answered(struct upstream *u);
+/* The connection ends. */
 void tying_forget(struct upstream *u);
 
 /* Ties the call, which has just come, if it can be; where nothing correlates it is not to be asked. */

@@ -14,6 +14,7 @@
 #include "base/wheel.h"
 #include "net/conn.h"
 #include "net/loop.h"
+#include "proxy/correlation.h"
 #include "proxy/oneway_notes.h"
 #include "rpc/codec.h"
 
@@ -21,7 +22,6 @@ struct attempt;
 struct backend;
 struct conn;
 struct conn_events;
-struct correlation_process;
 struct introduction;
 
 enum upstream_state {
@@ -73,8 +73,10 @@ struct upstream {
 	int write_error;                     /* errno of the last write, 0 */
 	struct correlation_process *process; /* owned reference: who listens there; NULL: unknown */
 	bool has_asked_process;
-	struct timer timer; /* idle, discarding: when to close */
-	usec_t idle_since;  /* its last call, or when one was seen on it last */
+	struct correlation_flight flight; /* of the call whose reply is thrown away */
+	usec_t blind_time;                /* how long that may run if the reply does not come */
+	struct timer timer;               /* idle, discarding: when to close */
+	usec_t idle_since;                /* its last call, or when one was seen on it last */
 	usec_t keep_for;
 	unsigned keep; /* the policy's pool.keep when it was last leased */
 };

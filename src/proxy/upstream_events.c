@@ -8,6 +8,7 @@
 #include "proxy/attempt.h"
 #include "proxy/backend.h"
 #include "proxy/slots.h"
+#include "proxy/tying.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
@@ -115,6 +116,8 @@ static void end_discard(struct upstream *u, bool clean)
 {
 	if (u->state != UPSTREAM_DISCARDING)
 		return;
+	if (u->flight.process)
+		tying_answered(u);
 	u->backend->n_discarding--;
 	u->state = UPSTREAM_LEASED; /* as if its call had just ended */
 	wheel_clear(&u->timer);

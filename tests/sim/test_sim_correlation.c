@@ -203,18 +203,65 @@ END_TEST
 
 START_TEST(a_caller_that_is_gone_leaves_its_call_running)
 {
-	struct fake_end *caller;
+	struct fake_end *caller, *first;
 
 	begin();
 	caller = ask(1, CARRIED);
+	first = app;
 	reset(caller);
+	call_out(0, APP, IS_UNTIED);
 	caller = ask(2, CARRIED);
 	call_out(0, APP, IS_UNTIED);
 	ck_assert_uint_eq(counted(CORRELATION_SEVERAL), 1);
-	pass(29000);
+	say(first, FRAMED, .seq = 1); /* nobody wants it, but now it is over */
+	call_out(0, APP, IS_TIED);
+	answer(caller, 2);
+}
+END_TEST
+
+START_TEST(what_nobody_answers_may_run_on_when_its_connection_is_gone)
+{
+	struct fake_end *caller, *first;
+
+	begin(.service = OUT ", timeout: {call: 100ms}");
+	caller = ask(1, CARRIED);
+	first = app;
+	pass(50);
+	reset(caller);
+	hang_up(first);
+	caller = ask(2, CARRIED);
+	pass(99);
 	call_out(0, APP, IS_UNTIED);
-	pass(999);
-	hear_nothing(caller);
+	answer(caller, 2);
+	pass(1);
+	hang_up(app);
+	caller = ask(3, CARRIED);
+	call_out(0, APP, IS_TIED);
+	answer(caller, 3);
+}
+END_TEST
+
+START_TEST(a_slower_attempt_counts_until_it_is_answered)
+{
+	struct fake_end *caller, *slow, *fast;
+
+	begin(.service = OUT ", retry: {type: backup, delay: 10ms, unsafe: true}", .endpoints = 2);
+	caller = ask(1, CARRIED);
+	slow = app;
+	pass(10);
+	fast = accepted();
+	hear(fast, FRAMED, .seq = 1);
+	call_out(0, APP, IS_UNTIED);
+	say(fast, FRAMED, .seq = 1);
+	hear(caller, TTHEADER, .seq = 1);
+	hang_up(fast);
+	call_out(0, APP, IS_UNTIED); /* its call has ended */
+	caller = ask(2, CARRIED);
+	call_out(0, APP, IS_UNTIED);
+	ck_assert_uint_eq(counted(CORRELATION_SEVERAL), 2);
+	say(slow, FRAMED, .seq = 1);
+	call_out(0, APP, IS_TIED);
+	answer(caller, 2);
 }
 END_TEST
 
@@ -469,6 +516,8 @@ int main(void)
 	    the_rest_of_its_callers_time_is_what_the_next_has,
 	    what_was_given_up_may_run_on_for_as_long_as_it_had,
 	    a_caller_that_is_gone_leaves_its_call_running,
+	    what_nobody_answers_may_run_on_when_its_connection_is_gone,
+	    a_slower_attempt_counts_until_it_is_answered,
 	    a_oneway_may_run_for_its_time,
 	    a_oneway_is_tied_to_nothing,
 	    a_call_that_left_on_the_second_connection_is_in_flight_once,
