@@ -480,6 +480,7 @@ EXTRA_DIST += \
 	tests/e2e/peers.py tests/e2e/registries.py tests/e2e/run.py tests/e2e/sockets.py \
 	tests/e2e/tts.py tests/e2e/upgrading.py tests/e2e/upstream.py tests/e2e/wire.py tests/e2e/zookeeper_server.py \
 	tests/e2e/test_access_log.py tests/e2e/test_attempts.py tests/e2e/test_base255.py \
+	tests/e2e/test_base255_policies.py \
 	tests/e2e/test_bodies.py \
 	tests/e2e/test_calls.py \
 	tests/e2e/test_chaos.py tests/e2e/test_completion.py tests/e2e/test_config.py \

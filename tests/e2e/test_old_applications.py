@@ -7,13 +7,13 @@ import legacy
 import upstream
 import wire
 from bridled import eventually
-from legacy import KINDS, SERVERS, VOLO, Answer, Query, lines
-from peers import GOECHO, VOLO_SERVER, free_address, needs
+from legacy import KINDS, LEGACY, SERVERS, VOLO, Answer, Query, lines
+from peers import GOECHO, PYTHON, VOLO_SERVER, free_address, needs
 from test_base255 import CARRIED, LOG_ID, STATUS, Based, answer_well
 from test_tracing import TRANSIENT, W3C
 
 
-@needs(VOLO)
+@needs(VOLO, PYTHON, LEGACY)
 class Applications(Based):
     SECONDS_EACH = 5
 
@@ -152,7 +152,7 @@ class Applications(Based):
             daemon.stop()
 
 
-@needs(VOLO)
+@needs(VOLO, PYTHON, LEGACY)
 class Chain(Based):
     """Volo, a sidecar, an application without headers that asks another service by way of that
     sidecar, another sidecar, Volo."""
