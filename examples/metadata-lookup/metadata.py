@@ -7,10 +7,12 @@ belongs to the call that it has sent there. To be copied; it needs nothing but P
 
 import http.client
 import json
+import os
 import socket
 import sys
 
-SOCKET = "/run/bridled/metadata.sock"  # metadata_socket of the sidecar
+# metadata_socket of the sidecar, which tells the applications that it starts
+SOCKET = os.environ.get("BRIDLE_METADATA_SOCKET", "/run/bridled/metadata.sock")
 
 
 class MetadataError(Exception):

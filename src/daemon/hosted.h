@@ -48,11 +48,11 @@ bool hosted_serves(const struct snapshot *snapshot, const struct service *servic
 
 /*
  * Its environment: ours, without what our own supervisor tells us, and with
- * BRIDLE_ADMIN_SOCKET, BRIDLE_LISTENER_<NAME>: addresses of a listener, BRIDLE_SERVICE_<LABEL>:
- * addresses of a service on this machine to which a listener is pinned; several are separated by
- * blanks. Where the first is the path of a unix socket it stands in BRIDLE_..._<NAME>_PATH once
- * more. Names are in upper case, with _ for what is neither letter nor digit. Returns a list that
- * the caller frees as one with hosted_environment_free.
+ * BRIDLE_ADMIN_SOCKET, BRIDLE_METADATA_SOCKET where there is one, BRIDLE_LISTENER_<NAME>: addresses
+ * of a listener, BRIDLE_SERVICE_<LABEL>: addresses of a service on this machine to which a listener
+ * is pinned; several are separated by blanks. Where the first is the path of a unix socket it
+ * stands in BRIDLE_..._<NAME>_PATH once more. Names are in upper case, with _ for what is neither
+ * letter nor digit. Returns a list that the caller frees as one with hosted_environment_free.
  */
 char **hosted_environment(
     char *const *ours, const struct bindings *bindings, const struct snapshot *snapshot);

@@ -37,6 +37,7 @@ static bool is_ours_alone(const char *entry)
 	    "LISTEN_FDS=",
 	    "LISTEN_FDNAMES=",
 	    "BRIDLE_ADMIN_SOCKET=",
+	    "BRIDLE_METADATA_SOCKET=",
 	    "BRIDLE_LISTENER_",
 	    "BRIDLE_SERVICE_",
 	};
@@ -136,13 +137,17 @@ char **hosted_environment(
 {
 	const struct config *config = snapshot->config;
 	struct environment e = {0};
-	struct text admin = {0};
+	struct text admin = {0}, metadata = {0};
 
 	for (; *ours; ours++)
 		if (!is_ours_alone(*ours))
 			add(&e, *ours);
 	text_printf(&admin, "BRIDLE_ADMIN_SOCKET=%s", config->admin.socket);
 	add_text(&e, &admin);
+	if (config_has_metadata_socket(config)) {
+		text_printf(&metadata, "BRIDLE_METADATA_SOCKET=%s", config->metadata_socket);
+		add_text(&e, &metadata);
+	}
 	for (size_t i = 0; i < config->n_listeners; i++)
 		add_listener(&e, bindings, &config->listeners[i]);
 	for (size_t i = 0; i < snapshot->n_services; i++)

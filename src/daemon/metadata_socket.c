@@ -18,7 +18,7 @@
 #include "proxy/upstream_name.h"
 
 #define PATH_PREFIX     "/meta/"
-#define CONNECTIONS_MAX 512u /* each thread of an application may have one */
+#define CONNECTIONS_MAX 256u /* each thread of an application may have one */
 
 struct metadata_socket {
 	struct loop *loop;       /* borrowed */

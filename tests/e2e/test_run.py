@@ -80,7 +80,8 @@ class Run(TestCase):
     def test_the_application_finds_its_addresses_in_its_environment(self):
         environment = dict(os.environ, NOTIFY_SOCKET="/nowhere", WATCHDOG_USEC="1000000",
                            LISTEN_FDS="0", BRIDLE_LISTENER_OLD="stale", MY_OWN="value")
-        daemon = self.hosting(environment=environment, listeners=[
+        door = self.path("metadata.sock")
+        daemon = self.hosting(environment=environment, metadata_socket=door, listeners=[
             {"name": "in", "address": "127.0.0.1:0", "service": "app"},
             {"name": "out", "address": "unix:" + self.path("out.sock"), "service": "far"},
             {"name": "out-b.2", "service": "far",
@@ -96,6 +97,7 @@ class Run(TestCase):
         self.assertEqual(found["BRIDLE_SERVICE_APP"], "unix:" + self.path("app.sock"))
         self.assertEqual(found["BRIDLE_SERVICE_APP_PATH"], self.path("app.sock"))
         self.assertEqual(found["BRIDLE_ADMIN_SOCKET"], daemon.admin_path)
+        self.assertEqual(found["BRIDLE_METADATA_SOCKET"], door)
         self.assertEqual(found["MY_OWN"], "value")
         for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "BRIDLE_LISTENER_OLD"):
             self.assertNotIn(name, found)
