@@ -67,7 +67,7 @@ enum rpc_uncarried {
 	RPC_UNCARRIED_LONG,    /* not here as a whole: longer than retry.buffer */
 	RPC_UNCARRIED_SHAPE,   /* no struct in field 1, a field twice, or one of another type */
 	RPC_UNCARRIED_SIZE, /* the carrier would be longer than RPC_CARRY_MAX, or have more entries */
-	RPC_UNCARRIED_KEPT, /* it has one, which is to stay: nothing is wrong */
+	RPC_UNCARRIED_KEPT, /* it has one, which is to stay, or says all of it: nothing is wrong */
 	RPC_UNCARRIED,
 };
 

@@ -176,6 +176,27 @@ START_TEST(what_is_no_text_would_fail_readers_that_skip_it)
 }
 END_TEST
 
+START_TEST(no_byte_of_a_value_is_overlooked)
+{
+	char bytes[40];
+
+	for (size_t len = 1; len <= sizeof bytes; len++) {
+		for (size_t at = 0; at <= len; at++) {
+			struct carrying c;
+
+			memset(bytes, 'v', sizeof bytes);
+			if (at < len)
+				bytes[at] = (char)0xff;
+			carrying_begin(&c, "", "{1:{}}");
+			c.facts = (struct rpc_carried){.log_id = slice_of(bytes, len)};
+			ck_assert_int_eq(carrying_go(&c), RPC_CARRIED);
+			ck_assert_int_eq(carrying_is(&c, "{1:{255:{4:\"bridled\"}}}"), at < len);
+			carrying_end(&c);
+		}
+	}
+}
+END_TEST
+
 START_TEST(empty_values_are_not_there)
 {
 	must_carry("s k= RPC_PERSIST_e=;", "{1:{}}", "{1:{255:{" BASE "6:<ss " CALLEE ">}}}");
@@ -467,6 +488,7 @@ int main(void)
 	    fields_255_at_other_depths_are_none_of_it,
 	    an_argument_is_appended_behind_the_others,
 	    what_is_no_text_would_fail_readers_that_skip_it,
+	    no_byte_of_a_value_is_overlooked,
 	    empty_values_are_not_there,
 	    a_mesh_header_is_carried,
 	    fields_of_http2_are_carried_as_keys,

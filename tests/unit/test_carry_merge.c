@@ -191,6 +191,20 @@ START_TEST(what_was_said_for_this_very_call_is_not_of_an_earlier_hop)
 }
 END_TEST
 
+START_TEST(what_was_said_for_another_method_is_of_an_earlier_hop)
+{
+	struct carrying c;
+
+	carrying_begin(&c, "",
+	    "{1:{255:{2:\"cal\" 6:<ss \"destination-service\"=\"svc\" "
+	    "\"destination-method\"=\"Other\" \"RPC_TRANSIT_t\"=\"1\">}}}");
+	ck_assert_int_eq(carrying_go(&c), RPC_CARRIED);
+	must_be(
+	    &c, "{1:{255:{2:\"cal\" 6:<ss " CALLEE "> 1:\"log\" 3:\"1.2.3.4:5\" 4:\"bridled\"}}}");
+	carrying_end(&c);
+}
+END_TEST
+
 START_TEST(who_called_somebody_else_does_not_pass_for_who_calls)
 {
 	struct carrying c;
@@ -306,6 +320,7 @@ int main(void)
 	    what_says_the_same_already_stays,
 	    what_was_said_to_somebody_else_is_said_anew,
 	    what_was_said_for_this_very_call_is_not_of_an_earlier_hop,
+	    what_was_said_for_another_method_is_of_an_earlier_hop,
 	    who_called_somebody_else_does_not_pass_for_who_calls,
 	    what_a_caller_may_not_say_is_replaced,
 	    what_is_attested_stands_in_an_argument_too,

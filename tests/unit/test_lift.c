@@ -277,6 +277,19 @@ START_TEST(what_was_said_for_this_very_call_was_not_handed_through)
 }
 END_TEST
 
+START_TEST(what_was_said_for_another_method_was_handed_through)
+{
+	struct lifted l;
+
+	open_call(&l, BASE("\"destination-service\"=\"svc\" \"destination-method\"=\"Other\""));
+	l.carrier.service = SLICE_LIT("svc");
+	ck_assert(lift(&l));
+	ck_assert(slice_eq_str(l.m->caller, "svc"));
+	ck_assert(slice_eq_str(l.m->caller_method, "Other"));
+	close_call(&l);
+}
+END_TEST
+
 /* ---- what is none ---- */
 
 static void must_not_lift(const char *body)
@@ -302,6 +315,30 @@ START_TEST(what_is_not_understood_is_not_lifted)
 	must_not_lift("{1:{255:{2:\"a\" 3:i5}}}");
 	must_not_lift("{1:{255:{2:\"a\" 6:<si \"k\"=i1>}}}");
 	must_not_lift("{255:{2:\"a\"}}");
+}
+END_TEST
+
+START_TEST(what_has_more_entries_than_it_may_is_not_lifted)
+{
+	char body[RPC_CARRY_ENTRIES * 16 + 64];
+	size_t len = (size_t)snprintf(body, sizeof body, "{1:{255:{6:<ss");
+
+	for (unsigned i = 0; i <= RPC_CARRY_ENTRIES; i++)
+		len += (size_t)snprintf(body + len, sizeof body - len, " \"k%u\"=\"v\"", i);
+	snprintf(body + len, sizeof body - len, ">}}}");
+	must_not_lift(body);
+}
+END_TEST
+
+/* Where Kitex's writers put it. */
+START_TEST(the_token_has_a_section_of_its_own)
+{
+	static const uint8_t expected[] = {1, 0, 1, 0, 1, 'k', 0, 1, 'v', 0x11, 0, 1, 's'};
+	struct lifted l;
+
+	open_lifted(&l, BASE("\"RPC_TRANSIT_gdpr-token\"=\"s\" \"k\"=\"v\""));
+	ck_assert(slice_eq(l.m->sections, slice_of(expected, sizeof expected)));
+	close_call(&l);
 }
 END_TEST
 
@@ -468,7 +505,10 @@ int main(void)
 	    onlookers_see_what_was_lifted,
 	    who_hands_a_base_through_is_the_caller,
 	    what_was_said_for_this_very_call_was_not_handed_through,
+	    what_was_said_for_another_method_was_handed_through,
 	    what_is_not_understood_is_not_lifted,
+	    what_has_more_entries_than_it_may_is_not_lifted,
+	    the_token_has_a_section_of_its_own,
 	    calls_with_a_header_or_without_an_end_are_not_lifted,
 	    a_new_header_says_what_was_lifted,
 	    rules_change_what_was_lifted,
