@@ -1,7 +1,7 @@
 /*
  * Asks for metadata that go to a process that was replaced and still has the connection: sent on to
- * it, its answer passed back. Such a process listens on an abstract address that its id tells; either
- * side believes only a process of its own user, or root's.
+ * it, its answer passed back. Such a process listens on an abstract address that its id tells;
+ * either side believes only a process of its own user, or root's.
  */
 #ifndef BRIDLE_DAEMON_METADATA_FORWARD_H
 #define BRIDLE_DAEMON_METADATA_FORWARD_H

@@ -1,6 +1,6 @@
 /*
- * What an application may be told of a call that it was sent: the facts and metadata that a TTHeader
- * would have had for it, as JSON.
+ * What an application may be told of a call that it was sent: the facts and metadata that a
+ * TTHeader would have had for it, as JSON.
  */
 #ifndef BRIDLE_PROXY_CALL_TOLD_H
 #define BRIDLE_PROXY_CALL_TOLD_H

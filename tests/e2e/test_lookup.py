@@ -1,4 +1,4 @@
-"""metadata: lookup: an application on a unix socket asks for the metadata of the call in its hands."""
+"""metadata: lookup: an application on a unix socket asks for the metadata of its call."""
 
 import base64
 import json
@@ -12,6 +12,7 @@ import unittest
 
 import h2
 import sockets
+import tts
 import wire
 from bridled import TestCase, UnixHTTP, eventually
 from h2_case import H2TestCase
@@ -312,7 +313,8 @@ class StreamsTest(LookupCase, H2TestCase):
     def test_streams_of_http2_by_their_number(self):
         self.peers = queue.Queue()
         service = self.h2_upstream(self.keep, "app.sock")
-        daemon = self.pinned(service, config={"workers": 1, **NO_DRAIN}, protocol="grpc", metadata="lookup")
+        daemon = self.pinned(service, config={"workers": 1, **NO_DRAIN}, protocol="grpc",
+                             metadata="lookup")
         client = self.client(daemon)
         for i in range(2):
             fields = h2.call_fields("/pkg.Svc/M%d" % i, more=[("rpc-persist-tenant", "t%d" % i),
@@ -327,6 +329,29 @@ class StreamsTest(LookupCase, H2TestCase):
             self.assertEqual((told["method"], told["idl_service"], told["seq"], told["caller"]),
                              ("M" + i, "Svc", number, "web"))
             self.assertEqual(list(told["persistent"].values()), ["t" + i])
+
+    def test_streams_of_ttheader_by_their_number(self):
+        came = queue.Queue()
+
+        def keep(peer, frame):
+            if frame is not None and frame.kind == tts.HEADER:
+                came.put((peer, frame))
+
+        service = tts.Upstream(keep, self.path("app.sock"))
+        self.addCleanup(service.close)
+        daemon = self.pinned(service, config={"workers": 1, **NO_DRAIN}, metadata="lookup",
+                             protocol="ttheader_streaming")
+        client = tts.Client(daemon.address())
+        self.addCleanup(client.close)
+        for i in range(2):
+            client.open("M%d" % i, strs={"RPC_PERSIST_tenant": "t%d" % i, "Env": "prod"})
+        for _ in range(2):
+            peer, frame = came.get(timeout=PATIENCE)
+            told = self.told(peer, "?seq=%d" % frame.stream)
+            self.assertEqual((told["method"], told["seq"], told["headers"]),
+                             (frame.method, frame.stream, {"Env": "prod"}))
+            self.assertEqual(told["persistent"], {"tenant": "t" + frame.method[-1]})
+        self.assertEqual(self.ask(peer)[0], 409)
 
     def keep(self, peer, frame):
         stream = frame is not None and peer.streams.get(frame.stream)
@@ -504,6 +529,69 @@ class WhoMayAskTest(LookupCase):
         for thread in threads:
             thread.join()
         self.assertEqual(wrong, [])
+
+
+class FormerTest(LookupCase):
+    """What stands in the place of a process that was replaced."""
+
+    PROCESS = 4194303  # the highest there can be: nobody has it
+
+    def stand_in(self, said, uid=None):
+        """Answers with those bytes and closes; None: with nothing, for ever."""
+        door = socket.socket(socket.AF_UNIX)
+        self.addCleanup(door.close)
+        door.bind("\0bridled-%d-metadata" % self.PROCESS)
+        if uid is not None:
+            os.seteuid(uid)
+        try:
+            door.listen(8)
+        finally:
+            if uid is not None:
+                os.seteuid(0)
+        heard = []
+
+        def serve():
+            try:
+                connection, _ = door.accept()
+            except OSError:
+                return
+            connection.settimeout(PATIENCE)
+            heard.append(connection.recv(4096))
+            if said is None:
+                heard.append(connection.recv(4096))
+            else:
+                connection.sendall(said)
+            connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        return door, heard
+
+    def ask_former(self):
+        return self.get("/meta/bridled-%d-0-00000000000000ab?seq=7" % self.PROCESS)
+
+    def test_its_answer_is_passed_back(self):
+        self.lookup()
+        _, heard = self.stand_in(b"HTTP/1.1 409 X\r\nA: b\r\n\r\n{\"error\":\"so it is\"}")
+        self.assertEqual(self.ask_former(), (409, {"error": "so it is"}))
+        self.assertTrue(heard[0].startswith(
+            b"GET /meta/bridled-%d-0-00000000000000ab?uid=%d&seq=7 HTTP/1.1\r\n"
+            % (self.PROCESS, os.geteuid())), heard)
+
+    def test_an_answer_that_is_none_is_none(self):
+        self.lookup()
+        for said in (b"", b"HTTP/1.1 200 OK\r\n", b"\r\n\r\n", b"nonsense of any kind\r\n\r\n{}",
+                     None):
+            door, _ = self.stand_in(said)
+            self.assert_refused_to_tell(self.ask_former(), 404, "is gone")
+            door.shutdown(socket.SHUT_RDWR)
+            door.close()
+
+    @unittest.skipIf(os.geteuid() != 0, "not allowed here: to be other users")
+    def test_another_users_process_is_not_asked(self):
+        self.lookup()
+        _, heard = self.stand_in(b"HTTP/1.1 200 OK\r\n\r\n{}", NOBODY)
+        self.assert_refused_to_tell(self.ask_former(), 404, "no connection")
+        self.assertEqual(b"".join(heard), b"")
 
 
 class DoorTest(LookupCase):

@@ -205,8 +205,8 @@ START_TEST(every_attempt_of_a_call_is_told_of_it)
 {
 	struct fake_end *first, *second;
 
-	start(.service = LOOKUP ", retry: {type: backup, delay: 100ms, unsafe: true}", .is_local = true,
-	    .endpoints = 2);
+	start(.service = LOOKUP ", retry: {type: backup, delay: 100ms, unsafe: true}",
+	    .is_local = true, .endpoints = 2);
 	say(dial(), TTHEADER_FRAMED, .seq = 5, .keys = "3=web");
 	first = accepted();
 	pass(150);
