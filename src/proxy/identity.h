@@ -10,9 +10,9 @@
 struct call;
 struct rpc_message;
 
-/* Sets call->caller, and takes out of the call's request, whose head is its own, what its caller may
- * not say. To be asked again once more was found in the body (rpc_lift). False: there is no room for
- * what is made, and the call has failed. */
+/* Sets call->caller, and takes out of the call's request, whose head is its own, what its caller
+ * may not say. To be asked again once more was found in the body (rpc_lift). False: there is no
+ * room for what is made, and the call has failed. */
 bool identity_establish(struct call *call);
 /* The same for the trailers of the request; false: no room. */
 bool identity_check_trailers(struct call *call, struct rpc_message *trailers);

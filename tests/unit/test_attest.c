@@ -1,6 +1,6 @@
 /*
- * What a caller may not say, and what is known in its place: in TTHeaders, mesh headers, fields, and
- * what was lifted out of a body; by tables, and by chance against a plain model. The facts of a
+ * What a caller may not say, and what is known in its place: in TTHeaders, mesh headers, fields,
+ * and what was lifted out of a body; by tables, and by chance against a plain model. The facts of a
  * message are those that its header says afterwards.
  */
 #include "rpc/attest.h"
@@ -329,9 +329,9 @@ END_TEST
 START_TEST(what_was_lifted_out_of_a_body_is_no_more_believed)
 {
 	struct slice in = call_of(plain, SLICE_NONE);
-	struct slice lifted = frame_sections(
-	    "s a=b RPC_TRANSIT_gdpr-token=t rip=1 RPC_PERSIST_user=u "
-	    "RPC_TRANSIT_x-b3-traceid=80f198ee56343ba8");
+	struct slice lifted =
+	    frame_sections("s a=b RPC_TRANSIT_gdpr-token=t rip=1 RPC_PERSIST_user=u "
+			   "RPC_TRANSIT_x-b3-traceid=80f198ee56343ba8");
 	struct slice left = frame_sections("s a=b RPC_TRANSIT_x-b3-traceid=80f198ee56343ba8");
 	struct rpc_attestation as = known_as("me - 1.2.3.4");
 	struct rpc_message m = take(&in);
