@@ -14,6 +14,7 @@ dist_example_DATA = \
 	conf/file.yaml \
 	conf/governance.yaml \
 	conf/grpc.yaml \
+	conf/identity.yaml \
 	conf/lanes.yaml \
 	conf/legacy-framed.yaml \
 	conf/limits.yaml \
