@@ -14,6 +14,7 @@ import upstream
 import wire
 from bridled import TOP, TestCase, allow, eventually
 from test_tap import Tap
+from upgrading import UpgradeCase
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00-%s-00f067aa0ba902b7-01" % TRACE
@@ -48,7 +49,7 @@ class CorrelateCase(TestCase):
         self.grpc = h2_upstream.Upstream(h2_upstream.echo)
         self.addCleanup(self.grpc.close)
         out = {"service": "mesh", "caller": "node", **out}
-        return self.bridled({
+        return self.run_daemon({
             "node": {"service": "legacy.app"},
             "listeners": [
                 {"name": "in", "address": "127.0.0.1:0", "service": "app"},
@@ -61,6 +62,9 @@ class CorrelateCase(TestCase):
                 "grpc": {"endpoints": [self.grpc.address], "protocol": "grpc"},
                 **(services or {})},
             **(more or {})})
+
+    def run_daemon(self, config):
+        return self.bridled(config)
 
     def caller(self, daemon, form="ttheader_framed", listener="in", **kwargs):
         return super().caller(daemon, form, listener, **kwargs)
@@ -396,6 +400,26 @@ class Never(CorrelateCase):
         self.assertTrue(tied)
         self.assertLess(len(tied), len(seen))
         self.assert_counted(daemon, "tied", len(tied))
+
+
+class Upgrades(CorrelateCase, UpgradeCase):
+    def run_daemon(self, config):
+        return UpgradeCase.run_daemon(self, config)
+
+    def test_while_two_serve_the_application_neither_knows_all_that_is_in_flight(self):
+        self.application()
+        daemon = self.daemon({"upgrade": {"drain": "5s"}})
+        caller = self.caller(daemon)
+        self.assertEqual(self.ask(caller)["strs"].get("RPC_PERSIST_env"), "gray")
+        daemon.upgrade()
+        self.assert_untied(self.ask(caller))  # the old one still serves its connections
+        with self.caller(daemon) as later:
+            self.assert_untied(self.ask(later))
+        caller.close()
+        daemon.await_former()
+        with self.caller(daemon) as later:  # what the old one has sent may still run
+            self.assert_untied(self.ask(later))
+        self.assert_counted(daemon, "tied", 0)
 
 
 if __name__ == "__main__":
