@@ -67,6 +67,7 @@ src_libcodec_a_SOURCES = \
 	src/rpc/head_read.c \
 	src/rpc/head_write.c src/rpc/head_write.h \
 	src/rpc/header_seen.c src/rpc/header_seen.h \
+	src/rpc/introduction.c src/rpc/introduction.h \
 	src/rpc/lift.c \
 	src/rpc/message.c src/rpc/message.h \
 	src/rpc/metadata.c src/rpc/metadata.h \

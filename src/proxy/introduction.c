@@ -12,12 +12,7 @@
 #include "proxy/downstream.h"
 #include "proxy/upstream.h"
 #include "proxy/world.h"
-
-/* Names have at most 200 bytes; that of a service may end with a number, of which there is more than
- * enough then. */
-#define FACTS_MAX     1024
-#define SERVICE_MAX   512
-#define NUMBER_DIGITS 24
+#include "rpc/introduction.h"
 
 struct introduction *introduction_ref(struct introduction *i)
 {
@@ -53,54 +48,46 @@ static struct address address_of_caller(const struct downstream *d)
 	return from;
 }
 
-static void write_number(struct writer *w, enum proxy_v2_type type, uint64_t number)
-{
-	char digits[NUMBER_DIGITS];
-
-	snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
-	proxy_v2_write_value(w, type, slice_str(digits));
-}
-
 /* A caller that is as each call states it is no fact of the connection. */
-static enum proxy_v2_family write_facts(
+static void write_facts(
     struct writer *w, const struct downstream *d, const struct config *config, const char *id)
 {
 	struct address from = address_of_caller(d), to = unnamed;
+	struct rpc_introduction facts = {.from = &from,
+	    .to = &to,
+	    .id = slice_str(id),
+	    .listener = slice_str(d->listener->name)};
 	struct conn_identity who;
-	enum proxy_v2_family family;
 	struct slice caller;
 	bool is_known;
 
 	conn_address(d->conn, &to);
-	family = proxy_v2_write_addresses(w, &from, &to);
-	proxy_v2_write_value(w, PROXY_V2_UNIQUE_ID, slice_str(id));
 	caller = access_caller(d, config, SLICE_NONE, &is_known);
-	if (is_known && caller.len)
-		proxy_v2_write_value(w, PROXY_V2_CALLER, caller);
-	proxy_v2_write_value(w, PROXY_V2_LISTENER, slice_str(d->listener->name));
-	if (conn_identity(d->conn, &who)) {
-		write_number(w, PROXY_V2_UID, who.uid);
-		write_number(w, PROXY_V2_PID, (uint64_t)who.pid);
+	if (is_known)
+		facts.caller = caller;
+	facts.has_process = conn_identity(d->conn, &who);
+	if (facts.has_process) {
+		facts.uid = who.uid;
+		facts.pid = who.pid;
 	}
-	return family;
+	rpc_introduction_write_facts(w, &facts);
 }
 
 static struct introduction *make(
     const struct downstream *d, const struct config *config, const char *id)
 {
-	uint8_t room[FACTS_MAX];
+	uint8_t room[RPC_INTRODUCTION_FACTS_MAX];
 	struct writer w = writer_of(room, sizeof room);
-	enum proxy_v2_family family = write_facts(&w, d, config, id);
 	struct introduction *i;
 
+	write_facts(&w, d, config, id);
 	assert(!w.bad);
 	i = mem_calloc(1, sizeof *i + writer_len(&w));
 	i->refs = 1;
 	list_init(&i->connections);
 	snprintf(i->id, sizeof i->id, "%s", id);
-	i->family = family;
 	i->len = writer_len(&w);
-	memcpy(i->bytes, room, i->len);
+	memcpy(i->facts, room, i->len);
 	return i;
 }
 
@@ -140,7 +127,7 @@ void introduction_follow(struct downstream *d, const struct config *config)
 	if (before == NULL)
 		return;
 	now = make(d, config, before->id);
-	if (slice_eq(slice_of(now->bytes, now->len), slice_of(before->bytes, before->len))) {
+	if (slice_eq(slice_of(now->facts, now->len), slice_of(before->facts, before->len))) {
 		introduction_unref(&now);
 		return;
 	}
@@ -184,21 +171,12 @@ struct upstream *introduction_idle(const struct introduction *i, const struct ba
 int introduction_write(
     const struct introduction *i, struct slice service, struct conn *conn, int *error)
 {
-	uint8_t start_room[PROXY_V2_START], service_room[SERVICE_MAX + 3];
-	struct writer start = writer_of(start_room, sizeof start_room);
-	struct writer value = writer_of(service_room, sizeof service_room);
-	struct slice pieces[3];
+	uint8_t room[RPC_INTRODUCTION_MAX];
+	struct writer w = writer_of(room, sizeof room);
+	struct slice header;
 
-	if (i == NULL) {
-		proxy_v2_write_start(&start, PROXY_V2_LOCAL, PROXY_V2_UNSPEC, 0);
-		pieces[0] = writer_slice(&start);
-		return conn_write(conn, pieces, 1, error);
-	}
-	proxy_v2_write_value(&value, PROXY_V2_AUTHORITY, slice_first(service, SERVICE_MAX));
-	pieces[1] = slice_of(i->bytes, i->len);
-	pieces[2] = writer_slice(&value);
-	proxy_v2_write_start(
-	    &start, PROXY_V2_PROXY, i->family, (uint16_t)(pieces[1].len + pieces[2].len));
-	pieces[0] = writer_slice(&start);
-	return conn_write(conn, pieces, 3, error);
+	rpc_introduction_write(&w, i ? slice_of(i->facts, i->len) : SLICE_NONE, service);
+	assert(!w.bad);
+	header = writer_slice(&w);
+	return conn_write(conn, &header, 1, error);
 }

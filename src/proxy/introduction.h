@@ -12,8 +12,10 @@
 #ifndef BRIDLE_PROXY_INTRODUCTION_H
 #define BRIDLE_PROXY_INTRODUCTION_H
 
+#include <stdint.h>
+
 #include "base/list.h"
-#include "wire/proxy_v2.h"
+#include "base/slice.h"
 
 struct backend;
 struct call;
@@ -27,9 +29,8 @@ struct introduction {
 	bool is_over;            /* the caller's connection has ended */
 	struct list connections; /* upstreams that began with it, idle ones first */
 	char id[17];             /* 16 digits */
-	enum proxy_v2_family family;
 	size_t len;
-	uint8_t bytes[]; /* addresses and values, but for the service */
+	uint8_t facts[];
 };
 
 struct introduction *introduction_ref(struct introduction *introduction);

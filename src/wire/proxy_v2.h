@@ -13,7 +13,8 @@
 #include "base/address.h"
 #include "base/cursor.h"
 
-#define PROXY_V2_START 16u /* bytes before the addresses */
+#define PROXY_V2_START      16u /* bytes before the addresses */
+#define PROXY_V2_VALUE_HEAD 3u  /* type and length */
 
 enum proxy_v2_command {
 	PROXY_V2_LOCAL = 0, /* for the proxy itself: a health check */

@@ -493,6 +493,15 @@ START_TEST(one_of_two_starters_wins_each_of_many_races)
 }
 END_TEST
 
+START_TEST(the_path_is_told_of_what_was_bound)
+{
+	ck_assert(slice_eq_str(socket_file_path(SLICE_LIT("/run/a.sock.bridle")), "/run/a.sock"));
+	ck_assert(slice_eq_str(socket_file_path(SLICE_LIT("/run/a.sock")), "/run/a.sock"));
+	ck_assert(slice_eq_str(socket_file_path(SLICE_LIT(".bridle")), ".bridle"));
+	ck_assert_uint_eq(socket_file_path(SLICE_NONE).len, 0);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -519,6 +528,7 @@ int main(void)
 	    {lock_on_a_file_that_has_been_removed_is_no_lock, 1},
 	    {only_the_same_file_is_removed, 1},
 	    {one_of_two_starters_wins_each_of_many_races, 1},
+	    {the_path_is_told_of_what_was_bound, 1},
 	};
 
 	return suite_run_between("socket_file", tests, ARRAY_LEN(tests), begin, end);
