@@ -31,7 +31,7 @@ struct backend {
 	unsigned users;               /* worlds that have it in their arrays */
 	bool is_vanished;             /* no snapshot names it: it goes with what is left of it */
 	struct endpoint_tally *tally; /* owned reference */
-	bool names_connections;      /* its application asks for metadata by their names */
+	bool names_connections;       /* its application asks for metadata by their names */
 	struct address address;
 	struct service_stats *stats; /* borrowed from the worker */
 	struct codec_limits limits;  /* of replies */
