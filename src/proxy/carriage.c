@@ -125,9 +125,6 @@ void carriage_edit(struct call *call, struct rpc_edit *edit)
 	if (!carriage_gives(call))
 		return;
 	carrier = carrier_of(service_metadata(call));
-	/* What is there was for another hop: it is as if it were not. */
-	if (carrier.merge == RPC_MERGE_FILL && call->request.marks & RPC_IS_HANDED_THROUGH)
-		carrier.merge = RPC_MERGE_REPLACE;
 	facts = (struct rpc_carried){
 	    .log_id = call_log_id(call),
 	    .caller = call->caller,

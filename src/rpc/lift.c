@@ -170,8 +170,7 @@ static void set_facts(
 	m->caller = arena_copy(arena, caller);
 	m->caller_method = arena_copy(arena, l->is_handed_through ? l->method : l->caller_method);
 	m->timeout = time_left(l->deadline_ms, now_ms);
-	m->marks |= RPC_IS_LIFTED | (caller.len ? RPC_HAS_CALLER : 0u) |
-		    (l->is_handed_through ? RPC_IS_HANDED_THROUGH : 0u);
+	m->marks |= RPC_IS_LIFTED | (caller.len ? RPC_HAS_CALLER : 0u);
 }
 
 bool rpc_lift(

@@ -69,8 +69,6 @@ enum rpc_mark {
 	RPC_HAS_OVERLOAD = 1u << 8, /* an exception made of a gRPC status that told of overload */
 	RPC_IS_LIFTED = 1u << 9, /* a PLAIN message: sections were made from its body (rpc/carry) */
 	RPC_BIZ_IN_BODY = 1u << 10, /* with HAS_BIZ: the body says so, and no header */
-	/* With IS_LIFTED: what the body says is of another call, which its application answers. */
-	RPC_IS_HANDED_THROUGH = 1u << 11,
 	/* Of a call: its caller knows backward values by their prefix alone, as Volo's clients do;
 	 * those of Kitex take all str keys of a reply for them. */
 	RPC_WANTS_PREFIX = 1u << 12,
