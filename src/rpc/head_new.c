@@ -119,15 +119,30 @@ static bool put_field(struct ttheader_writer *t, const struct rpc_message *m,
 	return true;
 }
 
-static bool has_transient(const struct rpc_message *m, enum trace_name name)
+#define TRANSIENT_NAMES_UNKNOWN (1u << TRACE_NAMES)
+
+/* Names of traces that stand there as transient metadata, a bit for each. */
+static unsigned transient_names(const struct rpc_message *m)
 {
+	unsigned found = 0;
+
 	for (unsigned i = 0; i < m->n_fields; i++) {
 		bool is_transient;
+		enum trace_name name = trace_name_of_field(m->fields[i].name, &is_transient);
 
-		if (trace_name_of_field(m->fields[i].name, &is_transient) == name && is_transient)
-			return true;
+		if (name != TRACE_NAMES && is_transient)
+			found |= 1u << name;
 	}
-	return false;
+	return found;
+}
+
+/* @transient: as transient_names has them, looked for once: a name may be repeated as often as
+ * there is room. */
+static bool has_transient(const struct rpc_message *m, enum trace_name name, unsigned *transient)
+{
+	if (*transient == TRANSIENT_NAMES_UNKNOWN)
+		*transient = transient_names(m);
+	return *transient & 1u << name;
 }
 
 static bool is_of_trace(const struct rpc_message *m, struct slice field, enum metadata_kind kind)
@@ -140,7 +155,7 @@ static bool is_of_trace(const struct rpc_message *m, struct slice field, enum me
 
 /* Kitex's peers look for the context of a trace in transient metadata alone. */
 static void put_trace(struct ttheader_writer *t, const struct rpc_message *m, struct rpc_edit *edit,
-    const struct rpc_field *field, struct changes *c)
+    const struct rpc_field *field, struct changes *c, unsigned *transient)
 {
 	struct ttheader_entry e = {.kind = TTHEADER_STR};
 	uint8_t room[METADATA_NAME_MAX];
@@ -155,7 +170,7 @@ static void put_trace(struct ttheader_writer *t, const struct rpc_message *m, st
 		return;
 	if (field->value.len > VALUE_MAX)
 		metadata_drop(edit, METADATA_TRANSIENT);
-	else if (is_transient || !has_transient(m, name))
+	else if (is_transient || !has_transient(m, name, transient))
 		ttheader_put_str(t, e.key, field->value);
 }
 
@@ -164,6 +179,8 @@ static void put_trace(struct ttheader_writer *t, const struct rpc_message *m, st
 static void put_fields(struct ttheader_writer *t, const struct rpc_message *m,
     struct rpc_edit *edit, struct changes *c)
 {
+	unsigned transient = TRANSIENT_NAMES_UNKNOWN;
+
 	for (unsigned i = m->n_fields; i-- > 0;) {
 		const struct rpc_field *field = &m->fields[i];
 		enum metadata_kind kind = metadata_of_field(field->name);
@@ -171,7 +188,7 @@ static void put_fields(struct ttheader_writer *t, const struct rpc_message *m,
 		if (c->n && is_changed(t, c, changes_find_field(c, field->name)))
 			continue;
 		if (is_of_trace(m, field->name, kind))
-			put_trace(t, m, edit, field, c);
+			put_trace(t, m, edit, field, c, &transient);
 		else if (!is_put_elsewhere(m, kind) && !put_field(t, m, edit, field, kind))
 			metadata_drop(edit, kind);
 	}

@@ -9,7 +9,7 @@
 /* Of a new TTHeader: its fixed part, the keys that are always there, the lengths of all the
  * others. */
 #define NEW_HEADER_ROOM 256u
-#define FIELD_EXTRA     8u /* a field as a str key: two lengths, and what its prefix may gain */
+#define FIELD_EXTRA     16u /* a field as a str key: two lengths, and a prefix that it may gain */
 
 /* Empty where the message came without one. */
 static struct slice message_head(const struct rpc_message *m)

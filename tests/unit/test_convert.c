@@ -5,6 +5,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "rpc/metadata.h"
@@ -319,6 +320,35 @@ START_TEST(binary_fields_bring_their_bytes)
 	ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
 	must_have_written(say(in_ttheader, 1, 1),
 	    "s RPC_PERSIST_Y_BIN=foob x-bin=\xff\xfe isn=Echo;i 1=framed 9=Say 22=1");
+}
+END_TEST
+
+#define REPEATED 1000u
+#define ROUNDS   20u
+
+START_TEST(a_trace_that_is_repeated_has_room_and_costs_no_more_each_time)
+{
+	static const char one[] = "b3: 1\n";
+	char *lines = mem_alloc(REPEATED * (sizeof one - 1) + 32), *to = lines;
+	clock_t began;
+
+	to += sprintf(to, ":path: /Echo/Say\n");
+	for (unsigned i = 0; i < REPEATED; i++)
+		to += sprintf(to, "%s", one);
+	make_call(lines, 0, slice_of(args, sizeof args));
+	ck_assert_ptr_null(rpc_call_from_grpc(&block.message));
+	began = clock();
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct rpc_edit edit = {.form = in_ttheader};
+
+		written_fini(&out);
+		out = (struct written){0};
+		ck_assert(written_message(&out, &block.message, &edit, CODEC_UPSTREAM));
+		MUST_HAVE_DROPPED(&edit, 0);
+	}
+	ck_assert_int_lt((clock() - began) / (CLOCKS_PER_SEC / 1000), 250); /* ms */
+	ck_assert_uint_gt(written_slice(&out).len, REPEATED * strlen("..RPC_TRANSIT_b3..1"));
+	free(lines);
 }
 END_TEST
 
@@ -682,6 +712,7 @@ int main(void)
 	    {of_a_repeated_field_the_first_value_comes_last, 1},
 	    {a_field_too_long_for_a_key_is_counted, 1},
 	    {binary_fields_bring_their_bytes, 1},
+	    {a_trace_that_is_repeated_has_room_and_costs_no_more_each_time, 1},
 	    {a_method_too_long_for_thrift_is_not_written, 1},
 	    {a_grpc_reply_goes_out_in_every_form, 1},
 	    {a_protobuf_reply_may_be_empty, 1},
