@@ -45,29 +45,38 @@ bool carriage_gives(const struct call *call)
 	       !rpc_form_is_multiplexed(call->target);
 }
 
-/* What is left, as one that is stated counts: from the first byte of the call on. */
-static void count_from_start(struct call *call)
+/* Also where all of it came at once: what becomes of a call depends on its length alone. */
+static bool is_too_long(const struct call *call)
 {
-	usec_t *timeout = &call->request.timeout;
+	const struct rpc_message *m = &call->request;
 
-	*timeout = usec_after(*timeout, loop_now(call->worker->loop) - call->started);
+	return m->form.payload == RPC_THRIFT && m->body.len > call->policy->retry.buffer;
+}
+
+/* What is left counts from the first byte of the call on, as a time that is stated does; that of the
+ * call that it belongs to holds all the same. */
+static void bound_time(struct rpc_message *m, usec_t waited, usec_t before)
+{
+	m->timeout = usec_min(usec_after(m->timeout, waited), before);
 }
 
 bool carriage_lift(struct call *call)
 {
+	struct rpc_message *m = &call->request;
+	struct loop *loop = call->worker->loop;
 	struct rpc_carrier carrier;
+	usec_t before = m->timeout;
 
-	if (!carriage_may_bring(call) || !call->request.complete)
+	if (!carriage_may_bring(call) || !m->complete || (call->policy && is_too_long(call)))
 		return false;
-	if (!call_charge(call, call->request.body.len)) /* what is lifted is no longer */
+	if (!call_charge(call, m->body.len)) /* what is lifted is no longer */
 		return false;
 	carrier = carrier_of(config_callers_metadata(call->listener));
 	if (call->listener->service)
 		carrier.service = slice_str(call->listener->service->name);
-	if (!rpc_lift(&call->request, &carrier, loop_calendar(call->worker->loop) / USEC_MS,
-		&call->arena))
+	if (!rpc_lift(m, &carrier, loop_calendar(loop) / USEC_MS, &call->arena))
 		return false;
-	count_from_start(call);
+	bound_time(m, loop_now(loop) - call->started, before);
 	return true;
 }
 
@@ -105,14 +114,6 @@ static struct slice address_of(const struct call *call)
 	    rpc_find_header(&call->request, SLICE_LIT("rip"), &stated) && stated.len)
 		return stated;
 	return slice_str(call->source);
-}
-
-/* Also where all of it came at once: what becomes of a call depends on its length alone. */
-static bool is_too_long(const struct call *call)
-{
-	const struct rpc_message *m = &call->request;
-
-	return m->form.payload == RPC_THRIFT && m->body.len > call->policy->retry.buffer;
 }
 
 void carriage_edit(struct call *call, struct rpc_edit *edit)

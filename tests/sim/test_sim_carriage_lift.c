@@ -383,6 +383,11 @@ START_TEST(a_call_longer_than_retry_buffer_brings_nothing)
 	sim_say_part(caller, 100000, 0, &call);
 	hear(app, TTHEADER_FRAMED, .seq = 7, .text = "", .fill = 200000, .base = BROUGHT,
 	    .keys = "!3 !RPC_PERSIST_LANE");
+	call.form = BUFFERED; /* which is held in any case, to be counted */
+	caller = dial();
+	sim_say_part(caller, 0, 0, &call);
+	hear(
+	    accepted(), TTHEADER_FRAMED, .seq = 7, .base = BROUGHT, .keys = "!3 !RPC_PERSIST_LANE");
 }
 END_TEST
 
