@@ -21,7 +21,8 @@
 #include "wire/proxy_v2.h"
 
 #define STEPS       4000
-#define RUNS        13
+#define RUNS        16
+#define CARRYING    13 /* the first run in which bodies carry metadata */
 #define CALLERS     12
 #define CONNECTIONS 400
 #define PENDING     64 /* calls on one connection */
@@ -38,6 +39,9 @@
 #define OTHER_INTRODUCED                                                                           \
 	"other: {endpoints: ['10.0.9.1:80'], timeout: {call: 100ms, connect: 20ms}, pool: {keep: " \
 	"4}, metadata: proxy_v2}"
+#define OTHER_CARRIES                                                                              \
+	"other: {endpoints: ['10.0.9.1:80'], timeout: {call: 100ms, connect: 20ms}, "              \
+	"pool: {keep: 4}, metadata: 'argfield:9', protocol: buffered}"
 
 /* What is on its way out of a far end, sent in pieces. */
 struct outbox {
@@ -72,6 +76,7 @@ static struct {
 	bool headers_only;                     /* callers speak TTHeader alone */
 	bool is_introducing;                   /* connections begin with a PROXY header */
 	unsigned n_callers, owners[CALLS_MAX]; /* whose each call is */
+	bool carries;                          /* bodies carry metadata */
 	struct caller callers[CALLERS];
 	struct endpoint_side *connections[CONNECTIONS];
 	int next_id;
@@ -140,7 +145,21 @@ static void change_window(struct fake_end *end)
 	fake_take(end, chance(60) ? FAKE_ALL : below(3000));
 }
 
+/* What a body carries, if any does; none at all of them. */
+static const char *some_base(const char *const *list, size_t n)
+{
+	return soak.carries && chance(80) ? list[below((unsigned)n)] : NULL;
+}
+
 /* ---- callers ---- */
+
+static const char *const bases[] = {
+    "",
+    "mine=1",
+    "@1=log @2=cart RPC_PERSIST_X=y",
+    "@2=cart rpc-deadline=1700000003000",
+    "@2=front destination-service=app destination-method=Echo RPC_TRANSIT_T=1",
+};
 
 static void new_call(struct caller *c)
 {
@@ -162,6 +181,7 @@ static void new_call(struct caller *c)
 		f.kind = ONEWAY;
 	if (chance(20))
 		f.keys = chance(50) ? "12=50 3=soak" : "12=1000 RPC_PERSIST_X=1";
+	f.base = some_base(bases, ARRAY_LEN(bases));
 	f.seq = id;
 	f.fill = some_size();
 	snprintf(text, sizeof text, "c%d:", id);
@@ -302,6 +322,8 @@ static void drop_pending(struct endpoint_side *e, unsigned i)
 	memmove(&e->ids[i], &e->ids[i + 1], (e->n - i) * sizeof e->ids[0]);
 }
 
+static const char *const base_resps[] = {"", "@2=0", "@1=poor @2=7 K=v", "@2=-8"};
+
 static void answer(struct endpoint_side *e)
 {
 	unsigned i = e->is_shared ? below(e->n) : 0, how = below(100);
@@ -311,7 +333,8 @@ static void answer(struct endpoint_side *e)
 	    .seq = call->seq,
 	    .outer = call->outer ? call->outer : OUTER_ZERO,
 	    .method = call->method,
-	    .fill = some_size()};
+	    .fill = some_size(),
+	    .base = some_base(base_resps, ARRAY_LEN(base_resps))};
 	char text[32];
 
 	snprintf(text, sizeof text, "r%d:", e->ids[i]);
@@ -321,8 +344,13 @@ static void answer(struct endpoint_side *e)
 	else if (how < 6)
 		f.method = "Other";
 	else if (how < 12)
-		f = (struct sim_frame){f.form, EXCEPTION, how < 9 ? 0 : f.seq, f.outer, f.method,
-		    f.text, 0, how < 9 ? 7 : 6, 0, NULL};
+		f = (struct sim_frame){.form = f.form,
+		    .kind = EXCEPTION,
+		    .seq = how < 9 ? 0 : f.seq,
+		    .outer = f.outer,
+		    .method = f.method,
+		    .text = f.text,
+		    .id = how < 9 ? 7 : 6};
 	else if (how < 15)
 		f.keys = "crrst=1 k=v";
 	else if (how < 17)
@@ -528,13 +556,33 @@ static void begin(int run)
 		"retry: {on: [connect, unsent, reset, timeout], attempts: 3, budget: none}",
 		.services = OTHER_INTRODUCED,
 		.endpoints = 3},
+	    {.service = TIMES ANY_METHOD
+		"metadata: base255, retry: {type: mixed, delay: 10ms, attempts: 3, budget: none, "
+		"buffer: 128KiB, on: [connect, unsent, reset, timeout, 'biz:7']}, "
+		"eject: {on: [reset, 'biz:-8'], for: 50ms}, routes: [{mirror: {service: other}}], "
+		"fallback: {on: [any], to: {service: other}}",
+		.services = OTHER_CARRIES,
+		.endpoints = 3},
+	    {.service = TIMES ANY_METHOD
+		"protocol: framed, metadata: {type: base255, merge: replace}, retry: fork, "
+		"routes: [{mirror: {service: other}, set: {meta.a: b, header.own: c}}]",
+		.services = OTHER_CARRIES,
+		.endpoints = 2,
+		.is_local = true},
+	    {.service = TIMES ANY_METHOD
+		"protocol: ttheader, multiplex: true, metadata: base255, "
+		"retry: {on: [connect, unsent, reset, 'biz:7'], attempts: 2, budget: none}, "
+		"limit: {rate: 300/s, concurrency: 3, by: caller, "
+		"queue: {length: 20, wait: 100ms}}",
+		.endpoints = 2},
 	};
 	const char *seed = getenv("SIM_SEED");
 
 	soak.seed = (seed ? strtoul(seed, NULL, 10) : 1) * 1000 + (unsigned)run;
 	soak.setup = &setups[(size_t)run % ARRAY_LEN(setups)];
 	soak.headers_only = soak.setup == &setups[1] || soak.setup == &setups[6];
-	soak.is_introducing = (size_t)run % ARRAY_LEN(setups) >= INTRODUCED;
+	soak.is_introducing = (size_t)run % ARRAY_LEN(setups) >= INTRODUCED && run < CARRYING;
+	soak.carries = run >= CARRYING;
 	soak.next_id = 1;
 	rng_init(&soak.rng, soak.seed);
 	printf("seed %lu\n", soak.seed); /* in the log of a run that crashes, too */
