@@ -305,7 +305,8 @@ static enum retry_outcome value_of(const struct rpc_message *m, int32_t *number)
  * otherwise. */
 static bool is_good_enough(const struct retry_policy *p, enum retry_outcome result, int32_t number)
 {
-	return result == RETRY_GOOD || (result == RETRY_BIZ_ERROR && !code_list_has(&p->biz, number));
+	return result == RETRY_GOOD ||
+	       (result == RETRY_BIZ_ERROR && !code_list_has(&p->biz, number));
 }
 
 /* May there be another attempt at all? What the policy says comes after. */
