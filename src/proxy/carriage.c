@@ -3,6 +3,7 @@
 #include "net/loop.h"
 #include "proxy/attempt.h"
 #include "proxy/call.h"
+#include "proxy/identity.h"
 #include "proxy/world.h"
 #include "rpc/carry.h"
 #include "rpc/facts.h"
@@ -135,6 +136,8 @@ void carriage_edit(struct call *call, struct rpc_edit *edit)
 	    .method = call->request.method,
 	    .deadline_ms = deadline_ms(call),
 	    .is_attested = call->listener->caller != CALLER_AS_STATED,
+	    .reserved = identity_reserved(call),
+	    .n_reserved = call->listener->n_reserved,
 	};
 	splice = arena_alloc(&call->arena, sizeof *splice);
 	why = is_too_long(call)

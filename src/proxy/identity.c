@@ -34,7 +34,7 @@ static bool has_rules(const struct listener_config *l)
 	return !may_say_all(l) || l->n_reserved;
 }
 
-static void describe(struct call *call, struct rpc_attestation *as)
+const struct rpc_reserved *identity_reserved(struct call *call)
 {
 	static const enum rpc_change_kind kinds[] = {
 	    [FACT_META] = RPC_CHANGE_META,
@@ -44,9 +44,8 @@ static void describe(struct call *call, struct rpc_attestation *as)
 	const struct listener_config *l = call->listener;
 	struct rpc_reserved *reserved;
 
-	*as = (struct rpc_attestation){.is_identity = !may_say_all(l), .n_reserved = l->n_reserved};
 	if (l->n_reserved == 0)
-		return;
+		return NULL;
 	reserved = arena_alloc(&call->arena, l->n_reserved * sizeof *reserved);
 	for (size_t i = 0; i < l->n_reserved; i++) {
 		const struct fact_key *key = &l->reserved[i].key;
@@ -54,7 +53,14 @@ static void describe(struct call *call, struct rpc_attestation *as)
 		reserved[i] = (struct rpc_reserved){
 		    kinds[key->kind], key->name, key->number, l->reserved[i].is_prefix};
 	}
-	as->reserved = reserved;
+	return reserved;
+}
+
+static void describe(struct call *call, struct rpc_attestation *as)
+{
+	*as = (struct rpc_attestation){.is_identity = !may_say_all(call->listener),
+	    .reserved = identity_reserved(call),
+	    .n_reserved = call->listener->n_reserved};
 }
 
 /* False: no room. */

@@ -144,6 +144,11 @@ static enum assertion assertion_of(
 	return is_reserved_int(as, e->int_key) ? RESERVED : NOTHING;
 }
 
+bool rpc_may_be_stated(const struct rpc_attestation *as, struct slice key)
+{
+	return assertion_of_named(as, key, metadata_of_key(key, false), false) == NOTHING;
+}
+
 /* ---- what becomes of it ---- */
 
 static void count(struct attesting *x, enum assertion what, enum metadata_kind kind)

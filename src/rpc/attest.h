@@ -29,6 +29,8 @@ struct rpc_attestation {
 	size_t n_reserved;
 };
 
+/* May a caller state a value under this str key? A body's maps have them, too (rpc/carry). */
+bool rpc_may_be_stated(const struct rpc_attestation *as, struct slice key);
 /* Nothing would become of rpc_attest: cheap. */
 bool rpc_is_attested(const struct rpc_message *m, const struct rpc_attestation *as);
 

@@ -1,5 +1,6 @@
 #include "rpc/carry.h"
 
+#include "rpc/attest.h"
 #include "rpc/cargo.h"
 #include "rpc/carrier.h"
 #include "rpc/metadata.h"
@@ -132,13 +133,14 @@ struct merging {
 	uint32_t n; /* pairs written */
 };
 
-/* What tells who calls, beside the fields of Base. */
-static bool is_identity(struct slice key)
+/* Beside the fields of Base; as in a header. */
+static bool may_be_stated(const struct rpc_carried *facts, struct slice key)
 {
-	return slice_eq(key, SLICE_LIT(METADATA_TOKEN_KEY)) ||
-	       slice_eq(key, SLICE_LIT(RPC_CARRY_CALLER_METHOD)) ||
-	       slice_eq(key, SLICE_LIT(RPC_CARRY_CALLER)) ||
-	       slice_eq(key, SLICE_LIT(RPC_CARRY_ADDR));
+	const struct rpc_attestation as = {.is_identity = facts->is_attested,
+	    .reserved = facts->reserved,
+	    .n_reserved = facts->n_reserved};
+
+	return (!as.is_identity && as.n_reserved == 0) || rpc_may_be_stated(&as, key);
 }
 
 /* Of an earlier hop, and of no use behind it. The log id and traces go on. */
@@ -154,7 +156,7 @@ static bool is_of_hop(struct slice key)
 
 static bool is_unwanted(const struct merging *g, struct slice key)
 {
-	return (g->is_past && is_of_hop(key)) || (g->facts->is_attested && is_identity(key)) ||
+	return (g->is_past && is_of_hop(key)) || !may_be_stated(g->facts, key) ||
 	       cargo_is_named(g->cargo, key);
 }
 

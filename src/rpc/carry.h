@@ -14,6 +14,8 @@
 
 #include "rpc/codec.h"
 
+struct rpc_reserved;
+
 #define RPC_CARRY_MAX     (64u * 1024) /* bytes that a carrier may take; it is the header's own limit */
 #define RPC_CARRY_ENTRIES 256u         /* of its map */
 #define RPC_BASE_FIELD    255          /* by convention: Base in requests, BaseResp in results */
@@ -58,6 +60,8 @@ struct rpc_carried {
 	/* Caller, its method and its address are not the caller's to say: what a carrier says of them,
 	 * and the ACL token in it, goes, whatever is known in their place. */
 	bool is_attested;
+	const struct rpc_reserved *reserved; /* so go these names (rpc/attest.h); borrowed */
+	size_t n_reserved;
 };
 
 /* Why a body was passed on as it came. */

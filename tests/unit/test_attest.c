@@ -6,6 +6,7 @@
 #include "rpc/attest.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/rng.h"

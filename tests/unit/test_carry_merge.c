@@ -5,6 +5,8 @@
  */
 #include <stdio.h>
 
+#include "base/mem.h"
+#include "rpc/attest.h"
 #include "support/carrying.h"
 #include "support/frames.h"
 #include "support/structs.h"
@@ -251,6 +253,41 @@ START_TEST(what_is_attested_stands_in_an_argument_too)
 }
 END_TEST
 
+START_TEST(who_calls_goes_under_every_name_that_says_it)
+{
+	struct carrying c;
+
+	begin(&c, RPC_MERGE_FILL, "",
+	    "{1:{255:{1:\"l\" 4:\"go\" 6:<ss \"RPC_TRANSIT_GDPR_TOKEN\"=\"1\" "
+	    "\"RPC_PERSIST_gdpr-token\"=\"2\" \"RPC_TRANSIT_UPSTREAM_gdpr_token\"=\"3\" "
+	    "\"Source-Service\"=\"4\" \"source_method\"=\"5\" \"RIP\"=\"6\" \"gdpr-token\"=\"7\">}}}");
+	c.facts.is_attested = true;
+	ck_assert_int_eq(carrying_go(&c), RPC_CARRIED);
+	must_be(&c, "{1:{255:{1:\"l\" 4:\"go\" 6:<ss \"gdpr-token\"=\"7\"> 2:\"cal\"}}}");
+	carrying_end(&c);
+}
+END_TEST
+
+START_TEST(names_that_no_caller_may_use_go)
+{
+	static const struct rpc_reserved reserved[] = {
+	    {.kind = RPC_CHANGE_META, .name = SLICE_LIT("auth-"), .is_prefix = true},
+	    {.kind = RPC_CHANGE_HEADER, .name = SLICE_LIT("x-role")},
+	};
+	struct carrying c;
+
+	begin(&c, RPC_MERGE_FILL, "s RPC_PERSIST_auth-user=ours;",
+	    "{1:{255:{1:\"l\" 2:\"them\" 4:\"go\" 6:<ss \"RPC_PERSIST_AUTH_ROLE\"=\"root\" "
+	    "\"RPC_PERSIST_auth-user\"=\"them\" \"X-Role\"=\"root\" \"k\"=\"v\">}}}");
+	c.facts.reserved = reserved;
+	c.facts.n_reserved = ARRAY_LEN(reserved);
+	ck_assert_int_eq(carrying_go(&c), RPC_CARRIED);
+	must_be(&c, "{1:{255:{1:\"l\" 2:\"them\" 4:\"go\" 6:<ss "
+		    "\"RPC_PERSIST_auth-user\"=\"ours\" \"k\"=\"v\">}}}");
+	carrying_end(&c);
+}
+END_TEST
+
 /* ---- changes ---- */
 
 START_TEST(changes_hold_in_a_carrier_that_is_filled)
@@ -324,6 +361,8 @@ int main(void)
 	    who_called_somebody_else_does_not_pass_for_who_calls,
 	    what_a_caller_may_not_say_is_replaced,
 	    what_is_attested_stands_in_an_argument_too,
+	    who_calls_goes_under_every_name_that_says_it,
+	    names_that_no_caller_may_use_go,
 	    changes_hold_in_a_carrier_that_is_filled,
 	    a_map_that_is_an_argument_is_filled,
 	    entries_of_both_together_are_bounded,
