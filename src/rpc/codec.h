@@ -219,10 +219,10 @@ struct rpc_edit {
 	bool set_timeout;
 	uint64_t timeout_ms; /* int key 12 */
 	usec_t timeout;      /* the same, exactly: grpc-timeout; with set_timeout */
-	struct slice caller; /* int key 3, source-service; when not empty */
 	struct slice rip;    /* str key rip, when not empty */
-	/* For a TTHeader where there was none; empty: left out. */
-	struct slice service, idl_service, log_id;
+	/* For a head in another form than the message came in. caller: empty: as the message says;
+	 * the others: left out. */
+	struct slice caller, service, idl_service, log_id;
 	struct slice authority;           /* HTTP/2 towards an endpoint: :authority */
 	const struct rpc_change *changes; /* borrowed: by the rules of a route, in order */
 	size_t n_changes;

@@ -75,7 +75,6 @@ static unsigned place_of_timeout(const struct rpc_message *m)
 static void add_edited(
     const struct rpc_message *m, const struct rpc_edit *edit, struct field_list *list)
 {
-	bool edit_caller = edit->caller.len > 0, caller_due = edit_caller;
 	unsigned place = edit->set_timeout ? place_of_timeout(m) : UINT_MAX;
 
 	for (unsigned i = 0; i < m->n_fields; i++) {
@@ -83,19 +82,11 @@ static void add_edited(
 
 		if (i == place)
 			add_timeout(list, edit->timeout);
-		if (edit->set_timeout && slice_eq(field->name, SLICE_LIT("grpc-timeout")))
-			continue;
-		if (!edit_caller || !slice_eq(field->name, SLICE_LIT("source-service"))) {
+		if (!edit->set_timeout || !slice_eq(field->name, SLICE_LIT("grpc-timeout")))
 			add_field(list, field);
-		} else if (caller_due) {
-			field_add(list, field->name, edit->caller);
-			caller_due = false;
-		}
 	}
 	if (place == m->n_fields)
 		add_timeout(list, edit->timeout);
-	if (caller_due)
-		field_add(list, SLICE_LIT("source-service"), edit->caller);
 }
 
 bool h2_call_fields(const struct rpc_message *m, struct rpc_edit *edit, struct field_list *list)

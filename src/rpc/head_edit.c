@@ -41,7 +41,7 @@ bool head_is_edited(const struct rpc_message *m, const struct rpc_edit *edit)
 	return (edit->renumber && edit->transport_seq != m->transport_seq) ||
 	       (edit->out_of_order && !(m->flags & TTHEADER_FLAG_OUT_OF_ORDER)) ||
 	       (edit->strip_crrst && m->marks & RPC_HAS_CRRST) || edit->add_crrst ||
-	       edit->set_timeout || edit->caller.len || edit->rip.len || m->marks & RPC_BIZ_IN_BODY;
+	       edit->set_timeout || edit->rip.len || m->marks & RPC_BIZ_IN_BODY;
 }
 
 static struct head_change *add_change(
@@ -132,8 +132,6 @@ static void collect_changes(
 		change_biz(c, m);
 	if (edit->rip.len)
 		change_str(c, CHANGE_SET, SLICE_LIT("rip"), edit->rip);
-	if (edit->caller.len)
-		change_int(c, CHANGE_SET, TTKEY_FROM_SERVICE, edit->caller);
 	if (edit->set_timeout)
 		change_int(c, CHANGE_SET, TTKEY_RPC_TIMEOUT,
 		    head_decimal(c->timeout, sizeof c->timeout, edit->timeout_ms));

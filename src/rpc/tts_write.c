@@ -207,7 +207,6 @@ static bool put_head(
 {
 	struct rpc_message as_unary = *m;
 	struct rpc_edit changes = {.form = {RPC_TTHEADER, RPC_THRIFT, false},
-	    .caller = edit->caller,
 	    .rip = edit->rip,
 	    .strip_crrst = edit->strip_crrst,
 	    .changes = edit->changes,

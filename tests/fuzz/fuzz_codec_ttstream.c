@@ -150,7 +150,7 @@ static void fail(struct pair *p, struct link *l, enum reason reason)
 
 static void start(struct pair *p, const struct codec_item *item)
 {
-	struct rpc_edit edit = {.form = item->message.form, .caller = SLICE_LIT("me")};
+	struct rpc_edit edit = {.form = item->message.form, .rip = SLICE_LIT("me")};
 	enum order *order = order_of(&p->down, item->id);
 	struct rpc_status busy;
 	struct link *l = NULL;

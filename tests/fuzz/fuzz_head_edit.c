@@ -14,7 +14,6 @@ static bool is_touched(const struct ttheader_entry *e, const struct rpc_edit *ed
 {
 	if (e->kind == TTHEADER_INT)
 		return (e->int_key == TTKEY_RPC_TIMEOUT && edit->set_timeout) ||
-		       (e->int_key == TTKEY_FROM_SERVICE && edit->caller.len) ||
 		       (e->int_key == TTKEY_TRANSPORT_TYPE && rewrapped);
 	if (e->kind != TTHEADER_STR)
 		return false;
@@ -88,9 +87,6 @@ static void check_facts(const struct rpc_message *m, const struct rpc_edit *edit
 		must(count_int(m, TTKEY_RPC_TIMEOUT, &value) == 1);
 		must(m->timeout == edit->timeout_ms * USEC_MS);
 	}
-	if (edit->caller.len)
-		must(
-		    count_int(m, TTKEY_FROM_SERVICE, &value) == 1 && slice_eq(value, edit->caller));
 	if (edit->rip.len)
 		must(count_str(m, "rip", &value) == 1 && slice_eq(value, edit->rip));
 	if (edit->add_crrst)
@@ -165,8 +161,6 @@ static struct rpc_edit choose(const uint8_t *c, struct rpc_form form)
 	e.add_crrst = c[0] & 8;
 	e.set_timeout = c[0] & 16;
 	e.timeout_ms = 1 + c[2] * (uint64_t)c[3];
-	if (c[0] & 32)
-		e.caller = slice_of(longest, c[3] % sizeof longest);
 	if (c[0] & 64)
 		e.rip = slice_of(longest, c[1] % sizeof longest);
 	if (c[0] & 128 && form.payload == RPC_THRIFT)

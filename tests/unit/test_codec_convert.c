@@ -160,7 +160,7 @@ static const char *header_after(struct rpc_form from, struct rpc_form to, unsign
 		return "";
 	if (from.transport == RPC_TTHEADER) {
 		snprintf(text, sizeof text,
-		    "s isn=EchoService RPC_PERSIST_a=1 RPC_TRANSIT_b=2 rip=10.0.0.9;i 1=%s 3=cart "
+		    "s isn=EchoService RPC_PERSIST_a=1 RPC_TRANSIT_b=2 rip=10.0.0.9;i 1=%s 3=web "
 		    "6=other 9=Echo 2=id 12=250 22=1;a token",
 		    word_for(to));
 		return text;

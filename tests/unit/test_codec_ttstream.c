@@ -238,8 +238,7 @@ static const struct {
 	struct rpc_edit edit;
 	const char *after;
 } edits[] = {
-    {"i 27=2 9=M;s a=b;", {.caller = SLICE_LIT("me")}, "i 27=2 9=M 3=me;s a=b;"},
-    {"i 27=2 9=M 3=you;", {.caller = SLICE_LIT("me")}, "i 27=2 9=M 3=me;"},
+    {"i 27=2 9=M 3=you;s a=b;", {.caller = SLICE_LIT("me")}, "i 27=2 9=M 3=you;s a=b;"},
     {"i 27=2 9=M;s a=b;", {.rip = SLICE_LIT("1.2.3.4")}, "i 27=2 9=M;s a=b rip=1.2.3.4;"},
     {"i 27=2 9=M;", {.rip = SLICE_LIT("1.2.3.4")}, "i 27=2 9=M;s rip=1.2.3.4;"},
     /* What only unary messages have is not for streams. */

@@ -93,12 +93,11 @@ START_TEST(a_ttheader_is_seen_as_it_goes_out)
 	struct rpc_edit edit = {.changes = changes,
 	    .n_changes = ARRAY_LEN(changes),
 	    .set_timeout = true,
-	    .timeout_ms = 120,
-	    .caller = SLICE_LIT("real")};
+	    .timeout_ms = 120};
 
 	ck_assert(see_sections(
 	    "i 3=stated 12=500 20=from;s RPC_PERSIST_A=1 RPC_TRANSIT_B=2 own=x;a tok", &edit));
-	ck_assert(slice_eq_str(seen.caller, "real") && slice_eq_str(seen.caller_method, "from"));
+	ck_assert(slice_eq_str(seen.caller, "stated") && slice_eq_str(seen.caller_method, "from"));
 	ck_assert_uint_eq(seen.timeout, 120 * USEC_MS);
 	ck_assert_int_eq(seen.seq, 9);
 	ck_assert_str_eq(say(RPC_ENTRY_PERSISTENT), "A=1 lane=7 ");
