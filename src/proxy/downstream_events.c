@@ -277,7 +277,7 @@ static void on_input(void *arg, struct slice in)
 	counter_add(&d->worker->bytes_in, in.len);
 	if (d->ahead_len == 0)
 		read_on(d, &in);
-	if (d->is_closed)
+	if (d->is_closed || d->is_broken) /* nobody reads what is kept from here on */
 		return;
 	if (d->is_closing && d->upload == NULL)
 		in.len = 0; /* nothing more is read: what comes is thrown away */

@@ -567,6 +567,7 @@ static void begin(int run)
 		"protocol: framed, metadata: {type: base255, merge: replace}, retry: fork, "
 		"routes: [{mirror: {service: other}, set: {meta.a: b, header.own: c}}]",
 		.services = OTHER_CARRIES,
+		.top = "limits: {memory: 1MiB}",
 		.endpoints = 2,
 		.is_local = true},
 	    {.service = TIMES ANY_METHOD

@@ -264,8 +264,12 @@ static void answer_frame(struct peer *p)
 	f.text = text;
 	f.fill = some_size();
 	if (how < 10)
-		f = (struct sim_frame){
-		    FRAMED, EXCEPTION, 1, .method = "Quote", .text = "no", .id = 6};
+		f = (struct sim_frame){.form = FRAMED,
+		    .kind = EXCEPTION,
+		    .seq = 1,
+		    .method = "Quote",
+		    .text = "no",
+		    .id = 6};
 	else if (how < 15)
 		f.seq = 9;
 	if (how < 90)
