@@ -19,8 +19,9 @@ struct http_server {
 	struct loop *loop;         /* borrowed */
 	struct listener *listener; /* owned; NULL: nothing more is accepted */
 	const char *label;         /* borrowed */
-	struct list conns;
+	struct list conns;         /* who has been silent for longest first */
 	unsigned n_conns, most_conns;
+	bool makes_room; /* the silent give way to those who come */
 	http_serve_fn serve;
 	void *arg; /* borrowed */
 };
@@ -147,6 +148,8 @@ static enum served serve_one(struct http_conn *c, const struct http_request *req
 	struct http_reply reply = {.status = 500, .type = "application/json", .asker = c};
 	bool shows_body = !slice_eq_str(request->method, "HEAD");
 
+	list_remove(&c->link);
+	list_push_back(&c->server->conns, &c->link);
 	c->server->serve(c->server->arg, request, &reply);
 	c->has_continued = false;
 	c->has_asked = true;
@@ -381,13 +384,27 @@ void http_later_end(struct http_later **later)
 	leave(c);
 }
 
+/* Who waits for an answer stays. */
+static bool make_room(struct http_server *s)
+{
+	list_each (link, &s->conns) {
+		struct http_conn *c = list_item(link, struct http_conn, link);
+
+		if (c->later == NULL && conn_pending(c->conn) == 0) {
+			drop(c);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void accepted(void *arg, int fd, const struct address *from)
 {
 	struct http_server *s = arg;
 	struct http_conn *c;
 
 	(void)from;
-	if (s->n_conns >= s->most_conns) {
+	if (s->n_conns >= s->most_conns && !(s->makes_room && make_room(s))) {
 		close(fd);
 		return;
 	}
@@ -418,6 +435,7 @@ struct http_server *http_server_new(struct loop *loop, int fd, const struct addr
 void http_server_allow(struct http_server *s, unsigned connections)
 {
 	s->most_conns = connections;
+	s->makes_room = true;
 }
 
 bool http_asker(const struct http_reply *reply, struct conn_identity *who)

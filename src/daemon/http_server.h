@@ -58,7 +58,8 @@ void http_later_end(struct http_later **later);
 /* Takes over @fd, which is bound and listening. @label is for log lines, borrowed, as is @arg. */
 struct http_server *http_server_new(struct loop *loop, int fd, const struct address *bound,
     const char *label, http_serve_fn serve, void *arg);
-/* So many connections at a time, instead of HTTP_CONNECTIONS. */
+/* So many connections at a time, instead of HTTP_CONNECTIONS, from whoever likes to: when there are
+ * as many, the one that has been silent for longest gives way to the next. */
 void http_server_allow(struct http_server *server, unsigned connections);
 /* From within a request: who asks, over a unix socket; false elsewhere. */
 bool http_asker(const struct http_reply *reply, struct conn_identity *who);

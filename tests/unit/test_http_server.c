@@ -330,6 +330,30 @@ START_TEST(connections_above_the_limit_are_closed)
 }
 END_TEST
 
+START_TEST(above_what_anybody_is_allowed_the_silent_give_way)
+{
+	int fds[4];
+
+	http_server_allow(server, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		fds[i] = dial();
+		loop_turn(loop, 10 * USEC_MS);
+	}
+	say(fds[0], "GET /first HTTP/1.1\r\n\r\n");
+	hear(fds[0], "/first");
+	fds[3] = dial();
+	say(fds[3], "GET /next HTTP/1.1\r\n\r\n");
+	has(hear(fds[3], "/next"), "200 OK");
+	ck_assert_str_eq(hear(fds[1], NULL), "");
+	for (unsigned i = 0; i < 3; i += 2) {
+		say(fds[i], "GET /still HTTP/1.1\r\n\r\n");
+		has(hear(fds[i], "/still"), "200 OK");
+	}
+	for (unsigned i = 0; i < 4; i++)
+		close(fds[i]);
+}
+END_TEST
+
 static void ask_for_later(int fd, const char *request)
 {
 	say(fd, request);
@@ -485,6 +509,7 @@ int main(void)
 	    {a_caller_may_leave_at_any_moment, 1},
 	    {who_has_just_come_is_about_to_ask, 1},
 	    {connections_above_the_limit_are_closed, 1},
+	    {above_what_anybody_is_allowed_the_silent_give_way, 1},
 	    {an_answer_may_come_later_and_what_waits_behind_it_is_served_then, 1},
 	    {who_ends_its_side_still_gets_the_answer_that_is_owed, 1},
 	    {who_is_owed_an_answer_and_leaves_is_told_of, 1},
