@@ -259,6 +259,7 @@ static void find_stated(struct attesting *x, struct slice sections)
 	}
 }
 
+/* With more entries than may be read nobody would know what all of them say. */
 static void write_sections(struct attesting *x, struct ttheader_writer *t, struct slice from)
 {
 	struct ttheader_iter it = ttheader_entries(from);
@@ -280,6 +281,7 @@ static void write_sections(struct attesting *x, struct ttheader_writer *t, struc
 			put(x, t, what);
 	}
 	sections_end(&s);
+	t->w->bad |= !sections_are_readable(&s);
 }
 
 /* The payload's part of the head follows; its places move with it. */

@@ -193,6 +193,7 @@ static void add_fields(
 	cargo->is_over |= sections.data == NULL;
 	while (ttheader_next(&it, &e))
 		add_entry(cargo, &e, edit);
+	cargo->is_over |= it.why != NULL; /* more than may be read */
 }
 
 static void add_metadata(

@@ -276,6 +276,7 @@ static void write_sections(struct taker *taker, struct ttheader_writer *t)
 			sections_keep(&s, &e);
 	}
 	sections_end(&s);
+	t->w->bad |= !sections_are_readable(&s);
 }
 
 /* The payload's part of the head follows. Facts stay views of the head as it was. */

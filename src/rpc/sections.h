@@ -18,6 +18,7 @@ struct sections {
 	size_t copied, seen; /* bytes of them that are dealt with, and looked at */
 	size_t section;      /* where the present one began */
 	bool is_open;        /* it is written entry by entry; never an ACL token */
+	unsigned written;    /* entries of sections that have been left */
 	sections_add_cb *add;
 	void *arg; /* of add */
 };
@@ -26,7 +27,14 @@ void sections_begin(struct sections *s, struct ttheader_writer *t, struct slice 
     sections_add_cb *add, void *arg);
 void sections_enter(struct sections *s, const struct ttheader_entry *first);
 void sections_copy_upto(struct sections *s, size_t at);
+/* All entries have been given: what stands behind them and is none makes the writer bad. */
 void sections_end(struct sections *s);
+
+/* They can be read again here; to be asked in the end, where the message stays. */
+static inline bool sections_are_readable(const struct sections *s)
+{
+	return s->written <= TTHEADER_ENTRIES_MAX;
+}
 
 /* The next entry, which stays, or not: then what is put into the writer stands in its place. */
 static inline void sections_keep(struct sections *s, const struct ttheader_entry *e)

@@ -232,6 +232,39 @@ START_TEST(a_reserved_prefix_of_nothing_is_all_metadata_and_no_place_of_its_own)
 }
 END_TEST
 
+/* The entries of a header that may have no more: int 1=x, a=, ..., and one whose bytes would say int
+ * 3=admin where a section is looked for. */
+static struct slice full_sections(void)
+{
+	static const uint8_t first[] = {TTHEADER_INT, 0, 1, 0, 1, 0, 1, 'x', TTHEADER_STR};
+	static const uint8_t last[] = {
+	    0, TTHEADER_INT, 0, 1, 0, 3, 0, 5, 'a', 'd', 'm', 'i', 'n', 0, 0, 0, 0, 0, 0, 0};
+	static const uint8_t filling[] = {0, 1, 'a', 0, 0};
+	size_t size = sizeof first + 2 + TTHEADER_ENTRIES_MAX * sizeof filling + sizeof last;
+	struct writer w = writer_of(arena_calloc(&arena, 1, size), size);
+
+	write_bytes(&w, slice_of(first, sizeof first));
+	write_u16(&w, TTHEADER_ENTRIES_MAX - 1);
+	for (unsigned i = 0; i < TTHEADER_ENTRIES_MAX - 2; i++)
+		write_bytes(&w, slice_of(filling, sizeof filling));
+	write_bytes(&w, slice_of(last, sizeof last));
+	while (writer_len(&w) % 4 != 2)
+		write_u8(&w, TTHEADER_PADDING);
+	return writer_slice(&w);
+}
+
+START_TEST(a_header_full_of_entries_has_no_room_for_who_calls)
+{
+	struct rpc_attestation as = known_as("me - -");
+	struct slice in = call_of(tth, full_sections()), whole = arena_copy(&arena, in);
+	struct rpc_message m = take(&in);
+
+	ck_assert(!rpc_attest(&m, &as, &arena, dropped));
+	ck_assert(slice_eq(m.head, slice_first(whole, m.head.len)));
+	ck_assert_uint_eq(dropped[RPC_DROPPED_IDENTITY], 0);
+}
+END_TEST
+
 /* A header that is full has no room for who calls, and stays as it was. */
 START_TEST(a_header_past_its_formats_limit_stays_as_it_was)
 {
@@ -590,6 +623,7 @@ int main(void)
 	    {reserved_names_are_taken_out_of_a_header, ARRAY_LEN(reserved_rows)},
 	    {what_was_taken_out_is_counted_by_class, 1},
 	    {a_reserved_prefix_of_nothing_is_all_metadata_and_no_place_of_its_own, 1},
+	    {a_header_full_of_entries_has_no_room_for_who_calls, 1},
 	    {a_header_past_its_formats_limit_stays_as_it_was, 1},
 	    {a_copy_of_the_message_needs_nothing_of_the_first, 2},
 	    {a_mesh_header_says_what_it_has_room_for, ARRAY_LEN(mesh_rows)},

@@ -17,6 +17,7 @@
 #include "support/reading.h"
 #include "support/suite.h"
 #include "support/tts_end.h"
+#include "wire/ttheader.h"
 
 #define TRACE "0af7651916cd43dd8448eb211c80319c"
 #define W3C   "00-" TRACE "-b7ad6b7169203331-01"
@@ -535,6 +536,24 @@ START_TEST(a_header_that_has_no_room_is_as_it_was)
 }
 END_TEST
 
+START_TEST(a_header_full_of_entries_is_as_it_was)
+{
+	char header[4 * TTHEADER_ENTRIES_MAX + 2] = "s";
+	struct rpc_message m, kept;
+
+	for (unsigned i = 1; i < TTHEADER_ENTRIES_MAX; i++)
+		memcpy(header + 4 * i - 3, " a=v", 4);
+	header[4 * TTHEADER_ENTRIES_MAX - 3] = '\0';
+	m = kept = call_of(tth, header);
+	have("s RPC_PERSIST_a=1 RPC_PERSIST_b=2");
+	ck_assert(!rpc_handed_on_give(&m, &what, &arena));
+	ck_assert(slice_eq(m.head, kept.head) && slice_eq(m.sections, kept.sections));
+	have("s RPC_PERSIST_a=1");
+	ck_assert(rpc_handed_on_give(&m, &what, &arena));
+	must_have_header(&m, "RPC_PERSIST_a", "1");
+}
+END_TEST
+
 /* Whatever was taken and given: what was there before is there, and so is what was lacking. */
 START_TEST(no_byte_of_a_header_is_lost)
 {
@@ -596,6 +615,7 @@ int main(void)
 	    {fields_of_its_own_stay, 1},
 	    {a_mesh_header_gets_facts_alone, 1},
 	    {a_header_that_has_no_room_is_as_it_was, 1},
+	    {a_header_full_of_entries_is_as_it_was, 1},
 	    {no_byte_of_a_header_is_lost, 1},
 	};
 
