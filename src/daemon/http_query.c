@@ -2,9 +2,8 @@
 
 #include "base/hex.h"
 
-/* What a part of a query means, without its escapes. Source: RFC 3986 section 2.1; `+` is a
- * plus. */
-static struct slice decode(struct slice text, struct arena *arena)
+/* Source: RFC 3986 section 2.1; `+` is a plus. */
+struct slice http_unescape(struct slice text, struct arena *arena)
 {
 	uint8_t *room = arena_alloc(arena, text.len + 1);
 	size_t len = 0;
@@ -41,7 +40,7 @@ bool http_query_next(
 		*query = slice_from(*query, pair.len + 1);
 	} while (pair.len == 0);
 	is = find(pair, '=');
-	*name = decode(slice_first(pair, is), arena);
-	*value = decode(slice_from(pair, is + 1), arena);
+	*name = http_unescape(slice_first(pair, is), arena);
+	*value = http_unescape(slice_from(pair, is + 1), arena);
 	return true;
 }

@@ -193,13 +193,29 @@ static bool read_asker(const struct http_reply *reply, struct metadata_asker *as
 	return true;
 }
 
+/* As the kernel has it, behind the NUL of the abstract namespace, which may be escaped, or `@` as tools
+ * show it, or left out. */
+static bool read_name(struct slice text, struct upstream_name *name)
+{
+	struct arena arena;
+	bool is_good;
+
+	arena_init(&arena, NULL, 0);
+	text = http_unescape(text, &arena);
+	if (text.len && (text.data[0] == '\0' || text.data[0] == '@'))
+		text = slice_from(text, 1);
+	is_good = upstream_name_read(text, name);
+	arena_fini(&arena);
+	return is_good;
+}
+
 /* A connection of ours, or of a process before us. */
 static void find(struct metadata_socket *m, struct slice text, struct metadata_question *question,
     struct http_reply *reply)
 {
 	struct upstream_name name;
 
-	if (!upstream_name_read(text, &name)) {
+	if (!read_name(text, &name)) {
 		reply_refusal(reply, METADATA_UNKNOWN);
 	} else if (name.process != getpid()) {
 		if (!metadata_forward(m->loop, &name, question, reply))

@@ -398,12 +398,23 @@ class WhoMayAskTest(LookupCase):
         name = name_of(connection)
         prefix, _, number = name.rpartition("-")
         for wrong in ("", "x", name[:-1], name + "0", prefix + "-" + number.upper() + "A",
-                      prefix + "-" + "0" * 16, "bridled-1-0-" + number, name + "%00", "%00" + name,
+                      prefix + "-" + "0" * 16, "bridled-1-0-" + number, name + "%00",
+                      "%00%00" + name, "@@" + name, name + "@", "%0" + name, "%2500" + name,
                       prefix + "0-" + number, name.replace("bridled", "Bridled"), "a" * 4000,
                       "bridled--0-" + number, "bridled-99999999999999999999-0-" + number,
-                      "%62" + name[1:], name + "/", "../" + name):
+                      "%63" + name[1:], name + "/", "../" + name):
             self.assert_refused_to_tell(self.get("/meta/" + wrong), 404, "no connection")
         self.told(connection)
+
+    def test_a_name_may_be_spelled_as_the_kernel_and_tools_do(self):
+        self.lookup()
+        _, connection, packet = self.in_flight()
+        name = name_of(connection)
+        for spelled in ("%00" + name, "@" + name, "%40" + name, "%62" + name[1:],
+                        name.replace("-", "%2D"), name.replace("-", "%2d")):
+            for query in ("", "?seq=%d" % packet.seq):
+                status, told = self.get("/meta/" + spelled + query)
+                self.assertEqual((status, told.get("name")), (200, name), spelled)
 
     def test_what_was_answered_is_counted(self):
         self.lookup()
