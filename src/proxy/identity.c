@@ -63,15 +63,21 @@ static void describe(struct call *call, struct rpc_attestation *as)
 	    .n_reserved = call->listener->n_reserved};
 }
 
-/* False: no room. */
+/* False: the call has failed. */
 static bool attest(struct call *call, struct rpc_message *m, const struct rpc_attestation *as)
 {
 	unsigned dropped[RPC_DROPPED_CLASSES] = {0};
 
 	if (rpc_is_attested(m, as))
 		return true;
-	if (!call_charge(call, call_head_size(m)) || !rpc_attest(m, as, &call->arena, dropped))
+	if (!call_charge(call, call_head_size(m))) {
+		call_fail(call, REASON_OVERLOAD, "no memory for the head (limits.memory)");
 		return false;
+	}
+	if (!rpc_attest(m, as, &call->arena, dropped)) {
+		call_fail(call, REASON_TOO_LARGE, "its header has no room for who calls");
+		return false;
+	}
 	count(call, dropped);
 	return true;
 }
@@ -101,10 +107,8 @@ bool identity_establish(struct call *call)
 		as.caller = call->caller;
 		as.address = address_of(call);
 	}
-	if (!attest(call, m, &as)) {
-		call_fail(call, REASON_OVERLOAD, "no room for who calls in its header");
+	if (!attest(call, m, &as))
 		return false;
-	}
 	if (as.is_identity)
 		call->caller = m->caller; /* it stays as long as the message */
 	return true;

@@ -195,7 +195,7 @@ START_TEST(a_caller_that_reads_none_of_many_replies_is_given_up)
 }
 END_TEST
 
-START_TEST(a_header_that_has_no_room_for_what_is_added_is_a_bad_call)
+START_TEST(a_header_that_has_no_room_for_what_is_added_is_too_large)
 {
 	struct fake_end *caller;
 	char *keys = malloc(HEADER_MOST + 64);
@@ -211,7 +211,7 @@ START_TEST(a_header_that_has_no_room_for_what_is_added_is_a_bad_call)
 	keys[at] = '\0';
 	say(caller, TTHEADER, .seq = 1, .keys = keys);
 	free(keys);
-	hear_failure(caller, REASON_BAD_REPLY, TTHEADER, .seq = 1);
+	hear_failure(caller, REASON_TOO_LARGE, TTHEADER, .seq = 1);
 	logged("detail~header");
 }
 END_TEST
@@ -285,7 +285,7 @@ int main(void)
 	    a_shared_connection_whose_endpoint_does_not_read_takes_no_more_calls,
 	    more_calls_than_ids_are_refused,
 	    a_caller_that_reads_none_of_many_replies_is_given_up,
-	    a_header_that_has_no_room_for_what_is_added_is_a_bad_call,
+	    a_header_that_has_no_room_for_what_is_added_is_too_large,
 	    a_service_without_endpoints_has_no_endpoint,
 	    a_call_that_was_answered_early_has_no_time_any_more,
 	    a_call_that_was_answered_early_may_be_cut_off,
