@@ -31,11 +31,11 @@ BYTES = bytes(range(256))
 Row = collections.namedtuple("Row", "fact tth grpc to_grpc to_tth lost lost_in_grpc lost_in_tth")
 
 CALLS = (
-    Row("persistent values", {"RPC_PERSIST_Ab_c": "1"}, {"rpc-persist-ab-c": "1"},
+    Row("persistent", {"RPC_PERSIST_Ab_c": "1"}, {"rpc-persist-ab-c": "1"},
         {"rpc-persist-ab-c": "1"}, {"RPC_PERSIST_AB_C": "1"}, "persistent", None, None),
-    Row("transient values", {"RPC_TRANSIT_Hop": "2"}, {"rpc-transit-hop": "2"},
+    Row("transient", {"RPC_TRANSIT_Hop": "2"}, {"rpc-transit-hop": "2"},
         {"rpc-transit-hop": "2"}, {"RPC_TRANSIT_HOP": "2"}, "transient", None, None),
-    Row("those of an earlier hop", {"RPC_TRANSIT_UPSTREAM_Up": "3"}, {"rpc-transit-upstream-up": "3"},
+    Row("of earlier hops", {"RPC_TRANSIT_UPSTREAM_Up": "3"}, {"rpc-transit-upstream-up": "3"},
         {}, {}, "transient", "transient", "transient"),
     Row("other keys", {"X-Tag": "4"}, {"x-tag": "4"}, {"x-tag": "4"}, {"x-tag": "4"},
         "header", None, None),
@@ -47,9 +47,9 @@ CALLS = (
         {"source-service": "shop.cart"}, {"int.3": "shop.cart"}, "int", None, None),
     Row("its method", {"int.20": "Buy"}, {"source-method": "Buy"},
         {"source-method": "Buy"}, {"int.20": "Buy"}, "int", None, None),
-    Row("service asked for", {"int.6": SERVICE}, {"destination-service": SERVICE},
+    Row("service called", {"int.6": SERVICE}, {"destination-service": SERVICE},
         {"destination-service": SERVICE}, {"int.6": SERVICE}, "int", None, None),
-    Row("service of the IDL", {"isn": "EchoService"}, {}, {}, {"isn": "EchoService"},
+    Row("IDL's service", {"isn": "EchoService"}, {}, {}, {"isn": "EchoService"},
         "header", None, None),
     Row("other int keys", {"int.10": "gray", "int.25": "lb", "int.999": "x"},
         {"destination-addr": "10.0.0.9:5"}, {}, {}, "int", "int", "int"),
@@ -57,17 +57,17 @@ CALLS = (
         {"rpc-transit-gdpr-token": "tok"}, {"acl": "tok"}, "acl", None, None),
     Row("caller's address", {"rip": "10.0.0.9:5"}, {}, {}, {}, "header", "header", None),
     Row("checksums", {"PV_sum": "7"}, {}, {}, {}, "checksum", "checksum", None),
-    Row("end of the connection", {"crrst": "1"}, {}, {}, {}, None, None, None),
+    Row("connection's end", {"crrst": "1"}, {}, {}, {}, None, None, None),
 )
 
 REPLIES = (
     Row("backward values", {"Ab_c": "1"}, {"rpc-backward-ab-c": "1"}, {"rpc-backward-ab-c": "1"},
         {"AB_C": "1"}, "header", None, None),
-    Row("with Volo's prefix", {"RPC_BACKWARD_Two": "2"}, {"rpc-backward-two": "2"},
+    Row("Volo's prefix", {"RPC_BACKWARD_Two": "2"}, {"rpc-backward-two": "2"},
         {"rpc-backward-two": "2"}, {"TWO": "2"}, "header", None, None),
     Row("other fields", {}, {"x-served-by": "a", "rpc-persist-k": "v"}, {}, {},
         None, None, "header persistent"),
-    Row("end of the connection", {"crrst": "1"}, {}, {}, {}, None, None, None),
+    Row("connection's end", {"crrst": "1"}, {}, {}, {}, None, None, None),
 )
 
 
