@@ -128,6 +128,12 @@ void correlation_free(struct correlation **p)
 	free(c);
 }
 
+static void be_blind(struct correlation *c, usec_t until)
+{
+	if (until > c->blind_until)
+		c->blind_until = until;
+}
+
 void correlation_begin_blind(struct correlation *c)
 {
 	pthread_mutex_lock(&c->lock);
@@ -139,7 +145,7 @@ void correlation_end_blind(struct correlation *c, usec_t now)
 {
 	pthread_mutex_lock(&c->lock);
 	if (--c->n_blind == 0)
-		c->blind_until = usec_after(now, UNSEEN_TIME);
+		be_blind(c, usec_after(now, UNSEEN_TIME));
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -147,7 +153,7 @@ void correlation_share(struct correlation *c, bool is_shared, usec_t now)
 {
 	pthread_mutex_lock(&c->lock);
 	if (c->is_shared && !is_shared)
-		c->blind_until = usec_after(now, UNSEEN_TIME);
+		be_blind(c, usec_after(now, UNSEEN_TIME));
 	c->is_shared = is_shared;
 	pthread_mutex_unlock(&c->lock);
 }
@@ -156,8 +162,8 @@ void correlation_share_with(struct correlation *c, int process, usec_t until)
 {
 	pthread_mutex_lock(&c->lock);
 	c->sharer = process;
-	if (process < 0)
-		c->blind_until = until;
+	if (process < 0 || until != USEC_NONE)
+		be_blind(c, until);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -276,7 +282,7 @@ static bool is_blind(struct correlation *c, usec_t now)
 	if (c->sharer >= 0 && !process_is_alive(c->sharer)) {
 		close(c->sharer);
 		c->sharer = -1;
-		c->blind_until = usec_after(now, UNSEEN_TIME);
+		be_blind(c, usec_after(now, UNSEEN_TIME));
 	}
 	return c->is_shared || c->sharer >= 0 || c->n_blind || now < c->blind_until;
 }

@@ -68,7 +68,8 @@ void correlation_begin_blind(struct correlation *c);
 void correlation_end_blind(struct correlation *c, usec_t now);
 /* Another bridled serves the same applications, from now on; or has ended. */
 void correlation_share(struct correlation *c, bool is_shared, usec_t now);
-/* The same until the process ends; the descriptor moves. -1: until @until. */
+/* The same until the process ends; the descriptor moves, -1: nobody can tell. And until @until: one
+ * before it may serve them still; USEC_NONE: that is not waited for, unless nobody can tell. */
 void correlation_share_with(struct correlation *c, int process, usec_t until);
 
 /* The process that listens at the other end, by what conn_process says; the descriptor in @who

@@ -311,6 +311,24 @@ START_TEST(a_predecessor_that_cannot_be_watched_is_given_its_time)
 }
 END_TEST
 
+/* Which nobody here has heard of. */
+START_TEST(the_predecessor_of_a_predecessor_is_given_its_time)
+{
+	struct correlation_flight one = {.process = NULL};
+	const usec_t until = NOW + USEC_MIN;
+	int before;
+	pid_t pid = child(&before);
+
+	fly(&one, "one");
+	correlation_share_with(c, before, until);
+	end_child(pid);
+	ck_assert_int_eq(look(NOW), CORRELATION_SEVERAL);
+	ck_assert_int_eq(look(until - 1), CORRELATION_SEVERAL);
+	ck_assert_int_eq(look(until), CORRELATION_TIED);
+	correlation_end(c, &one, 0);
+}
+END_TEST
+
 /* The calls of the one that has gone are not those of the one that has its number. */
 START_TEST(a_number_that_is_given_out_again_is_another_process)
 {
@@ -431,6 +449,7 @@ int main(void)
 	    {while_some_do_not_count_nothing_is_found_nor_soon_after, 1},
 	    {nothing_is_found_while_another_bridled_serves_the_same_nor_soon_after, 1},
 	    {a_predecessor_that_cannot_be_watched_is_given_its_time, 1},
+	    {the_predecessor_of_a_predecessor_is_given_its_time, 1},
 	    {a_number_that_is_given_out_again_is_another_process, 1},
 	    {who_asks_has_to_show_that_it_is_there, 1},
 	    {threads_find_their_own_call_or_none, 1},
