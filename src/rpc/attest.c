@@ -197,15 +197,9 @@ static enum verdict judge_field(
 	return judge(x, *what, kind, field->value);
 }
 
-static struct ttheader_iter entries_of(const struct rpc_message *m)
-{
-	return m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-					     : ttheader_entries(m->sections);
-}
-
 bool rpc_is_attested(const struct rpc_message *m, const struct rpc_attestation *as)
 {
-	struct ttheader_iter it = entries_of(m);
+	struct ttheader_iter it = head_entries(m);
 	struct ttheader_entry e;
 	struct attesting x;
 	enum assertion what;
@@ -415,7 +409,7 @@ static void note_anew(struct rpc_message *m)
 		return;
 	}
 	m->timeout = USEC_NONE;
-	head_note(m, entries_of(m), &why);
+	head_note(m, head_entries(m), &why);
 	if (m->form.transport != RPC_TTSTREAM)
 		return;
 	m->timeout = USEC_NONE; /* streams state none */

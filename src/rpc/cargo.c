@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 #include "rpc/carrier.h"
+#include "rpc/head.h"
 #include "rpc/head_write.h"
 #include "rpc/metadata.h"
 
@@ -207,10 +208,8 @@ static void add_metadata(
 		changes_init(c, edit, is_http);
 	if (is_http)
 		add_fields(cargo, m, edit, arena);
-	else if (m->form.transport == RPC_MESH)
-		add_sections(cargo, ttheader_entries_mesh(m->sections), edit, arena);
 	else
-		add_sections(cargo, ttheader_entries(m->sections), edit, arena);
+		add_sections(cargo, head_entries(m), edit, arena);
 	for (unsigned i = 0; cargo->is_asked && i < c->n; i++)
 		if (c->is_due[i])
 			add_change(cargo, changes_take(c, (int)i), edit, arena);

@@ -1,5 +1,6 @@
 #include "rpc/entries.h"
 
+#include "rpc/head.h"
 #include "rpc/metadata.h"
 
 struct collection {
@@ -69,8 +70,7 @@ static void add_section_entry(struct collection *c, const struct ttheader_entry 
 
 static void add_sections(struct collection *c, const struct rpc_message *m)
 {
-	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-								: ttheader_entries(m->sections);
+	struct ttheader_iter it = head_entries(m);
 	struct ttheader_entry entry;
 
 	while (ttheader_next(&it, &entry))

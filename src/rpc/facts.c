@@ -1,18 +1,13 @@
 #include "rpc/facts.h"
 
 #include "base/cursor.h"
+#include "rpc/head.h"
 #include "rpc/metadata.h"
 #include "wire/grpc.h"
 #include "wire/thrift.h"
 #include "wire/ttheader.h"
 
 /* ---- transport headers ---- */
-
-static struct ttheader_iter entries_of(const struct rpc_message *m)
-{
-	return m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-					     : ttheader_entries(m->sections);
-}
 
 static bool has_entries(const struct rpc_message *m)
 {
@@ -48,7 +43,7 @@ static struct rpc_fact fact_of(const struct ttheader_entry *e)
 
 static void read_all(struct rpc_facts *facts)
 {
-	struct ttheader_iter it = entries_of(facts->m);
+	struct ttheader_iter it = head_entries(facts->m);
 	struct ttheader_entry e;
 
 	facts->is_read = true;
@@ -71,7 +66,7 @@ static void walk_begin(struct walk *w, struct rpc_facts *facts)
 	if (facts->is_whole)
 		return;
 	w->facts = NULL;
-	w->it = entries_of(facts->m);
+	w->it = head_entries(facts->m);
 }
 
 /* NULL at the end; stays until the next one is asked for. */

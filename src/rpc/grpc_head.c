@@ -1,6 +1,7 @@
 #include "rpc/grpc_head.h"
 
 #include "rpc/exception.h"
+#include "rpc/head.h"
 #include "rpc/metadata.h"
 #include "rpc/trace_context.h"
 #include "rpc/trace_name.h"
@@ -192,18 +193,12 @@ struct slice grpc_in_base64(struct arena *arena, struct slice bytes)
 	return writer_slice(&w);
 }
 
-static struct ttheader_iter entries_of(const struct rpc_message *m)
-{
-	return m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-					     : ttheader_entries(m->sections);
-}
-
 #define PLAIN_NAMES_UNKNOWN (1u << TRACE_NAMES)
 
 /* Names of traces that stand there as they are, a bit for each. */
 static unsigned plain_names(const struct rpc_message *m)
 {
-	struct ttheader_iter it = entries_of(m);
+	struct ttheader_iter it = head_entries(m);
 	struct ttheader_entry e;
 	unsigned found = 0;
 
@@ -276,7 +271,7 @@ static void add_metadata(
     const struct rpc_message *m, struct rpc_edit *edit, struct field_list *fields)
 {
 	bool is_reply = m->kind == RPC_REPLY || m->kind == RPC_EXCEPTION;
-	struct ttheader_iter it = entries_of(m);
+	struct ttheader_iter it = head_entries(m);
 	struct ttheader_entry e;
 	unsigned before = fields->n, plain = PLAIN_NAMES_UNKNOWN;
 

@@ -5,6 +5,7 @@
 #include "rpc/changes.h"
 #include "rpc/facts.h"
 #include "rpc/grpc_head.h"
+#include "rpc/head.h"
 #include "rpc/metadata.h"
 #include "rpc/sections.h"
 #include "rpc/trace_context.h"
@@ -16,12 +17,6 @@
 #define B3_KEY      TRANSIT_KEY "b3"
 #define STATE_KEY   TRANSIT_KEY "tracestate"
 #define ADDED       64u /* sections, lengths of entries, padding, a number */
-
-static struct ttheader_iter entries_of(const struct rpc_message *m)
-{
-	return m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-					     : ttheader_entries(m->sections);
-}
 
 /* ---- taking out ---- */
 
@@ -131,7 +126,7 @@ bool rpc_hand_on(const struct rpc_message *m, const struct rpc_edit *edit,
 {
 	struct writer w = writer_of(room, size);
 	struct taking taking = {.t = {.w = &w}};
-	struct ttheader_iter it = entries_of(m);
+	struct ttheader_iter it = head_entries(m);
 	struct ttheader_entry e;
 	bool is_http = m->form.transport == RPC_HTTP2;
 

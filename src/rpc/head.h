@@ -30,6 +30,13 @@ enum wire_result head_read(enum codec_side side, const struct codec_limits *limi
  */
 bool head_note(struct rpc_message *m, struct ttheader_iter entries, const char **why);
 
+/* The entries of a message's transport header, or of what was lifted: none where it has neither. */
+static inline struct ttheader_iter head_entries(const struct rpc_message *m)
+{
+	return m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
+					     : ttheader_entries(m->sections);
+}
+
 /* Would head_write change a byte? */
 bool head_is_changed(const struct rpc_message *m, const struct rpc_edit *edit);
 /* Room that head_write needs at most. */

@@ -3,6 +3,7 @@
  * came with none, with a mesh header, or in HTTP/2; and the count of what has no place.
  */
 #include "rpc/changes.h"
+#include "rpc/head.h"
 #include "rpc/head_write.h"
 #include "rpc/metadata.h"
 #include "rpc/trace_name.h"
@@ -51,18 +52,12 @@ static bool is_changed(struct ttheader_writer *t, struct changes *c, int index)
 	return index >= 0;
 }
 
-static struct ttheader_iter entries_of(const struct rpc_message *m)
-{
-	return m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-					     : ttheader_entries(m->sections);
-}
-
 /* The str keys of a mesh header, and those that were lifted, live on in a TTHeader, but for those
  * that are written anew. */
 static void put_entries(struct ttheader_writer *t, const struct rpc_message *m,
     struct rpc_edit *edit, struct changes *c)
 {
-	struct ttheader_iter it = entries_of(m);
+	struct ttheader_iter it = head_entries(m);
 	struct ttheader_entry e;
 
 	while (ttheader_next(&it, &e)) {
@@ -284,7 +279,7 @@ static void put_call_keys(
 
 static struct slice find_token(const struct rpc_message *m)
 {
-	struct ttheader_iter it = entries_of(m);
+	struct ttheader_iter it = head_entries(m);
 	struct ttheader_entry e;
 
 	if (m->form.transport == RPC_HTTP2)
@@ -354,7 +349,7 @@ static void drop_fields(
 static void drop_entries(
     const struct rpc_message *m, struct rpc_edit *edit, const struct changes *changes)
 {
-	struct ttheader_iter it = entries_of(m);
+	struct ttheader_iter it = head_entries(m);
 	struct ttheader_entry e;
 
 	while (ttheader_next(&it, &e))

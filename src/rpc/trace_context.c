@@ -1,5 +1,6 @@
 #include "rpc/trace_context.h"
 
+#include "rpc/head.h"
 #include "rpc/metadata.h"
 #include "rpc/message.h"
 #include "rpc/trace_name.h"
@@ -210,8 +211,7 @@ static void find_in_fields(struct found *f, const struct rpc_message *m)
 
 static void find_in_entries(struct found *f, const struct rpc_message *m)
 {
-	struct ttheader_iter it = m->form.transport == RPC_MESH ? ttheader_entries_mesh(m->sections)
-								: ttheader_entries(m->sections);
+	struct ttheader_iter it = head_entries(m);
 	struct ttheader_entry e;
 
 	while (ttheader_next(&it, &e)) {
