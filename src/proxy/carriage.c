@@ -120,14 +120,14 @@ static struct slice address_of(const struct call *call)
 void carriage_edit(struct call *call, struct rpc_edit *edit)
 {
 	struct rpc_carrier carrier;
-	struct rpc_carried facts;
+	struct rpc_carry_facts facts;
 	struct rpc_splice *splice;
 	enum rpc_uncarried why;
 
 	if (!carriage_gives(call))
 		return;
 	carrier = carrier_of(service_metadata(call));
-	facts = (struct rpc_carried){
+	facts = (struct rpc_carry_facts){
 	    .log_id = call_log_id(call),
 	    .caller = call->caller,
 	    .caller_method = call->request.caller_method,

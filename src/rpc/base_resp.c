@@ -89,7 +89,7 @@ static bool find_fields(struct slice body, struct carrier_field fields[FIELDS])
 {
 	struct carrier_place place;
 
-	if (!carrier_find_base(body, CARRIER_RESULT, &place) || !place.is_there)
+	if (!carrier_find_base_resp(body, &place) || !place.is_there)
 		return false;
 	return carrier_read_fields(slice_sub(body, place.at, place.len), fields, FIELDS) &&
 	       fields[STATUS_CODE].is_there;

@@ -236,7 +236,7 @@ static void add_fact(struct cargo *cargo, struct slice key, struct slice value)
 }
 
 static void add_facts(
-    struct cargo *cargo, const struct rpc_carrier *carrier, const struct rpc_carried *facts)
+    struct cargo *cargo, const struct rpc_carrier *carrier, const struct rpc_carry_facts *facts)
 {
 	if (carrier->type == RPC_CARRIER_BASE) {
 		cargo->strings[BASE_LOG_ID - 1] = text_of(facts->log_id);
@@ -257,7 +257,7 @@ static void add_facts(
 }
 
 void cargo_collect(struct cargo *cargo, const struct rpc_message *m, struct rpc_edit *edit,
-    const struct rpc_carrier *carrier, const struct rpc_carried *facts, struct arena *arena)
+    const struct rpc_carrier *carrier, const struct rpc_carry_facts *facts, struct arena *arena)
 {
 	memset(cargo->strings, 0, sizeof cargo->strings);
 	cargo->n = 0;

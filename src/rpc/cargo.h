@@ -34,7 +34,7 @@ struct cargo {
 
 /* Collects it; what is lost is counted in @edit. Views into everything that it is given. */
 void cargo_collect(struct cargo *cargo, const struct rpc_message *m, struct rpc_edit *edit,
-    const struct rpc_carrier *carrier, const struct rpc_carried *facts, struct arena *arena);
+    const struct rpc_carrier *carrier, const struct rpc_carry_facts *facts, struct arena *arena);
 
 /* NULL: there is none with this key. */
 struct cargo_pair *cargo_find(struct cargo *cargo, struct slice key);

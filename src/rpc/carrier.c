@@ -1,5 +1,8 @@
 #include "rpc/carrier.h"
 
+/* The argument, and the field of the result, that holds the struct with field RPC_BASE_FIELD. */
+enum { REQUEST = 1, RESULT = 0 };
+
 /* One field of the struct that @in stands in; @in goes to its end. */
 static bool find_in_struct(struct cursor *in, int16_t id, uint8_t type, unsigned depth,
     const uint8_t *body, struct carrier_place *place)
@@ -24,7 +27,7 @@ static bool find_in_struct(struct cursor *in, int16_t id, uint8_t type, unsigned
 	return !in->bad;
 }
 
-bool carrier_find_base(struct slice body, int16_t holder, struct carrier_place *place)
+static bool find_base(struct slice body, int16_t holder, struct carrier_place *place)
 {
 	struct cursor in = cursor_of(body);
 	struct thrift_field field;
@@ -46,12 +49,24 @@ bool carrier_find_base(struct slice body, int16_t holder, struct carrier_place *
 	return is_held && !in.bad && cursor_left(&in) == 0;
 }
 
-bool carrier_find_map(struct slice body, int16_t id, struct carrier_place *place)
+static bool find_map(struct slice body, int16_t id, struct carrier_place *place)
 {
 	struct cursor in = cursor_of(body);
 
 	*place = (struct carrier_place){.is_there = false};
 	return find_in_struct(&in, id, THRIFT_MAP, 1, body.data, place) && cursor_left(&in) == 0;
+}
+
+bool carrier_find(struct slice body, const struct rpc_carrier *carrier, struct carrier_place *place)
+{
+	if (carrier->type == RPC_CARRIER_BASE)
+		return find_base(body, REQUEST, place);
+	return find_map(body, carrier->id, place);
+}
+
+bool carrier_find_base_resp(struct slice body, struct carrier_place *place)
+{
+	return find_base(body, RESULT, place);
 }
 
 static struct carrier_field *wanted(struct carrier_field *fields, unsigned n, int16_t id)

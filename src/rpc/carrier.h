@@ -13,9 +13,6 @@
  * Source: the base.thrift that Kitex's services include by convention. */
 enum { BASE_LOG_ID = 1, BASE_CALLER = 2, BASE_ADDR = 3, BASE_CLIENT = 4, BASE_EXTRA = 6 };
 
-/* The argument, and the result, that holds the struct with field RPC_BASE_FIELD. */
-enum { CARRIER_REQUEST = 1, CARRIER_RESULT = 0 };
-
 struct carrier_place {
 	bool is_there;
 	size_t at;  /* of its value in the body; else of the STOP that it would stand before */
@@ -23,8 +20,10 @@ struct carrier_place {
 };
 
 /* Both: false when the body is not understood. */
-bool carrier_find_base(struct slice body, int16_t holder, struct carrier_place *place);
-bool carrier_find_map(struct slice body, int16_t id, struct carrier_place *place);
+bool carrier_find(
+    struct slice body, const struct rpc_carrier *carrier, struct carrier_place *place);
+/* BaseResp of a result. */
+bool carrier_find_base_resp(struct slice body, struct carrier_place *place);
 
 /* A field that is looked for in a struct. */
 struct carrier_field {

@@ -126,7 +126,7 @@ static enum rpc_uncarried append(struct cargo *cargo, const struct rpc_carrier *
 
 struct merging {
 	struct cargo *cargo;
-	const struct rpc_carried *facts;
+	const struct rpc_carry_facts *facts;
 	bool is_over; /* what we know stands in place of what it says */
 	bool is_past; /* it was written for an earlier hop */
 	struct writer w;
@@ -134,7 +134,7 @@ struct merging {
 };
 
 /* Beside the fields of Base; as in a header. */
-static bool may_be_stated(const struct rpc_carried *facts, struct slice key)
+static bool may_be_stated(const struct rpc_carry_facts *facts, struct slice key)
 {
 	const struct rpc_attestation as = {.is_identity = facts->is_attested,
 	    .reserved = facts->reserved,
@@ -282,7 +282,7 @@ static struct slice find_value(struct carrier_pairs pairs, struct slice wanted)
 }
 
 static bool is_for_earlier_hop(
-    struct carrier_pairs pairs, struct slice caller, const struct rpc_carried *facts)
+    struct carrier_pairs pairs, struct slice caller, const struct rpc_carry_facts *facts)
 {
 	struct slice service = find_value(pairs, SLICE_LIT(RPC_CARRY_SERVICE));
 	struct slice method = find_value(pairs, SLICE_LIT(RPC_CARRY_METHOD));
@@ -294,7 +294,7 @@ static bool is_for_earlier_hop(
 }
 
 static enum rpc_uncarried merge(struct cargo *cargo, const struct rpc_carrier *carrier,
-    const struct rpc_carried *facts, struct slice there, struct arena *arena,
+    const struct rpc_carry_facts *facts, struct slice there, struct arena *arena,
     struct rpc_splice *splice)
 {
 	struct merging g = {.cargo = cargo, .facts = facts};
@@ -324,16 +324,8 @@ static enum rpc_uncarried merge(struct cargo *cargo, const struct rpc_carrier *c
 
 /* ---- */
 
-static bool find_place(
-    const struct rpc_message *m, const struct rpc_carrier *carrier, struct carrier_place *place)
-{
-	if (carrier->type == RPC_CARRIER_BASE)
-		return carrier_find_base(m->body, CARRIER_REQUEST, place);
-	return carrier_find_map(m->body, carrier->id, place);
-}
-
 static enum rpc_uncarried put(struct cargo *cargo, const struct rpc_message *m,
-    const struct rpc_carrier *carrier, const struct rpc_carried *facts,
+    const struct rpc_carrier *carrier, const struct rpc_carry_facts *facts,
     const struct carrier_place *place, struct arena *arena, struct rpc_splice *splice)
 {
 	if (cargo->is_over)
@@ -346,10 +338,10 @@ static enum rpc_uncarried put(struct cargo *cargo, const struct rpc_message *m,
 }
 
 enum rpc_uncarried rpc_carry(const struct rpc_message *m, struct rpc_edit *edit,
-    const struct rpc_carrier *carrier, const struct rpc_carried *facts, struct arena *arena,
+    const struct rpc_carrier *carrier, const struct rpc_carry_facts *facts, struct arena *arena,
     struct rpc_splice *splice)
 {
-	unsigned dropped[sizeof edit->dropped / sizeof edit->dropped[0]];
+	unsigned dropped[RPC_DROPPED_CLASSES];
 	struct carrier_place place;
 	enum rpc_uncarried why;
 	struct cargo cargo;
@@ -358,7 +350,7 @@ enum rpc_uncarried rpc_carry(const struct rpc_message *m, struct rpc_edit *edit,
 		return RPC_UNCARRIED_PAYLOAD;
 	if (!m->complete)
 		return RPC_UNCARRIED_LONG;
-	if (!find_place(m, carrier, &place))
+	if (!carrier_find(m->body, carrier, &place))
 		return RPC_UNCARRIED_SHAPE;
 	if (place.is_there && carrier->merge == RPC_MERGE_KEEP)
 		return RPC_UNCARRIED_KEPT;

@@ -71,10 +71,7 @@ static bool read_carrier(
 	struct carrier_place place;
 	struct slice value, key;
 
-	if (has_fields ? !carrier_find_base(m->body, CARRIER_REQUEST, &place)
-		       : !carrier_find_map(m->body, carrier->id, &place))
-		return false;
-	if (!place.is_there)
+	if (!carrier_find(m->body, carrier, &place) || !place.is_there)
 		return false;
 	value = slice_sub(m->body, place.at, place.len);
 	if (has_fields ? !read_base(l, value) : !carrier_pairs_of(value, &l->pairs))

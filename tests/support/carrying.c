@@ -5,7 +5,7 @@
 #include "support/frames.h"
 #include "support/structs.h"
 
-const struct rpc_carried carrying_facts = {
+const struct rpc_carry_facts carrying_facts = {
     .log_id = {(const uint8_t *)"log", 3},
     .caller = {(const uint8_t *)"cal", 3},
     .address = {(const uint8_t *)"1.2.3.4:5", 9},

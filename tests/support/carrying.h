@@ -13,7 +13,7 @@ struct carrying {
 	struct rpc_message m;
 	struct rpc_edit edit;
 	struct rpc_carrier carrier;
-	struct rpc_carried facts;
+	struct rpc_carry_facts facts;
 	struct arena arena;
 	struct changes_text changes;
 	bool has_changes;
@@ -49,6 +49,6 @@ bool carrier_differs_alone(
     const struct carrier_seen *a, const struct carrier_seen *b, const struct rpc_carrier *carrier);
 
 /* Log id "log", caller "cal", address "1.2.3.4:5", service "svc", method "Echo". */
-extern const struct rpc_carried carrying_facts;
+extern const struct rpc_carry_facts carrying_facts;
 
 #endif

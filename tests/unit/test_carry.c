@@ -84,7 +84,7 @@ START_TEST(what_is_not_known_is_not_said)
 	struct carrying c;
 
 	carrying_begin(&c, "", "{1:{1:i5}}");
-	c.facts = (struct rpc_carried){.deadline_ms = 0};
+	c.facts = (struct rpc_carry_facts){.deadline_ms = 0};
 	ck_assert_int_eq(carrying_go(&c), RPC_CARRIED);
 	must_be(&c, "{1:{1:i5 255:{4:\"bridled\"}}}");
 	carrying_end(&c);
@@ -188,7 +188,7 @@ START_TEST(no_byte_of_a_value_is_overlooked)
 			if (at < len)
 				bytes[at] = (char)0xff;
 			carrying_begin(&c, "", "{1:{}}");
-			c.facts = (struct rpc_carried){.log_id = slice_of(bytes, len)};
+			c.facts = (struct rpc_carry_facts){.log_id = slice_of(bytes, len)};
 			ck_assert_int_eq(carrying_go(&c), RPC_CARRIED);
 			ck_assert_int_eq(carrying_is(&c, "{1:{255:{4:\"bridled\"}}}"), at < len);
 			carrying_end(&c);

@@ -214,7 +214,7 @@ START_TEST(who_called_somebody_else_does_not_pass_for_who_calls)
 	begin(&c, RPC_MERGE_FILL, "",
 	    "{1:{255:{1:\"first\" 2:\"grandparent\" 3:\"9.9.9.9:9\" 6:<ss "
 	    "\"destination-service\"=\"parent\" \"RPC_TRANSIT_b3\"=\"0\">}}}");
-	c.facts = (struct rpc_carried){.deadline_ms = 0};
+	c.facts = (struct rpc_carry_facts){.deadline_ms = 0};
 	ck_assert_int_eq(carrying_go(&c), RPC_CARRIED);
 	must_be(&c, "{1:{255:{1:\"first\" 6:<ss \"RPC_TRANSIT_b3\"=\"0\"> 4:\"bridled\"}}}");
 	carrying_end(&c);
