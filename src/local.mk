@@ -348,6 +348,7 @@ src_libbridle_a_SOURCES = \
 	src/proxy/attempt.c src/proxy/attempt.h \
 	src/proxy/backend.c src/proxy/backend.h \
 	src/proxy/call.c src/proxy/call.h \
+	src/proxy/call_edit.c \
 	src/proxy/call_stats.c src/proxy/call_stats.h \
 	src/proxy/call_steps.c \
 	src/proxy/call_told.c src/proxy/call_told.h \
