@@ -94,15 +94,16 @@ static bool is_reserved_int(const struct rpc_attestation *as, uint16_t number)
 	return false;
 }
 
+/* As fields call them; the address is a str key. */
+static const struct slice names[ASSERTED] = {
+    [CALLER] = SLICE_LIT("source-service"),
+    [CALLER_METHOD] = SLICE_LIT("source-method"),
+    [ADDRESS] = SLICE_LIT("rip"),
+};
+
 /* The token goes by any name that a reader, here or behind other forms, may take for it. */
 static enum assertion identity_of(struct slice name, enum metadata_kind kind, bool is_field)
 {
-	static const struct slice names[ASSERTED] = {
-	    [CALLER] = SLICE_LIT("source-service"),
-	    [CALLER_METHOD] = SLICE_LIT("source-method"),
-	    [ADDRESS] = SLICE_LIT("rip"),
-	};
-
 	for (int i = CALLER; i < ASSERTED; i++) {
 		if (!metadata_name_eq(name, names[i]))
 			continue;
@@ -221,7 +222,7 @@ bool rpc_is_attested(const struct rpc_message *m, const struct rpc_attestation *
 static void put(struct attesting *x, struct ttheader_writer *t, enum assertion what)
 {
 	if (what == ADDRESS)
-		ttheader_put_str(t, SLICE_LIT("rip"), x->known[ADDRESS]);
+		ttheader_put_str(t, names[ADDRESS], x->known[ADDRESS]);
 	else
 		ttheader_put_int(t,
 		    what == CALLER ? (uint16_t)TTKEY_FROM_SERVICE : (uint16_t)TTKEY_FROM_METHOD,
@@ -352,12 +353,10 @@ static bool attest_lifted(struct attesting *x, struct rpc_message *m, struct are
 
 static void attest_fields(struct attesting *x, struct rpc_message *m, struct arena *arena)
 {
-	static const struct slice names[] = {
-	    [CALLER] = SLICE_LIT("source-service"), [CALLER_METHOD] = SLICE_LIT("source-method")};
 	struct field_list list = {.arena = arena};
 	enum assertion what;
 
-	list.size = m->n_fields + (unsigned)ARRAY_LEN(names);
+	list.size = m->n_fields + ASSERTED;
 	list.items = arena_alloc(arena, list.size * sizeof *list.items);
 	for (unsigned i = 0; i < m->n_fields; i++) {
 		enum verdict verdict = judge_field(x, &m->fields[i], &what);
@@ -369,7 +368,7 @@ static void attest_fields(struct attesting *x, struct rpc_message *m, struct are
 			list.items[list.n].value = arena_copy(arena, x->known[what]);
 		list.n++;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+	for (int i = CALLER; i <= CALLER_METHOD; i++)
 		if (x->known[i].len && !x->is_said[i])
 			field_add(&list, names[i], arena_copy(arena, x->known[i]));
 	m->fields = list.items;

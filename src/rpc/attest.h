@@ -11,9 +11,9 @@
 
 /* Names that no caller may use: those that begin so, or that one. Case is folded, `-` is `_`. */
 struct rpc_reserved {
-	enum rpc_change_kind
-	    kind;          /* META: however far it travels, the ACL token too; HEADER: what has
-				    * no place of its own in a message; INT */
+	/* META: however far it travels, the ACL token too; HEADER: what has no place of its own in a
+	 * message; INT. */
+	enum rpc_change_kind kind;
 	struct slice name; /* META, HEADER */
 	uint16_t number;   /* INT */
 	bool is_prefix;

@@ -12,11 +12,10 @@
 #include "rpc/trace_name.h"
 #include "wire/grpc.h"
 
-#define TRANSIT_KEY "RPC_TRANSIT_"
-#define PARENT_KEY  TRANSIT_KEY "traceparent"
-#define B3_KEY      TRANSIT_KEY "b3"
-#define STATE_KEY   TRANSIT_KEY "tracestate"
-#define ADDED       64u /* sections, lengths of entries, padding, a number */
+#define PARENT_KEY METADATA_TRANSIT_KEY "traceparent"
+#define B3_KEY     METADATA_TRANSIT_KEY "b3"
+#define STATE_KEY  METADATA_TRANSIT_KEY "tracestate"
+#define ADDED      64u /* sections, lengths of entries, padding, a number */
 
 /* ---- taking out ---- */
 
@@ -349,9 +348,9 @@ static bool give_fields(struct taker *taker, struct arena *arena)
 		if (lacks(taker, &e))
 			add_value(&list, &e);
 	if (m->log_id.len == 0)
-		add_fact(&list, SLICE_LIT("stream-log-id"), taker->what->log_id);
+		add_fact(&list, metadata_field(METADATA_NAME_LOG_ID), taker->what->log_id);
 	if (m->caller_method.len == 0)
-		add_fact(&list, SLICE_LIT("source-method"), taker->what->method);
+		add_fact(&list, metadata_field(METADATA_NAME_CALLER_METHOD), taker->what->method);
 	m->fields = list.items;
 	m->n_fields = list.n;
 	return true;

@@ -47,6 +47,7 @@ static void note_pair(struct lifting *l, bool has_fields, struct slice key, stru
 
 static bool read_base(struct lifting *l, struct slice base)
 {
+	/* Some are asked for their types alone: a struct that has others is no Base. */
 	struct carrier_field fields[FIELDS] = {
 	    [LOG_ID] = {.id = BASE_LOG_ID, .type = THRIFT_STRING},
 	    [CALLER] = {.id = BASE_CALLER, .type = THRIFT_STRING},

@@ -66,12 +66,12 @@ enum rpc_mark {
 	RPC_HAS_TRANSPORT_TYPE = 1u << 4, /* int key 1 */
 	RPC_HAS_RIP = 1u << 5,
 	RPC_HAS_CALLER = 1u << 6,   /* int key 3, source-service; be it empty */
-	RPC_HAS_OVERLOAD = 1u << 8, /* an exception made of a gRPC status that told of overload */
-	RPC_IS_LIFTED = 1u << 9, /* a PLAIN message: sections were made from its body (rpc/carry) */
-	RPC_BIZ_IN_BODY = 1u << 10, /* with HAS_BIZ: the body says so, and no header */
+	RPC_HAS_OVERLOAD = 1u << 7, /* an exception made of a gRPC status that told of overload */
+	RPC_IS_LIFTED = 1u << 8, /* a PLAIN message: sections were made from its body (rpc/carry) */
+	RPC_BIZ_IN_BODY = 1u << 9, /* with HAS_BIZ: the body says so, and no header */
 	/* Of a call: its caller knows backward values by their prefix alone, as Volo's clients do;
 	 * those of Kitex take all str keys of a reply for them. */
-	RPC_WANTS_PREFIX = 1u << 12,
+	RPC_WANTS_PREFIX = 1u << 10,
 };
 
 #define RPC_LENGTH_UNKNOWN UINT64_MAX
