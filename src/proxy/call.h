@@ -142,7 +142,7 @@ struct call {
 	char source[48];               /* who called */
 	char log_id[40]; /* made here when the caller stated none; empty until wanted */
 	bool is_tied;    /* to the call that its caller answers meanwhile */
-	/* What that one carries, until the body has come whole; in the arena; NULL: nothing. */
+	/* What that one hands on, until the body has come whole; in the arena; NULL: nothing. */
 	const struct rpc_handed_on *handed_on;
 	bool reply_is_at_hand; /* when the call ends: views of `reply` are still good */
 	struct tapped *tapped; /* in the arena: kept for those who look on; NULL: nothing */

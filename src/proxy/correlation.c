@@ -48,25 +48,25 @@ const char *correlation_result_name(enum correlation_result result)
 	return names[result];
 }
 
-/* ---- what is carried ---- */
+/* ---- what is handed on ---- */
 
 struct correlated *correlated_new(size_t size)
 {
-	struct correlated *carried = mem_alloc(sizeof *carried + size);
+	struct correlated *correlated = mem_alloc(sizeof *correlated + size);
 
-	memset(carried, 0, sizeof *carried);
-	ref_init(&carried->refs);
-	carried->until = carried->what.timeout = USEC_NONE;
-	return carried;
+	memset(correlated, 0, sizeof *correlated);
+	ref_init(&correlated->refs);
+	correlated->until = correlated->what.timeout = USEC_NONE;
+	return correlated;
 }
 
 void correlated_unref(struct correlated **p)
 {
-	struct correlated *carried = *p;
+	struct correlated *correlated = *p;
 
 	*p = NULL;
-	if (carried && ref_drop(&carried->refs))
-		free(carried);
+	if (correlated && ref_drop(&correlated->refs))
+		free(correlated);
 }
 
 /* ---- the table ---- */
@@ -235,10 +235,10 @@ void correlation_leave(struct correlation *c, struct correlation_process **p)
 /* ---- flights ---- */
 
 void correlation_begin(struct correlation *c, struct correlation_flight *flight,
-    struct correlation_process *process, struct correlated *carries)
+    struct correlation_process *process, struct correlated *hands_on)
 {
 	flight->process = process;
-	flight->carries = carries;
+	flight->hands_on = hands_on;
 	pthread_mutex_lock(&c->lock);
 	process->users++;
 	process->n_flights++;
@@ -251,12 +251,12 @@ void correlation_give_up(
 {
 	pthread_mutex_lock(&c->lock);
 	to->process = flight->process;
-	to->carries = NULL;
+	to->hands_on = NULL;
 	list_push_back(&to->process->flights, &to->link);
 	list_remove(&flight->link);
 	pthread_mutex_unlock(&c->lock);
 	flight->process = NULL;
-	correlated_unref(&flight->carries);
+	correlated_unref(&flight->hands_on);
 }
 
 void correlation_end(struct correlation *c, struct correlation_flight *flight, usec_t blind_until)
@@ -271,7 +271,7 @@ void correlation_end(struct correlation *c, struct correlation_flight *flight, u
 	leave(c, p);
 	pthread_mutex_unlock(&c->lock);
 	flight->process = NULL;
-	correlated_unref(&flight->carries);
+	correlated_unref(&flight->hands_on);
 }
 
 /* ---- asking ---- */
@@ -290,19 +290,19 @@ static bool is_blind(struct correlation *c, usec_t now)
 static enum correlation_result find_flight(struct correlation *c,
     const struct correlation_process *p, usec_t now, struct correlated **found)
 {
-	struct correlated *carries;
+	struct correlated *hands_on;
 
 	if (p->n_flights == 0)
 		return CORRELATION_NONE;
 	if (p->n_flights > 1 || now < p->blind_until || is_blind(c, now))
 		return CORRELATION_SEVERAL;
-	carries = list_item(p->flights.next, struct correlation_flight, link)->carries;
-	if (carries == NULL)
+	hands_on = list_item(p->flights.next, struct correlation_flight, link)->hands_on;
+	if (hands_on == NULL)
 		return CORRELATION_NONE;
-	if (carries->is_large)
+	if (hands_on->is_large)
 		return CORRELATION_LARGE;
-	ref_take(&carries->refs);
-	*found = carries;
+	ref_take(&hands_on->refs);
+	*found = hands_on;
 	return CORRELATION_TIED;
 }
 

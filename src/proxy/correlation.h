@@ -31,7 +31,7 @@ struct correlation;
 /* As long as somebody has a connection to it. */
 struct correlation_process;
 
-/* What a call in flight carries. Does not change; counted references. */
+/* What is handed on from a call in flight. Does not change; counted references. */
 struct correlated {
 	struct ref refs;
 	bool is_large; /* more than is kept: there are no values */
@@ -44,7 +44,7 @@ struct correlated {
 struct correlation_flight {
 	struct list link;
 	struct correlation_process *process; /* a reference */
-	struct correlated *carries;          /* a reference; NULL: its service does not correlate */
+	struct correlated *hands_on;         /* a reference; NULL: its service does not correlate */
 };
 
 enum correlation_result {
@@ -78,10 +78,11 @@ struct correlation_process *correlation_process(
     struct correlation *c, struct conn_process *who, struct slice label, usec_t now);
 void correlation_leave(struct correlation *c, struct correlation_process **process);
 
-/* A call goes to the process, before its first byte does. @carries moves. */
+/* A call goes to the process, before its first byte does. @hands_on moves. */
 void correlation_begin(struct correlation *c, struct correlation_flight *flight,
-    struct correlation_process *process, struct correlated *carries);
-/* Its call was given up, but its end will be seen: @to takes its place, and carries nothing. */
+    struct correlation_process *process, struct correlated *hands_on);
+/* Its call was given up, but its end will be seen: @to takes its place, and hands nothing
+ * on. */
 void correlation_give_up(
     struct correlation *c, struct correlation_flight *flight, struct correlation_flight *to);
 /* It is over. @blind_until: it may still run until then; 0: it is known not to. */

@@ -61,14 +61,14 @@ static struct slice add_bytes(struct correlated *to, size_t *at, struct slice s)
 	return slice_of(place, s.len);
 }
 
-/* All that it carries, for other threads to read. */
-static struct correlated *carried_by(const struct attempt *a, const struct rpc_edit *edit)
+/* All that it hands on, for other threads to read. */
+static struct correlated *handed_on_by(const struct attempt *a, const struct rpc_edit *edit)
 {
 	struct call *call = a->call;
 	struct slice log_id = call_log_id(call), method = call->request.method, sections;
 	uint8_t room[CORRELATION_BYTES_MAX];
 	struct trace_context context;
-	struct correlated *carried;
+	struct correlated *correlated;
 	size_t at = 0;
 	bool is_large;
 
@@ -77,13 +77,13 @@ static struct correlated *carried_by(const struct attempt *a, const struct rpc_e
 		   sections.len + log_id.len + method.len > sizeof room;
 	if (is_large)
 		sections = log_id = method = SLICE_NONE;
-	carried = correlated_new(sections.len + log_id.len + method.len);
-	carried->is_large = is_large;
-	carried->until = time_of(call);
-	carried->what.sections = add_bytes(carried, &at, sections);
-	carried->what.log_id = add_bytes(carried, &at, log_id);
-	carried->what.method = add_bytes(carried, &at, method);
-	return carried;
+	correlated = correlated_new(sections.len + log_id.len + method.len);
+	correlated->is_large = is_large;
+	correlated->until = time_of(call);
+	correlated->what.sections = add_bytes(correlated, &at, sections);
+	correlated->what.log_id = add_bytes(correlated, &at, log_id);
+	correlated->what.method = add_bytes(correlated, &at, method);
+	return correlated;
 }
 
 /* Which process is behind the connection: asked once, as it will stay. */
@@ -111,7 +111,7 @@ void tying_begin(struct attempt *a, const struct rpc_edit *edit)
 		find_process(u, call);
 	if (u->process)
 		correlation_begin(table_of(call), &a->flight, u->process,
-		    correlates ? carried_by(a, edit) : NULL);
+		    correlates ? handed_on_by(a, edit) : NULL);
 }
 
 /* Nobody here sees when the process is done with it. */

@@ -1,7 +1,7 @@
 /*
  * Calls of an application beside us, tied to the call that it answers meanwhile (`correlate`): what
  * is sent to it is noted in the process's table (proxy/correlation.h), and a call that comes from it
- * is given what the one in flight carries.
+ * is given what the one in flight hands on.
  */
 #ifndef BRIDLE_PROXY_TYING_H
 #define BRIDLE_PROXY_TYING_H
