@@ -16,8 +16,8 @@
  *     struct Request {1: string text, 255: Base base}
  *     struct Base {1: string LogID, 2: string Caller, ...}
  *
- * Base is where its makers once agreed to say who calls; the application reads it where it is there.
- * In Kitex Protobuf Echo and Ask give the bytes of the message back, whatever they mean.
+ * Base is where its makers once agreed to say who calls; the application reads it where it is
+ * there. In Kitex Protobuf Echo and Ask give the bytes of the message back, whatever they mean.
  */
 #include <arpa/inet.h>
 #include <stdatomic.h>

@@ -193,8 +193,8 @@ static bool read_asker(const struct http_reply *reply, struct metadata_asker *as
 	return true;
 }
 
-/* As the kernel has it, behind the NUL of the abstract namespace, which may be escaped, or `@` as tools
- * show it, or left out. */
+/* As the kernel has it, behind the NUL of the abstract namespace, which may be escaped, or `@` as
+ * tools show it, or left out. */
 static bool read_name(struct slice text, struct upstream_name *name)
 {
 	struct arena arena;

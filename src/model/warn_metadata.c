@@ -1,7 +1,8 @@
 /* Doubts about how metadata reaches the application of a service, and what it hands on. */
 #include "model/config_warn.h"
 
-/* Protocols whose calls are written with a header of their own, and whose bodies are never edited. */
+/* Protocols whose calls are written with a header of their own, and whose bodies are never
+ * edited. */
 static bool has_own_metadata(enum service_protocol protocol)
 {
 	return protocol == SERVICE_GRPC || protocol == SERVICE_TTHEADER_STREAMING;

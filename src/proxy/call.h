@@ -262,8 +262,8 @@ bool call_may_repeat(const struct call *call);
 void call_lead(struct call *call, const struct route_decision *decision);
 /* Can it be turned into what its service speaks? Sets target and is_stream. NULL, or why not. */
 const char *call_set_target(struct call *call);
-/* The IDL service's name: an alias that alone can be meant, empty if there is none. Where the call was
- * led elsewhere it is still that of the service that was called: no two can have it. */
+/* The IDL service's name: an alias that alone can be meant, empty if there is none. Where the call
+ * was led elsewhere it is still that of the service that was called: no two can have it. */
 struct slice call_only_alias(const struct call *call);
 /* What to change in the request as the attempt sends it, in the form that @edit has. */
 void call_request_edit(struct call *call, const struct attempt *a, struct rpc_edit *edit);

@@ -54,8 +54,8 @@ static bool is_too_long(const struct call *call)
 	return m->form.payload == RPC_THRIFT && m->body.len > call->policy->retry.buffer;
 }
 
-/* What is left counts from the first byte of the call on, as a time that is stated does; that of the
- * call that it belongs to holds all the same. */
+/* What is left counts from the first byte of the call on, as a time that is stated does; that of
+ * the call that it belongs to holds all the same. */
 static void bound_time(struct rpc_message *m, usec_t waited, usec_t before)
 {
 	m->timeout = usec_min(usec_after(m->timeout, waited), before);

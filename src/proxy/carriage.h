@@ -1,7 +1,7 @@
 /*
  * Metadata in the bodies of calls, as the configuration asks for it: what an application that reads
- * no header is given there, what it brings there, and the business errors that it answers with. What
- * the bytes are is rpc/carry's.
+ * no header is given there, what it brings there, and the business errors that it answers with.
+ * What the bytes are is rpc/carry's.
  */
 #ifndef BRIDLE_PROXY_CARRIAGE_H
 #define BRIDLE_PROXY_CARRIAGE_H
@@ -27,7 +27,8 @@ bool carriage_wants_body(const struct call *call);
 void carriage_edit(struct call *call, struct rpc_edit *edit);
 /* Whether replies are read for what their bodies say of a business error. */
 bool carriage_reads_replies(const struct call *call);
-/* Reads it: @m is a reply to the call, here as a whole or not; its views are in the call's arena. */
+/* Reads it: @m is a reply to the call, here as a whole or not; its views are in the call's
+ * arena. */
 void carriage_note_reply(struct call *call, struct rpc_message *m);
 
 #endif

@@ -1,15 +1,15 @@
 /*
- * Which calls are in flight to which process beside us, for services with `correlate`: so that a call
- * that such a process makes meanwhile can be told to belong to the one that it answers. One table
- * for all workers, behind one lock that only calls over unix sockets take, and only while a
+ * Which calls are in flight to which process beside us, for services with `correlate`: so that a
+ * call that such a process makes meanwhile can be told to belong to the one that it answers. One
+ * table for all workers, behind one lock that only calls over unix sockets take, and only while a
  * configuration asks for it.
  *
  * Nothing is guessed. A process that answers no call before those that it made for it are answered
  * has the call in flight, as seen from here, for as long as one that it makes is on its way to us;
  * so if there is exactly one, it is that one. Whatever might still run counts, too: calls of other
- * services to the same process, and for some time those whose end cannot be seen from here (oneways,
- * and what was given up before its reply came). What was sent by those who do not count (before a
- * reload that asked for it, or by another bridled in an upgrade) forbids it altogether.
+ * services to the same process, and for some time those whose end cannot be seen from here
+ * (oneways, and what was given up before its reply came). What was sent by those who do not count
+ * (before a reload that asked for it, or by another bridled in an upgrade) forbids it altogether.
  */
 #ifndef BRIDLE_PROXY_CORRELATION_H
 #define BRIDLE_PROXY_CORRELATION_H

@@ -50,8 +50,9 @@ void introduction_end(struct introduction **introduction);
 /* The most recently used idle connection to @backend that began with it; NULL: none. */
 struct upstream *introduction_idle(
     const struct introduction *introduction, const struct backend *backend);
-/* Writes the header, before anything else, on a connection to an endpoint of @service. @introduction
- * NULL: for nobody. Returns 0, or -1 with the errno in *@error: the connection is broken. */
+/* Writes the header, before anything else, on a connection to an endpoint of @service.
+ * @introduction NULL: for nobody. Returns 0, or -1 with the errno in *@error: the connection is
+ * broken. */
 int introduction_write(
     const struct introduction *introduction, struct slice service, struct conn *conn, int *error);
 

@@ -11,8 +11,8 @@
 
 /* Names that no caller may use: those that begin so, or that one. Case is folded, `-` is `_`. */
 struct rpc_reserved {
-	/* META: however far it travels, the ACL token too; HEADER: what has no place of its own in a
-	 * message; INT. */
+	/* META: however far it travels, the ACL token too; HEADER: what has no place of its own in
+	 * a message; INT. */
 	enum rpc_change_kind kind;
 	struct slice name; /* META, HEADER */
 	uint16_t number;   /* INT */
@@ -20,10 +20,11 @@ struct rpc_reserved {
 };
 
 struct rpc_attestation {
-	/* The caller, its method, its address (rip) and the ACL token are not the caller's to say. */
+	/* The caller, its method, its address (rip) and the ACL token are not the caller's to
+	 * say. */
 	bool is_identity;
-	/* What stands in their place; empty: nothing. The address only where one was stated, and only
-	 * in a transport header that has room for it. */
+	/* What stands in their place; empty: nothing. The address only where one was stated, and
+	 * only in a transport header that has room for it. */
 	struct slice caller, caller_method, address;
 	const struct rpc_reserved *reserved; /* borrowed */
 	size_t n_reserved;

@@ -1,7 +1,7 @@
 /*
- * Where a body has its carrier of metadata, or has room for one, and what a carrier holds. Nothing is
- * changed here, and nothing is guessed: what is not exactly as expected is not understood. Private to
- * rpc/; what a carrier is says rpc/carry.h.
+ * Where a body has its carrier of metadata, or has room for one, and what a carrier holds. Nothing
+ * is changed here, and nothing is guessed: what is not exactly as expected is not understood.
+ * Private to rpc/; what a carrier is says rpc/carry.h.
  */
 #ifndef BRIDLE_RPC_CARRIER_H
 #define BRIDLE_RPC_CARRIER_H

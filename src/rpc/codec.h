@@ -227,8 +227,9 @@ struct rpc_edit {
 	const struct rpc_change *changes; /* borrowed: by the rules of a route, in order */
 	size_t n_changes;
 	unsigned retry; /* RetryReq: the attempt's number; 0: no retry, a mark stays as it came */
-	/* Of a body that is here as a whole; borrowed; NULL: none. It holds the metadata that a form
-	 * without a header has no place for: nothing of them is counted as dropped by the writer. */
+	/* Of a body that is here as a whole; borrowed; NULL: none. It holds the metadata that a
+	 * form without a header has no place for: nothing of them is counted as dropped by the
+	 * writer. */
 	const struct rpc_splice *splice;
 	/* Out: what had no place in the new form, by enum rpc_dropped. */
 	unsigned dropped[RPC_DROPPED_CLASSES];

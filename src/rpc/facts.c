@@ -231,7 +231,8 @@ bool rpc_find_int(const struct rpc_message *m, uint16_t number, struct slice *va
 
 /*
  * The field @id of the struct that begins at @in, with @depth structs around its fields: its type,
- * and @value where its value begins; STOP when it has none. What is past the end of the bytes is not there; what was found before it is.
+ * and @value where its value begins; STOP when it has none. What is past the end of the bytes is
+ * not there; what was found before it is.
  */
 static uint8_t find_id(struct cursor in, int16_t id, unsigned depth, struct cursor *value)
 {

@@ -2,8 +2,8 @@
  * What an application that knows metadata hands on from a call that it answers to those that it
  * makes meanwhile: persistent values, the context of the trace, the log id, what is left of the
  * time, and which method of its own it is that calls. For applications that do not, it is taken out
- * of the one and put into the other here; in between it needs nothing of the call that it came from.
- * Which call belongs to which is not known here.
+ * of the one and put into the other here; in between it needs nothing of the call that it came
+ * from. Which call belongs to which is not known here.
  */
 #ifndef BRIDLE_RPC_HANDED_ON_H
 #define BRIDLE_RPC_HANDED_ON_H
@@ -23,9 +23,10 @@ struct rpc_handed_on {
 
 /*
  * Writes the values of the call @m as @edit has it go out into @room: persistent ones in the
- * spelling that they have there, the state of the trace and, in place of what @m says, @trace as its
- * parent (without ids: none). Transient values were for the application alone. *@sections is empty
- * when there are none. False: there is not enough room, or there are more than RPC_HANDED_ON_MAX.
+ * spelling that they have there, the state of the trace and, in place of what @m says, @trace as
+ * its parent (without ids: none). Transient values were for the application alone. *@sections is
+ * empty when there are none. False: there is not enough room, or there are more than
+ * RPC_HANDED_ON_MAX.
  */
 bool rpc_hand_on(const struct rpc_message *m, const struct rpc_edit *edit,
     const struct trace_context *trace, void *room, size_t size, struct slice *sections);

@@ -45,7 +45,8 @@ size_t head_write_bound(const struct rpc_message *m, const struct rpc_edit *edit
  * of the format cannot hold it. */
 void head_write(struct writer *w, const struct rpc_message *m, struct rpc_edit *edit);
 
-/* The body as it goes out: what is here of it, or with its splice, in pieces. Returns their number. */
+/* The body as it goes out: what is here of it, or with its splice, in pieces. Returns their
+ * number. */
 #define BODY_PIECES 3
 int head_body_pieces(
     const struct rpc_message *m, const struct rpc_edit *edit, struct slice pieces[BODY_PIECES]);

@@ -120,8 +120,8 @@ static inline bool rpc_header_tells_biz(const struct rpc_message *m)
 }
 
 /* Copies the head into the arena and turns all views onto the copy, but those into the body. What
- * lies elsewhere, since it was made of the body (IS_LIFTED, BIZ_IN_BODY) or by the proxy, is copied,
- * too. */
+ * lies elsewhere, since it was made of the body (IS_LIFTED, BIZ_IN_BODY) or by the proxy, is
+ * copied, too. */
 void rpc_message_keep_head(struct rpc_message *m, struct arena *arena);
 
 /* The caller announced that replies may come in any order. */

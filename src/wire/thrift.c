@@ -248,8 +248,8 @@ static const uint8_t *gather(struct thrift_walk *walk, struct cursor *c, size_t 
 
 /* ---- what is all here ---- */
 
-/* Fields that are numbers or strings, one after another: most are. What is anything else, wrong, or not
- * all here is left to step(). */
+/* Fields that are numbers or strings, one after another: most are. What is anything else, wrong, or
+ * not all here is left to step(). */
 static void rush_fields(struct cursor *c)
 {
 	const uint8_t *at = c->at;

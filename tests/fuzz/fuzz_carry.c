@@ -1,7 +1,7 @@
 /*
  * Metadata into and out of any body: the first bytes choose how, then sections of a TTHeader behind
- * their length, then the body. What is changed stays a struct, and differs in its carrier alone; what
- * is not understood stays; what was put in is found again; a second time changes nothing.
+ * their length, then the body. What is changed stays a struct, and differs in its carrier alone;
+ * what is not understood stays; what was put in is found again; a second time changes nothing.
  */
 #include "fuzz.h"
 #include "rpc/facts.h"

@@ -1,6 +1,6 @@
 /*
- * Calls of an application, tied to the one that it answers meanwhile: from worker to worker, as long
- * as that one is in flight, and never where another might be meant.
+ * Calls of an application, tied to the one that it answers meanwhile: from worker to worker, as
+ * long as that one is in flight, and never where another might be meant.
  */
 #include <check.h>
 #include <stdio.h>

@@ -25,8 +25,9 @@ struct sim_frame {
 	int id;             /* of an exception */
 	unsigned flags;
 	const char *keys; /* "12=100 isn=Shop": numbers are int keys */
-	/* The text stands in a struct: field 1 of the arguments, 0 of the result. "" is no more than
-	 * that; else its field 255 has these: "@2=cart K=v", @N for a field, all others in its map. */
+	/* The text stands in a struct: field 1 of the arguments, 0 of the result. "" is no more
+	 * than that; else its field 255 has these: "@2=cart K=v", @N for a field, all others in its
+	 * map. */
 	const char *base;
 	const char *map; /* one more argument of this id: a map<string,string> of "K=v L=w" */
 	int map_id;

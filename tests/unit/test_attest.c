@@ -232,8 +232,8 @@ START_TEST(a_reserved_prefix_of_nothing_is_all_metadata_and_no_place_of_its_own)
 }
 END_TEST
 
-/* The entries of a header that may have no more: int 1=x, a=, ..., and one whose bytes would say int
- * 3=admin where a section is looked for. */
+/* The entries of a header that may have no more: int 1=x, a=, ..., and one whose bytes would say
+ * int 3=admin where a section is looked for. */
 static struct slice full_sections(void)
 {
 	static const uint8_t first[] = {TTHEADER_INT, 0, 1, 0, 1, 0, 1, 'x', TTHEADER_STR};

@@ -1,4 +1,5 @@
-/* Business errors that the bodies of replies tell of, and what callers of each form make of them. */
+/* Business errors that the bodies of replies tell of, and what callers of each form make of
+ * them. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /*
  * Carriers in structs that chance made: all types, nested, empty, ids of every size, fields 255 at
- * every depth and of every type. What goes out is what came in but for the one field, and in it what
- * a plain model says; what is not understood stays. Then everything cut and bent.
+ * every depth and of every type. What goes out is what came in but for the one field, and in it
+ * what a plain model says; what is not understood stays. Then everything cut and bent.
  */
 #include <stdio.h>
 
@@ -274,8 +274,8 @@ static void begin(struct carrying *c, struct making *m, uint8_t *room)
 		c->facts.caller_method = SLICE_LIT("Say");
 }
 
-/* What another caller has said of itself to this callee, and was let stand, is of an earlier hop the
- * second time. */
+/* What another caller has said of itself to this callee, and was let stand, is of an earlier hop
+ * the second time. */
 static void must_stay_the_same(const struct carrying *c, const struct carrier_seen *after)
 {
 	struct carrying again;

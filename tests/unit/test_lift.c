@@ -1,6 +1,7 @@
 /*
  * Metadata taken out of the bodies of calls that have no transport header, and what the rest of the
- * code then finds where a header's metadata stands: rules, writers of other forms, onlookers, traces.
+ * code then finds where a header's metadata stands: rules, writers of other forms, onlookers,
+ * traces.
  */
 #include <stdio.h>
 
