@@ -54,7 +54,7 @@ struct rpc_carrier {
 };
 
 /* Facts of a call that are the proxy's to say; empty: not known. */
-struct rpc_carried {
+struct rpc_carry_facts {
 	struct slice log_id, caller, caller_method, address;
 	struct slice service, method; /* who is called */
 	uint64_t deadline_ms;         /* Unix time; 0: none was stated */
@@ -88,7 +88,7 @@ const char *rpc_uncarried_name(enum rpc_uncarried why);
  * counts nothing itself.
  */
 enum rpc_uncarried rpc_carry(const struct rpc_message *m, struct rpc_edit *edit,
-    const struct rpc_carrier *carrier, const struct rpc_carried *facts, struct arena *arena,
+    const struct rpc_carrier *carrier, const struct rpc_carry_facts *facts, struct arena *arena,
     struct rpc_splice *splice);
 
 /*
