@@ -31,6 +31,16 @@ size_t utf8_take(struct slice s, uint32_t *code)
 	return len;
 }
 
+bool utf8_is_text(struct slice s)
+{
+	uint32_t code;
+	size_t n;
+
+	while ((n = utf8_take(s, &code)))
+		s = slice_from(s, n);
+	return s.len == 0;
+}
+
 /* Source: Unicode Standard Annex 9, table 1, for the marks of direction. */
 bool utf8_steers(uint32_t code)
 {

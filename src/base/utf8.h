@@ -6,6 +6,8 @@
 
 /* Bytes of the character that begins here, 0 when none does; *@code is its number. */
 size_t utf8_take(struct slice s, uint32_t *code);
+/* It is all made of such characters; control characters, too. */
+bool utf8_is_text(struct slice s);
 /* A character that steers a terminal, or turns the order of what stands beside it: control
  * characters and the marks of writing direction. */
 bool utf8_steers(uint32_t code);

@@ -127,21 +127,9 @@ static void add_line(struct text *out, const cJSON *call, struct arena *arena)
 
 /* ---- metadata ---- */
 
-static bool is_utf8(struct slice s)
-{
-	uint32_t code;
-
-	for (size_t at = 0, n; at < s.len; at += n) {
-		n = utf8_take(slice_from(s, at), &code);
-		if (n == 0)
-			return false;
-	}
-	return true;
-}
-
 static void add_value(struct text *out, struct slice value)
 {
-	if (is_utf8(value)) {
+	if (utf8_is_text(value)) {
 		shown_quoted(out, value, WORD_MAX);
 	} else {
 		text_add_str(out, "hex ");

@@ -16,7 +16,6 @@
 #define ANSWER_MAX ((size_t)4 << 20)
 
 struct forward {
-	struct loop *loop;        /* borrowed */
 	struct http_later *later; /* the answer that is owed */
 	struct conn *conn;        /* owned */
 	struct text answer;
@@ -146,7 +145,6 @@ bool metadata_forward(struct loop *loop, const struct upstream_name *name,
 	struct address address;
 	int error;
 
-	f->loop = loop;
 	metadata_forward_address(name->process, &address);
 	if (conn_connect(loop, &address, &events, f, &f->conn, &error) != CONN_READY ||
 	    !is_ours(f->conn) || ask(f->conn, name, question) < 0) {

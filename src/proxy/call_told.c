@@ -59,20 +59,6 @@ void call_told_of(struct attempt *a, struct arena *arena, struct call_told *told
 
 /* ---- JSON ---- */
 
-static bool is_utf8(struct slice s)
-{
-	uint32_t code;
-
-	while (s.len) {
-		size_t n = utf8_take(s, &code);
-
-		if (n == 0)
-			return false;
-		s = slice_from(s, n);
-	}
-	return true;
-}
-
 static bool is_plain(uint8_t c)
 {
 	return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
@@ -109,7 +95,7 @@ static void put_base64(struct text *t, struct slice s)
 /* A string; bytes that are none are {"base64": "..."}. */
 static void put_value(struct text *t, struct slice s)
 {
-	bool is_text = is_utf8(s);
+	bool is_text = utf8_is_text(s);
 
 	text_add_str(t, is_text ? "\"" : "{\"base64\":\"");
 	if (is_text)
@@ -122,7 +108,7 @@ static void put_value(struct text *t, struct slice s)
 static void put_key(struct text *t, struct slice s)
 {
 	text_add_str(t, "\"");
-	if (is_utf8(s)) {
+	if (utf8_is_text(s)) {
 		put_chars(t, s);
 	} else {
 		text_add_str(t, "base64:");
@@ -147,7 +133,7 @@ struct entries {
 	bool with_secrets;
 };
 
-/* Groups that are told as one have one letter. */
+/* The object that a group is told in; those without one are not. */
 static const char *const groups[RPC_ENTRY_GROUPS] = {
     [RPC_ENTRY_INT] = "ints",
     [RPC_ENTRY_PERSISTENT] = "persistent",

@@ -18,17 +18,6 @@ struct query {
 	size_t n;
 };
 
-/* Control characters are text here, as they are in JSON. */
-static bool is_utf8(struct slice s)
-{
-	uint32_t code;
-	size_t n;
-
-	while ((n = utf8_take(s, &code)))
-		s = slice_from(s, n);
-	return s.len == 0;
-}
-
 /* NULL when an escape is none, or stands for NUL, which no tag may have, or makes no UTF-8. */
 static const char *unescape(struct slice s, struct arena *arena)
 {
@@ -52,7 +41,7 @@ static const char *unescape(struct slice s, struct arena *arena)
 		out[n++] = (char)c;
 	}
 	out[n] = '\0';
-	return is_utf8(slice_of(out, n)) ? out : NULL;
+	return utf8_is_text(slice_of(out, n)) ? out : NULL;
 }
 
 static struct slice until(struct slice s, char end)

@@ -102,14 +102,7 @@ static bool is_ascii(struct slice s)
  * string on their way: one that is no UTF-8 would fail their call. */
 static bool is_text(struct slice s)
 {
-	size_t len = 1;
-	uint32_t code;
-
-	if (is_ascii(s))
-		return true;
-	for (; s.len && len; s = slice_from(s, len))
-		len = utf8_take(s, &code);
-	return len > 0;
+	return is_ascii(s) || utf8_is_text(s);
 }
 
 /* ---- metadata ---- */
