@@ -412,7 +412,10 @@ struct listener_config {
 	const struct reserved_name *reserved;
 	size_t n_reserved;
 	struct metadata_config
-	    metadata; /* of callers without a header; AUTO: as the pinned service has it */
+	    metadata; /* of callers without a header; AUTO: as config_callers_metadata has it */
+	/* Of a listener that only this machine reaches: in which place all applications on it that
+	 * are given metadata in bodies have it, and so bring it. NULL: none, or not in one place. */
+	const struct metadata_config *neighbours;
 	uint64_t connections;
 	usec_t timeout_detect, timeout_message, timeout_idle, timeout_write_stall;
 	uint64_t max_message, max_header;
@@ -456,13 +459,17 @@ struct tracing_config {
 };
 
 /* Where callers of the listener that send no header have their metadata: its own word, or what the
- * service that it is pinned to says. */
+ * service that it is pinned to says, or where the applications beside it have theirs. */
 static inline const struct metadata_config *config_callers_metadata(
     const struct listener_config *listener)
 {
-	return listener->metadata.type == METADATA_AUTO && listener->service
-		   ? &listener->service->metadata
-		   : &listener->metadata;
+	const struct service_config *pin = listener->service;
+
+	if (listener->metadata.type != METADATA_AUTO || pin == NULL)
+		return &listener->metadata;
+	if (pin->metadata.type != METADATA_AUTO || listener->neighbours == NULL)
+		return &pin->metadata;
+	return listener->neighbours;
 }
 
 struct config {

@@ -144,5 +144,7 @@ void bind_defaults(struct binder *b, const struct scope *scope, void *base);
 
 /* Fills config->policies, once all of them are merged. */
 void config_number_policies(struct config *config);
+/* Fills `neighbours` of all listeners, once the services are there. */
+void config_know_neighbours(struct config *config);
 
 #endif

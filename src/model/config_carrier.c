@@ -1,4 +1,5 @@
-/* The type of the keys `metadata`: a word out of a list, or argfield:<id>. */
+/* The type of the keys `metadata`: a word out of a list, or argfield:<id>; and what such words say of
+ * the calls that applications make. */
 #include <stdio.h>
 
 #include "model/config_bind.h"
@@ -93,3 +94,47 @@ static void schema_carrier(const struct key *key, FILE *to)
 
 const struct key_type key_carrier = {
     "word", parse_carrier, print_carrier, schema_carrier, KEY_VALUE, NULL};
+
+/* ---- what applications of this machine bring ---- */
+
+static bool is_beside_us(const struct service_config *service)
+{
+	for (size_t i = 0; i < service->n_endpoints; i++)
+		if (!address_is_local(&service->endpoints[i].address))
+			return false;
+	return service->n_endpoints > 0;
+}
+
+/* Where all of them have it; NULL: nowhere, or not all in one place. */
+static const struct metadata_config *find_common(const struct config *config)
+{
+	const struct metadata_config *common = NULL;
+
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct metadata_config *own = &config->services[i]->metadata;
+
+		if (!metadata_is_in_body(own) || !is_beside_us(config->services[i]))
+			continue;
+		if (common && (common->type != own->type || common->field != own->field))
+			return NULL;
+		common = own;
+	}
+	return common;
+}
+
+static bool is_for_neighbours(const struct listener_config *listener)
+{
+	for (size_t i = 0; i < listener->n_addresses; i++)
+		if (!address_is_local(&listener->addresses[i]))
+			return false;
+	return listener->n_addresses > 0;
+}
+
+void config_know_neighbours(struct config *config)
+{
+	struct listener_config *listeners = (struct listener_config *)(uintptr_t)config->listeners;
+	const struct metadata_config *common = find_common(config);
+
+	for (size_t i = 0; i < config->n_listeners; i++)
+		listeners[i].neighbours = is_for_neighbours(&listeners[i]) ? common : NULL;
+}

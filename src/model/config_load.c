@@ -91,6 +91,7 @@ static void bind_tree(struct binder *b, const struct config_binding *binding)
 		late->bind(b, late);
 	}
 	config_number_policies(config);
+	config_know_neighbours(config);
 	if (binding->adjust)
 		binding->adjust(config, binding->arg);
 	config_check(config, b->problems, b->allows);

@@ -70,7 +70,9 @@ static const struct key keys[] = {
 	.text =
 	    "Where Thrift calls without a transport header bring metadata: base255 is field 255 "
 	    "(Base) of the request struct, argfield:<id> an argument, drop nowhere. auto is what "
-	    "metadata of the listener's service says."},
+	    "metadata of the listener's service says; or, if that says nothing and only this "
+	    "machine reaches the listener, where its applications are given theirs, if all that "
+	    "have endpoints here and metadata in bodies agree."},
     {.name = "reserved",
 	.type = &key_reserved,
 	.fallback = "[]",

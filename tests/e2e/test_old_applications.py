@@ -230,6 +230,10 @@ class Chain(Based):
                 self.check_chain(language, "known", "framed", metadata="base255",
                                  outgoing={"metadata": "base255"})
 
+    def test_its_calls_bring_what_it_is_given_where_nothing_else_is_said(self):
+        """The listener for its calls, and the service it calls, say nothing of metadata."""
+        self.check_chain(self.present("go", "thriftpy2")[0], "known", "framed", metadata="base255")
+
     def test_an_application_that_knows_nothing(self):
         for language in self.present("thriftpy2", "py", "cpp", "go"):
             with self.subTest(language=language):

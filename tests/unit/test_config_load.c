@@ -617,9 +617,53 @@ START_TEST(lists_have_their_limits)
 }
 END_TEST
 
+/* Of a listener without a word of its own, whose service has none either. */
+START_TEST(callers_have_metadata_where_the_applications_beside_them_have_it)
+{
+	static const char at[] = "listeners: [{address: \"%s\", service: far, metadata: %s}]\n"
+				 "services:\n"
+				 "  far: {endpoints: [\"10.0.0.9:1\"], metadata: %s}\n"
+				 "  one: {endpoints: [\"%s\"], metadata: %s}\n"
+				 "  two: {endpoints: [\"127.0.0.1:2\"], metadata: %s}\n";
+	static const struct {
+		const char *address, *listener, *far, *endpoint, *one, *two;
+		enum service_metadata type;
+	} files[] = {
+	    {"unix:/tmp/o.sock", "auto", "auto", "unix:/tmp/a.sock", "base255", "auto",
+		METADATA_BASE255},
+	    {"127.0.0.1:7", "auto", "auto", "unix:/tmp/a.sock", "base255", "base255",
+		METADATA_BASE255},
+	    {"127.0.0.1:7", "auto", "auto", "127.0.0.1:1", "auto", "argfield:7", METADATA_ARGFIELD},
+	    {"127.0.0.1:7", "auto", "auto", "127.0.0.1:1", "lookup", "drop", METADATA_AUTO},
+	    {"127.0.0.1:7", "auto", "auto", "127.0.0.1:1", "base255", "argfield:7", METADATA_AUTO},
+	    {"127.0.0.1:7", "auto", "auto", "127.0.0.1:1", "argfield:8", "argfield:7",
+		METADATA_AUTO},
+	    {"127.0.0.1:7", "auto", "auto", "10.0.0.1:1", "base255", "auto", METADATA_AUTO},
+	    {"10.0.0.1:7", "auto", "auto", "127.0.0.1:1", "base255", "auto", METADATA_AUTO},
+	    {"127.0.0.1:7", "drop", "auto", "127.0.0.1:1", "base255", "auto", METADATA_DROP},
+	    {"127.0.0.1:7", "auto", "drop", "127.0.0.1:1", "base255", "auto", METADATA_DROP},
+	    {"127.0.0.1:7", "auto", "argfield:9", "127.0.0.1:1", "base255", "auto",
+		METADATA_ARGFIELD},
+	};
+	char text[1024];
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		struct loaded l;
+
+		snprintf(text, sizeof text, at, files[i].address, files[i].listener, files[i].far,
+		    files[i].endpoint, files[i].one, files[i].two);
+		l = loaded_from(text);
+		ck_assert_int_eq(
+		    config_callers_metadata(&loaded_config(&l)->listeners[0])->type, files[i].type);
+		loaded_free(&l);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
+	    callers_have_metadata_where_the_applications_beside_them_have_it,
 	    config_has_the_documented_defaults,
 	    service_has_the_documented_defaults,
 	    http2_limits_of_the_file_are_those_of_the_code_by_default,
