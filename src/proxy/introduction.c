@@ -114,7 +114,7 @@ struct introduction *introduction_of(struct call *call)
 
 void introduction_keep(struct call *call, struct call *like)
 {
-	struct introduction *i = introduction_of(like);
+	struct introduction *i = call->world->introduces ? introduction_of(like) : NULL;
 
 	if (call->introduction == NULL && i)
 		call->introduction = introduction_ref(i);

@@ -24,6 +24,7 @@ struct world *world_new(struct worker *worker, struct snapshot *snapshot)
 		const struct service *service = &snapshot->services[i];
 
 		world->services[i].service = service;
+		world->introduces |= service->config->metadata.type == METADATA_PROXY_V2;
 		world->services[i].stats = worker_service_stats(worker, service->label);
 	}
 	return world;

@@ -29,6 +29,7 @@ struct world {
 	unsigned calls;
 	bool is_old;
 	bool correlates; /* some service does (proxy/tying.h) */
+	bool introduces; /* some service is told of callers' connections (proxy/introduction.h) */
 };
 
 /* Costs next to nothing for each endpoint: what calls need of one is made when they need it. */
