@@ -414,7 +414,7 @@ struct listener_config {
 	struct metadata_config
 	    metadata; /* of callers without a header; AUTO: as config_callers_metadata has it */
 	/* Of a listener that only this machine reaches: in which place all applications on it that
-	 * are given metadata in bodies have it, and so bring it. NULL: none, or not in one place. */
+	 * are given metadata in bodies have it, and so bring it. NULL: none, or not in one. */
 	const struct metadata_config *neighbours;
 	uint64_t connections;
 	usec_t timeout_detect, timeout_message, timeout_idle, timeout_write_stall;

@@ -1,5 +1,5 @@
-/* The type of the keys `metadata`: a word out of a list, or argfield:<id>; and what such words say of
- * the calls that applications make. */
+/* The type of the keys `metadata`: a word out of a list, or argfield:<id>; and what such words say
+ * of the calls that applications make. */
 #include <stdio.h>
 
 #include "model/config_bind.h"
