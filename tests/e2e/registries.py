@@ -23,12 +23,27 @@ START_SECONDS = 60
 # Below those that the kernel gives to whoever asks for any (net.ipv4.ip_local_port_range): nobody
 # comes upon one by chance between now and the time when it is used.
 PORTS = range(20000, 30000)
+taken = []  # a name of this process for each that it was given: other tests run at the same time
+
+
+def is_ours(port):
+    """Whether no other test has it: a name in the abstract namespace can be held by one alone."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        name.bind("\0bridle-test-port-%d" % port)
+    except OSError:
+        name.close()
+        return False
+    taken.append(name)
+    return True
 
 
 def free_port():
-    """A port that nobody has, neither for TCP nor for UDP."""
+    """A port that nobody has, neither for TCP nor for UDP, and that no other test is given."""
     for _ in range(100):
         port = random.choice(PORTS)
+        if not is_ours(port):
+            continue
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                 with socket.socket(socket.AF_INET, kind) as sock:
