@@ -174,10 +174,10 @@ class Example(FileCase):
         self.addCleanup(daemon.stop)
         daemon.start()
         self.until(daemon, price, far)
+        # The document of the same file; when it comes, the turns of balancing begin anew.
+        eventually(lambda: "200ms" in daemon.ctl("explain", "shop.price/Quote")[1] or
+                   "200ms" in daemon.get("/config")[1])
         with self.caller(daemon, listener="price") as caller:
             for _ in range(6):
                 self.assertEqual(caller.call("Echo", text="hi").text, "hi")
         self.assertEqual((len(price.packets), len(far.packets), len(test.packets)), (2, 4, 0))
-        # The document of the same file.
-        eventually(lambda: "200ms" in daemon.ctl("explain", "shop.price/Quote")[1] or
-                   "200ms" in daemon.get("/config")[1])
