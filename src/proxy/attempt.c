@@ -363,13 +363,6 @@ static bool write_broke(struct attempt *a)
 	return note(a, unsent ? ATTEMPT_UNSENT : ATTEMPT_RESET, error, NULL);
 }
 
-static void count_dropped(struct attempt *a, const struct rpc_edit *edit)
-{
-	for (int i = 0; i < METADATA_CLASSES; i++)
-		if (edit->dropped[i])
-			counter_add(&a->call->worker->metadata_dropped[i], edit->dropped[i]);
-}
-
 /* The head, and what has come of the body. */
 static bool write_call(struct attempt *a, struct rpc_edit *edit)
 {
@@ -405,7 +398,7 @@ static bool send_call(struct attempt *a)
 	if (!write_call(a, &edit))
 		return false;
 	a->end = upstream_written(u);
-	count_dropped(a, &edit);
+	worker_count_dropped(call->worker, edit.dropped);
 	if (u->number && call->request.kind == RPC_ONEWAY)
 		oneway_notes_add(&u->oneways, a, now_of(a));
 	set_reply_timer(a);

@@ -521,9 +521,7 @@ static bool send_reply(struct call *call)
 	renumber_reply(call, &edit);
 	if (!codec_send_message(d->codec, call->id, &call->reply, &edit))
 		return false;
-	for (int i = 0; i < METADATA_CLASSES; i++)
-		if (edit.dropped[i])
-			counter_add(&call->worker->metadata_dropped[i], edit.dropped[i]);
+	worker_count_dropped(call->worker, edit.dropped);
 	return true;
 }
 

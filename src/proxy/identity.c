@@ -22,13 +22,6 @@ static struct slice address_of(const struct call *call)
 	return is_named && !call->listener->caller_address_set ? SLICE_NONE : source;
 }
 
-static void count(struct call *call, const unsigned dropped[RPC_DROPPED_CLASSES])
-{
-	for (int i = 0; i < METADATA_CLASSES; i++)
-		if (dropped[i])
-			counter_add(&call->worker->metadata_dropped[i], dropped[i]);
-}
-
 static bool has_rules(const struct listener_config *l)
 {
 	return !may_say_all(l) || l->n_reserved;
@@ -78,7 +71,7 @@ static bool attest(struct call *call, struct rpc_message *m, const struct rpc_at
 		call_fail(call, REASON_TOO_LARGE, "its header has no room for who calls");
 		return false;
 	}
-	count(call, dropped);
+	worker_count_dropped(call->worker, dropped);
 	return true;
 }
 

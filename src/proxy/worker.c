@@ -38,6 +38,13 @@ _Static_assert((int)METADATA_IDENTITY == (int)RPC_DROPPED_IDENTITY &&
 		   (int)METADATA_CLASSES == (int)RPC_DROPPED_CLASSES,
     "the codec counts by the same classes");
 
+void worker_count_dropped(struct worker *worker, const unsigned dropped[METADATA_CLASSES])
+{
+	for (int i = 0; i < METADATA_CLASSES; i++)
+		if (dropped[i])
+			counter_add(&worker->metadata_dropped[i], dropped[i]);
+}
+
 const char *attempt_outcome_name(enum attempt_outcome outcome)
 {
 	static const char *const names[ATTEMPT_OUTCOMES] = {

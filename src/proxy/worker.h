@@ -66,6 +66,9 @@ enum metadata_class {
 	METADATA_CLASSES,
 };
 const char *metadata_class_name(enum metadata_class class);
+struct worker;
+/* What an edit, or an attestation, had no place for: enum rpc_dropped is the same list. */
+void worker_count_dropped(struct worker *worker, const unsigned dropped[METADATA_CLASSES]);
 
 enum attempt_outcome {
 	ATTEMPT_OK,
